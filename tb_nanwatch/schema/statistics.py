@@ -1,0 +1,57 @@
+"""The statistics that a person can choose: what is derived from a record's columns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Scale = Literal["count", "log10", "share"]
+"""How a value is to be read: an exact count; a decimal logarithm; a fraction from 0 to 1."""
+
+
+@dataclass(frozen=True)
+class Statistic:
+    """One statistic of a tensor over a range of steps.
+
+    Attributes:
+      name: the name in HTTP parameters.
+      label: the name a person reads.
+      scale: how the value is to be read. With `log10` the grid holds the logarithm itself,
+        -inf for 0.
+      description: one sentence for documentation and tooltips.
+    """
+
+    name: str
+    label: str
+    scale: Scale
+    description: str
+
+
+STATISTICS: tuple[Statistic, ...] = (
+    Statistic(
+        "nonfinite",
+        "Non-finite count",
+        "count",
+        "NaN, +Inf and -Inf elements, exact, over every step.",
+    ),
+    Statistic(
+        "norm",
+        "Norm (log10)",
+        "log10",
+        "Largest L2 norm of the finite elements at any one step.",
+    ),
+    Statistic(
+        "largest_magnitude",
+        "Largest magnitude (log10)",
+        "log10",
+        "Largest absolute value of a finite element in the sampled steps.",
+    ),
+    Statistic(
+        "zero_share",
+        "Zero share",
+        "share",
+        "Share of the elements that are exactly zero in the sampled steps.",
+    ),
+)
+
+STATISTIC: dict[str, Statistic] = {statistic.name: statistic for statistic in STATISTICS}

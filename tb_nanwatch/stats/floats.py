@@ -1,0 +1,93 @@
+"""Bit layout of the floating-point formats whose values are counted by their bits.
+
+By their bits, because arithmetic may not see a subnormal: TensorFlow on CPU flushes 1e-39 to zero
+in comparisons as well as in sums.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+
+@dataclass(frozen=True)
+class FloatFormat:
+    """An IEEE 754 binary interchange format, or bfloat16, which is laid out like one.
+
+    Attributes:
+      name: NumPy's name of the dtype.
+      bits: width of one element.
+      exponent_bits: width of the exponent field.
+      mantissa_bits: width of the fraction field.
+    """
+
+    name: str
+    bits: int
+    exponent_bits: int
+    mantissa_bits: int
+
+    @property
+    def bias(self) -> int:
+        return (1 << (self.exponent_bits - 1)) - 1
+
+    @property
+    def exponent_mask(self) -> int:
+        """The exponent field of infinities and NaNs; field 0 is of zeros and subnormals."""
+        return (1 << self.exponent_bits) - 1
+
+    @property
+    def bins(self) -> int:
+        """Number of values that sign and exponent field can take together."""
+        return 1 << (1 + self.exponent_bits)
+
+    @property
+    def magnitude_mask(self) -> int:
+        """All bits but the sign."""
+        return (1 << (self.bits - 1)) - 1
+
+    @property
+    def infinity(self) -> int:
+        """The bits of +Inf; a larger magnitude is a NaN."""
+        return self.exponent_mask << self.mantissa_bits
+
+
+FORMATS: dict[str, FloatFormat] = {
+    format.name: format
+    for format in (
+        FloatFormat("float16", 16, 5, 10),
+        FloatFormat("bfloat16", 16, 8, 7),
+        FloatFormat("float32", 32, 8, 23),
+        FloatFormat("float64", 64, 11, 52),
+    )
+}
+
+COMPONENT: dict[str, str] = {
+    **{name: name for name in FORMATS},
+    "complex64": "float32",
+    "complex128": "float64",
+}
+"""Dtypes that are watched, and the format of their elements: a complex number counts as two, its
+real and its imaginary part."""
+
+
+def float_format(dtype_name: str) -> FloatFormat:
+    """The format of the elements of this dtype; TypeError naming the known dtypes for any other."""
+    if dtype_name not in COMPONENT:
+        raise TypeError(
+            f"Cannot take statistics of dtype {dtype_name}: expected one of "
+            f"{', '.join(COMPONENT)}. Cast the tensor first, or leave it out."
+        )
+    return FORMATS[COMPONENT[dtype_name]]
+
+
+def bit_patterns(values: npt.ArrayLike) -> tuple[FloatFormat, npt.NDArray[np.unsignedinteger]]:
+    """The elements of `values` as unsigned integers, flat, with their format.
+
+    Complex numbers become twice as many elements. Raises TypeError for other dtypes.
+    """
+    array = np.ascontiguousarray(values).reshape(-1)
+    layout = float_format(array.dtype.name)
+    bits = array.view(np.dtype(f"u{layout.bits // 8}"))
+    return layout, bits

@@ -1,0 +1,71 @@
+"""Records and manifests as TensorBoard's summary protos."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from tensorboard.compat.proto.summary_pb2 import DATA_CLASS_TENSOR, Summary, SummaryMetadata
+from tensorboard.compat.proto.tensor_pb2 import TensorProto
+from tensorboard.compat.proto.tensor_shape_pb2 import TensorShapeProto
+from tensorboard.compat.proto.types_pb2 import DT_DOUBLE, DT_STRING, DT_UINT8
+
+from tb_nanwatch.schema import VERSION
+from tb_nanwatch.schema.nanwatch_pb2 import PluginData
+from tb_nanwatch.schema.tags import PLUGIN_NAME, Stream, block_tag, initial_tag, manifest_tag
+from tb_nanwatch.stats.record import Record
+from tb_nanwatch.wire.histograms import pack_histograms
+from tb_nanwatch.wire.manifest import Manifest, pack_manifest
+from tb_nanwatch.wire.records import pack_record
+
+_DTYPES = {np.dtype(np.float64): DT_DOUBLE, np.dtype(np.uint8): DT_UINT8}
+
+
+def summary_metadata() -> SummaryMetadata:
+    """The metadata of each of our tags.
+
+    Without a data class TensorBoard keeps the data but shows none of it to plugins.
+    """
+    return SummaryMetadata(
+        plugin_data=SummaryMetadata.PluginData(
+            plugin_name=PLUGIN_NAME,
+            content=PluginData(version=VERSION).SerializeToString(),
+        ),
+        data_class=DATA_CLASS_TENSOR,
+    )
+
+
+def _value(tag: str, tensor: TensorProto) -> Summary.Value:
+    return Summary.Value(tag=tag, tensor=tensor, metadata=summary_metadata())
+
+
+def _array(array: npt.NDArray[np.float64] | npt.NDArray[np.uint8]) -> TensorProto:
+    return TensorProto(
+        dtype=_DTYPES[array.dtype],
+        tensor_shape=TensorShapeProto(
+            dim=[TensorShapeProto.Dim(size=size) for size in array.shape]
+        ),
+        tensor_content=array.astype(array.dtype.newbyteorder("<")).tobytes(),
+    )
+
+
+def manifest_value(stream: Stream, manifest: Manifest) -> Summary.Value:
+    """The manifest as a scalar string tensor under its own tag."""
+    tensor = TensorProto(
+        dtype=DT_STRING, tensor_shape=TensorShapeProto(), string_val=[pack_manifest(manifest)]
+    )
+    return _value(manifest_tag(stream, manifest.hash()), tensor)
+
+
+def record_values(stream: Stream, level: int, block: int, record: Record) -> list[Summary.Value]:
+    """The record, and its exponent histograms where it has any, under one block's tags."""
+    values = [_value(block_tag("stats", stream, level, block), _array(pack_record(record)))]
+    if record.histograms is not None:
+        packed = pack_histograms(record.histograms)
+        values.append(_value(block_tag("hist", stream, level, block), _array(packed)))
+    return values
+
+
+def initial_value(stream: Stream, record: Record) -> Summary.Value:
+    """The record of the state that the stream's first step found, under its own tag."""
+    tag = initial_tag(stream, int(record.field("manifest")))
+    return _value(tag, _array(pack_record(record)))

@@ -1,0 +1,73 @@
+"""A record's exponent histograms as one uint8 tensor.
+
+========== ================= =====================================================
+bytes      type              what
+========== ================= =====================================================
+4          "NWEH"            magic
+4          uint32            version, 1
+4          uint32            tensors
+4          uint32            entries, over all tensors
+2 a tensor uint16            entries of the tensor
+2 an entry int16             code of its bin (`stats.histogram`)
+4 an entry uint32            elements in it
+========== ================= =====================================================
+
+A bin of more elements than a uint32 holds is several entries of the same code: a reader adds up.
+"""
+
+from __future__ import annotations
+
+import struct
+
+import numpy as np
+import numpy.typing as npt
+
+from tb_nanwatch.schema import VERSION
+from tb_nanwatch.stats.histogram import Histograms, merge_histograms
+from tb_nanwatch.wire import VersionError, WireError
+
+_MAGIC = b"NWEH"
+_HEAD = struct.Struct("<4sIII")
+_ENTRY_MAX = 2**32 - 1
+
+
+def pack_histograms(histograms: Histograms) -> npt.NDArray[np.uint8]:
+    """The histograms as uint8 [bytes]."""
+    lengths, codes, counts = histograms.lengths, histograms.codes, histograms.counts
+    if np.any(counts > _ENTRY_MAX):
+        repeats = -(-counts // _ENTRY_MAX)
+        rows = np.repeat(np.arange(len(lengths)), lengths)
+        lengths = np.bincount(rows, weights=repeats, minlength=len(lengths)).astype(np.int64)
+        rest = counts - (repeats - 1) * _ENTRY_MAX
+        last = np.cumsum(repeats) - 1
+        codes, counts = np.repeat(codes, repeats), np.full(int(repeats.sum()), _ENTRY_MAX)
+        counts[last] = rest
+    return np.frombuffer(
+        _HEAD.pack(_MAGIC, VERSION, len(lengths), len(codes))
+        + lengths.astype("<u2").tobytes()
+        + codes.astype("<i2").tobytes()
+        + counts.astype("<u4").tobytes(),
+        np.uint8,
+    )
+
+
+def unpack_histograms(packed: npt.NDArray[np.uint8]) -> Histograms:
+    """The histograms of these bytes.
+
+    Raises VersionError for another version, WireError for bytes that are damaged or not ours.
+    """
+    data = packed.tobytes()
+    if len(data) < _HEAD.size or data[:4] != _MAGIC:
+        raise WireError(f"Expected exponent histograms, got {len(data)} other bytes.")
+    _, version, tensors, entries = _HEAD.unpack_from(data)
+    if version != VERSION:
+        raise VersionError("exponent histograms", version, VERSION)
+    expected = _HEAD.size + 2 * tensors + 6 * entries
+    if len(data) != expected:
+        raise WireError(f"Expected exponent histograms of {expected} bytes, got {len(data)}.")
+    lengths = np.frombuffer(data, "<u2", tensors, _HEAD.size).astype(np.int64)
+    codes = np.frombuffer(data, "<i2", entries, _HEAD.size + 2 * tensors).astype(np.int64)
+    counts = np.frombuffer(data, "<u4", entries, _HEAD.size + 2 * tensors + 2 * entries)
+    if int(lengths.sum()) != entries:
+        raise WireError(f"Expected {entries} histogram entries, got {int(lengths.sum())}.")
+    return merge_histograms([Histograms(lengths, codes, counts.astype(np.int64))])
