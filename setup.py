@@ -61,7 +61,7 @@ def npm_command() -> tuple[list[str], dict[str, str]]:
 
 
 def run_npm(arguments: list[str], folder: Path) -> None:
-    """Runs npm in `folder`; where it fails, the error says what ran, how it ended and what to do."""
+    """Runs npm in `folder`; an error says what ran, how it ended and what to do."""
     npm, environment = npm_command()
     done = subprocess.run(
         [*npm, *arguments],
@@ -79,8 +79,8 @@ def run_npm(arguments: list[str], folder: Path) -> None:
         raise ExecError(
             f"Building NaNWatch's tab failed: 'npm {' '.join(arguments)}' in a copy of frontend/ "
             f"ended with exit status {done.returncode}, after\n{tail}\n"
-            "npm needs its package registry ('npm config get registry'). Once that answers, install "
-            "again; or install a released wheel, which carries the tab already built."
+            "npm needs its package registry ('npm config get registry'). Once that answers, "
+            "install again; or install a released wheel, which carries the built tab."
         )
 
 
@@ -139,11 +139,12 @@ class Build(build):
     sub_commands = [*build.sub_commands, ("build_frontend", None)]  # noqa: RUF012
 
 
-setup(
-    packages=[*find_packages(include=["tb_nanwatch", "tb_nanwatch.*"]), "tb_nanwatch_demo"],
-    package_dir={"tb_nanwatch_demo": "demo"},
-    package_data={"tb_nanwatch": ["py.typed", "**/*.md", "**/*.proto", "**/*.pyi"]},
-    include_package_data=False,
-    setup_requires=[] if node_on_path() else [NODE_PACKAGE],
-    cmdclass={"build": Build, "build_frontend": BuildFrontend},
-)
+if __name__ == "__main__":
+    setup(
+        packages=[*find_packages(include=["tb_nanwatch", "tb_nanwatch.*"]), "tb_nanwatch_demo"],
+        package_dir={"tb_nanwatch_demo": "demo"},
+        package_data={"tb_nanwatch": ["py.typed", "**/*.md", "**/*.proto", "**/*.pyi"]},
+        include_package_data=False,
+        setup_requires=[] if node_on_path() else [NODE_PACKAGE],
+        cmdclass={"build": Build, "build_frontend": BuildFrontend},
+    )
