@@ -1,0 +1,52 @@
+/** One GET to our own backend. Addresses are relative, so any path prefix works. */
+
+/** The server answered with an error; the message is the server's own sentence. */
+export class ServerError extends Error {
+  override name = "ServerError";
+  constructor(
+    message: string,
+    readonly status: number,
+  ) {
+    super(message);
+  }
+}
+
+/** Values of a query: undefined ones are left out, arrays are repeated. */
+export type Query = Record<string, string | number | readonly string[] | undefined>;
+
+export async function get(route: string, query: Query, signal?: AbortSignal): Promise<Response> {
+  const parameters = new URLSearchParams();
+  for (const [key, value] of Object.entries(query)) {
+    if (value === undefined) continue;
+    for (const item of Array.isArray(value) ? value : [value]) parameters.append(key, String(item));
+  }
+  const text = parameters.toString();
+  let response: Response;
+  try {
+    response = await fetch(`./${route}${text ? `?${text}` : ""}`, signal ? { signal } : {});
+  } catch (error) {
+    if (isAbort(error)) throw error;
+    throw new ServerError("TensorBoard does not answer. Is it still running?", 0);
+  }
+  if (!response.ok) {
+    throw new ServerError(errorSentence(await response.text(), response.status), response.status);
+  }
+  return response;
+}
+
+export function isAbort(error: unknown): boolean {
+  return error instanceof DOMException && error.name === "AbortError";
+}
+
+/** The `error` of the body; the body itself where something else than our backend answered. */
+export function errorSentence(body: string, status: number): string {
+  try {
+    const parsed: unknown = JSON.parse(body);
+    if (typeof parsed === "object" && parsed !== null && "error" in parsed) {
+      return String(parsed.error);
+    }
+  } catch {
+    // Not ours: a proxy's page, or TensorBoard's own text.
+  }
+  return body.trim().slice(0, 500) || `The server answered with status ${status}.`;
+}

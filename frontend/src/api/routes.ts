@@ -1,0 +1,36 @@
+/** The routes of the backend, one function each. */
+
+import type { CellAnswer, RunDetail, RunSummary } from "../wire/answers";
+import { decodeGrid, type Grid } from "../wire/grid";
+import { get } from "./request";
+
+export async function fetchRuns(signal?: AbortSignal): Promise<RunSummary[]> {
+  const answer = (await (await get("runs", {}, signal)).json()) as { runs: RunSummary[] };
+  return answer.runs;
+}
+
+export async function fetchRun(run: string, signal?: AbortSignal): Promise<RunDetail> {
+  return (await (await get("run", { run }, signal)).json()) as RunDetail;
+}
+
+export interface GridQuery {
+  run: string;
+  statistic: string;
+  /** The most columns wanted. */
+  columns: number;
+}
+
+export async function fetchGrid(query: GridQuery, signal?: AbortSignal): Promise<Grid> {
+  return decodeGrid(await (await get("grid", { ...query }, signal)).arrayBuffer());
+}
+
+export interface CellQuery {
+  run: string;
+  tensor: string;
+  first: number;
+  last: number;
+}
+
+export async function fetchCell(query: CellQuery, signal?: AbortSignal): Promise<CellAnswer> {
+  return (await (await get("cell", { ...query }, signal)).json()) as CellAnswer;
+}

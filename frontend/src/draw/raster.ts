@@ -1,0 +1,153 @@
+/** Paints the cells of one line into pixels. No canvas here: arrays in, pixels out. */
+
+import { type Magnitude, tableIndex } from "../model/magnitude";
+import { NONFINITE, RECORDED, SCALE_SKIPPED } from "../model/marks";
+import { columnSpan, type Timeline } from "../model/timeline";
+import type { Inks } from "./ink";
+
+export interface Raster {
+  pixels: Uint32Array;
+  width: number;
+  height: number;
+  /** Device pixels of one CSS pixel. */
+  density: number;
+}
+
+/** One line's cells. */
+export interface Strip {
+  value: Float32Array;
+  flags: Uint8Array;
+}
+
+/** Left ends of the columns in device pixels; the last entry is the right end of the last one. */
+export function columnEdges(timeline: Timeline, density: number): Int32Array {
+  const edges = new Int32Array(timeline.columns + 1);
+  for (let column = 0; column < timeline.columns; column++) {
+    const [left, right] = columnSpan(timeline, column);
+    edges[column] = Math.round(left * density);
+    edges[column + 1] = Math.round(right * density);
+  }
+  return edges;
+}
+
+/** Narrower cells stand without a gap, so that the colours are all there is to see. */
+const NARROWEST_WITH_GAP = 5;
+
+/** Paints a strip between two heights in device pixels, clipped to the raster. */
+export function paintStrip(
+  raster: Raster,
+  top: number,
+  bottom: number,
+  edges: Int32Array,
+  strip: Strip,
+  magnitude: Magnitude,
+  inks: Inks,
+): void {
+  const { density } = raster;
+  for (let column = 0; column + 1 < edges.length; column++) {
+    const left = edges[column] as number;
+    let right = edges[column + 1] as number;
+    if (right - left >= NARROWEST_WITH_GAP * density) right -= Math.round(density);
+    const flags = strip.flags[column] as number;
+    const value = strip.value[column] as number;
+    if (right <= left) {
+      // Narrower than a pixel: only what is bad takes one, so that no bad step vanishes.
+      if (!(flags & NONFINITE)) continue;
+      right = left + 1;
+    }
+    const box = { left, right, top, bottom };
+    if (flags & NONFINITE) paintMarks(raster, box, flags, inks);
+    else if (!(flags & RECORDED)) paintNone(raster, box, inks);
+    else if (isZero(value, magnitude)) paintZero(raster, box, magnitude, inks);
+    else if (Number.isNaN(value)) paintNone(raster, box, inks);
+    else fill(raster, box, inks.table[tableIndex(magnitude, value)] as number);
+    if (flags & SCALE_SKIPPED) paintSkipped(raster, box, inks);
+  }
+}
+
+interface Box {
+  left: number;
+  right: number;
+  top: number;
+  bottom: number;
+}
+
+function isZero(value: number, { scale }: Magnitude): boolean {
+  return scale === "log10" ? value === Number.NEGATIVE_INFINITY : scale === "count" && value === 0;
+}
+
+function fill(raster: Raster, box: Box, ink: number): void {
+  const { pixels, width, height } = raster;
+  const left = Math.max(0, box.left);
+  const right = Math.min(box.right, width);
+  const bottom = Math.min(box.bottom, height);
+  for (let y = Math.max(0, box.top); y < bottom; y++) {
+    for (let x = left; x < right; x++) pixels[y * width + x] = ink;
+  }
+}
+
+function paint(raster: Raster, box: Box, inkAt: (x: number, y: number) => number): void {
+  const { pixels, width, height } = raster;
+  const right = Math.min(box.right, width);
+  const bottom = Math.min(box.bottom, height);
+  for (let y = Math.max(0, box.top); y < bottom; y++) {
+    for (let x = Math.max(0, box.left); x < right; x++)
+      pixels[y * width + x] = inkAt(x, y - box.top);
+  }
+}
+
+/** Sparse dots on the ground: there is no cell here. */
+function paintNone(raster: Raster, box: Box, { ground, none }: Inks): void {
+  const period = Math.round(4 * raster.density);
+  const dot = Math.max(1, Math.round(raster.density));
+  paint(raster, box, (x, y) => ((x + y) % period < dot ? none : ground));
+}
+
+/** A flat line: recorded, and exactly zero. A count of zero is good news and gets no line. */
+function paintZero(raster: Raster, box: Box, { scale }: Magnitude, inks: Inks): void {
+  fill(raster, box, inks.zero);
+  if (scale === "count") return;
+  const thickness = Math.max(1, Math.round(raster.density));
+  const middle = Math.floor((box.top + box.bottom - thickness) / 2);
+  fill(raster, { ...box, top: middle, bottom: middle + thickness }, inks.zeroLine);
+}
+
+/** One band for each flag of the cell, each with its own texture: stripes, bars, dots. */
+function paintMarks(raster: Raster, box: Box, flags: number, inks: Inks): void {
+  const marks = inks.marks.filter((mark) => flags & mark.flag);
+  const bandHeight = (box.bottom - box.top) / marks.length;
+  const unit = Math.max(1, Math.round(raster.density));
+  const period = 6 * unit;
+  marks.forEach(({ fill: ground, texture, flag }, band) => {
+    const top = box.top + Math.round(band * bandHeight);
+    const bottom = box.top + Math.round((band + 1) * bandHeight);
+    const textured = [
+      (x: number, y: number) => (x + y) % period < 2 * unit,
+      (_x: number, y: number) => y % (4 * unit) < unit,
+      (x: number, y: number) => x % (4 * unit) < unit && y % (4 * unit) < unit,
+    ][flag >> 1] as (x: number, y: number) => boolean;
+    paint(raster, { ...box, top, bottom }, (x, y) => (textured(x, y) ? texture : ground));
+  });
+}
+
+/** A dotted foot: the step was refused and handled. */
+function paintSkipped(raster: Raster, box: Box, { skipDark, skipLight }: Inks): void {
+  const unit = Math.max(1, Math.round(raster.density));
+  const foot = { ...box, top: box.bottom - 3 * unit };
+  paint(raster, foot, (x) => (Math.floor(x / (2 * unit)) % 2 ? skipDark : skipLight));
+}
+
+/** Several lines as one: the worst of each column. What a closed lane shows. */
+export function worstOf(strips: readonly Strip[], columns: number): Strip {
+  const value = new Float32Array(columns).fill(Number.NaN);
+  const flags = new Uint8Array(columns);
+  for (const strip of strips) {
+    for (let column = 0; column < columns; column++) {
+      const candidate = strip.value[column] as number;
+      const known = value[column] as number;
+      if (Number.isNaN(known) || candidate > known) value[column] = candidate;
+      flags[column] = (flags[column] as number) | (strip.flags[column] as number);
+    }
+  }
+  return { value, flags };
+}

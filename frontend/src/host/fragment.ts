@@ -1,0 +1,61 @@
+/**
+ * What the tab keeps in the fragment of TensorBoard's address: `#nanwatch&p.nanwatch.run=...`.
+ * TensorBoard's own message for this is empty on the first load, so the address is read directly.
+ */
+
+const PLUGIN = "nanwatch";
+const PREFIX = `p.${PLUGIN}.`;
+
+export type Kept = Record<string, string>;
+
+/** Our keys of a fragment, without their prefix. */
+export function parseFragment(fragment: string): Kept {
+  const kept: Kept = {};
+  for (const part of parts(fragment)) {
+    if (!part.startsWith(PREFIX)) continue;
+    const [key = "", ...value] = part.slice(PREFIX.length).split("=");
+    try {
+      kept[key] = decodeURIComponent(value.join("="));
+    } catch {
+      // A malformed escape: a truncated link. The rest of it still holds.
+    }
+  }
+  return kept;
+}
+
+/** The fragment with our keys replaced; undefined where another plugin's tab is shown. */
+export function withKept(fragment: string, kept: Kept): string | undefined {
+  const others = parts(fragment).filter((part) => !part.startsWith(PREFIX));
+  const shown = others.find((part) => !part.includes("="));
+  if (shown !== undefined && shown !== PLUGIN) return undefined;
+  if (shown === undefined) others.unshift(PLUGIN);
+  const ours = Object.entries(kept).map(
+    ([key, value]) => `${PREFIX}${key}=${encodeURIComponent(value)}`,
+  );
+  return `#${[...others, ...ours].join("&")}`;
+}
+
+function parts(fragment: string): string[] {
+  return fragment.replace(/^#/, "").split("&").filter(Boolean);
+}
+
+export function readKept(): Kept {
+  try {
+    return parseFragment(window.parent.location.hash);
+  } catch {
+    return {};
+  }
+}
+
+export function writeKept(kept: Kept): void {
+  if (window.innerHeight === 0) return; // Another tab is shown: its address is not ours.
+  try {
+    const { history, location } = window.parent;
+    const fragment = withKept(location.hash, kept);
+    if (fragment !== undefined && fragment !== location.hash) {
+      history.replaceState(history.state, "", fragment);
+    }
+  } catch {
+    // Framed by a page of another origin: nothing is kept.
+  }
+}

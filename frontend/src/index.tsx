@@ -1,0 +1,13 @@
+/** TensorBoard loads this module into an empty page and calls `render`. */
+
+import { render as mount } from "preact";
+import { Session } from "./state/session";
+import { adoptSheets } from "./theme/sheets";
+import { App } from "./views/App";
+
+export async function render(): Promise<void> {
+  const session = new Session();
+  adoptSheets(session.theme);
+  session.start();
+  mount(<App session={session} />, document.body);
+}

@@ -1,0 +1,49 @@
+/** The selected cell, and where the keys take it. */
+
+import type { Line } from "./lanes";
+
+/** One tensor at one step. It names a step, not a column: it outlives a change of columns. */
+export interface Selection {
+  tensor: string;
+  step: number;
+}
+
+export interface Place {
+  /** Index among the tensors that are shown. */
+  row: number;
+  column: number;
+}
+
+const PAGE_COLUMNS = 10;
+const PAGE_ROWS = 10;
+
+/** Where a key leads; undefined for a key that moves nothing. */
+export function moved(
+  { row, column }: Place,
+  key: string,
+  far: boolean,
+  rows: number,
+  columns: number,
+): Place | undefined {
+  const stride = far ? PAGE_COLUMNS : 1;
+  const target = {
+    ArrowLeft: { row, column: column - stride },
+    ArrowRight: { row, column: column + stride },
+    ArrowUp: { row: row - (far ? PAGE_ROWS : 1), column },
+    ArrowDown: { row: row + (far ? PAGE_ROWS : 1), column },
+    PageUp: { row: row - PAGE_ROWS, column },
+    PageDown: { row: row + PAGE_ROWS, column },
+    Home: { row: far ? 0 : row, column: 0 },
+    End: { row: far ? rows - 1 : row, column: columns - 1 },
+  }[key];
+  if (!target || rows === 0 || columns === 0) return undefined;
+  return {
+    row: Math.min(rows - 1, Math.max(0, target.row)),
+    column: Math.min(columns - 1, Math.max(0, target.column)),
+  };
+}
+
+/** Ids of the tensors that are shown, from top to bottom. */
+export function shownTensors(lines: readonly Line[]): string[] {
+  return lines.flatMap((line) => (line.kind === "tensor" ? line.tensor.id : []));
+}

@@ -1,0 +1,66 @@
+/** From a grid's value to a place in the colour table, and the ticks of its legend. */
+
+import { scaleLinear } from "d3-scale";
+import type { Scale } from "../wire/schema";
+import { count, powerOfTen, share } from "./numbers";
+
+export const TABLE_SIZE = 256;
+
+export interface Magnitude {
+  scale: Scale;
+  /** The values at both ends of the colour table, in the unit that is mapped linearly. */
+  low: number;
+  high: number;
+}
+
+/** The scale that spans the finite values; zero of a logarithm (-inf) has a mark of its own. */
+export function magnitudeOf(values: Float32Array, scale: Scale): Magnitude {
+  if (scale === "share") return { scale, low: 0, high: 1 };
+  let low = Number.POSITIVE_INFINITY;
+  let high = Number.NEGATIVE_INFINITY;
+  for (const value of values) {
+    if (!Number.isFinite(value)) continue;
+    if (value < low) low = value;
+    if (value > high) high = value;
+  }
+  if (scale === "count") return { scale, low: 0, high: Math.log10(1 + Math.max(high, 1)) };
+  if (low > high) return { scale, low: -1, high: 1 };
+  const [bottom = low, top = high] = scaleLinear().domain([low, high]).nice(5).domain();
+  return bottom < top
+    ? { scale, low: bottom, high: top }
+    : { scale, low: bottom - 1, high: top + 1 };
+}
+
+/** Index in the colour table. */
+export function tableIndex({ scale, low, high }: Magnitude, value: number): number {
+  const linear = scale === "count" ? Math.log10(1 + value) : value;
+  const index = Math.round(((linear - low) / (high - low)) * (TABLE_SIZE - 1));
+  return Math.min(TABLE_SIZE - 1, Math.max(0, index));
+}
+
+export interface LegendTick {
+  /** 0 at the left end of the legend, 1 at its right end. */
+  at: number;
+  text: string;
+}
+
+export function legendTicks(magnitude: Magnitude): LegendTick[] {
+  const { scale, low, high } = magnitude;
+  const at = (linear: number) => (linear - low) / (high - low);
+  if (scale === "share") return [0, 0.5, 1].map((value) => ({ at: value, text: share(value) }));
+  if (scale === "count") {
+    const top = Math.floor(high);
+    return [0, 10 ** Math.floor(top / 2), 10 ** top]
+      .filter((value, index, all) => all.indexOf(value) === index)
+      .map((value) => ({ at: at(Math.log10(1 + value)), text: count(value) }));
+  }
+  const whole = scaleLinear()
+    .domain([low, high])
+    .ticks(4)
+    .filter((tick) => Number.isInteger(tick));
+  const ticks = whole.length > 1 ? whole : [low, high];
+  return ticks.map((tick) => ({
+    at: at(tick),
+    text: Number.isInteger(tick) ? powerOfTen(tick) : (10 ** tick).toPrecision(2),
+  }));
+}

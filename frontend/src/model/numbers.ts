@@ -1,0 +1,60 @@
+/** Numbers as text. */
+
+import { format } from "d3-format";
+import type { Scale } from "../wire/schema";
+
+const exactCount = format(",d");
+const fourDigits = format(".4~r");
+const scientific = format(".3~e");
+const percent = format(".3~%");
+
+/** A count, exact, with thousands separators. */
+export function count(value: number): string {
+  return Number.isFinite(value) ? exactCount(value) : nonfinite(value);
+}
+
+/** A measured value: four significant digits, scientific where that is shorter to read. */
+export function measure(value: number): string {
+  if (!Number.isFinite(value)) return nonfinite(value);
+  if (value === 0) return "0";
+  const size = Math.abs(value);
+  return size >= 1e-3 && size < 1e6 ? fourDigits(value) : scientific(value);
+}
+
+export function share(value: number): string {
+  return Number.isFinite(value) ? percent(value) : nonfinite(value);
+}
+
+/** A grid's value in the unit that a person thinks in: a logarithm is undone. */
+export function gridValue(value: number, scale: Scale): string {
+  if (scale === "count") return count(value);
+  if (scale === "share") return share(value);
+  return value === Number.NEGATIVE_INFINITY ? "0" : measure(10 ** value);
+}
+
+/** "1 NaN", "3 tensors". */
+export function counted(value: number, singular: string, plural = `${singular}s`): string {
+  return `${count(value)} ${value === 1 ? singular : plural}`;
+}
+
+/** A closed range of steps: "step 12" or "steps 12–15". */
+export function stepRange(first: number, last: number): string {
+  return first === last ? `step ${count(first)}` : `steps ${count(first)}–${count(last)}`;
+}
+
+const superscripts = "⁰¹²³⁴⁵⁶⁷⁸⁹";
+
+/** A power of ten: "10⁻³". */
+export function powerOfTen(exponent: number): string {
+  if (exponent === 0) return "1";
+  const digits = String(Math.abs(exponent)).replace(
+    /\d/g,
+    (digit) => superscripts[Number(digit)] ?? "",
+  );
+  return `10${exponent < 0 ? "⁻" : ""}${digits}`;
+}
+
+function nonfinite(value: number): string {
+  if (Number.isNaN(value)) return "NaN";
+  return value > 0 ? "+Inf" : "−Inf";
+}

@@ -1,0 +1,66 @@
+/** The whole tab: the runs, and the chosen one's verdict, heatmap and details. */
+
+import type { Session } from "../state/session";
+import { Details } from "./Details";
+import { Heatmap } from "./Heatmap";
+import { NoData } from "./NoData";
+import { Failure, Loading } from "./notices";
+import { Runs } from "./Runs";
+import { Toolbar } from "./Toolbar";
+import { Verdict } from "./Verdict";
+
+export function App({ session }: { session: Session }) {
+  const runs = session.runs.value.value;
+  if (!runs) {
+    const error = session.runs.error.value;
+    return (
+      <main class="alone">
+        {error ? (
+          <Failure what="The list of runs" message={error} onRetry={() => session.reload()} />
+        ) : (
+          <Loading what="Loading runs…" />
+        )}
+      </main>
+    );
+  }
+  if (runs.length === 0) {
+    return (
+      <main class="alone">
+        <NoData title="No data yet" onRetry={() => session.reload()} />
+      </main>
+    );
+  }
+  return (
+    <div class="tab">
+      <Runs session={session} runs={runs} />
+      <main class="run">
+        <ChosenRun session={session} />
+      </main>
+    </div>
+  );
+}
+
+function ChosenRun({ session }: { session: Session }) {
+  const detail = session.detail.value.value;
+  const error = session.detail.error.value;
+  if (error) return <Failure what="This run" message={error} onRetry={() => session.reload()} />;
+  if (!detail) return <Loading what="Loading run…" />;
+  if (detail.tensors.length === 0 || detail.status === "empty") {
+    return (
+      <>
+        <Verdict session={session} detail={detail} />
+        <NoData title="No record in this run yet" onRetry={() => session.reload()} />
+      </>
+    );
+  }
+  return (
+    <>
+      <Verdict session={session} detail={detail} />
+      <Toolbar session={session} />
+      <div class="field">
+        <Heatmap session={session} detail={detail} />
+        <Details session={session} />
+      </div>
+    </>
+  );
+}

@@ -1,0 +1,94 @@
+/** The selected tensor at the selected step: its histogram and all its numbers. */
+
+import { shapeText, visibleName, wholeName } from "../model/names";
+import { stepRange } from "../model/numbers";
+import { roleWord } from "../model/verdict";
+import type { Session } from "../state/session";
+import type { CellAnswer, Tensor } from "../wire/answers";
+import { Facts } from "./Facts";
+import { Histogram } from "./Histogram";
+import { Failure, Loading } from "./notices";
+
+export function Details({ session }: { session: Session }) {
+  const tensor = session.selectedTensor.value;
+  const steps = session.selectedSteps.value;
+  if (!tensor || !steps) {
+    return (
+      <aside class="details none" id="details" tabIndex={-1} aria-label="Details">
+        <p>Select a cell, by mouse or by arrow keys, for its histogram and its exact numbers.</p>
+      </aside>
+    );
+  }
+  const close = () => {
+    session.select(null);
+    focusHeatmap();
+  };
+  return (
+    <aside
+      class="details"
+      id="details"
+      tabIndex={-1}
+      aria-label="Details"
+      onKeyDown={(event) => event.key === "Escape" && focusHeatmap()}
+    >
+      <header>
+        <p class="where">
+          {roleWord(tensor.role)} · {stepRange(...steps)}
+        </p>
+        <button type="button" class="close" aria-label="Close details" onClick={close}>
+          ×
+        </button>
+        <h2 class="name">{wholeName(tensor.name)}</h2>
+        <p class="belongs">{belongs(tensor)}</p>
+      </header>
+      <Numbers session={session} />
+    </aside>
+  );
+}
+
+function belongs(tensor: Tensor): string {
+  const parts = [shapeText(tensor)];
+  if (tensor.layer) parts.unshift(`layer ${wholeName(tensor.layer)}`);
+  if (tensor.worker) parts.push(`worker ${visibleName(tensor.worker)}`);
+  return parts.join(" · ");
+}
+
+function Numbers({ session }: { session: Session }) {
+  const answer = session.cell.value.value;
+  const error = session.cell.error.value;
+  if (error) return <Failure what="This cell" message={error} onRetry={() => session.reload()} />;
+  if (!answer) return <Loading what="Loading…" />;
+  if (answer.records === 0 || !answer.columns) {
+    return <p class="nothing">Nothing was recorded here.</p>;
+  }
+  return (
+    <>
+      <Covered answer={answer} selected={session.selectedSteps.value} />
+      <Histogram answer={answer} columns={answer.columns} />
+      <Facts answer={answer} columns={answer.columns} />
+    </>
+  );
+}
+
+/** A record may cover more steps than the cell: then the numbers are of all of them. */
+function Covered({
+  answer,
+  selected,
+}: {
+  answer: CellAnswer;
+  selected: [number, number] | undefined;
+}) {
+  const { first_step, last_step, records } = answer;
+  if (first_step === null || last_step === null) return null;
+  if (selected && first_step === selected[0] && last_step === selected[1]) return null;
+  const merged = records === 1 ? "One record" : `${records} merged records`;
+  return (
+    <p class="covered">
+      {merged} of {stepRange(first_step, last_step)}.
+    </p>
+  );
+}
+
+function focusHeatmap(): void {
+  document.querySelector<HTMLElement>(".scroller")?.focus();
+}

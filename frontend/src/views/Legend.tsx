@@ -1,0 +1,124 @@
+/** What the colours mean: the palette with its ticks, then what has a mark of its own. */
+
+import { useEffect, useRef } from "preact/hooks";
+import { surfaceOf } from "../draw/canvas";
+import { drawGlyph } from "../draw/glyphs";
+import { inksOf } from "../draw/ink";
+import { paintStrip } from "../draw/raster";
+import { legendTicks, type Magnitude } from "../model/magnitude";
+import { MARKS, NAN, NEG_INF, POS_INF, RECORDED, SCALE_SKIPPED } from "../model/marks";
+import type { Session } from "../state/session";
+import { MARK_COLOURS, type Theme } from "../theme/colours";
+
+const PALETTE_WIDTH = 150;
+const SWATCH_WIDTH = 16;
+const HEIGHT = 12;
+
+export function Legend({ session }: { session: Session }) {
+  const magnitude = session.magnitude.value;
+  const theme = session.theme.value;
+  const grid = session.grid.value.value;
+  if (!magnitude || !grid) return <div class="legend" />;
+  const skipped = grid.flags.some((flags) => flags & SCALE_SKIPPED);
+  const zero = magnitude.scale === "log10" ? Number.NEGATIVE_INFINITY : 0;
+  return (
+    <ul class="legend" aria-label="Legend">
+      <li>
+        <Palette magnitude={magnitude} theme={theme} />
+      </li>
+      <Swatch label="NaN" flags={RECORDED | NAN} value={0} theme={theme} magnitude={magnitude} />
+      <Swatch
+        label="+Inf"
+        flags={RECORDED | POS_INF}
+        value={0}
+        theme={theme}
+        magnitude={magnitude}
+      />
+      <Swatch
+        label="−Inf"
+        flags={RECORDED | NEG_INF}
+        value={0}
+        theme={theme}
+        magnitude={magnitude}
+      />
+      {magnitude.scale !== "share" && (
+        <Swatch label="zero" flags={RECORDED} value={zero} theme={theme} magnitude={magnitude} />
+      )}
+      <Swatch label="not recorded" flags={0} value={0} theme={theme} magnitude={magnitude} />
+      {skipped && (
+        <Swatch
+          label="skipped by loss scaling"
+          flags={RECORDED | SCALE_SKIPPED}
+          value={magnitude.low}
+          theme={theme}
+          magnitude={magnitude}
+        />
+      )}
+    </ul>
+  );
+}
+
+function Palette({ magnitude, theme }: { magnitude: Magnitude; theme: Theme }) {
+  const canvas = useRef<HTMLCanvasElement>(null);
+  useEffect(() => {
+    if (!canvas.current) return;
+    const surface = surfaceOf(canvas.current, PALETTE_WIDTH, HEIGHT);
+    if (!surface) return;
+    const { table } = inksOf(theme);
+    const image = surface.context.createImageData(canvas.current.width, canvas.current.height);
+    const pixels = new Uint32Array(image.data.buffer);
+    for (let index = 0; index < pixels.length; index++) {
+      const at = (index % image.width) / (image.width - 1);
+      pixels[index] = table[Math.round(at * (table.length - 1))] as number;
+    }
+    surface.context.putImageData(image, 0, 0);
+  }, [theme]);
+  return (
+    <div class="palette">
+      <canvas ref={canvas} />
+      <div>
+        {legendTicks(magnitude).map(({ at, text }) => (
+          <span class="tick" key={at} style={{ left: `${at * 100}%` }}>
+            {text}
+          </span>
+        ))}
+      </div>
+    </div>
+  );
+}
+
+interface SwatchProps {
+  label: string;
+  flags: number;
+  value: number;
+  theme: Theme;
+  magnitude: Magnitude;
+}
+
+/** Painted by what paints the cells, so that it cannot differ from them. */
+function Swatch({ label, flags, value, theme, magnitude }: SwatchProps) {
+  const canvas = useRef<HTMLCanvasElement>(null);
+  useEffect(() => {
+    if (!canvas.current) return;
+    const surface = surfaceOf(canvas.current, SWATCH_WIDTH, HEIGHT);
+    if (!surface) return;
+    const { context, density } = surface;
+    const image = context.createImageData(canvas.current.width, canvas.current.height);
+    const { width, height } = image;
+    const raster = { pixels: new Uint32Array(image.data.buffer), width, height, density };
+    const strip = { value: Float32Array.of(value), flags: Uint8Array.of(flags) };
+    paintStrip(raster, 0, height, Int32Array.of(0, width), strip, magnitude, inksOf(theme));
+    context.putImageData(image, 0, 0);
+    const mark = MARKS.find((candidate) => flags & candidate.flag);
+    if (mark) {
+      const { glyph } = MARK_COLOURS[mark.name];
+      drawGlyph(context, mark.name, SWATCH_WIDTH / 2, HEIGHT / 2, 7, glyph);
+    }
+  }, [theme, magnitude, flags, value]);
+  return (
+    <li class="swatch">
+      <canvas ref={canvas} />
+      {label}
+    </li>
+  );
+}

@@ -1,0 +1,54 @@
+/** The runs, the earliest trouble first. */
+
+import { visibleName } from "../model/names";
+import { counted } from "../model/numbers";
+import { runsByTrouble } from "../model/verdict";
+import type { Session } from "../state/session";
+import type { RunSummary } from "../wire/answers";
+
+export function Runs({ session, runs }: { session: Session; runs: RunSummary[] }) {
+  return (
+    <nav class="runs" aria-label="Runs">
+      <h2>Runs</h2>
+      <ul>
+        {runsByTrouble(runs).map((run) => (
+          <li key={run.run}>
+            <button
+              type="button"
+              class={`run-choice ${run.status}`}
+              aria-current={run.run === session.run.value}
+              title={run.run}
+              onClick={() => session.chooseRun(run.run)}
+            >
+              <StatusMark status={run.status} />
+              <span class="run-name">{visibleName(run.run)}</span>
+              <span class="run-state">{stateOf(run)}</span>
+            </button>
+          </li>
+        ))}
+      </ul>
+    </nav>
+  );
+}
+
+function stateOf({ status, first_nonfinite, tensors }: RunSummary): string {
+  if (status === "nonfinite" && first_nonfinite)
+    return `non-finite from step ${first_nonfinite.step}`;
+  if (status === "empty") return "no record";
+  return `finite, ${counted(tensors, "tensor")}`;
+}
+
+/** A cross, a tick or a ring: the shape tells it, not the colour alone. */
+export function StatusMark({ status }: { status: RunSummary["status"] }) {
+  const shape = {
+    nonfinite: <path d="M4.5 4.5l5 5m0-5l-5 5" />,
+    healthy: <path d="M3.8 7.3l2.3 2.3 4.2-4.6" />,
+    empty: null,
+  }[status];
+  return (
+    <svg class={`status ${status}`} width="14" height="14" viewBox="0 0 14 14" aria-hidden="true">
+      <circle cx="7" cy="7" r="6.25" />
+      {shape}
+    </svg>
+  );
+}

@@ -1,0 +1,103 @@
+/** The cell under the pointer: at once what the grid knows, then the exact numbers. */
+
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
+import { wholeName } from "../model/names";
+import { count, measure, stepRange } from "../model/numbers";
+import { cellSentence } from "../model/sentence";
+import { roleWord } from "../model/verdict";
+import type { Session } from "../state/session";
+import { type CellAnswer, numberFromWire, type Tensor } from "../wire/answers";
+import type { Grid } from "../wire/grid";
+
+/** Passing over cells asks for none of them. */
+const REST_MS = 90;
+const APART = 14;
+
+export interface Hovered {
+  tensor: Tensor;
+  column: number;
+  steps: [number, number];
+  /** Where the pointer is, in the page. */
+  x: number;
+  y: number;
+}
+
+interface TooltipProps {
+  session: Session;
+  grid: Grid;
+  hovered: Hovered;
+}
+
+export function Tooltip({ session, grid, hovered }: TooltipProps) {
+  const { tensor, steps, x, y } = hovered;
+  const answer = useExactCell(session, hovered);
+  const box = useRef<HTMLDivElement>(null);
+  useLayoutEffect(() => {
+    const element = box.current;
+    if (!element) return;
+    const { offsetWidth: width, offsetHeight: height } = element;
+    const left = x + APART + width > window.innerWidth ? x - APART - width : x + APART;
+    const top = y + APART + height > window.innerHeight ? y - APART - height : y + APART;
+    element.style.transform = `translate(${Math.max(4, left)}px, ${Math.max(4, top)}px)`;
+  });
+  return (
+    <div class="tooltip" ref={box} role="tooltip">
+      <p class="where">
+        {roleWord(tensor.role)} · {stepRange(...steps)}
+      </p>
+      <p class="name">{wholeName(tensor.name)}</p>
+      <p class="known">{cellSentence(grid, tensor.id, steps[0])}</p>
+      {answer?.columns && <Exact answer={answer} />}
+    </div>
+  );
+}
+
+function Exact({ answer }: { answer: CellAnswer }) {
+  const columns = answer.columns;
+  if (!columns) return null;
+  const number = (name: keyof typeof columns) => numberFromWire(columns[name]);
+  return (
+    <dl class="exact">
+      <dt>NaN</dt>
+      <dd>{count(number("nan"))}</dd>
+      <dt>+Inf</dt>
+      <dd>{count(number("pos_inf"))}</dd>
+      <dt>−Inf</dt>
+      <dd>{count(number("neg_inf"))}</dd>
+      <dt>of elements</dt>
+      <dd>{count(number("elements"))}</dd>
+      <dt>largest norm</dt>
+      <dd>{columns.largest_norm === null ? "–" : measure(number("largest_norm"))}</dd>
+      {answer.records > 0 && answer.first_step !== null && answer.last_step !== null && (
+        <>
+          <dt>recorded as</dt>
+          <dd>{stepRange(answer.first_step, answer.last_step)}</dd>
+        </>
+      )}
+    </dl>
+  );
+}
+
+/** The exact numbers of the cell, once the pointer has come to rest on it. */
+function useExactCell(session: Session, { tensor, steps }: Hovered): CellAnswer | undefined {
+  const run = session.run.value ?? "";
+  const [first, last] = steps;
+  const query = { run, tensor: tensor.id, first, last };
+  const [, setArrivals] = useState(0);
+  useEffect(() => {
+    if (session.cells.peek(query)) return undefined;
+    const controller = new AbortController();
+    const arrived = () => setArrivals((arrivals) => arrivals + 1);
+    // What the grid knows is shown anyhow; why it failed is told where a cell is selected.
+    const failed = () => undefined;
+    const timer = setTimeout(
+      () => session.cells.get(query, controller.signal).then(arrived, failed),
+      REST_MS,
+    );
+    return () => {
+      clearTimeout(timer);
+      controller.abort();
+    };
+  }, [run, tensor.id, first, last, session]);
+  return session.cells.peek(query);
+}

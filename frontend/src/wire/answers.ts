@@ -1,0 +1,83 @@
+/** The shapes of the server's JSON answers, named as they are on the wire (tb_nanwatch/http/http_api.md). */
+
+import type { ColumnName, StatisticName } from "./schema";
+
+/** A number as JSON can hold it; null where the value does not exist. */
+export type WireNumber = number | "NaN" | "Infinity" | "-Infinity" | null;
+
+export type RunStatus = "nonfinite" | "healthy" | "empty";
+
+export interface FirstNonfinite {
+  step: number;
+  tensor: string;
+  role: string;
+  layer: string;
+  name: string;
+  nan: number;
+  pos_inf: number;
+  neg_inf: number;
+  /** The value was non-finite before the first step. */
+  initial: boolean;
+}
+
+export interface RunSummary {
+  run: string;
+  status: RunStatus;
+  first_step: number | null;
+  last_step: number | null;
+  tensors: number;
+  records: { written: number; read: number };
+  first_nonfinite: FirstNonfinite | null;
+  nonfinite_tensors: number;
+  scale_skipped_steps: number;
+}
+
+export interface Tensor {
+  id: string;
+  role: string;
+  layer: string;
+  name: string;
+  /** -1 for a dimension that is not fixed; null where the rank is unknown. */
+  shape: number[] | null;
+  dtype: string;
+  worker: string;
+  description: string;
+  first_nonfinite_step: number | null;
+  last_nonfinite_step: number | null;
+  nonfinite_steps: number;
+}
+
+export interface RunDetail {
+  run: string;
+  status: RunStatus;
+  first_step: number | null;
+  last_step: number | null;
+  records: { written: number; read: number };
+  first_nonfinite: FirstNonfinite | null;
+  problems: string[];
+  tensors: Tensor[];
+}
+
+/** `count` elements x of this sign with 2**exponent <= |x| < 2**(exponent + 1). */
+export type HistogramBin = [sign: number, exponent: number, count: number];
+
+export interface CellAnswer {
+  run: string;
+  tensor: Tensor;
+  /** What the merged records cover; null, like all below, where there is none. */
+  first_step: number | null;
+  last_step: number | null;
+  records: number;
+  columns: Record<ColumnName, WireNumber> | null;
+  statistics: Record<StatisticName, WireNumber> | null;
+  mean: WireNumber;
+  rms: WireNumber;
+  largest_magnitude: WireNumber;
+  sampled_step: number | null;
+  histogram: HistogramBin[] | null;
+}
+
+/** The number that JSON could not hold; NaN where there is none. */
+export function numberFromWire(value: WireNumber | undefined): number {
+  return value === null || value === undefined ? Number.NaN : Number(value);
+}

@@ -1,0 +1,73 @@
+import { afterEach, expect, test, vi } from "vitest";
+import { CellCache } from "../src/api/cells";
+import { Latest } from "../src/api/latest";
+import { errorSentence, get } from "../src/api/request";
+import type { CellAnswer } from "../src/wire/answers";
+
+afterEach(() => vi.unstubAllGlobals());
+
+test("addresses are relative, and what is asked is escaped", async () => {
+  const fetched = vi.fn(async () => new Response("{}"));
+  vi.stubGlobal("fetch", fetched);
+  await get("grid", { run: "a/b &c", role: ["loss", "weight"], first: undefined, columns: 8 });
+  expect(fetched).toHaveBeenCalledWith("./grid?run=a%2Fb+%26c&role=loss&role=weight&columns=8", {});
+});
+
+test("an error is the server's own sentence", async () => {
+  vi.stubGlobal(
+    "fetch",
+    async () => new Response('{"error": "Unknown run \'x\'."}', { status: 404 }),
+  );
+  await expect(get("run", { run: "x" })).rejects.toThrow("Unknown run 'x'.");
+  vi.stubGlobal("fetch", async () => Promise.reject(new TypeError("Failed to fetch")));
+  await expect(get("runs", {})).rejects.toThrow("TensorBoard does not answer");
+  expect(errorSentence("<html>Bad gateway", 502)).toBe("<html>Bad gateway");
+  expect(errorSentence("", 502)).toBe("The server answered with status 502.");
+});
+
+test("a later request takes the place of an earlier one", async () => {
+  const latest = new Latest();
+  let answerFirst: (value: string) => void = () => undefined;
+  let aborted = false;
+  const first = latest.ask((signal) => {
+    signal.addEventListener("abort", () => {
+      aborted = true;
+    });
+    return new Promise<string>((resolve) => {
+      answerFirst = resolve;
+    });
+  });
+  const second = latest.ask(async () => "second");
+  answerFirst("first");
+  expect(await first).toBeUndefined();
+  expect(await second).toBe("second");
+  expect(aborted).toBe(true);
+});
+
+test("a cell is asked for once, until the data changes", async () => {
+  const fetchCell = vi.fn(async () => ({ records: 1 }) as CellAnswer);
+  const cells = new CellCache(fetchCell);
+  const query = { run: "r", tensor: "t", first: 0, last: 3 };
+  expect(cells.peek(query)).toBeUndefined();
+  await cells.get(query);
+  await cells.get({ ...query });
+  expect(fetchCell).toHaveBeenCalledTimes(1);
+  cells.clear();
+  expect(cells.peek(query)).toBeUndefined();
+});
+
+test("an answer that was on its way when the data changed is not kept", async () => {
+  let answer: (cell: CellAnswer) => void = () => undefined;
+  const cells = new CellCache(
+    () =>
+      new Promise((resolve) => {
+        answer = resolve;
+      }),
+  );
+  const query = { run: "r", tensor: "t", first: 0, last: 3 };
+  const asked = cells.get(query);
+  cells.clear();
+  answer({ records: 1 } as CellAnswer);
+  await asked;
+  expect(cells.peek(query)).toBeUndefined();
+});

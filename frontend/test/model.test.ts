@@ -1,0 +1,222 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { moved } from "../src/model/cursor";
+import { barHeight, barsOf, countTicks } from "../src/model/histogram";
+import { LANE_HEIGHT, lanesOf, layLines, lineAt } from "../src/model/lanes";
+import { legendTicks, magnitudeOf, tableIndex } from "../src/model/magnitude";
+import { splitName, visibleName, wholeName } from "../src/model/names";
+import { count, gridValue, measure, powerOfTen, stepRange } from "../src/model/numbers";
+import {
+  columnAt,
+  columnOfStep,
+  stepsOfColumn,
+  stepTicks,
+  timelineOf,
+  xOfStep,
+} from "../src/model/timeline";
+import { tensor } from "./answers";
+
+describe("names", () => {
+  test("an empty name and control characters become visible", () => {
+    expect(visibleName("")).toBe("(no name)");
+    expect(visibleName("\n")).toBe("␊");
+    expect(visibleName("a\tb\u007f")).toBe("a␉b␡");
+    expect(visibleName("x\u202ey")).toBe("x�y");
+  });
+
+  test("the last parts of a path stay where there is no room", () => {
+    expect(splitName("model/block_1/dense/kernel", 14)).toEqual({
+      head: "model/block_1/",
+      tail: "dense/kernel",
+    });
+    expect(splitName("kernel")).toEqual({ head: "", tail: "kernel" });
+  });
+
+  test("head and tail are the whole name, unless it is absurdly long", () => {
+    fc.assert(
+      fc.property(fc.string({ maxLength: 300 }), (name) => {
+        const { head, tail } = splitName(name);
+        expect(head + tail).toBe(visibleName(name));
+        expect(tail.length).toBeLessThanOrEqual(24);
+      }),
+    );
+    const { head, tail } = splitName("x".repeat(10_000));
+    expect(head.length + tail.length).toBeLessThan(500);
+    expect(wholeName("y".repeat(10_000)).length).toBeLessThan(500);
+  });
+});
+
+describe("numbers", () => {
+  test("counts are exact and separated", () => {
+    expect(count(12345678)).toBe("12,345,678");
+    expect(stepRange(1200, 1299)).toBe("steps 1,200–1,299");
+    expect(stepRange(7, 7)).toBe("step 7");
+  });
+
+  test("measures are short, and what is not finite is named", () => {
+    expect(measure(0)).toBe("0");
+    expect(measure(1.5)).toBe("1.5");
+    expect(measure(-3.7e-7)).toBe("−3.7e-7");
+    expect(measure(Number.NaN)).toBe("NaN");
+    expect(measure(Number.NEGATIVE_INFINITY)).toBe("−Inf");
+  });
+
+  test("a logarithm is undone", () => {
+    expect(gridValue(2, "log10")).toBe("100");
+    expect(gridValue(Number.NEGATIVE_INFINITY, "log10")).toBe("0");
+    expect(gridValue(0.25, "share")).toBe("25%");
+    expect(powerOfTen(-12)).toBe("10⁻¹²");
+  });
+});
+
+describe("lanes", () => {
+  const tensors = [
+    tensor({ id: "w", role: "weight" }),
+    tensor({ id: "g1", role: "gradient", nonfinite_steps: 2 }),
+    tensor({ id: "g2", role: "gradient" }),
+    tensor({ id: "z", role: "of_a_newer_version" }),
+  ];
+
+  test("stand in the order of a step's data flow, unknown roles last", () => {
+    const lanes = lanesOf(tensors);
+    expect(lanes.map(({ role }) => role)).toEqual(["gradient", "weight", "of_a_newer_version"]);
+    expect(lanes[0]?.tensors.map(({ id }) => id)).toEqual(["g1", "g2"]);
+    expect(lanes[0]?.nonfinite).toBe(1);
+  });
+
+  test("a closed lane takes one line, and every height belongs to one line", () => {
+    const lines = layLines(lanesOf(tensors), new Set(["gradient"]), 1000);
+    expect(lines.lines.map(({ kind }) => kind)).toEqual([
+      "lane",
+      "lane",
+      "tensor",
+      "lane",
+      "tensor",
+    ]);
+    for (const line of lines.lines) {
+      expect(lineAt(lines, line.top)).toBe(line);
+      expect(lineAt(lines, line.top + line.height - 0.5)).toBe(line);
+    }
+    expect(lineAt(lines, -1)).toBeUndefined();
+    expect(lineAt(lines, lines.height)).toBeUndefined();
+    expect(lines.height).toBe(3 * LANE_HEIGHT + 2 * lines.rowHeight);
+  });
+
+  test("rows become dense where they would not fit", () => {
+    const lanes = lanesOf(Array.from({ length: 100 }, (_, index) => tensor({ id: String(index) })));
+    expect(layLines(lanes, new Set(), 5000).rowHeight).toBe(22);
+    expect(layLines(lanes, new Set(), 800).rowHeight).toBe(16);
+  });
+});
+
+describe("the timeline", () => {
+  const anyEdges = fc
+    .tuple(fc.nat(1e6), fc.array(fc.integer({ min: 1, max: 50 }), { minLength: 1, maxLength: 80 }))
+    .map(([first, widths]) => {
+      const edges = [first];
+      for (const width of widths) edges.push((edges.at(-1) as number) + width);
+      return edges;
+    });
+
+  test("gives back the column of each of its steps", () => {
+    fc.assert(
+      fc.property(anyEdges, (edges) => {
+        const timeline = timelineOf(edges, 700);
+        for (let column = 0; column < timeline.columns; column++) {
+          const [first, last] = stepsOfColumn(timeline, column);
+          expect(columnOfStep(timeline, first)).toBe(column);
+          expect(columnOfStep(timeline, last)).toBe(column);
+          const middle = (xOfStep(timeline, first) + xOfStep(timeline, last + 1)) / 2;
+          expect(columnAt(timeline, middle)).toBe(column);
+        }
+        expect(columnOfStep(timeline, (edges[0] as number) - 1)).toBe(-1);
+        expect(columnOfStep(timeline, edges.at(-1) as number)).toBe(-1);
+        expect(columnAt(timeline, timeline.width)).toBe(-1);
+      }),
+    );
+  });
+
+  test("a short run keeps its cells small", () => {
+    expect(timelineOf([0, 1, 2, 3], 900).width).toBe(84);
+    expect(timelineOf([], 900)).toMatchObject({ columns: 0, width: 0 });
+  });
+
+  test("ticks are whole steps of the range", () => {
+    expect(stepTicks(timelineOf([5, 105, 245], 500), 70)).toEqual([50, 100, 150, 200]);
+    fc.assert(
+      fc.property(anyEdges, (edges) => {
+        const ticks = stepTicks(timelineOf(edges, 700), 70);
+        for (const tick of ticks) {
+          expect(Number.isInteger(tick)).toBe(true);
+          expect(tick).toBeGreaterThanOrEqual(edges[0] as number);
+          expect(tick).toBeLessThan(edges.at(-1) as number);
+        }
+        expect(ticks.length).toBeLessThanOrEqual(16);
+      }),
+    );
+  });
+});
+
+describe("magnitude", () => {
+  test("spans the finite values alone", () => {
+    const values = Float32Array.of(Number.NEGATIVE_INFINITY, -3, 2, Number.NaN, Infinity);
+    const magnitude = magnitudeOf(values, "log10");
+    expect(magnitude).toMatchObject({ low: -3, high: 2 });
+    expect(tableIndex(magnitude, -3)).toBe(0);
+    expect(tableIndex(magnitude, 2)).toBe(255);
+    expect(tableIndex(magnitude, 99)).toBe(255);
+  });
+
+  test("is defined where no value is, or one alone", () => {
+    for (const values of [[], [Number.NaN], [0.5, 0.5]]) {
+      for (const scale of ["log10", "share", "count"] as const) {
+        const magnitude = magnitudeOf(Float32Array.from(values), scale);
+        expect(magnitude.high).toBeGreaterThan(magnitude.low);
+        const ticks = legendTicks(magnitude);
+        expect(ticks.length).toBeGreaterThan(1);
+        for (const { at } of ticks) expect(at >= -1e-9 && at <= 1 + 1e-9).toBe(true);
+      }
+    }
+  });
+});
+
+describe("the cursor", () => {
+  test("moves by one, by ten, to the ends, and never out", () => {
+    const at = { row: 3, column: 5 };
+    expect(moved(at, "ArrowRight", false, 20, 100)).toEqual({ row: 3, column: 6 });
+    expect(moved(at, "ArrowLeft", true, 20, 100)).toEqual({ row: 3, column: 0 });
+    expect(moved(at, "End", false, 20, 100)).toEqual({ row: 3, column: 99 });
+    expect(moved(at, "End", true, 20, 100)).toEqual({ row: 19, column: 99 });
+    expect(moved(at, "ArrowUp", true, 20, 100)).toEqual({ row: 0, column: 5 });
+    expect(moved(at, "x", false, 20, 100)).toBeUndefined();
+    expect(moved(at, "End", false, 0, 0)).toBeUndefined();
+  });
+});
+
+describe("the histogram", () => {
+  test("has one bar an exponent and loses no element", () => {
+    const bin = fc.tuple(
+      fc.constantFrom(-1, 1),
+      fc.integer({ min: -149, max: 127 }),
+      fc.integer({ min: 1, max: 1e9 }),
+    );
+    fc.assert(
+      fc.property(fc.array(bin, { minLength: 1, maxLength: 60 }), (bins) => {
+        const { bars, most } = barsOf(bins);
+        const total = bars.reduce((sum, bar) => sum + bar.positive + bar.negative, 0);
+        expect(total).toBe(bins.reduce((sum, [, , size]) => sum + size, 0));
+        bars.forEach((bar, index) => {
+          expect(bar.exponent).toBe((bars[0]?.exponent ?? 0) + index);
+          expect(barHeight(bar.positive, most)).toBeLessThanOrEqual(1);
+        });
+      }),
+    );
+  });
+
+  test("shows one element among a million, and nothing for none", () => {
+    expect(barHeight(1, 1e6)).toBeGreaterThan(0.04);
+    expect(barHeight(0, 1e6)).toBe(0);
+    expect(barsOf([])).toEqual({ bars: [], most: 0 });
+    expect(countTicks(5000)).toEqual([1, 10, 100, 1000]);
+  });
+});

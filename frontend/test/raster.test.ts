@@ -1,0 +1,132 @@
+import { describe, expect, test } from "vitest";
+import { inkOf, inksOf } from "../src/draw/ink";
+import { columnEdges, paintStrip, type Raster, worstOf } from "../src/draw/raster";
+import { NAN, NEG_INF, POS_INF, RECORDED, SCALE_SKIPPED } from "../src/model/marks";
+import { timelineOf } from "../src/model/timeline";
+import { DARK, LIGHT, MARK_COLOURS } from "../src/theme/colours";
+
+const magnitude = { scale: "log10", low: 0, high: 1 } as const;
+const inks = inksOf(LIGHT);
+
+function painted(value: number[], flags: number[], width: number, height = 12): Raster {
+  const raster = { pixels: new Uint32Array(width * height), width, height, density: 1 };
+  const edges = Int32Array.from({ length: value.length + 1 }, (_, column) =>
+    Math.round((column * width) / value.length),
+  );
+  const strip = { value: Float32Array.from(value), flags: Uint8Array.from(flags) };
+  paintStrip(raster, 0, height, edges, strip, magnitude, inks);
+  return raster;
+}
+
+function inksIn({ pixels, width }: Raster, left: number, right: number): Set<number> {
+  return new Set(pixels.filter((_, index) => index % width >= left && index % width < right));
+}
+
+test("a colour is a word of little-endian RGBA", () => {
+  expect(inkOf("#102030")).toBe(0xff302010);
+  expect(inkOf("rgb(16, 32, 48)")).toBe(0xff302010);
+  expect(() => inkOf("red")).toThrow("Got the colour red");
+});
+
+describe("a cell", () => {
+  test("has its colour of the table, low to high", () => {
+    const raster = painted([0, 1], [RECORDED, RECORDED], 8);
+    expect(inksIn(raster, 0, 4)).toEqual(new Set([inks.table[0]]));
+    expect(inksIn(raster, 4, 8)).toEqual(new Set([inks.table[255]]));
+  });
+
+  test.each([
+    ["nan", NAN],
+    ["pos_inf", POS_INF],
+    ["neg_inf", NEG_INF],
+  ] as const)("with %s is filled with the reserved colour and its texture alone", (name, flag) => {
+    const { fill, texture } = MARK_COLOURS[name];
+    const seen = inksIn(painted([0.5], [RECORDED | flag], 4), 0, 4);
+    expect(seen).toEqual(new Set([inkOf(fill), inkOf(texture)]));
+  });
+
+  test("with several flags shows each of them", () => {
+    const seen = inksIn(painted([0.5], [RECORDED | NAN | POS_INF | NEG_INF], 4), 0, 4);
+    for (const { fill } of Object.values(MARK_COLOURS)) expect(seen).toContain(inkOf(fill));
+  });
+
+  test("where nothing was recorded differs from zero, and zero from the lowest value", () => {
+    const [none, zero, low] = [
+      painted([Number.NaN], [0], 4),
+      painted([Number.NEGATIVE_INFINITY], [RECORDED], 4),
+      painted([0], [RECORDED], 4),
+    ].map((raster) => inksIn(raster as Raster, 0, 4));
+    expect(none).toEqual(new Set([inks.none, inks.ground]));
+    expect(zero).toEqual(new Set([inks.zero, inks.zeroLine]));
+    expect(low).toEqual(new Set([inks.table[0]]));
+  });
+
+  test("of a handled overflow keeps its colour and gets a foot", () => {
+    const seen = inksIn(painted([1], [RECORDED | SCALE_SKIPPED], 4), 0, 4);
+    expect(seen).toEqual(new Set([inks.table[255], inks.skipDark, inks.skipLight]));
+  });
+
+  test("narrower than a pixel is not lost to its neighbours", () => {
+    const raster = { pixels: new Uint32Array(4), width: 4, height: 1, density: 1 };
+    const flags = Uint8Array.of(RECORDED, RECORDED | NAN, RECORDED);
+    const strip = { value: new Float32Array(3), flags };
+    paintStrip(raster, 0, 1, Int32Array.of(0, 2, 2, 2), strip, magnitude, inks);
+    const { fill, texture } = MARK_COLOURS.nan;
+    expect([inkOf(fill), inkOf(texture)]).toContain(raster.pixels[2]);
+  });
+});
+
+test("columns meet without gap or overlap at any density", () => {
+  for (const density of [1, 1.25, 2]) {
+    const edges = columnEdges(timelineOf([0, 3, 4, 9], 333), density);
+    expect(edges[0]).toBe(0);
+    expect([...edges]).toEqual([...edges].sort((a, b) => a - b));
+    expect(edges.at(-1)).toBe(Math.round(Math.min(333, 9 * 28) * density));
+  }
+});
+
+test("a closed lane shows the worst of its tensors", () => {
+  const worst = worstOf(
+    [
+      { value: Float32Array.of(1, Number.NaN), flags: Uint8Array.of(8, 0) },
+      { value: Float32Array.of(3, Number.NaN), flags: Uint8Array.of(9, 2) },
+    ],
+    2,
+  );
+  expect([...worst.value]).toEqual([3, Number.NaN]);
+  expect([...worst.flags]).toEqual([9, 2]);
+});
+
+test("text is readable on its ground in both themes", () => {
+  for (const theme of [LIGHT, DARK]) {
+    for (const ground of [theme.ground, theme.surface]) {
+      for (const text of [theme.text, theme.muted, theme.accent, theme.alarm, theme.calm]) {
+        expect(contrast(text, ground)).toBeGreaterThanOrEqual(4.5);
+      }
+    }
+    expect(contrast(theme.caution, theme["caution-ground"])).toBeGreaterThanOrEqual(4.5);
+    expect(contrast(theme.accent, theme["accent-ground"])).toBeGreaterThanOrEqual(4.5);
+    expect(contrast(theme.text, theme["accent-ground"])).toBeGreaterThanOrEqual(4.5);
+    expect(contrast(theme.muted, theme["accent-ground"])).toBeGreaterThanOrEqual(4.5);
+  }
+  for (const { texture, fill, glyph } of Object.values(MARK_COLOURS)) {
+    expect(Math.max(contrast(glyph, fill), contrast(glyph, texture))).toBeGreaterThanOrEqual(4.5);
+  }
+});
+
+/** WCAG 2.2, relative luminance and contrast ratio. */
+function contrast(one: string, other: string): number {
+  const [light, dark] = [luminance(one), luminance(other)].sort((a, b) => b - a) as [
+    number,
+    number,
+  ];
+  return (light + 0.05) / (dark + 0.05);
+}
+
+function luminance(colour: string): number {
+  const [red, green, blue] = [1, 3, 5].map((at) => {
+    const channel = Number.parseInt(colour.slice(at, at + 2), 16) / 255;
+    return channel <= 0.04045 ? channel / 12.92 : ((channel + 0.055) / 1.055) ** 2.4;
+  }) as [number, number, number];
+  return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
+}
