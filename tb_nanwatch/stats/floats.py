@@ -91,3 +91,33 @@ def bit_patterns(values: npt.ArrayLike) -> tuple[FloatFormat, npt.NDArray[np.uns
     layout = float_format(array.dtype.name)
     bits = array.view(np.dtype(f"u{layout.bits // 8}"))
     return layout, bits
+
+
+def decode_extremes(
+    layout: FloatFormat, keys: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """(minimum, maximum) of finite elements, float64 [tensors], from extremes of their bits.
+
+    Args:
+      layout: the format of the elements.
+      keys: int64 [tensors, 3] of the elements' bits taken as signed integers: the largest, the
+        smallest, and the largest with the sign bit flipped. The keys of no element decode to
+        numbers without meaning.
+
+    Non-negative floats order like their bits, negative ones the other way round. So the maximum is
+    the largest key, or, where all are negative, the smallest; and the minimum is the negative one
+    of the largest magnitude, or, where there is none, the smallest key.
+    """
+    largest, smallest, flipped = keys.T
+    sign_bit = -(1 << (layout.bits - 1))
+    high = np.where(largest >= 0, largest, smallest)
+    low = np.where(flipped >= 0, flipped | sign_bit, smallest)
+    return _decode(layout, low), _decode(layout, high)
+
+
+def _decode(layout: FloatFormat, bits: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    """The values of these bit patterns, given as signed integers."""
+    if layout.name == "bfloat16":  # the upper half of a float32; NumPy alone does not know it
+        return (bits.astype(np.int32) << 16).view(np.float32).astype(np.float64)
+    integers = bits.astype(np.dtype(f"i{layout.bits // 8}"))
+    return integers.view(np.dtype(layout.name)).astype(np.float64)

@@ -1,0 +1,44 @@
+"""NaNWatch: where, when and why a TensorFlow training went NaN, exploded or died.
+
+    import tb_nanwatch as nanwatch
+
+    model.fit(x, y, callbacks=[nanwatch.Callback("logs/run1")])   # Keras
+
+    with writer.as_default():                                     # a custom training loop
+        nanwatch.summary("gradients", zip(gradients, variables), step=step)
+
+Then ``tensorboard --logdir logs`` and its NaNWatch tab. Importing this module imports no framework;
+each name loads what it needs when it is first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from tb_nanwatch.adapters.keras.callback import Callback as Callback
+    from tb_nanwatch.adapters.tensorflow.summary import summary as summary
+    from tb_nanwatch.adapters.tensorflow.watcher import Watcher as Watcher
+
+_LAZY = {
+    "Callback": "tb_nanwatch.adapters.keras.callback",
+    "Watcher": "tb_nanwatch.adapters.tensorflow.watcher",
+    "summary": "tb_nanwatch.adapters.tensorflow.summary",
+}
+
+__all__ = ["Callback", "Watcher", "__version__", "summary"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(_LAZY[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

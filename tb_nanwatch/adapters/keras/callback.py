@@ -1,0 +1,130 @@
+"""`nanwatch.Callback`: records a Keras training, and reacts when it goes non-finite."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection
+from typing import Any, Literal, get_args
+
+import keras
+
+from tb_nanwatch.adapters.keras.observation import Observation, observed
+from tb_nanwatch.adapters.keras.train_function import ObservedTrainFunction
+from tb_nanwatch.adapters.tensorflow.recorder import Recorder
+from tb_nanwatch.adapters.tensorflow.tensors import Unwatched
+from tb_nanwatch.writer.schedule import DEFAULT_MAX_BYTES, Every, Schedule
+
+Policy = Literal["record", "stop", "raise"]
+
+WATCHED_ROLES = ("input", "target", "prediction", "loss", "gradient", "weight")
+"""Roles that a Callback records, all of them by default."""
+
+
+class Callback(keras.callbacks.Callback):
+    """Records the numerical health of every step of `model.fit`, and changes nothing in it.
+
+    Exact NaN, +Inf and -Inf counts and norms at every step; exponent histograms, zeros, extremes
+    and means at the last step of each window. The records are in the file when a window is full,
+    and, before the next step begins, where the set of non-finite tensors changes.
+
+    Works in graph mode, with `run_eagerly=True` and with `jit_compile=True`. Gradients are taken
+    before any clipping and without the loss scale, weights as the step leaves them.
+
+    Args:
+      log_dir: the run's directory; events go into its subdirectory "nanwatch".
+      every: steps in a window. "auto" begins at 1 step, reaches 16 soon, and doubles after each
+        256 records, so that a million steps make about 2,000 records.
+      watch: roles to record, of "input", "target", "prediction", "loss", "gradient", "weight".
+      on_nonfinite: what happens after a step with a NaN or an infinity: "record" goes on, "stop"
+        ends the training as `model.stop_training` does, "raise" raises FloatingPointError. A step
+        that a LossScaleOptimizer refuses is marked, and no policy reacts.
+      max_bytes: of the records. Windows widen as they fill up.
+
+    Raises:
+      ValueError: for an unknown role or policy, or an `every` or `max_bytes` below 1.
+    """
+
+    def __init__(
+        self,
+        log_dir: str | os.PathLike[str],
+        *,
+        every: Every = "auto",
+        watch: Collection[str] = WATCHED_ROLES,
+        on_nonfinite: Policy = "record",
+        max_bytes: int = DEFAULT_MAX_BYTES,
+    ):
+        super().__init__()
+        if on_nonfinite not in get_args(Policy):
+            raise ValueError(
+                f"Unknown policy on_nonfinite={on_nonfinite!r}. "
+                f"Known policies: {', '.join(get_args(Policy))}."
+            )
+        self._roles = frozenset(_check_watch(watch))
+        self._policy = on_nonfinite
+        self._log_dir = os.fspath(log_dir)
+        self._recorder = Recorder(self._log_dir, "Callback", Schedule(every, max_bytes))
+        self._unwatched = Unwatched()
+        self._train_function: ObservedTrainFunction | None = None
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        if keras.backend.backend() != "tensorflow":
+            raise RuntimeError(
+                "nanwatch.Callback records Keras on TensorFlow; the backend here is "
+                f"{keras.backend.backend()}. Set KERAS_BACKEND=tensorflow."
+            )
+        if not self._recorder.is_begun:
+            self._recorder.begin(int(self.model.optimizer.iterations))
+            initial = self._observation()
+            initial.weights()
+            self._recorder.record_initial(initial.tensors())
+        else:
+            self._recorder.flush()
+            self._recorder.forget_trouble()
+        if self._train_function is None or not self._train_function.fits(self.model):
+            self._train_function = ObservedTrainFunction(
+                self.model,
+                lambda train_step: observed(train_step, self.model, self._observation, self._end),
+                on_error=self._recorder.close,
+            )
+        self._train_function.install()
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        signal = self._recorder.step_end()
+        self._unwatched.tell()
+        if signal.trips and self._policy != "record":
+            self._react(signal.next_step)
+
+    def on_train_end(self, logs: Any = None) -> None:
+        if self._train_function is not None:
+            self._train_function.restore()
+        self._recorder.close()
+
+    def _observation(self) -> Observation:
+        return Observation(self.model, self._roles, self._unwatched)
+
+    def _end(self, observation: Observation) -> None:
+        self._recorder.add(observation.tensors(), observation.loss_scale)
+
+    def _react(self, next_step: int) -> None:
+        message = (
+            f"NaNWatch: step {next_step - 1} went non-finite: {self._recorder.describe_trouble()}. "
+            f"See tensorboard --logdir {self._log_dir}, tab NaNWatch."
+        )
+        if self._policy == "raise":
+            raise FloatingPointError(message)
+        self.model.stop_training = True
+        print(message)
+
+
+def _check_watch(watch: Collection[str]) -> Collection[str]:
+    if isinstance(watch, str):
+        raise ValueError(
+            f"Expected watch to be a collection of roles, got the string {watch!r}: "
+            f"write watch=[{watch!r}]."
+        )
+    for role in watch:
+        if role not in WATCHED_ROLES:
+            raise ValueError(
+                f"Unknown role {role!r} in watch. The Callback records: {', '.join(WATCHED_ROLES)}."
+            )
+    return watch

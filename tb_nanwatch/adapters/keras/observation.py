@@ -1,0 +1,160 @@
+"""What one `train_step` of a Keras model shows: data, predictions, loss, gradients, weights."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from tb_nanwatch.adapters.tensorflow.accumulator import LossScale
+from tb_nanwatch.adapters.tensorflow.tensors import (
+    NamedTensor,
+    Unwatched,
+    flatten_data,
+    parent,
+    tell_apart,
+    variable_path,
+)
+
+
+class Observation:
+    """Collects the tensors of one step, in the flow of its data.
+
+    Args:
+      model: the model that is trained.
+      roles: which roles to collect.
+      unwatched: takes the names of what cannot be watched.
+    """
+
+    def __init__(self, model: Any, roles: frozenset[str], unwatched: Unwatched):
+        self._model = model
+        self._roles = roles
+        self._unwatched = unwatched
+        self._tensors: list[NamedTensor] = []
+        self.loss_scale: LossScale | None = None
+
+    def tensors(self) -> list[NamedTensor]:
+        """What was collected, with names unique within each role."""
+        return tell_apart(self._tensors)
+
+    def data(self, role: str, data: Any) -> None:
+        """Collects inputs, targets or predictions of any nesting."""
+        for path, leaf in flatten_data(data, role):
+            self._collect(role, "", path, leaf, batch=True)
+
+    def loss(self, loss: Any) -> None:
+        self._collect("loss", "", "loss", loss)
+
+    def gradients(self, gradients: Any, variables: Any) -> None:
+        for gradient, variable in zip(gradients, variables, strict=False):
+            if gradient is not None:
+                self._variable("gradient", variable, gradient)
+
+    def weights(self) -> None:
+        """Collects the model's variables as they are now, non-trainable ones too."""
+        for variable in self._model.weights:
+            self._variable("weight", variable, variable.value)
+
+    def _variable(self, role: str, variable: Any, value: Any) -> None:
+        path = variable_path(variable)
+        layer = parent(path).removeprefix(self._model.name).removeprefix("/")
+        self._collect(role, layer, path, value, shape=variable.shape)
+
+    def _collect(self, role: str, layer: str, name: str, value: Any, **options: Any) -> None:
+        if role in self._roles:
+            self._tensors += self._unwatched.watchable(role, layer, name, value, **options)
+
+
+def observed(
+    train_step: Callable[[Any], Any],
+    model: Any,
+    begin: Callable[[], Observation],
+    end: Callable[[Observation], None],
+) -> Callable[[Any], Any]:
+    """A `train_step` that does what the given one does and shows an `Observation` of it.
+
+    Args:
+      train_step: the model's own, bound.
+      model: the model.
+      begin: makes the observation of a step, when it is traced or run.
+      end: takes it, in the step, after the update.
+    """
+
+    @functools.wraps(train_step)
+    def step(data: Any) -> Any:
+        observation = begin()
+        x, y, _ = keras.utils.unpack_x_y_sample_weight(data)
+        observation.data("input", x)
+        observation.data("target", y)
+        with (
+            _spied(model, "compute_loss", _loss_spy(observation)),
+            _spied(model.optimizer, "apply", _apply_spy(model.optimizer, observation)),
+        ):
+            outputs = train_step(data)
+        observation.weights()
+        end(observation)
+        return outputs
+
+    return step
+
+
+def _loss_spy(observation: Observation) -> Callable[..., Any]:
+    def compute_loss(original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        loss = original(*args, **kwargs)
+        y_pred = kwargs.get("y_pred", args[2] if len(args) > 2 else None)
+        observation.data("prediction", y_pred)
+        observation.loss(loss)
+        return loss
+
+    return compute_loss
+
+
+def _apply_spy(optimizer: Any, observation: Observation) -> Callable[..., Any]:
+    def apply(original: Callable[..., Any], grads: Any, trainable_variables: Any = None) -> Any:
+        grads = list(grads)
+        if trainable_variables is None:
+            variables = optimizer._trainable_variables
+        else:
+            variables = trainable_variables = list(trainable_variables)
+        observation.gradients(grads, variables)
+        observation.loss_scale = _loss_scale(optimizer)
+        return original(grads, trainable_variables)
+
+    return apply
+
+
+def _loss_scale(optimizer: Any) -> LossScale | None:
+    """What the optimizer multiplied the loss, and so the gradients, by."""
+    if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+        # Read before apply() changes it. The first loss is scaled before the optimizer is built.
+        scale = optimizer.dynamic_scale if optimizer.built else optimizer.initial_scale
+        return LossScale(tf.identity(tf.convert_to_tensor(scale, tf.float32)), dynamic=True)
+    if optimizer.loss_scale_factor is not None:
+        factor = tf.convert_to_tensor(optimizer.loss_scale_factor, tf.float32)
+        return LossScale(factor, dynamic=False)
+    return None
+
+
+@contextmanager
+def _spied(owner: Any, name: str, spy: Callable[..., Any]) -> Iterator[None]:
+    """Has `spy(original, *args)` called in place of a method of this one object."""
+    own = vars(owner).get(name)
+    original = getattr(owner, name)
+
+    @functools.wraps(original)
+    def method(*args: Any, **kwargs: Any) -> Any:
+        return spy(original, *args, **kwargs)
+
+    # Past Keras's __setattr__, which tracks and, once built, locks.
+    vars(owner)[name] = method
+    try:
+        yield
+    finally:
+        if own is None:
+            vars(owner).pop(name, None)
+        else:
+            vars(owner)[name] = own

@@ -1,0 +1,8 @@
+"""TensorFlow: statistics on the device, and what records them from a custom training loop.
+
+- `kernels`: the statistics of one tensor as TensorFlow operations, eager, in graphs and under XLA.
+- `accumulator`: a window's statistics of many tensors in device variables.
+- `watcher`: windows to records, records to a file of their own (`nanwatch.Watcher`).
+- `summary`: one call, one record, to the user's own writer (`nanwatch.summary`).
+- `tensors`: what users hand over (mappings, pairs, slices) as named tensors.
+"""

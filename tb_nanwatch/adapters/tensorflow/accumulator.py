@@ -1,0 +1,287 @@
+"""A window's statistics of many tensors, kept in device variables and read once a window.
+
+A healthy step costs one reduction a tensor and a few operations on small vectors. Only where one
+of the sums is not finite are exact counts taken, in that same step; only at the window's last step,
+and where the set of non-finite tensors changes, are the exponent histograms.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from tb_nanwatch.adapters.tensorflow import kernels
+from tb_nanwatch.adapters.tensorflow.samples import (
+    Samples,
+    add_samples,
+    decode_samples,
+    no_samples,
+    take_samples,
+)
+from tb_nanwatch.schema.columns import COLUMN
+from tb_nanwatch.stats.histogram import Histograms
+from tb_nanwatch.stats.record import Matrix, empty_columns
+
+FLUSHED_NONFINITE_STEPS = 4
+"""So many steps with a non-finite tensor are each flushed, besides every change of their set."""
+
+_CLOCK = ("next_step", "flush", "trips", "sampled_steps", "sampled_step", "refused_steps")
+
+
+def _variable(value: object, dtype: tf.DType) -> tf.Variable:
+    # Lifted out of whatever function is being traced: it outlives the trace.
+    with tf.init_scope():
+        return tf.Variable(tf.constant(value, dtype), trainable=False)
+
+
+class Signal(NamedTuple):
+    """What the host asks after every step.
+
+    Attributes:
+      next_step: the step that comes next.
+      flush: a step since the last drain wants its record written at once.
+      trips: steps since the last drain that were non-finite and not handled by loss scaling.
+      sampled_steps: steps since the last drain at which histograms were taken.
+      sampled_step: the last of them, -1 for none.
+      refused_steps: steps since the last drain that a loss-scaling optimizer refused.
+    """
+
+    next_step: int
+    flush: int
+    trips: int
+    sampled_steps: int
+    sampled_step: int
+    refused_steps: int
+
+
+class Clock:
+    """Counts the steps on the device and holds what accumulators tell the host."""
+
+    def __init__(self, first_step: int = 0):
+        self.state = _variable([first_step, 0, 0, 0, -1, 0], tf.int64)
+        self.sample_at = _variable(first_step, tf.int64)
+        self.flushed_steps = _variable(0, tf.int64)
+        self.loss_scale = _variable(float("nan"), tf.float64)
+
+    def advance(self, **changes: tf.Tensor) -> None:
+        """In the step: moves on by one and adds `changes` to the members of `Signal`."""
+        delta = [changes.get(name, 0) for name in _CLOCK]
+        delta[0] = 1
+        self.state.assign_add(tf.stack([tf.cast(change, tf.int64) for change in delta]))
+
+    def signal(self) -> Signal:
+        """On the host: what happened since the last `restart`."""
+        return Signal(*self.state.numpy().tolist())
+
+    def restart(self, next_step: int, sample_at: int) -> None:
+        """On the host: begins a window at `next_step` that is to be sampled at `sample_at`."""
+        self.state.assign([next_step, 0, 0, 0, -1, 0])
+        self.sample_at.assign(sample_at)
+        self.loss_scale.assign(np.nan)
+
+
+class LossScale(NamedTuple):
+    """Of a loss-scaling optimizer, in the step.
+
+    Attributes:
+      scale: float32 scalar: what the recorded gradients are multiplied by.
+      dynamic: whether the optimizer refuses a step with a non-finite gradient.
+    """
+
+    scale: tf.Tensor
+    dynamic: bool
+
+
+class Accumulator:
+    """Accumulates the statistics of a fixed list of tensors.
+
+    Args:
+      clock: counts the steps; may be shared.
+      dtypes: of the tensors, in order.
+      scaled: bool [tensors], which of them a loss scale multiplies.
+      handled: bool [tensors], of which a NaN or infinity is handled when the optimizer refuses
+        the step.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        dtypes: Sequence[tf.DType],
+        scaled: Sequence[bool],
+        handled: Sequence[bool],
+    ):
+        self._clock = clock
+        self._formats = [kernels.dtype_format(dtype) for dtype in dtypes]
+        self._scaled = np.array(scaled, bool)
+        self._handled = np.array(handled, bool)
+        tensors = len(self._formats)
+
+        self._sums = _variable(np.zeros((tensors, 3)), tf.float64)  # steps, elements, squares
+        self._largest_norm = _variable(np.full(tensors, -1.0), tf.float64)
+        self._nonfinite = _variable(np.zeros((tensors, 5)), tf.float64)  # nan, inf, -inf, 2 steps
+        self._first_last = _variable(np.full((tensors, 2), np.nan), tf.float64)
+        self._bad = _variable(np.zeros(tensors, bool), tf.bool)
+        self._any_bad = _variable(False, tf.bool)
+        self._no_samples = no_samples(self._formats)
+        self._samples = Samples(
+            _variable(self._no_samples.histograms, tf.int64),
+            _variable(self._no_samples.keys, tf.int64),
+            _variable(self._no_samples.totals, tf.float64),
+        )
+
+    def add(self, tensors: Sequence[tf.Tensor], loss_scale: LossScale | None = None) -> None:
+        """In the step: takes the step's tensors in and moves the clock on.
+
+        Runs eagerly, in a `tf.function` and under XLA. The tensors must be of the dtypes and
+        number that the accumulator was made for.
+        """
+        clock = self._clock
+        step = clock.state[0]
+        factor = self._unscale_factors(loss_scale)
+        squares = tf.stack(
+            [tf.cast(kernels.sum_squares(_real(tensor)), tf.float64) for tensor in tensors]
+        )
+        healthy = tf.reduce_all(tf.math.is_finite(squares))
+        no = tf.zeros([], tf.int64)
+
+        def count() -> tuple[tf.Tensor, ...]:
+            return self._count(tensors, step, factor, loss_scale)
+
+        def trust() -> tuple[tf.Tensor, ...]:
+            unscaled = squares if factor is None else squares * factor**2
+            return unscaled, tf.sqrt(unscaled), no, no, no
+
+        squares, norms, flush, tripped, refused = tf.cond(healthy & ~self._any_bad, trust, count)
+        elements = tf.stack([_elements(tensor) for tensor in tensors])
+        self._sums.assign_add(tf.stack([tf.ones_like(squares), elements, squares], axis=1))
+        self._largest_norm.assign(tf.maximum(self._largest_norm, norms))
+
+        due = tf.equal(step, clock.sample_at) | (flush > 0)
+
+        def take() -> tf.Tensor:
+            return tf.cond(
+                healthy,
+                lambda: self._sample(tensors, factor, masked=False),
+                lambda: self._sample(tensors, factor, masked=True),
+            )
+
+        sampled = tf.cond(due, take, lambda: no)
+        if loss_scale is not None:
+            scale = tf.cast(loss_scale.scale, tf.float64)
+            lowest = tf.where(tf.math.is_nan(clock.loss_scale), scale, clock.loss_scale)
+            clock.loss_scale.assign(tf.minimum(lowest, scale))
+        clock.advance(
+            flush=flush,
+            trips=tripped,
+            sampled_steps=sampled,
+            sampled_step=sampled * (step - clock.state[4]),
+            refused_steps=refused,
+        )
+
+    def _unscale_factors(self, loss_scale: LossScale | None) -> tf.Tensor | None:
+        """float64 [tensors]: by what to multiply each to undo the loss scale."""
+        if loss_scale is None:
+            return None
+        return tf.where(self._scaled, 1 / tf.cast(loss_scale.scale, tf.float64), 1.0)
+
+    def _count(
+        self,
+        tensors: Sequence[tf.Tensor],
+        step: tf.Tensor,
+        factor: tf.Tensor | None,
+        loss_scale: LossScale | None,
+    ) -> tuple[tf.Tensor, ...]:
+        """Exact counts of the step: (sums of squares, norms, flush, tripped, refused)."""
+        counts = tf.stack([kernels.count_nonfinite(kernels.flatten(each)) for each in tensors])
+        norms = counts[:, 3] if factor is None else counts[:, 3] * factor
+        bad = tf.reduce_any(counts[:, :3] > 0, axis=1)
+        refused = tf.constant(False)
+        if loss_scale is not None and loss_scale.dynamic:
+            refused = tf.reduce_any(bad & self._scaled)
+        handled = bad & refused & self._handled
+        trouble = bad & ~handled
+        any_trouble = tf.reduce_any(trouble)
+
+        steps = tf.cast(tf.stack([trouble, handled], axis=1), tf.float64)
+        self._nonfinite.assign_add(tf.concat([counts[:, :3], steps], axis=1))
+        now = tf.cast(step, tf.float64)
+        first, last = self._first_last[:, 0], self._first_last[:, 1]
+        first = tf.where(trouble & tf.math.is_nan(first), now, first)
+        self._first_last.assign(tf.stack([first, tf.where(trouble, now, last)], axis=1))
+
+        changed = tf.reduce_any(tf.not_equal(trouble, self._bad))
+        self._bad.assign(trouble)
+        self._any_bad.assign(any_trouble)
+        early = any_trouble & (self._clock.flushed_steps < FLUSHED_NONFINITE_STEPS)
+        self._clock.flushed_steps.assign_add(tf.cast(any_trouble, tf.int64))
+        flags = (changed | early, any_trouble & ~refused, refused)
+        return (norms**2, norms, *(tf.cast(flag, tf.int64) for flag in flags))
+
+    def _sample(
+        self, tensors: Sequence[tf.Tensor], factor: tf.Tensor | None, *, masked: bool
+    ) -> tf.Tensor:
+        """Takes the exponent histograms and what comes with them; int64 scalar 1."""
+        flat = [kernels.flatten(tensor) for tensor in tensors]
+        if factor is not None:
+            flat = [
+                values * tf.cast(factor[row], values.dtype) if self._scaled[row] else values
+                for row, values in enumerate(flat)
+            ]
+        old = Samples(*(variable.read_value() for variable in self._samples))
+        self._assign_samples(add_samples(old, take_samples(flat, masked=masked)))
+        return tf.ones([], tf.int64)
+
+    def drain(self, sampled_steps: int) -> tuple[Matrix, Histograms | None]:
+        """On the host: what was accumulated since the last drain, and starts anew.
+
+        Args:
+          sampled_steps: how many steps of it were sampled, as the clock told.
+
+        Returns:
+          Columns float64 [tensors, len(COLUMNS)], and the histograms of the sampled steps.
+        """
+        columns = empty_columns(len(self._formats))
+        columns[:, [COLUMN["steps"], COLUMN["elements"], COLUMN["sum_squares"]]] = self._sums
+        columns[:, COLUMN["nan"] : COLUMN["neg_inf"] + 1] = self._nonfinite[:, :3]
+        columns[:, COLUMN["nonfinite_steps"]] = self._nonfinite[:, 3]
+        columns[:, COLUMN["scale_skipped_steps"]] = self._nonfinite[:, 4]
+        columns[:, COLUMN["first_nonfinite_step"]] = self._first_last[:, 0]
+        columns[:, COLUMN["last_nonfinite_step"]] = self._first_last[:, 1]
+        norms = self._largest_norm.numpy()
+        columns[:, COLUMN["largest_norm"]] = np.where(norms < 0, np.nan, norms)
+        histograms = None
+        if sampled_steps:
+            samples = Samples(*(variable.numpy() for variable in self._samples))
+            histograms = decode_samples(self._formats, samples, sampled_steps, columns)
+            self._assign_samples(self._no_samples)
+
+        self._sums.assign(tf.zeros_like(self._sums))
+        self._largest_norm.assign(-tf.ones_like(self._largest_norm))
+        self._nonfinite.assign(tf.zeros_like(self._nonfinite))
+        self._first_last.assign(tf.fill(self._first_last.shape, tf.constant(np.nan, tf.float64)))
+        return columns, histograms
+
+    def _assign_samples(self, samples: Samples) -> None:
+        for variable, value in zip(self._samples, samples, strict=True):
+            variable.assign(value)
+
+    def forget_trouble(self) -> None:
+        """On the host: takes every tensor for healthy, so that trouble is a change again."""
+        self._bad.assign(tf.zeros_like(self._bad))
+        self._any_bad.assign(False)
+
+
+def _elements(tensor: tf.Tensor) -> tf.Tensor:
+    """Number of elements, float64 scalar: a constant where the shape is known."""
+    parts = 2 if tensor.dtype.is_complex else 1
+    size = tensor.shape.num_elements()
+    if size is not None:
+        return tf.constant(parts * size, tf.float64)
+    return parts * tf.cast(tf.size(tensor, tf.int64), tf.float64)
+
+
+def _real(tensor: tf.Tensor) -> tf.Tensor:
+    return kernels.flatten(tensor) if tensor.dtype.is_complex else tensor

@@ -1,0 +1,173 @@
+"""Windows of a running training to records in a file of its own: the core of every watcher."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+import numpy as np
+
+from tb_nanwatch.adapters.tensorflow.accumulator import Accumulator, Clock, LossScale, Signal
+from tb_nanwatch.adapters.tensorflow.tensors import NamedTensor
+from tb_nanwatch.schema.columns import COLUMN, WINDOW_FIELD
+from tb_nanwatch.schema.roles import FLOW
+from tb_nanwatch.schema.tags import SUBDIRECTORY, Stream
+from tb_nanwatch.stats.record import Matrix, Record
+from tb_nanwatch.wire.manifest import Manifest, TensorInfo
+from tb_nanwatch.wire.records import new_window
+from tb_nanwatch.writer.record_writer import RecordWriter
+from tb_nanwatch.writer.schedule import Schedule
+from tb_nanwatch.writer.session import new_session
+from tb_nanwatch.writer.tensorflow_sink import TensorFlowSink
+
+_SCALED = frozenset({"gradient", "activation_gradient"})
+"""Roles that a loss scale multiplies."""
+
+_HANDLED = _SCALED | {"activation", "prediction", "loss", "update"}
+"""Roles whose overflow is dealt with where a loss-scaling optimizer refuses the step. Data, weights
+and slots are not: no smaller scale mends those."""
+
+
+class Recorder:
+    """Records one training run.
+
+    Args:
+      log_dir: the run's directory; the events go into its subdirectory "nanwatch".
+      source: "Callback" or "Watcher", for the manifest.
+      schedule: where windows end.
+    """
+
+    def __init__(self, log_dir: str | os.PathLike[str], source: str, schedule: Schedule):
+        directory = os.path.join(os.fspath(log_dir), SUBDIRECTORY)
+        self._source = source
+        self._schedule = schedule
+        self._writer = RecordWriter(
+            lambda: TensorFlowSink(directory), Stream(new_session()), directory
+        )
+        self._clock: Clock | None = None
+        # By names: a second trace of the same step goes on in the same variables.
+        self._accumulators: dict[tuple[tuple[str, str, str], ...], Accumulator] = {}
+        self._manifests: dict[tuple[tuple[str, str, str], ...], Manifest] = {}
+        self._first_step = 0
+        self._sample_at = 0
+        self._trouble = ""
+
+    @property
+    def is_begun(self) -> bool:
+        return self._clock is not None
+
+    def begin(self, first_step: int) -> None:
+        """On the host, before the first step: counting starts from `first_step`."""
+        self._clock = Clock(first_step)
+        self._begin_window(first_step)
+
+    def record_initial(self, tensors: Sequence[NamedTensor]) -> None:
+        """On the host, before the first step: records the state that this step will find."""
+        if not tensors:
+            return
+        clock = Clock(self._first_step)
+        accumulator = _accumulator(clock, tensors)
+        accumulator.add([tensor for _, tensor in tensors])
+        columns, histograms = accumulator.drain(1)
+        columns[:, COLUMN["steps"]] = 1
+        window = new_window(0, 0, self._first_step, self._first_step)
+        manifest = Manifest(_infos(tensors), self._source)
+        self._writer.write_initial(manifest, Record(window, columns, histograms))
+
+    def add(self, tensors: Sequence[NamedTensor], loss_scale: LossScale | None = None) -> None:
+        """In the step, whatever it runs in: takes its tensors in and counts the step."""
+        assert self._clock is not None, "begin() comes before the first step"
+        key = tuple((info.role, info.name, info.dtype) for info, _ in tensors)
+        if key not in self._accumulators:
+            self._accumulators[key] = _accumulator(self._clock, tensors)
+            self._manifests[key] = Manifest(_infos(tensors), self._source)
+        self._accumulators[key].add([tensor for _, tensor in tensors], loss_scale)
+
+    def step_end(self) -> Signal:
+        """On the host, after each call of the step: writes the window where it is full.
+
+        Also where the set of non-finite tensors changed, or one of the run's first steps was
+        non-finite: then the record is in the file when this returns.
+        """
+        assert self._clock is not None
+        signal = self._clock.signal()
+        changed = bool(signal.flush) and self._schedule.takes_change()
+        if changed or (signal.next_step > self._sample_at and self._schedule.takes_record()):
+            self._write_window(signal, by_change=changed)
+        return signal
+
+    def forget_trouble(self) -> None:
+        """On the host: what is non-finite from here on is a change, even if it was so before."""
+        for accumulator in self._accumulators.values():
+            accumulator.forget_trouble()
+
+    def describe_trouble(self) -> str:
+        """On the host: what was non-finite first in the last window that was; "" for nothing."""
+        return self._trouble
+
+    def flush(self) -> None:
+        """On the host: writes the open window, if a step is in it."""
+        if self._clock is None:
+            return
+        signal = self._clock.signal()
+        if signal.next_step > self._first_step and self._schedule.takes_record(last=True):
+            self._write_window(signal, by_change=False)
+
+    def close(self) -> None:
+        """On the host: writes the open window and closes the file. A later step opens another."""
+        self.flush()
+        self._writer.close()
+
+    def _begin_window(self, first_step: int) -> None:
+        assert self._clock is not None
+        self._first_step = first_step
+        self._sample_at = first_step + self._schedule.window() - 1
+        self._clock.restart(first_step, self._sample_at)
+
+    def _write_window(self, signal: Signal, *, by_change: bool) -> None:
+        assert self._clock is not None
+        steps = signal.next_step - self._first_step
+        for key, accumulator in self._accumulators.items():
+            columns, histograms = accumulator.drain(signal.sampled_steps)
+            if not np.any(columns[:, COLUMN["steps"]]):
+                continue
+            window = new_window(0, 0, self._first_step, signal.next_step - 1)
+            window[WINDOW_FIELD["scale_skipped_steps"]] = signal.refused_steps
+            window[WINDOW_FIELD["loss_scale"]] = self._clock.loss_scale.numpy()
+            if signal.sampled_steps:
+                window[WINDOW_FIELD["sampled_step"]] = signal.sampled_step
+            record = Record(window, columns, histograms)
+            manifest = self._manifests[key]
+            self._trouble = _describe_trouble(manifest, columns) or self._trouble
+            size = self._writer.write(manifest, record)
+            self._schedule.written(size, steps, by_change=by_change)
+        self._begin_window(signal.next_step)
+
+
+def _infos(tensors: Sequence[NamedTensor]) -> tuple[TensorInfo, ...]:
+    return tuple(info for info, _ in tensors)
+
+
+def _describe_trouble(manifest: Manifest, columns: Matrix) -> str:
+    """The first non-finite tensor, by step, then by the flow of a step, in words."""
+    first = columns[:, COLUMN["first_nonfinite_step"]]
+    rows = np.flatnonzero(~np.isnan(first))
+    if not len(rows):
+        return ""
+    row = min(rows, key=lambda row: (first[row], FLOW[manifest.tensors[row].role], row))
+    counts = [
+        f"{columns[row, COLUMN[name]]:,.0f} {label}"
+        for name, label in (("nan", "NaN"), ("pos_inf", "+Inf"), ("neg_inf", "-Inf"))
+        if columns[row, COLUMN[name]]
+    ]
+    info = manifest.tensors[row]
+    return f"{info.role} {info.name!r} holds {', '.join(counts)}"
+
+
+def _accumulator(clock: Clock, tensors: Sequence[NamedTensor]) -> Accumulator:
+    return Accumulator(
+        clock,
+        [tensor.dtype for _, tensor in tensors],
+        scaled=[info.role in _SCALED for info, _ in tensors],
+        handled=[info.role in _HANDLED for info, _ in tensors],
+    )

@@ -1,0 +1,93 @@
+"""The sampled statistics of many tensors: taken on the device, decoded on the host."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from tb_nanwatch.adapters.tensorflow import kernels
+from tb_nanwatch.schema.columns import COLUMN
+from tb_nanwatch.stats.floats import FloatFormat, decode_extremes
+from tb_nanwatch.stats.histogram import Histograms, from_dense
+from tb_nanwatch.stats.record import Matrix
+
+
+class Samples(NamedTuple):
+    """`kernels.Sample` of several tensors, as tensors or as arrays.
+
+    Attributes:
+      histograms: int64 [sum of the formats' bins], one tensor's after another's.
+      keys: int64 [tensors, 4].
+      totals: float64 [tensors].
+    """
+
+    histograms: Any
+    keys: Any
+    totals: Any
+
+
+def no_samples(formats: Sequence[FloatFormat]) -> Samples:
+    """Arrays of the samples of no step: adding them in changes nothing."""
+    limits = np.iinfo(np.int64)
+    return Samples(
+        np.zeros(sum(layout.bins for layout in formats), np.int64),
+        np.tile([0, limits.min, limits.max, limits.min], (len(formats), 1)),
+        np.zeros(len(formats)),
+    )
+
+
+def take_samples(values: Sequence[tf.Tensor], *, masked: bool) -> Samples:
+    """Samples flat tensors; `masked` as in `kernels.sample`."""
+    samples = [kernels.sample(each, masked=masked) for each in values]
+    return Samples(
+        tf.concat([each.histogram for each in samples], axis=0),
+        tf.stack([each.keys for each in samples]),
+        tf.stack([each.total for each in samples]),
+    )
+
+
+def add_samples(old: Samples, new: Samples) -> Samples:
+    """The samples of both, as tensors."""
+    keys = [
+        old.keys[:, 0] + new.keys[:, 0],
+        tf.maximum(old.keys[:, 1], new.keys[:, 1]),
+        tf.minimum(old.keys[:, 2], new.keys[:, 2]),
+        tf.maximum(old.keys[:, 3], new.keys[:, 3]),
+    ]
+    return Samples(old.histograms + new.histograms, tf.stack(keys, axis=1), old.totals + new.totals)
+
+
+def decode_samples(
+    formats: Sequence[FloatFormat], samples: Samples, steps: int, columns: Matrix
+) -> Histograms:
+    """Fills the sampled columns in from arrays of samples; gives the exponent histograms.
+
+    Args:
+      formats: of the tensors' elements.
+      samples: of arrays.
+      steps: how many steps they cover.
+      columns: float64 [tensors, len(COLUMNS)], changed in place.
+    """
+    splits = np.cumsum([layout.bins for layout in formats])[:-1]
+    dense: list[tuple[FloatFormat, npt.NDArray[np.int64]]] = list(
+        zip(formats, np.split(samples.histograms, splits), strict=True)
+    )
+    zeros = samples.keys[:, 0]
+    columns[:, COLUMN["sampled_steps"]] = steps
+    columns[:, COLUMN["zero"]] = zeros
+    columns[:, COLUMN["sum"]] = samples.totals
+    for row, (layout, counts) in enumerate(dense):
+        by_field = counts.reshape(2, -1).sum(axis=0)  # both signs
+        elements = int(by_field.sum())
+        finite = elements - int(by_field[-1])
+        columns[row, COLUMN["sampled_elements"]] = elements
+        columns[row, COLUMN["sampled_finite"]] = finite
+        columns[row, COLUMN["subnormal"]] = by_field[0] - zeros[row]
+        if finite:
+            low, high = decode_extremes(layout, samples.keys[row : row + 1, 1:])
+            columns[row, COLUMN["min"]], columns[row, COLUMN["max"]] = low[0], high[0]
+    return from_dense(dense)

@@ -1,0 +1,188 @@
+"""`nanwatch.summary`: one call, one record, to the user's own `tf.summary` writer."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorflow.python.framework import ops
+from tensorflow.python.ops import control_flow_util, summary_ops_v2
+
+from tb_nanwatch.adapters.tensorflow import kernels
+from tb_nanwatch.adapters.tensorflow.samples import Samples, decode_samples, take_samples
+from tb_nanwatch.adapters.tensorflow.tensors import (
+    NamedTensor,
+    flatten_data,
+    is_pairs,
+    name_tensor,
+    parent,
+    tell_apart,
+    variable_path,
+)
+from tb_nanwatch.schema.columns import COLUMN, WINDOW_FIELD
+from tb_nanwatch.schema.roles import check_role
+from tb_nanwatch.schema.tags import RECORDS_PER_BLOCK, Stream
+from tb_nanwatch.stats.record import Record, empty_columns
+from tb_nanwatch.wire.events import manifest_value, record_values
+from tb_nanwatch.wire.manifest import Manifest
+from tb_nanwatch.wire.records import new_window
+from tb_nanwatch.writer.session import new_session
+
+
+class _SummaryStream:
+    """The records of one name and role in one writer: numbers them and lays them out."""
+
+    def __init__(self, role: str, name: str):
+        self._stream = Stream(new_session(), role, name)
+        self._sequence = 0
+        self._manifests: set[int] = set()
+
+    def pack(self, manifest: Manifest, record: Record) -> bytes:
+        """The record as one serialized Summary, with its manifest the first time."""
+        digest = manifest.hash()
+        record.window[WINDOW_FIELD["manifest"]] = digest
+        record.window[WINDOW_FIELD["sequence"]] = self._sequence
+        block = self._sequence // RECORDS_PER_BLOCK
+        values = record_values(self._stream, 0, block, record)
+        if digest not in self._manifests:
+            self._manifests.add(digest)
+            values.insert(0, manifest_value(self._stream, manifest))
+        self._sequence += 1
+        return Summary(value=values).SerializeToString()
+
+
+# A new writer is a new file: its records need their manifest again, and tags of their own.
+_streams: weakref.WeakKeyDictionary[Any, dict[tuple[str, str], _SummaryStream]] = (
+    weakref.WeakKeyDictionary()
+)
+
+
+def _stream(role: str, name: str) -> _SummaryStream:
+    # TensorFlow has no public name for the default writer itself.
+    writer = summary_ops_v2._summary_state.writer
+    streams = _streams.setdefault(writer, {})
+    if (role, name) not in streams:
+        streams[role, name] = _SummaryStream(role, name)
+    return streams[role, name]
+
+
+def _named(role: str, tag: str, data: Any) -> Iterator[NamedTensor]:
+    """The tensors of `data`, in order, named below `tag`."""
+    if is_pairs(data):
+        for gradient, variable in data:
+            if gradient is not None:
+                path = variable_path(variable)
+                yield name_tensor(
+                    role, parent(path), f"{tag}/{path}", gradient, shape=variable.shape
+                )
+    elif isinstance(data, Mapping):
+        for key, value in data.items():
+            for path, leaf in flatten_data(value, str(key)):
+                yield name_tensor(role, parent(path), f"{tag}/{path}", leaf)
+    elif data is not None:
+        yield name_tensor(role, parent(tag), tag, data)
+
+
+def summary(
+    name: str,
+    data: Any,
+    step: Any = None,
+    *,
+    role: str = "gradient",
+    description: str | None = None,
+) -> tf.Tensor:
+    """Records the numerical health of tensors: exact NaN, +Inf and -Inf counts, statistics and the
+    exponent histogram of each.
+
+    The counterpart of `tf.summary.scalar`, eager or in a `tf.function`: it writes one record to
+    the default `tf.summary` writer, obeys `tf.summary.record_if` and the default step, and takes
+    the surrounding name scopes into the name.
+
+    Args:
+      name: a name for the record; the tensors' names begin with it.
+      data: a tensor; a mapping of names to tensors; or (gradient, variable) pairs as
+        `optimizer.apply_gradients` takes them. float16, bfloat16, float32, float64, complex64 and
+        complex128, any shape. Of `tf.IndexedSlices` the values are taken; `None` gradients are
+        left out.
+      step: int64-castable; by default `tf.summary.experimental.get_step()`.
+      role: what the tensors are, one of `schema.roles`.
+      description: shown beside the tensors.
+
+    Returns:
+      A bool scalar tensor: whether a record was written. False where there is no default writer,
+      where `record_if` says no, and where `data` holds no tensor.
+
+    Raises:
+      TypeError: for integer, string and other tensors that can hold neither NaN nor infinity.
+      ValueError: for an unknown role, or where there is a default writer and no step.
+      RuntimeError: in a function with `jit_compile=True`, which cannot write summaries.
+    """
+    check_role(role)
+    with tf.summary.experimental.summary_scope(name or "unnamed", "nanwatch") as (tag, _):
+        tensors = tell_apart(_named(role, tag, data))
+        if control_flow_util.GraphOrParentsInXlaContext(ops.get_default_graph()):
+            raise RuntimeError(
+                f"nanwatch.summary({name!r}) was called in a function compiled by XLA "
+                "(jit_compile=True), where nothing can be written. Use nanwatch.Watcher: its "
+                "observe() works there and its step_end() writes outside; or call "
+                "nanwatch.summary outside the compiled function."
+            )
+        if summary_ops_v2._summary_state.writer is None or not tensors:
+            return tf.constant(False)
+        if step is None:
+            step = tf.summary.experimental.get_step()
+        if step is None:
+            raise ValueError(
+                f"nanwatch.summary({name!r}) has no step: give it step=..., or set a default one "
+                "with tf.summary.experimental.set_step()."
+            )
+        manifest = Manifest(
+            tuple(info for info, _ in tensors), "summary", description=description or ""
+        )
+        return _write(_stream(role, tag), manifest, tensors, step)
+
+
+def _write(
+    stream: _SummaryStream, manifest: Manifest, tensors: Sequence[NamedTensor], step: Any
+) -> tf.Tensor:
+    formats = [kernels.dtype_format(tensor.dtype) for _, tensor in tensors]
+
+    def pack(
+        step: npt.NDArray[np.int64],
+        counts: npt.NDArray[np.float64],
+        *samples: npt.NDArray[Any],
+    ) -> bytes:
+        columns = empty_columns(len(formats))
+        histograms = decode_samples(formats, Samples(*samples), 1, columns)
+        columns[:, COLUMN["steps"]] = 1
+        columns[:, COLUMN["elements"]] = columns[:, COLUMN["sampled_elements"]]
+        columns[:, COLUMN["nan"] : COLUMN["neg_inf"] + 1] = counts[:, :3]
+        with np.errstate(over="ignore"):
+            columns[:, COLUMN["sum_squares"]] = counts[:, 3] ** 2
+        columns[:, COLUMN["largest_norm"]] = counts[:, 3]
+        bad = counts[:, :3].any(axis=1)
+        columns[bad, COLUMN["nonfinite_steps"]] = 1
+        columns[bad, COLUMN["first_nonfinite_step"]] = step
+        columns[bad, COLUMN["last_nonfinite_step"]] = step
+        window = new_window(0, 0, int(step), int(step))
+        window[WINDOW_FIELD["sampled_step"]] = step
+        return stream.pack(manifest, Record(window, columns, histograms))
+
+    def record() -> tf.Tensor:
+        flat = [kernels.flatten(tensor) for _, tensor in tensors]
+        counts = tf.stack([kernels.count_nonfinite(values) for values in flat])
+        samples = take_samples(flat, masked=True)
+        step64 = tf.cast(step, tf.int64)
+        # In Python, not as graph operations: `wire` alone knows the encoding, and a record costs
+        # as much to write as this call.
+        message = tf.numpy_function(pack, [step64, counts, *samples], tf.string)
+        with tf.summary.record_if(True):  # decided already
+            return tf.summary.experimental.write_raw_pb(message, step=step64)
+
+    wanted = tf.summary.should_record_summaries()
+    return tf.cond(tf.convert_to_tensor(wanted), record, lambda: tf.constant(False))

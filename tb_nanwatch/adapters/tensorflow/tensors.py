@@ -1,0 +1,128 @@
+"""What users hand over, as named tensors: mappings, pairs, slices, nested structures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+
+from tb_nanwatch.adapters.tensorflow import kernels
+from tb_nanwatch.wire.manifest import TensorInfo
+from tb_nanwatch.writer.warnings import warn
+
+
+class NamedTensor(NamedTuple):
+    """A tensor to watch, and what the manifest says of it."""
+
+    info: TensorInfo
+    tensor: tf.Tensor
+
+
+def dense(value: Any) -> tf.Tensor:
+    """The tensor of `value` whose elements are watched.
+
+    Of `tf.IndexedSlices`, sparse and ragged tensors that is the values they hold: what is not
+    there is neither zero nor counted. Raises TypeError for a dtype without NaN and infinities.
+    """
+    if isinstance(value, tf.RaggedTensor):
+        value = value.flat_values
+    elif isinstance(value, (tf.IndexedSlices, tf.SparseTensor)):
+        value = value.values
+    tensor = tf.convert_to_tensor(value)
+    kernels.dtype_format(tensor.dtype)
+    return tensor
+
+
+def variable_path(variable: Any) -> str:
+    """The path of a Keras or TensorFlow variable, such as "dense/kernel"."""
+    path = getattr(variable, "path", None) or getattr(variable, "name", "")
+    return str(path).removesuffix(":0")
+
+
+def parent(path: str) -> str:
+    """The path up to the last component: of a variable its layer; "" where there is none."""
+    return path.rpartition("/")[0]
+
+
+def name_tensor(
+    role: str, layer: str, name: str, value: Any, *, shape: Any = None, batch: bool = False
+) -> NamedTensor:
+    """Names one tensor; `batch` says that its first dimension changes from step to step."""
+    tensor = dense(value)
+    dims = tensor.shape if shape is None else tf.TensorShape(shape)
+    if dims.rank is None:
+        listed = None
+    else:
+        listed = tuple(-1 if size is None else int(size) for size in dims)
+        if batch and listed:
+            listed = (-1, *listed[1:])
+    return NamedTensor(TensorInfo(role, layer, name, listed, tensor.dtype.name), tensor)
+
+
+def tell_apart(tensors: Iterable[NamedTensor]) -> list[NamedTensor]:
+    """The tensors with names unique within their role: the second "a" becomes "a#2"."""
+    seen: set[tuple[str, str]] = set()
+    unique = []
+    for info, tensor in tensors:
+        name, number = info.name, 1
+        while (info.role, name) in seen:
+            number += 1
+            name = f"{info.name}#{number}"
+        seen.add((info.role, name))
+        unique.append(NamedTensor(replace(info, name=name), tensor))
+    return unique
+
+
+def is_variable(value: Any) -> bool:
+    """Whether `value` is a variable, TensorFlow's or Keras's."""
+    return hasattr(value, "assign") and hasattr(value, "shape")
+
+
+def is_pairs(data: Any) -> bool:
+    """Whether `data` is (gradient, variable) pairs: an iterator, such as zip gives, or a list."""
+    if isinstance(data, Iterator):
+        return True
+    return isinstance(data, (list, tuple)) and all(
+        isinstance(item, (list, tuple)) and len(item) == 2 and is_variable(item[1]) for item in data
+    )
+
+
+def flatten_data(data: Any, prefix: str) -> Iterator[tuple[str, Any]]:
+    """(path, leaf) of nested mappings, lists and tuples, paths beginning with `prefix`."""
+    if isinstance(data, Mapping):
+        items: Iterable[tuple[Any, Any]] = data.items()
+    elif isinstance(data, (list, tuple)):
+        items = enumerate(data)
+    else:
+        if data is not None:
+            yield prefix, data
+        return
+    for key, value in items:
+        yield from flatten_data(value, f"{prefix}/{key}")
+
+
+class Unwatched:
+    """Names what can be watched, and collects the rest for one warning about all of it."""
+
+    def __init__(self) -> None:
+        self._names: dict[str, None] = {}
+        self._told = 0
+
+    def watchable(
+        self, role: str, layer: str, name: str, value: Any, **options: Any
+    ) -> Iterator[NamedTensor]:
+        """`name_tensor` of these arguments; nothing where `value` cannot be watched."""
+        try:
+            yield name_tensor(role, layer, name, value, **options)
+        except (TypeError, ValueError):  # ValueError: what is no tensor at all
+            dtype = getattr(value, "dtype", type(value).__name__)
+            self._names[f"{name} ({getattr(dtype, 'name', dtype)})"] = None
+
+    def tell(self) -> None:
+        """Warns of what was found since the last time."""
+        if len(self._names) > self._told:
+            new = list(self._names)[self._told :]
+            self._told = len(self._names)
+            warn(f"not recorded, as their type holds neither NaN nor infinity: {', '.join(new)}.")

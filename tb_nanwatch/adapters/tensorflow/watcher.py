@@ -1,0 +1,121 @@
+"""`nanwatch.Watcher`: records every step of a custom training loop, compiled by XLA or not."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+from tb_nanwatch.adapters.tensorflow.recorder import Recorder
+from tb_nanwatch.adapters.tensorflow.tensors import (
+    NamedTensor,
+    Unwatched,
+    flatten_data,
+    is_pairs,
+    is_variable,
+    parent,
+    tell_apart,
+    variable_path,
+)
+from tb_nanwatch.schema.roles import FLOW, check_role
+from tb_nanwatch.writer.schedule import DEFAULT_MAX_BYTES, Every, Schedule
+
+
+class Watcher:
+    """Records the numerical health of every step of a custom training loop.
+
+    ::
+
+        watcher = nanwatch.Watcher("logs/run1")
+
+        @tf.function(jit_compile=True)
+        def train_step(x, y):
+            with tf.GradientTape() as tape:
+                loss = loss_fn(y, model(x, training=True))
+            gradients = tape.gradient(loss, model.trainable_variables)
+            optimizer.apply_gradients(zip(gradients, model.trainable_variables))
+            watcher.observe(
+                input=x,
+                loss=loss,
+                gradient=zip(gradients, model.trainable_variables),
+                weight=model.variables,
+            )
+
+        with watcher:
+            for x, y in data:
+                train_step(x, y)
+                watcher.step_end()
+
+    Args:
+      log_dir: the run's directory; events go into its subdirectory "nanwatch".
+      first_step: the step that the first `observe` is; a resumed training goes on where it was.
+      every, max_bytes: as in `nanwatch.Callback`.
+
+    Raises:
+      ValueError: for an `every` or `max_bytes` below 1.
+    """
+
+    def __init__(
+        self,
+        log_dir: str | os.PathLike[str],
+        *,
+        first_step: int = 0,
+        every: Every = "auto",
+        max_bytes: int = DEFAULT_MAX_BYTES,
+    ):
+        self._recorder = Recorder(log_dir, "Watcher", Schedule(every, max_bytes))
+        self._recorder.begin(int(first_step))
+        self._unwatched = Unwatched()
+
+    def observe(self, **data: Any) -> None:
+        """In the step: takes in what one step shows. To be called once a step.
+
+        Args:
+          **data: by role (`schema.roles`), such as `gradient=...`: a tensor; a mapping, list or
+            tuple of tensors, nested or not; variables; or (gradient, variable) pairs. Pass
+            `weight` after the update, to see what the step leaves behind. Integers are left out,
+            with one warning.
+
+        Raises:
+          ValueError: for an unknown role.
+        """
+        for role in data:
+            check_role(role)
+        tensors = [
+            tensor
+            for role in sorted(data, key=FLOW.__getitem__)
+            for tensor in self._named(role, data[role])
+        ]
+        self._recorder.add(tell_apart(tensors))
+
+    def step_end(self) -> bool:
+        """On the host, after the step: writes what is due. True where a step was non-finite."""
+        self._unwatched.tell()
+        return self._recorder.step_end().trips > 0
+
+    def close(self) -> None:
+        """Writes the open window and closes the file."""
+        self._recorder.close()
+
+    def __enter__(self) -> Watcher:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def _named(self, role: str, data: Any) -> Iterator[NamedTensor]:
+        if is_pairs(data):
+            for gradient, variable in data:
+                if gradient is not None:
+                    yield from self._name_variable(role, variable, gradient)
+            return
+        for path, leaf in flatten_data(data, role):
+            if is_variable(leaf):
+                yield from self._name_variable(role, leaf, leaf)
+            else:
+                batch = role in ("input", "target", "prediction", "activation")
+                yield from self._unwatched.watchable(role, "", path, leaf, batch=batch)
+
+    def _name_variable(self, role: str, variable: Any, value: Any) -> Iterator[NamedTensor]:
+        path = variable_path(variable)
+        yield from self._unwatched.watchable(role, parent(path), path, value, shape=variable.shape)

@@ -1,0 +1,7 @@
+"""From records to events: windows, blocks and the byte budget; and where the events go.
+
+- `schedule`: how long the windows are, so that any run fits its budget.
+- `record_writer`: numbers records, lays them out in blocks, and survives a failing sink.
+- `session`: the identity of one stream of records.
+- `tensorflow_sink`, `tensorboard_sink`: an event file of our own, each by one backend.
+"""
