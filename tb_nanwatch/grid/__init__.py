@@ -1,0 +1,12 @@
+"""From records to a viewport's cells: pure, NumPy alone.
+
+- `edges`: the steps at which a viewport's columns begin.
+- `cells`: value and flags of each tensor in each column.
+"""
+
+from __future__ import annotations
+
+from tb_nanwatch.grid.cells import Slab, cells
+from tb_nanwatch.grid.edges import column_edges
+
+__all__ = ["Slab", "cells", "column_edges"]

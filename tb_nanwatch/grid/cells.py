@@ -1,0 +1,173 @@
+"""Value and flags of each tensor in each column of a viewport: the worst of what a cell covers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from tb_nanwatch.schema.columns import COLUMN
+from tb_nanwatch.stats.derived import statistic
+from tb_nanwatch.stats.record import Matrix
+
+Steps = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.uint8]
+
+NAN, POS_INF, NEG_INF, RECORDED, SCALE_SKIPPED = 1, 2, 4, 8, 16
+"""The flags of a cell, as `http/http_api.md` gives them."""
+
+_NONFINITE = ((NAN, "nan"), (POS_INF, "pos_inf"), (NEG_INF, "neg_inf"))
+
+
+class Slab(Protocol):
+    """Consecutive records of one stream, disjoint and ascending."""
+
+    @property
+    def first(self) -> Steps:
+        """First step of each record, int64 [records]."""
+
+    @property
+    def last(self) -> Steps:
+        """Last step of each record, int64 [records]."""
+
+    @property
+    def until(self) -> Steps:
+        """Last step that each record stands for, int64 [records]: `last`, or up to the next one."""
+
+    @property
+    def rows(self) -> Steps:
+        """Tensor of each row, int64 [rows], none twice."""
+
+    @property
+    def columns(self) -> Matrix:
+        """float64 [records, rows, len(COLUMNS)]."""
+
+
+def cells(
+    slabs: Iterable[Slab], tensors: Steps, edges: Steps, name: str
+) -> tuple[npt.NDArray[np.float32], Flags]:
+    """Pools records into cells.
+
+    Args:
+      slabs: the records; those outside of the edges are left out.
+      tensors: int64 [cells' rows], the tensors wanted, in the order wanted, none twice.
+      edges: int64 [columns + 1], from `column_edges`.
+      name: the statistic, of `schema.statistics`.
+
+    Returns:
+      value, float32 [rows, columns]: the largest of the statistic over what the cell covers, NaN
+      where it is NaN for all of it; and flags, uint8 [rows, columns], a sum of the constants above.
+      A record's NaN and infinities are flagged between its first and its last non-finite step
+      alone; a record that is held beyond its last step, and was non-finite there, is so further on.
+    """
+    columns = len(edges) - 1
+    value = np.full((len(tensors), columns), np.nan, np.float32)
+    flags = np.zeros((len(tensors), columns), np.uint8)
+    for slab in slabs:
+        inside = np.flatnonzero((slab.until >= edges[0]) & (slab.first < edges[-1]))
+        if len(inside) and len(tensors):
+            _add(
+                slab, slice(int(inside[0]), int(inside[-1]) + 1), tensors, edges, name, value, flags
+            )
+    return value, flags
+
+
+def _rows_of(slab: Slab, tensors: Steps) -> tuple[Steps, Steps]:
+    """(rows of the slab, rows of the cells) of the tensors that are wanted."""
+    order = np.argsort(tensors, kind="stable")
+    place = np.minimum(np.searchsorted(tensors, slab.rows, sorter=order), len(tensors) - 1)
+    target = order[place]
+    wanted = np.flatnonzero(tensors[target] == slab.rows)
+    return wanted, target[wanted]
+
+
+def _add(
+    slab: Slab,
+    records: slice,
+    tensors: Steps,
+    edges: Steps,
+    name: str,
+    value: npt.NDArray[np.float32],
+    flags: Flags,
+) -> None:
+    """Pools some consecutive records of a slab into `value` and `flags`."""
+    source, target = _rows_of(slab, tensors)
+    if not len(source):
+        return
+    first, last, until = slab.first[records], slab.last[records], slab.until[records]
+    columns = slab.columns[records]
+    if len(source) < columns.shape[1] or np.any(np.diff(source) != 1):
+        columns = np.moveaxis(np.moveaxis(columns, -1, 0)[:, :, source], 0, -1)
+
+    # Records are disjoint and ascending: those of one column are consecutive.
+    begin, end = _column(edges, first), _column(edges, until)
+    across = np.arange(begin[0], end[-1] + 1)
+    from_record = np.searchsorted(end, across)
+    to_record = np.searchsorted(begin, across, side="right")
+    covered = from_record < to_record
+    across, span = across[covered], (from_record[covered], to_record[covered])
+
+    with np.errstate(over="ignore"):  # Only a damaged file holds counts beyond float32.
+        worst = _pool(np.fmax, statistic(name, columns).astype(np.float32), *span)
+    cell = np.ix_(target, across)
+    value[cell] = np.fmax(value[cell], worst.T)
+
+    seen = columns[..., COLUMN["steps"]] > 0
+    skipped = columns[..., COLUMN["scale_skipped_steps"]] > 0
+    raised = (seen * np.uint8(RECORDED)) | (skipped * np.uint8(SCALE_SKIPPED))
+    flags[cell] |= _pool(np.bitwise_or, raised, *span).T
+    _raise_nonfinite(columns, first, last, until, edges, target, flags)
+
+
+def _column(edges: Steps, steps: npt.NDArray[np.signedinteger] | Matrix) -> Steps:
+    """The column of each step; that of the nearest edge for steps outside."""
+    return np.clip(np.searchsorted(edges, steps, side="right") - 1, 0, len(edges) - 2)
+
+
+def _pool(
+    ufunc: np.ufunc, values: npt.NDArray[Any], begin: Steps, end: Steps
+) -> npt.NDArray[Any]:
+    """Reduces values [records, rows] over records begin to end - 1: [len(begin), rows]."""
+    if np.all(end - begin == 1):
+        return values[begin]
+    # reduceat reduces from each index to the next: every other result is what is wanted. The
+    # last index may not be the end of the array, so one record is added and never used.
+    padded = np.concatenate([values, values[-1:]])
+    return ufunc.reduceat(padded, np.stack([begin, end], axis=1).reshape(-1), axis=0)[::2]
+
+
+def _raise_nonfinite(
+    columns: Matrix,
+    first: Steps,
+    last: Steps,
+    until: Steps,
+    edges: Steps,
+    target: Steps,
+    flags: Flags,
+) -> None:
+    """Raises NAN, POS_INF and NEG_INF between each record's first and last non-finite step."""
+    record, row = np.nonzero(columns[..., COLUMN["nonfinite_steps"]] > 0)
+    if not len(record):
+        return
+    # Where a record does not say which of its steps, it is all of them.
+    begin = columns[record, row, COLUMN["first_nonfinite_step"]]
+    begin = np.where(np.isnan(begin), first[record], np.clip(begin, first[record], last[record]))
+    end = columns[record, row, COLUMN["last_nonfinite_step"]]
+    end = np.where(np.isnan(end), last[record], np.clip(end, begin, last[record]))
+    end = np.where(end == last[record], until[record], end)
+    inside = (end >= edges[0]) & (begin < edges[-1])
+    record, row = record[inside], row[inside]
+    from_column, to_column = _column(edges, begin[inside]), _column(edges, end[inside])
+
+    # Each range as +1 where it begins and -1 after its end: their running sum counts the ranges.
+    width = len(edges)
+    for flag, column in _NONFINITE:
+        holds = columns[record, row, COLUMN[column]] > 0
+        start = target[row[holds]] * width
+        size = flags.shape[0] * width
+        change = np.bincount(start + from_column[holds], minlength=size)
+        change -= np.bincount(start + to_column[holds] + 1, minlength=size)
+        raised = np.cumsum(change.reshape(-1, width), axis=1)[:, :-1] > 0
+        flags |= raised * np.uint8(flag)

@@ -1,0 +1,29 @@
+"""The HTTP interface of the tab (`http_api.md`): one route a module.
+
+- `params`: parameters of a request, and what is wrong with them.
+- `respond`: answers and errors in one shape.
+- `index_js`, `runs`, `run`, `grid`, `cell`: the routes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from tensorboard.data.provider import DataProvider
+
+from tb_nanwatch.http import cell, grid, index_js, run, runs
+from tb_nanwatch.http.respond import application
+from tb_nanwatch.reader import Reader
+
+
+def apps(provider: DataProvider) -> dict[str, Callable[..., Any]]:
+    """Each route's path with its WSGI application."""
+    reader = Reader(provider)
+    return {
+        "/index.js": application(index_js.serve),
+        "/runs": application(lambda request: runs.serve(request, reader)),
+        "/run": application(lambda request: run.serve(request, reader)),
+        "/grid": application(lambda request: grid.serve(request, reader)),
+        "/cell": application(lambda request: cell.serve(request, reader)),
+    }

@@ -1,0 +1,96 @@
+"""`cell`: one tensor over a range of steps."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from werkzeug import wrappers
+
+from tb_nanwatch.http import params
+from tb_nanwatch.http.respond import json_answer, number, step
+from tb_nanwatch.http.run import describe
+from tb_nanwatch.reader import Reader
+from tb_nanwatch.schema.columns import COLUMNS, WINDOW_FIELD
+from tb_nanwatch.schema.statistics import STATISTICS
+from tb_nanwatch.stats.derived import largest_magnitude, mean, rms, statistic
+from tb_nanwatch.stats.histogram import Histograms, merge_histograms
+from tb_nanwatch.stats.record import Matrix, merge_columns
+
+
+def serve(request: wrappers.Request, reader: Reader) -> wrappers.Response:
+    access = params.access(request)
+    first, last = params.steps(request)
+    index = params.run(request, reader)
+    tensor = params.tensor(request, index)
+    rows: list[Matrix] = []
+    windows: list[Matrix] = []
+    for records in reader.records(access, index, first, last):
+        for row in np.flatnonzero(records.rows == tensor):
+            of_tensor = records.columns[:, row]
+            # A stream's record may be without the tensor.
+            rows.extend(of_tensor)
+            windows.extend(records.windows)
+    histograms = list(reader.histograms(access, index, tensor, first, last))
+    return json_answer(
+        request,
+        {
+            "run": index.run,
+            "tensor": describe(index, tensor),
+            **_merged(np.array(windows), np.array(rows), histograms),
+        },
+    )
+
+
+def _merged(windows: Matrix, rows: Matrix, histograms: list[Histograms]) -> dict[str, Any]:
+    """The members that describe the records; null where there is none."""
+    if not len(rows):
+        names = (
+            "first_step",
+            "last_step",
+            "columns",
+            "statistics",
+            "mean",
+            "rms",
+            "largest_magnitude",
+            "sampled_step",
+            "histogram",
+        )
+        return {"records": 0, **dict.fromkeys(names)}
+    merged = merge_columns(rows)
+    return {
+        "first_step": int(windows[:, WINDOW_FIELD["first_step"]].min()),
+        "last_step": int(windows[:, WINDOW_FIELD["last_step"]].max()),
+        "records": len(rows),
+        "columns": {
+            column.name: _column(column.unit, column.empty, merged[position])
+            for position, column in enumerate(COLUMNS)
+        },
+        "statistics": {s.name: number(float(statistic(s.name, merged))) for s in STATISTICS},
+        "mean": number(float(mean(merged))),
+        "rms": number(float(rms(merged))),
+        "largest_magnitude": number(float(largest_magnitude(merged))),
+        "sampled_step": step(float(np.fmax.reduce(windows[:, WINDOW_FIELD["sampled_step"]]))),
+        "histogram": _bins(histograms),
+    }
+
+
+def _column(unit: str, empty: float, value: float) -> float | int | None:
+    """A count or a step as an integer; a column that is empty as NaN as null where it is NaN."""
+    if np.isnan(empty) and np.isnan(value):
+        return None
+    if unit in ("step", "steps", "elements") and np.isfinite(value):
+        return int(value)
+    return float(value)
+
+
+def _bins(histograms: list[Histograms]) -> list[tuple[int, int, int]] | None:
+    """[sign, exponent, count] of each bin, negative ones first, or None without a histogram."""
+    if not histograms:
+        return None
+    codes, counts = merge_histograms(histograms).tensor(0)
+    bins = [
+        (-1 if code & 1 else 1, int(code) >> 1, int(count))
+        for code, count in zip(codes, counts, strict=True)
+    ]
+    return sorted(bins, key=lambda entry: entry[:2])

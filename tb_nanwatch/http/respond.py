@@ -1,0 +1,80 @@
+"""Answers and errors in one shape, whatever goes wrong."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from tensorboard import errors
+from tensorboard.backend import http_util
+from werkzeug import wrappers
+
+_logger = logging.getLogger("tensorboard.nanwatch")
+
+Handler = Callable[[wrappers.Request], wrappers.Response]
+
+
+class BadRequestError(errors.PublicError):  # type: ignore[misc]
+    """A wrong parameter; the text says what was asked, what exists, and the way out."""
+
+    http_code = 400
+
+
+class UnknownError(errors.PublicError):  # type: ignore[misc]
+    """A run or tensor that does not exist."""
+
+    http_code = 404
+
+
+def application(handler: Handler) -> Callable[..., Any]:
+    """A WSGI application that answers GET by `handler`, and every error as JSON."""
+
+    def answer(request: wrappers.Request) -> wrappers.Response:
+        if request.method != "GET":
+            error = f"Cannot {request.method} {request.path}: this is read only. Use GET."
+            return _error(request, error, 405, [("Allow", "GET")])
+        try:
+            return handler(request)
+        except errors.PublicError as error:
+            return _error(request, str(error), error.http_code, error.headers)
+        except Exception as error:
+            _logger.exception("NaNWatch could not answer %s", request.path)
+            return _error(
+                request,
+                f"NaNWatch could not answer: {type(error).__name__}: {error}. TensorBoard's log "
+                "says where. Reload; if it stays, report it with that log.",
+                500,
+            )
+
+    return wrappers.Request.application(answer)
+
+
+def json_answer(request: wrappers.Request, content: Mapping[str, Any]) -> wrappers.Response:
+    """A 200 of JSON; numbers that are not finite become strings (`http_util.Respond`)."""
+    return respond(request, dict(content), "application/json")
+
+
+def respond(
+    request: wrappers.Request, content: Any, content_type: str, **options: Any
+) -> wrappers.Response:
+    """`http_util.Respond`, with the type of what it gives."""
+    response: wrappers.Response = http_util.Respond(request, content, content_type, **options)
+    return response
+
+
+def number(value: float) -> float | None:
+    """A number that NaN says there is none of."""
+    return None if math.isnan(value) else float(value)
+
+
+def step(value: float) -> int | None:
+    """A step that NaN says there is none of."""
+    return None if math.isnan(value) else int(value)
+
+
+def _error(
+    request: wrappers.Request, text: str, code: int, headers: list[tuple[str, str]] | None = None
+) -> wrappers.Response:
+    return respond(request, {"error": text}, "application/json", code=code, headers=headers)

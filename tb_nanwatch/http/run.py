@@ -1,0 +1,42 @@
+"""`run`: one run's tensors, and what of it could not be read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from werkzeug import wrappers
+
+from tb_nanwatch.http import params
+from tb_nanwatch.http.respond import json_answer, step
+from tb_nanwatch.http.runs import summary
+from tb_nanwatch.reader import Reader, RunIndex
+
+
+def serve(request: wrappers.Request, reader: Reader) -> wrappers.Response:
+    index = params.run(request, reader)
+    return json_answer(
+        request,
+        {
+            **summary(index),
+            "problems": index.problems,
+            "tensors": [describe(index, position) for position in range(len(index.tensors))],
+        },
+    )
+
+
+def describe(index: RunIndex, position: int) -> dict[str, Any]:
+    """One tensor, as `run` and `cell` describe it."""
+    tensor = index.tensors[position]
+    return {
+        "id": tensor.id,
+        "role": tensor.info.role,
+        "layer": tensor.info.layer,
+        "name": tensor.info.name,
+        "shape": tensor.info.shape,
+        "dtype": tensor.info.dtype,
+        "worker": tensor.worker,
+        "description": tensor.description,
+        "first_nonfinite_step": step(index.nonfinite.first[position]),
+        "last_nonfinite_step": step(index.nonfinite.last[position]),
+        "nonfinite_steps": int(index.nonfinite.steps[position]),
+    }

@@ -1,0 +1,24 @@
+"""From TensorBoard's DataProvider to arrays: what a run holds, and the records of a viewport.
+
+- `runs`: which run the tab shows for a directory that TensorBoard calls a run.
+- `listing`: what tags there are, asked once per reload.
+- `fetch`: reads tags in bounded calls.
+- `blocks`: one tag's events as arrays, and what of them cannot be read.
+- `steps`: which records a restart replaces, and which steps the others stand for.
+- `digest`: what of a block a run's overview needs.
+- `problems`: what could not be read, in sentences.
+- `index`: all of that for one run.
+- `cache`: the blocks in memory, under a byte limit.
+- `reader`: the way in.
+
+Loads the same in both of TensorBoard's modes, the data server and `--load_fast=false`, and never
+imports a framework.
+"""
+
+from __future__ import annotations
+
+from tb_nanwatch.reader.index import RunIndex, Tensor
+from tb_nanwatch.reader.listing import Access
+from tb_nanwatch.reader.reader import Reader, Records, UnknownRunError
+
+__all__ = ["Access", "Reader", "Records", "RunIndex", "Tensor", "UnknownRunError"]

@@ -1,0 +1,100 @@
+"""What tags there are: one `list_tensors` per reload, for all runs."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from tensorboard.data.provider import DataProvider
+
+from tb_nanwatch.reader.runs import shown_run
+from tb_nanwatch.schema.tags import PLUGIN_NAME, Tag, parse_tag
+
+FRESH_SECONDS = 1.0
+"""How long a listing is believed. The page asks several questions after each reload, and even an
+empty call to the data server takes about 44 ms."""
+
+_ATTEMPTS = 3
+
+
+@dataclass(frozen=True)
+class Access:
+    """Who asks, and of which experiment: what every call to the DataProvider carries.
+
+    Attributes:
+      context: TensorBoard's RequestContext.
+      experiment: id of the experiment; "" for a local TensorBoard.
+    """
+
+    context: Any
+    experiment: str = ""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A tag that holds data.
+
+    Attributes:
+      run: TensorBoard's name of the run.
+      tag: the whole tag.
+      parsed: its parts.
+      state: last step and last wall time under the tag. As long as it stays the same so do the
+        events, which makes what was read of a finished block good for ever.
+    """
+
+    run: str
+    tag: str
+    parsed: Tag
+    state: tuple[int, float]
+
+    @property
+    def key(self) -> tuple[str, str]:
+        return self.run, self.tag
+
+
+class Listing:
+    """The tags by shown run. Thread-safe."""
+
+    def __init__(self, provider: DataProvider, clock: Callable[[], float] = time.monotonic):
+        self._provider = provider
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._known: dict[str, tuple[float, dict[str, tuple[Entry, ...]]]] = {}
+
+    def entries(self, access: Access) -> dict[str, tuple[Entry, ...]]:
+        """Shown runs in the order of their names, each with its tags, oldest session first."""
+        with self._lock:
+            asked, runs = self._known.get(access.experiment, (0.0, {}))
+            if access.experiment not in self._known or self._clock() - asked > FRESH_SECONDS:
+                runs = _by_shown_run(self._list(access))
+                self._known[access.experiment] = self._clock(), runs
+            return runs
+
+    def _list(self, access: Access) -> Iterable[Entry]:
+        for attempt in range(_ATTEMPTS):
+            try:
+                listed = self._provider.list_tensors(
+                    access.context, experiment_id=access.experiment, plugin_name=PLUGIN_NAME
+                )
+                break
+            except KeyError:
+                # While TensorBoard's Python loader loads, it knows a tag's metadata an instant
+                # before its first value, and a listing falls over that tag (read in its source).
+                if attempt == _ATTEMPTS - 1:
+                    raise
+                time.sleep(0.05)
+        for run, tags in listed.items():
+            for tag, series in tags.items():
+                parsed = parse_tag(tag)
+                if parsed is not None and series.max_step is not None:
+                    yield Entry(run, tag, parsed, (series.max_step, series.max_wall_time))
+
+
+def _by_shown_run(entries: Iterable[Entry]) -> dict[str, tuple[Entry, ...]]:
+    runs: dict[str, list[Entry]] = {}
+    for entry in sorted(entries, key=lambda entry: (entry.parsed.stream, entry.run, entry.tag)):
+        runs.setdefault(shown_run(entry.run, entry.parsed.stream), []).append(entry)
+    return {run: tuple(runs[run]) for run in sorted(runs)}

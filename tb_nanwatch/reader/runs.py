@@ -1,0 +1,42 @@
+"""Which run the tab shows for what TensorBoard calls a run: the only owner of this mapping.
+
+A Callback or Watcher writes into ``<log_dir>/nanwatch``, or ``<log_dir>/nanwatch/<worker>`` where
+there are several. TensorBoard takes each directory with event files for a run of its own; people
+look for their training under ``<log_dir>``. ``nanwatch.summary`` writes where the user's writer
+writes, and its run keeps its name, even where the user calls a directory "nanwatch".
+"""
+
+from __future__ import annotations
+
+import os
+
+from tb_nanwatch.schema.tags import SUBDIRECTORY, Stream
+
+ROOT = "."
+"""TensorBoard's name of the run in the log directory itself."""
+
+
+def shown_run(run: str, stream: Stream) -> str:
+    """The name under which the tab shows this stream of TensorBoard's `run`.
+
+    >>> shown_run("exp/nanwatch", Stream("0a"))
+    'exp'
+    >>> shown_run("nanwatch/worker1", Stream("0a"))
+    '.'
+    >>> shown_run("nanwatch/nanwatch", Stream("0a"))
+    'nanwatch'
+    >>> shown_run("exp/nanwatch", Stream("0a", "gradient", "w"))
+    'exp/nanwatch'
+
+    A watcher's run that lies in no such subdirectory (``--logdir`` points into it, or the files
+    were moved) keeps its name too.
+    """
+    if not stream.is_watcher:
+        return run
+    parent, name = os.path.split(run)
+    if name == SUBDIRECTORY:
+        return parent or ROOT
+    grandparent, name = os.path.split(parent)
+    if name == SUBDIRECTORY:
+        return grandparent or ROOT
+    return run

@@ -1,0 +1,165 @@
+"""What was read so far of one experiment, and what must be read of it next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+import numpy as np
+import numpy.typing as npt
+from tensorboard.data.provider import DataProvider
+
+from tb_nanwatch.reader.blocks import (
+    Block,
+    Unreadable,
+    decode_block,
+    decode_initial,
+    decode_manifest,
+)
+from tb_nanwatch.reader.cache import ByteLimitedCache
+from tb_nanwatch.reader.fetch import fetch
+from tb_nanwatch.reader.index import Contents, Head, head_of
+from tb_nanwatch.reader.listing import Access, Entry
+from tb_nanwatch.schema.columns import COLUMNS
+from tb_nanwatch.schema.tags import RECORDS_PER_BLOCK, Stream
+from tb_nanwatch.stats.record import Record
+from tb_nanwatch.wire.manifest import Manifest
+
+LEVEL = 0
+"""The level that is read: no other is written yet."""
+
+_SMALL = 2**16
+"""Estimate of the bytes of a manifest or an initial record."""
+
+_HISTOGRAM_BYTES = 640 * RECORDS_PER_BLOCK
+"""Estimate of the bytes of one tensor's exponent histograms in a block: twice the median."""
+
+PackedHistograms = Mapping[int, npt.NDArray[np.uint8]]
+"""Step of the event to exponent histograms as they travel."""
+
+
+class Store:
+    """Manifests, initial records and heads for as long as their tags exist; blocks while they fit.
+
+    `update` and `contents` are for one thread at a time, `blocks` for any.
+    """
+
+    def __init__(self, provider: DataProvider, cache_bytes: int):
+        self._provider = provider
+        self._blocks: ByteLimitedCache[Block] = ByteLimitedCache(cache_bytes)
+        self._packed: ByteLimitedCache[PackedHistograms] = ByteLimitedCache(cache_bytes // 4)
+        self._manifests: dict[Entry, Manifest | Unreadable] = {}
+        self._initials: dict[Entry, Record | Unreadable] = {}
+        self._heads: dict[Entry, Head | None] = {}
+        self._by_hash: dict[int, Manifest | Unreadable] = {}
+        self._rows: dict[Stream, int] = {}
+
+    def update(self, access: Access, entries: Iterable[Entry]) -> None:
+        """Reads what is new of these entries."""
+        entries = tuple(entries)
+        fresh = {
+            entry: _SMALL
+            for entry in entries
+            if (entry.parsed.kind == "manifest" and entry not in self._manifests)
+            or (entry.parsed.kind == "initial" and entry not in self._initials)
+        }
+        read = dict(fetch(self._provider, access, fresh))
+        for entry, datums in read.items():
+            if entry.parsed.kind == "manifest":
+                self._add(entry, decode_manifest(datums or ()))
+        for entry, datums in read.items():
+            if entry.parsed.kind == "initial":
+                self._initials[entry] = decode_initial(datums or (), self._by_hash)
+        heads = [e for e in entries if _is_block(e) and self._heads.get(e) is None]
+        for entry, block in self._read(access, heads):
+            self._heads[entry] = None if block is None else head_of(block)
+
+    def _add(self, entry: Entry, manifest: Manifest | Unreadable) -> None:
+        self._manifests[entry] = manifest
+        named, stream = manifest_hash(entry), entry.parsed.stream
+        if isinstance(self._by_hash.get(named), Manifest):
+            return
+        self._by_hash[named] = manifest
+        if isinstance(manifest, Manifest):
+            self._rows[stream] = max(self._rows.get(stream, 0), len(manifest.tensors))
+            # What could not be read for want of a manifest may have been waiting for this one.
+            for waiting in [e for e, head in self._heads.items() if head and head.has_orphans]:
+                del self._heads[waiting]
+
+    def forget_others(self, entries: Iterable[Entry]) -> None:
+        """Drops what is known of all entries but these: of deleted runs and of past states."""
+        known = set(entries)
+        for of_kind in (self._manifests, self._initials, self._heads):
+            for entry in of_kind.keys() - known:
+                del of_kind[entry]
+
+    def contents(self, entries: Iterable[Entry]) -> Contents:
+        """What is known of one run; its entries must have been updated."""
+        entries = tuple(entries)
+        manifests = sorted(
+            (entry for entry in entries if entry.parsed.kind == "manifest"),
+            key=lambda entry: (entry.parsed.stream.session, entry.state[1]),
+        )
+        hashes = dict.fromkeys(manifest_hash(entry) for entry in manifests)
+        return Contents(
+            heads={entry: self._heads[entry] for entry in entries if _is_block(entry)},
+            manifests={hash: self._by_hash[hash] for hash in [*hashes, *self._by_hash]},
+            initials={entry: self._initials[entry] for entry in entries if entry in self._initials},
+        )
+
+    def blocks(self, access: Access, entries: Iterable[Entry]) -> Iterator[tuple[Entry, Block]]:
+        """Each entry's block, those in memory first; without those that cannot be read."""
+        absent = []
+        for entry in entries:
+            block = self._blocks.get(entry.key, entry.state)
+            if block is None:
+                absent.append(entry)
+            else:
+                yield entry, block
+        for entry, block in self._read(access, absent):
+            if block is not None:
+                yield entry, block
+
+    def packed_histograms(
+        self, access: Access, entries: Iterable[Entry]
+    ) -> Iterator[tuple[Entry, PackedHistograms]]:
+        """Each entry's histograms as they travel, by the step of their event."""
+        absent = []
+        for entry in entries:
+            packed = self._packed.get(entry.key, entry.state)
+            if packed is None:
+                absent.append(entry)
+            else:
+                yield entry, packed
+        wanted = {e: _HISTOGRAM_BYTES * self._rows.get(e.parsed.stream, 1) for e in absent}
+        for entry, datums in fetch(self._provider, access, wanted):
+            # Of one step the last: a record of the same step replaces those before it.
+            packed = {datum.step: datum.numpy for datum in datums or ()}
+            size = sum(array.nbytes for array in packed.values())
+            self._packed.put(entry.key, entry.state, packed, size)
+            yield entry, packed
+
+    def _read(
+        self, access: Access, entries: Iterable[Entry]
+    ) -> Iterator[tuple[Entry, Block | None]]:
+        wanted = {entry: self._estimate(entry) for entry in entries}
+        for entry, datums in fetch(self._provider, access, wanted):
+            if datums is None:
+                yield entry, None
+            else:
+                block = decode_block(datums, self._by_hash)
+                self._blocks.put(entry.key, entry.state, block, block.nbytes)
+                yield entry, block
+
+    def _estimate(self, entry: Entry) -> int:
+        """Bytes of a full block of this entry's stream."""
+        rows = self._rows.get(entry.parsed.stream, 0)
+        return 8 * len(COLUMNS) * RECORDS_PER_BLOCK * (1 + rows)
+
+
+def manifest_hash(entry: Entry) -> int:
+    """The hash in the tag of a manifest."""
+    return int(entry.parsed.manifest or "", 16)
+
+
+def _is_block(entry: Entry) -> bool:
+    return entry.parsed.kind == "stats" and entry.parsed.level == LEVEL
