@@ -1,0 +1,48 @@
+"""One cell of the data is NaN, and the loss does not show it.
+
+What goes wrong: row 1000 has one missing pixel. Step 31 (rows 992 to 1023) makes the gradient of
+the first kernel NaN, the optimizer writes it, and that layer is lost. But `relu(NaN)` is 0 in
+TensorFlow's oneDNN kernels, so the loss stays finite and even looks plausible: it comes to rest at
+log 10, the loss of guessing. `TerminateOnNaN` never fires.
+
+What the tab shows: the input NaN at step 31; `hidden_1` NaN from then on; the loss finite.
+
+The repair: look for NaN in the data before training, column by column, and impute it or drop the
+row. A layer that replaces NaN hides the next one too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from tb_nanwatch_demo.training import Array, digits, fit, mlp
+from tb_nanwatch_demo.truth import Truth
+
+ROW, COLUMN = 1000, 20
+TRUTH = Truth(first_step=31, role="input", cause="nonfinite-input", loss_stays_finite=True)
+
+
+def build(repaired: bool = False) -> tuple[keras.Model, Array, Array]:
+    x, y = digits()
+    x[ROW, COLUMN] = np.nan
+    if repaired:
+        x = np.where(np.isnan(x), np.nanmean(x, axis=0), x)
+    model = mlp("relu")
+    model.compile(
+        optimizer=keras.optimizers.Adam(1e-3),
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+    )
+    return model, x, y
+
+
+def train(
+    log_dir: str | Path,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    repaired: bool = False,
+) -> keras.callbacks.History:
+    model, x, y = build(repaired)
+    return fit(model, x, y, log_dir, callbacks)
