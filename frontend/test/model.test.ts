@@ -29,18 +29,20 @@ describe("names", () => {
       head: "model/block_1/",
       tail: "dense/kernel",
     });
-    expect(splitName("kernel")).toEqual({ head: "", tail: "kernel" });
+    expect(splitName("model/dense/kernel", 6)).toEqual({ head: "model/dense/", tail: "kernel" });
+    expect(splitName("model/dense/kernel", 4)).toEqual({ head: "model/dense/kern", tail: "el" });
+    expect(splitName("kernel", 14)).toEqual({ head: "", tail: "kernel" });
   });
 
   test("head and tail are the whole name, unless it is absurdly long", () => {
     fc.assert(
-      fc.property(fc.string({ maxLength: 300 }), (name) => {
-        const { head, tail } = splitName(name);
+      fc.property(fc.string({ unit: "binary", maxLength: 150 }), (name) => {
+        const { head, tail } = splitName(name, 24);
         expect(head + tail).toBe(visibleName(name));
         expect(tail.length).toBeLessThanOrEqual(24);
       }),
     );
-    const { head, tail } = splitName("x".repeat(10_000));
+    const { head, tail } = splitName("x".repeat(10_000), 24);
     expect(head.length + tail.length).toBeLessThan(500);
     expect(wholeName("y".repeat(10_000)).length).toBeLessThan(500);
   });

@@ -10,7 +10,8 @@ GENERATOR = Path(__file__).resolve().parents[2] / "frontend" / "generate_schema.
 
 def test_the_frontend_holds_the_schema_that_python_generates() -> None:
     spec = importlib.util.spec_from_file_location("generate_schema", GENERATOR)
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     generator = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(generator)
     assert generator.TARGET.read_text(encoding="utf-8") == generator.generate(), (

@@ -3,7 +3,7 @@
 import { count } from "../model/numbers";
 import { columnOfStep, columnSpan, stepTicks, type Timeline, xOfStep } from "../model/timeline";
 import type { Theme } from "../theme/colours";
-import { surfaceOf } from "./canvas";
+import { GUTTER, surfaceOf } from "./canvas";
 
 export const AXIS_HEIGHT = 34;
 const FONT = "11px system-ui, sans-serif";
@@ -18,9 +18,10 @@ export interface AxisPicture {
 }
 
 export function drawAxis(canvas: HTMLCanvasElement, picture: AxisPicture): void {
-  const surface = surfaceOf(canvas, picture.width, AXIS_HEIGHT);
+  const surface = surfaceOf(canvas, GUTTER + picture.width, AXIS_HEIGHT);
   if (!surface) return;
   const { context } = surface;
+  context.translate(GUTTER, 0);
   const { timeline, theme, firstStep, selectedStep } = picture;
   context.font = FONT;
   context.textBaseline = "alphabetic";

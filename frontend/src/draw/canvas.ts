@@ -7,6 +7,9 @@ export interface Surface {
   density: number;
 }
 
+/** Room left of step 0, for the outline of its cell. */
+export const GUTTER = 5;
+
 /** Sizes a canvas in CSS pixels and clears it; undefined where there is nothing to draw upon. */
 export function surfaceOf(
   canvas: HTMLCanvasElement,

@@ -6,7 +6,7 @@ import type { Magnitude } from "../model/magnitude";
 import { columnOfStep, columnSpan, type Timeline, xOfStep } from "../model/timeline";
 import type { Theme } from "../theme/colours";
 import type { Grid } from "../wire/grid";
-import { surfaceOf } from "./canvas";
+import { GUTTER, surfaceOf } from "./canvas";
 import { inksOf } from "./ink";
 import { drawMarks } from "./marks";
 import { columnEdges, paintStrip, type Raster, type Strip, worstOf } from "./raster";
@@ -17,7 +17,7 @@ export interface HeatmapPicture {
   timeline: Timeline;
   magnitude: Magnitude;
   theme: Theme;
-  /** What is in view, in CSS pixels. */
+  /** What is in view, in CSS pixels; the width from the gutter on. */
   scrollTop: number;
   width: number;
   height: number;
@@ -27,7 +27,7 @@ export interface HeatmapPicture {
 }
 
 export function drawHeatmap(canvas: HTMLCanvasElement, picture: HeatmapPicture): void {
-  const surface = surfaceOf(canvas, picture.width, picture.height);
+  const surface = surfaceOf(canvas, GUTTER + picture.width, picture.height);
   if (!surface) return;
   const { context, density } = surface;
   const { lines, timeline, theme, scrollTop, grid, magnitude } = picture;
@@ -46,7 +46,8 @@ export function drawHeatmap(canvas: HTMLCanvasElement, picture: HeatmapPicture):
     const to = Math.round((top - scrollTop + height) * density);
     paintStrip(raster, from, to, edges, strip, magnitude, inks);
   }
-  context.putImageData(image, 0, 0);
+  context.putImageData(image, Math.round(GUTTER * density), 0);
+  context.translate(GUTTER, 0);
   if (picture.firstStep !== null) drawFirstStep(context, picture, picture.firstStep);
   for (const { strip, top, height } of strips) {
     drawMarks(context, timeline, strip, top - scrollTop, height, theme.ground);
@@ -106,13 +107,15 @@ function drawSelection(
   if (!line) return;
   const top = line.top - scrollTop;
   if (top + line.height < 0 || top > height) return;
-  // Two outlines, one of them light and one dark, are seen upon any cell.
-  const x = Math.round(left) - 1.5;
-  const width = Math.max(4, Math.round(right - left)) + 2;
-  context.lineWidth = 3;
-  context.strokeStyle = theme.ground;
-  context.strokeRect(x, top - 1.5, width, line.height + 2);
-  context.lineWidth = 2;
-  context.strokeStyle = theme.text;
-  context.strokeRect(x, top - 1.5, width, line.height + 2);
+  // Around the cell, not upon it. Two outlines, one of the ground and one of the text, stand out
+  // of any neighbour.
+  const outline = (distance: number, colour: string) => {
+    context.lineWidth = 2;
+    context.strokeStyle = colour;
+    const x = Math.round(left) - distance;
+    const width = Math.max(3, Math.round(right - left)) + 2 * distance;
+    context.strokeRect(x, top - distance, width, line.height - 1 + 2 * distance);
+  };
+  outline(3, theme.ground);
+  outline(1.5, theme.text);
 }

@@ -7,6 +7,8 @@ import { drawGlyph, drawTile } from "./glyphs";
 import type { Strip } from "./raster";
 
 const WIDE_ENOUGH = 9;
+/** Room for the outline of a selected cell. */
+const APART = 4;
 
 export function drawMarks(
   context: CanvasRenderingContext2D,
@@ -16,11 +18,11 @@ export function drawMarks(
   height: number,
   ground: string,
 ): void {
-  let before = 0;
+  let last = 0;
   for (let column = 0; column < timeline.columns; column++) {
     const marked = (flags[column] as number) & NONFINITE;
-    const begins = marked !== 0 && before === 0;
-    before = marked;
+    const begins = marked !== 0 && last === 0;
+    last = marked;
     if (marked === 0) continue;
     const [left, right] = columnSpan(timeline, column);
     const marks = MARKS.filter((mark) => marked & mark.flag);
@@ -35,8 +37,9 @@ export function drawMarks(
         drawGlyph(context, name, (left + right - 1) / 2, middle, glyph, MARK_COLOURS[name].glyph);
         return;
       }
-      // Upon the first bad cell and over what came before it: what is bad stays in sight.
-      const x = Math.max(0, Math.min(right, timeline.width) - size - 1);
+      // Beside the first bad cell, over what came before it: what is bad stays in sight.
+      const before = left - size - APART;
+      const x = before < 0 ? right + APART : before;
       drawTile(context, name, x, middle - size / 2, size, ground);
     });
   }

@@ -32,6 +32,8 @@ export function columnEdges(timeline: Timeline, density: number): Int32Array {
 
 /** Narrower cells stand without a gap, so that the colours are all there is to see. */
 const NARROWEST_WITH_GAP = 5;
+/** A bad cell takes this much of its neighbours' room: it is seen, however many steps there are. */
+const NARROWEST_MARKED = 3;
 
 /** Paints a strip between two heights in device pixels, clipped to the raster. */
 export function paintStrip(
@@ -43,26 +45,30 @@ export function paintStrip(
   magnitude: Magnitude,
   inks: Inks,
 ): void {
-  const { density } = raster;
+  const marked: [Box, number][] = [];
   for (let column = 0; column + 1 < edges.length; column++) {
     const left = edges[column] as number;
-    let right = edges[column + 1] as number;
-    if (right - left >= NARROWEST_WITH_GAP * density) right -= Math.round(density);
+    const right = rightEnd(left, edges[column + 1] as number, raster.density);
     const flags = strip.flags[column] as number;
     const value = strip.value[column] as number;
-    if (right <= left) {
-      // Narrower than a pixel: only what is bad takes one, so that no bad step vanishes.
-      if (!(flags & NONFINITE)) continue;
-      right = left + 1;
-    }
     const box = { left, right, top, bottom };
-    if (flags & NONFINITE) paintMarks(raster, box, flags, inks);
+    if (flags & NONFINITE) marked.push([box, flags]);
     else if (!(flags & RECORDED)) paintNone(raster, box, inks);
     else if (isZero(value, magnitude)) paintZero(raster, box, magnitude, inks);
     else if (Number.isNaN(value)) paintNone(raster, box, inks);
     else fill(raster, box, inks.table[tableIndex(magnitude, value)] as number);
     if (flags & SCALE_SKIPPED) paintSkipped(raster, box, inks);
   }
+  // Last, so that nothing is painted over them.
+  for (const [box, flags] of marked) {
+    const right = Math.max(box.right, box.left + Math.round(NARROWEST_MARKED * raster.density));
+    paintMarks(raster, { ...box, right }, flags, inks);
+    if (flags & SCALE_SKIPPED) paintSkipped(raster, box, inks);
+  }
+}
+
+function rightEnd(left: number, right: number, density: number): number {
+  return right - left >= NARROWEST_WITH_GAP * density ? right - Math.round(density) : right;
 }
 
 interface Box {

@@ -28,19 +28,17 @@ export interface SplitName {
 
 /**
  * Two parts of a name, for an ellipsis in the middle: the head gives way where there is no room,
- * the tail (what tells siblings apart: the last parts of a path) stays.
+ * the tail stays. It is what tells siblings apart: the last two parts of a path, or the last one.
  */
-export function splitName(name: string, longestTail = 24): SplitName {
+export function splitName(name: string, longestTail: number): SplitName {
   const visible = visibleName(name);
   const parts = visible.split("/");
-  let tail = parts.pop() ?? "";
-  while (parts.length > 0 && tail.length + (parts.at(-1)?.length ?? 0) + 1 <= longestTail) {
-    tail = `${parts.pop()}/${tail}`;
-  }
-  const head = parts.length > 0 ? `${parts.join("/")}/` : "";
-  if (tail.length <= longestTail) return { head: head.slice(0, LONGEST), tail };
-  const cut = tail.length - Math.floor(longestTail / 2);
-  return { head: (head + tail.slice(0, cut)).slice(0, LONGEST), tail: tail.slice(cut) };
+  const two = parts.slice(-2).join("/");
+  const tail = two.length <= longestTail ? two : (parts.at(-1) ?? "");
+  // Counted in code points: half of a pair is no character.
+  const kept = tail.length <= longestTail ? tail : [...tail].slice(-longestTail >> 1).join("");
+  const head = visible.slice(0, visible.length - kept.length);
+  return { head: head.slice(0, LONGEST), tail: kept };
 }
 
 /** The whole name for a tooltip or a heading, cut in the middle only where it is absurdly long. */

@@ -2,19 +2,14 @@
 
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { AXIS_HEIGHT, drawAxis } from "../draw/axis";
+import { GUTTER } from "../draw/canvas";
 import { drawHeatmap } from "../draw/heatmap";
-import { moved, shownTensors } from "../model/cursor";
-import { type Lines, layLines, lineAt } from "../model/lanes";
-import {
-  columnAt,
-  columnOfStep,
-  stepsOfColumn,
-  type Timeline,
-  timelineOf,
-} from "../model/timeline";
+import { layLines, lineAt } from "../model/lanes";
+import { columnAt, stepsOfColumn, timelineOf } from "../model/timeline";
 import type { Session } from "../state/session";
 import type { RunDetail } from "../wire/answers";
 import { Announcement } from "./Announcement";
+import { handleKey, useRowInView } from "./keys";
 import { Labels } from "./Labels";
 import { Failure, Loading } from "./notices";
 import { useSize } from "./size";
@@ -26,7 +21,20 @@ const MARGIN = 12;
 const COLUMN_QUANTUM = 64;
 const LEAST_COLUMN_WIDTH = 2;
 
-export function Heatmap({ session, detail }: { session: Session; detail: RunDetail }) {
+interface HeatmapProps {
+  session: Session;
+  detail: RunDetail;
+}
+
+export function Heatmap({ session, detail }: HeatmapProps) {
+  const error = session.grid.error.value;
+  if (error) {
+    return <Failure what="The heatmap" message={error} onRetry={() => session.reload()} />;
+  }
+  return <Picture session={session} detail={detail} />;
+}
+
+function Picture({ session, detail }: HeatmapProps) {
   const scroller = useRef<HTMLDivElement>(null);
   const cells = useRef<HTMLCanvasElement>(null);
   const axis = useRef<HTMLCanvasElement>(null);
@@ -71,10 +79,10 @@ export function Heatmap({ session, detail }: { session: Session; detail: RunDeta
     const box = cells.current?.getBoundingClientRect();
     if (!box) return null;
     const line = lineAt(lines, event.clientY - box.top + scrollTop);
-    const column = columnAt(timeline, event.clientX - box.left);
+    const column = columnAt(timeline, event.clientX - box.left - GUTTER);
     if (event.clientY < box.top || line?.kind !== "tensor" || column < 0) return null;
     const steps = stepsOfColumn(timeline, column);
-    return { tensor: line.tensor, column, steps, x: event.clientX, y: event.clientY };
+    return { tensor: line.tensor, steps, x: event.clientX, y: event.clientY };
   };
   const onClick = (event: MouseEvent) => {
     const point = pointAt(event);
@@ -87,10 +95,6 @@ export function Heatmap({ session, detail }: { session: Session; detail: RunDeta
     if (handleKey(event, session, lines, timeline)) event.preventDefault();
   };
 
-  const error = session.grid.error.value;
-  if (error && !session.grid.loading.value) {
-    return <Failure what="The heatmap" message={error} onRetry={() => session.reload()} />;
-  }
   return (
     <section class="heatmap" aria-label="Heatmap" aria-busy={session.grid.loading.value}>
       <div
@@ -110,7 +114,7 @@ export function Heatmap({ session, detail }: { session: Session; detail: RunDeta
       >
         <div class="sizer" style={{ height: `${AXIS_HEIGHT + lines.height}px` }}>
           <div class="stage" style={{ height: `${height}px` }}>
-            <canvas class="axis" ref={axis} style={{ left: `${labelWidth}px` }} />
+            <canvas class="axis" ref={axis} style={{ left: `${labelWidth - GUTTER}px` }} />
             <div class="plot" style={{ top: `${AXIS_HEIGHT}px` }}>
               <Labels
                 session={session}
@@ -120,7 +124,7 @@ export function Heatmap({ session, detail }: { session: Session; detail: RunDeta
                 width={labelWidth}
                 hovered={hovered?.tensor.id}
               />
-              <canvas class="cells" ref={cells} style={{ left: `${labelWidth}px` }} />
+              <canvas class="cells" ref={cells} style={{ left: `${labelWidth - GUTTER}px` }} />
             </div>
           </div>
         </div>
@@ -141,58 +145,6 @@ export function Heatmap({ session, detail }: { session: Session; detail: RunDeta
 /** Labels take what they need of a wide page and no more than a third of a narrow one. */
 function labelWidthFor(width: number): number {
   return Math.round(Math.min(300, Math.max(150, width * 0.3)));
-}
-
-/** Acts upon a key; true where it was one of the heatmap's. */
-function handleKey(
-  event: KeyboardEvent,
-  session: Session,
-  lines: Lines,
-  timeline: Timeline,
-): boolean {
-  const selection = session.selection.value;
-  if (event.key === "Enter" && selection) {
-    document.getElementById("details")?.focus();
-    return true;
-  }
-  if (event.key === "Escape" && selection) {
-    session.select(null);
-    return true;
-  }
-  if (event.altKey || event.metaKey) return false;
-  const tensors = shownTensors(lines.lines);
-  const row = selection ? tensors.indexOf(selection.tensor) : -1;
-  const column = selection ? columnOfStep(timeline, selection.step) : -1;
-  const far = event.ctrlKey || event.shiftKey;
-  const from = { row: Math.max(0, row), column: Math.max(0, column) };
-  const to = moved(from, event.key, far, tensors.length, timeline.columns);
-  if (!to) return false;
-  // The first key shows where one is before it moves on.
-  const place = row < 0 || column < 0 ? from : to;
-  const tensor = tensors[place.row] as string;
-  session.select({ tensor, step: stepsOfColumn(timeline, place.column)[0] });
-  return true;
-}
-
-/** Scrolls the selected row into view when another one is selected. */
-function useRowInView(
-  scroller: { current: HTMLDivElement | null },
-  session: Session,
-  lines: Lines,
-  bodyHeight: number,
-): void {
-  const tensor = session.selection.value?.tensor;
-  // Only another selection scrolls: a reload must not.
-  useEffect(() => {
-    const line = lines.lines.find((one) => one.kind === "tensor" && one.tensor.id === tensor);
-    const element = scroller.current;
-    if (!line || !element || bodyHeight <= 0) return;
-    const { scrollTop } = element;
-    if (line.top < scrollTop) element.scrollTop = line.top - line.height;
-    else if (line.top + line.height > scrollTop + bodyHeight) {
-      element.scrollTop = line.top + 2 * line.height - bodyHeight;
-    }
-  }, [tensor, bodyHeight > 0]);
 }
 
 /** Paints again when the page moves to a screen of another density, or is zoomed. */

@@ -9,6 +9,7 @@ import { useSize } from "./size";
 const HALF = 62;
 const AXIS = 18;
 const TOP = 14;
+const BOTTOM = 5;
 const LEFT = 30;
 
 interface HistogramProps {
@@ -55,7 +56,7 @@ function Bars({ bins, width }: { bins: NonNullable<CellAnswer["histogram"]>; wid
   const low = bars[0]?.exponent ?? 0;
   const xOf = (exponent: number) => LEFT + (exponent - low) * slot;
   const middle = TOP + HALF + AXIS / 2;
-  const height = TOP + 2 * HALF + AXIS;
+  const height = TOP + 2 * HALF + AXIS + BOTTOM;
   const every = Math.max(1, Math.ceil(bars.length / Math.floor((width - LEFT) / 34)));
   return (
     <svg width={width} height={height} role="img" aria-label={summary(bars)}>

@@ -8,6 +8,10 @@ import { gridCell } from "../model/sentence";
 import type { Session } from "../state/session";
 import type { Tensor } from "../wire/answers";
 
+/** Pixels of a label that are not its name's: indent, glyph, step. */
+const AROUND_NAME = 86;
+const CHARACTER = 7;
+
 interface LabelsProps {
   session: Session;
   lines: Lines;
@@ -19,6 +23,7 @@ interface LabelsProps {
 
 export function Labels({ session, lines, scrollTop, height, width, hovered }: LabelsProps) {
   const selected = session.selection.value?.tensor;
+  const longestTail = Math.floor((width - AROUND_NAME) / CHARACTER);
   return (
     <div class={`labels ${lines.rowHeight < 20 ? "dense" : ""}`}>
       {linesWithin(lines, scrollTop, scrollTop + height).map((line) => {
@@ -37,6 +42,7 @@ export function Labels({ session, lines, scrollTop, height, width, hovered }: La
             session={session}
             tensor={line.tensor}
             box={{ ...box, width: `${width}px` }}
+            longestTail={longestTail}
             state={`${line.tensor.id === selected ? "selected" : ""} ${line.tensor.id === hovered ? "hovered" : ""}`}
           />
         );
@@ -87,11 +93,12 @@ interface TensorLabelProps {
   session: Session;
   tensor: Tensor;
   box: { top: string; height: string; width: string };
+  longestTail: number;
   state: string;
 }
 
-function TensorLabel({ session, tensor, box, state }: TensorLabelProps) {
-  const { head, tail } = splitName(tensor.name);
+function TensorLabel({ session, tensor, box, longestTail, state }: TensorLabelProps) {
+  const { head, tail } = splitName(tensor.name, longestTail);
   const worker = tensor.worker ? `\nworker ${wholeName(tensor.worker)}` : "";
   return (
     <div

@@ -9,6 +9,15 @@ import { legendTicks, type Magnitude } from "../model/magnitude";
 import { MARKS, NAN, NEG_INF, POS_INF, RECORDED, SCALE_SKIPPED } from "../model/marks";
 import type { Session } from "../state/session";
 import { MARK_COLOURS, type Theme } from "../theme/colours";
+import type { StatisticName } from "../wire/schema";
+
+/** What a colour of the palette measures. */
+const UNITS: Record<StatisticName, string> = {
+  nonfinite: "elements",
+  norm: "L2 norm",
+  largest_magnitude: "largest |x|",
+  zero_share: "zeros",
+};
 
 const PALETTE_WIDTH = 150;
 const SWATCH_WIDTH = 16;
@@ -23,7 +32,8 @@ export function Legend({ session }: { session: Session }) {
   const zero = magnitude.scale === "log10" ? Number.NEGATIVE_INFINITY : 0;
   return (
     <ul class="legend" aria-label="Legend">
-      <li>
+      <li class="measured">
+        {UNITS[grid.statistic]}
         <Palette magnitude={magnitude} theme={theme} />
       </li>
       <Swatch label="NaN" flags={RECORDED | NAN} value={0} theme={theme} magnitude={magnitude} />

@@ -1,5 +1,6 @@
 /** The runs, the earliest trouble first. */
 
+import { useEffect, useRef } from "preact/hooks";
 import { visibleName } from "../model/names";
 import { counted } from "../model/numbers";
 import { runsByTrouble } from "../model/verdict";
@@ -7,8 +8,15 @@ import type { Session } from "../state/session";
 import type { RunSummary } from "../wire/answers";
 
 export function Runs({ session, runs }: { session: Session; runs: RunSummary[] }) {
+  const nav = useRef<HTMLElement>(null);
+  const chosen = session.run.value;
+  // Another choice may be out of sight.
+  useEffect(() => {
+    const current = nav.current?.querySelector('[aria-current="true"]');
+    current?.scrollIntoView({ block: "nearest", inline: "nearest" });
+  }, [chosen]);
   return (
-    <nav class="runs" aria-label="Runs">
+    <nav class="runs" aria-label="Runs" ref={nav}>
       <h2>Runs</h2>
       <ul>
         {runsByTrouble(runs).map((run) => (
@@ -16,7 +24,7 @@ export function Runs({ session, runs }: { session: Session; runs: RunSummary[] }
             <button
               type="button"
               class={`run-choice ${run.status}`}
-              aria-current={run.run === session.run.value}
+              aria-current={run.run === chosen}
               title={run.run}
               onClick={() => session.chooseRun(run.run)}
             >

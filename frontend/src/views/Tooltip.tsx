@@ -15,7 +15,6 @@ const APART = 14;
 
 export interface Hovered {
   tensor: Tensor;
-  column: number;
   steps: [number, number];
   /** Where the pointer is, in the page. */
   x: number;
