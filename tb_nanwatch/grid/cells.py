@@ -126,9 +126,7 @@ def _column(edges: Steps, steps: npt.NDArray[np.signedinteger] | Matrix) -> Step
     return np.clip(np.searchsorted(edges, steps, side="right") - 1, 0, len(edges) - 2)
 
 
-def _pool(
-    ufunc: np.ufunc, values: npt.NDArray[Any], begin: Steps, end: Steps
-) -> npt.NDArray[Any]:
+def _pool(ufunc: np.ufunc, values: npt.NDArray[Any], begin: Steps, end: Steps) -> npt.NDArray[Any]:
     """Reduces values [records, rows] over records begin to end - 1: [len(begin), rows]."""
     if np.all(end - begin == 1):
         return values[begin]

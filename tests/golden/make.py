@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from tb_nanwatch.schema.columns import COLUMN_NAMES, WINDOW_FIELD, WINDOW_FIELD_NAMES
+from tb_nanwatch.stats.histogram import Histograms
+from tb_nanwatch.stats.record import Record
+from tb_nanwatch.stats.reference import exponent_histogram, statistics
 from tb_nanwatch.wire.grid import pack_grid
+from tb_nanwatch.wire.histograms import pack_histograms
+from tb_nanwatch.wire.manifest import Manifest, TensorInfo, pack_manifest
+from tb_nanwatch.wire.records import new_window, pack_record
 
 FOLDER = Path(__file__).parent
 NAN, INF = math.nan, math.inf
@@ -38,6 +46,23 @@ GRID_FLAGS = np.array(
     np.uint8,
 )
 
+MANIFEST = Manifest(
+    tensors=(
+        TensorInfo("gradient", "dense", "mlp/dense/kernel", (2, -1), "float32"),
+        TensorInfo("gradient", "dense", "mlp/dense/bias", (), "float16"),
+        TensorInfo("loss", "", "lösung", None, "complex64"),
+    ),
+    source="Watcher",
+    description="*two* models",
+    worker="worker1",
+)
+TENSORS = (
+    np.array([[1.5, -0.0, NAN], [INF, -INF, 1e-45]], np.float32),
+    np.array(-65504, np.float16),
+    np.array([complex(2**-126, 3), complex(NAN, 1e38)], np.complex64),
+)
+STEP = 41
+
 
 def jsonable(value: Any) -> Any:
     """`value` with arrays as lists and numbers that are not finite as strings."""
@@ -62,15 +87,63 @@ def grid() -> tuple[bytes, dict[str, Any]]:
     }
 
 
-GOLDEN = {"grid": grid}
+def manifest() -> tuple[bytes, dict[str, Any]]:
+    members = {name: getattr(MANIFEST, name) for name in ("source", "description", "worker")}
+    names = {"columns": MANIFEST.columns, "window_fields": MANIFEST.window_fields}
+    tensors = [vars(tensor) for tensor in MANIFEST.tensors]
+    twin = {"hash": MANIFEST.hash(), "tensors": tensors, **members, **names}
+    return pack_manifest(MANIFEST), twin
+
+
+def the_record() -> Record:
+    """A record of the manifest: one step, of which the loss-scaling optimizer knows nothing."""
+    window = new_window(MANIFEST.hash(), 3, 32, STEP)
+    window[WINDOW_FIELD["sampled_step"]] = STEP
+    window[WINDOW_FIELD["lost_records"]] = 1
+    parts = [exponent_histogram(tensor) for tensor in TENSORS]
+    joined = {
+        name: np.concatenate([getattr(part, name) for part in parts])
+        for name in ("lengths", "codes", "counts")
+    }
+    columns = np.array([statistics(tensor, STEP) for tensor in TENSORS])
+    return Record(window, columns, Histograms(**joined))
+
+
+def record() -> tuple[bytes, dict[str, Any]]:
+    made = the_record()
+    packed = pack_record(made)
+    return packed.astype("<f8").tobytes(), {
+        "shape": packed.shape,
+        "window": dict(zip(WINDOW_FIELD_NAMES, made.window.tolist(), strict=True)),
+        "columns": [dict(zip(COLUMN_NAMES, row.tolist(), strict=True)) for row in made.columns],
+    }
+
+
+def histograms() -> tuple[bytes, list[Any]]:
+    made = the_record().histograms
+    assert made is not None
+    bins = [np.stack(made.tensor(row), axis=-1) for row in range(len(made))]
+    return pack_histograms(made).tobytes(), bins
+
+
+GOLDEN: dict[str, Callable[[], tuple[bytes, Any]]] = {
+    "grid": grid,
+    "manifest": manifest,
+    "record": record,
+    "histograms": histograms,
+}
+
+
+def twin_text(twin: Any) -> str:
+    """The text of a JSON file."""
+    return json.dumps(jsonable(twin), indent=1, ensure_ascii=False) + "\n"
 
 
 def main() -> None:
     for name, make in GOLDEN.items():
         packed, twin = make()
         (FOLDER / f"{name}.bin").write_bytes(packed)
-        text = json.dumps(jsonable(twin), indent=1, ensure_ascii=False)
-        (FOLDER / f"{name}.json").write_text(text + "\n", encoding="utf-8")
+        (FOLDER / f"{name}.json").write_text(twin_text(twin), encoding="utf-8")
 
 
 if __name__ == "__main__":
