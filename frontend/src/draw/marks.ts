@@ -1,6 +1,6 @@
 /** Glyphs over the cells: in each non-finite cell that is wide enough, else where a stretch begins. */
 
-import { MARKS, NONFINITE } from "../model/marks";
+import { MARKS, type Mark, NONFINITE } from "../model/marks";
 import { columnSpan, type Timeline } from "../model/timeline";
 import { MARK_COLOURS } from "../theme/colours";
 import { drawGlyph, drawTile } from "./glyphs";
@@ -26,21 +26,43 @@ export function drawMarks(
     if (marked === 0) continue;
     const [left, right] = columnSpan(timeline, column);
     const marks = MARKS.filter((mark) => marked & mark.flag);
-    const band = height / marks.length;
-    const wide = right - left >= WIDE_ENOUGH;
-    if (!wide && !begins) continue;
-    marks.forEach(({ name }, index) => {
-      const size = Math.min(wide ? right - left : band, band, 14) - 2;
-      const middle = top + (index + 0.5) * band;
-      if (wide) {
-        const glyph = Math.min(7, size);
-        drawGlyph(context, name, (left + right - 1) / 2, middle, glyph, MARK_COLOURS[name].glyph);
-        return;
-      }
-      // Beside the first bad cell, over what came before it: what is bad stays in sight.
-      const before = left - size - APART;
-      const x = before < 0 ? right + APART : before;
-      drawTile(context, name, x, middle - size / 2, size, ground);
-    });
+    if (right - left >= WIDE_ENOUGH) drawInBands(context, marks, left, right, top, height);
+    else if (begins) drawBeside(context, marks, left, right, top, height, ground);
   }
+}
+
+/** A glyph in each band of the cell. */
+function drawInBands(
+  context: CanvasRenderingContext2D,
+  marks: readonly Mark[],
+  left: number,
+  right: number,
+  top: number,
+  height: number,
+): void {
+  const band = height / marks.length;
+  const size = Math.min(7, band - 2, right - left - 3);
+  marks.forEach(({ name }, index) => {
+    const middle = top + (index + 0.5) * band;
+    drawGlyph(context, name, (left + right - 1) / 2, middle, size, MARK_COLOURS[name].glyph);
+  });
+}
+
+/** Tiles beside the first bad cell, over what came before it: what is bad stays in sight. */
+function drawBeside(
+  context: CanvasRenderingContext2D,
+  marks: readonly Mark[],
+  left: number,
+  right: number,
+  top: number,
+  height: number,
+  ground: string,
+): void {
+  const size = Math.min(height, 14) - 2;
+  const width = marks.length * (size + 1) - 1;
+  const before = left - width - APART;
+  const x = before < 0 ? right + APART : before;
+  marks.forEach(({ name }, index) => {
+    drawTile(context, name, x + index * (size + 1), top + (height - size) / 2, size, ground);
+  });
 }

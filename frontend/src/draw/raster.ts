@@ -31,7 +31,7 @@ export function columnEdges(timeline: Timeline, density: number): Int32Array {
 }
 
 /** Narrower cells stand without a gap, so that the colours are all there is to see. */
-const NARROWEST_WITH_GAP = 5;
+const NARROWEST_WITH_GAP = 8;
 /** A bad cell takes this much of its neighbours' room: it is seen, however many steps there are. */
 const NARROWEST_MARKED = 3;
 

@@ -2,7 +2,7 @@
 
 import { scaleLinear } from "d3-scale";
 import type { Scale } from "../wire/schema";
-import { count, powerOfTen, share } from "./numbers";
+import { count, measure, powerOfTen, share } from "./numbers";
 
 export const TABLE_SIZE = 256;
 
@@ -54,13 +54,15 @@ export function legendTicks(magnitude: Magnitude): LegendTick[] {
       .filter((value, index, all) => all.indexOf(value) === index)
       .map((value) => ({ at: at(Math.log10(1 + value)), text: count(value) }));
   }
-  const whole = scaleLinear()
+  const decades = scaleLinear()
     .domain([low, high])
     .ticks(4)
     .filter((tick) => Number.isInteger(tick));
-  const ticks = whole.length > 1 ? whole : [low, high];
-  return ticks.map((tick) => ({
-    at: at(tick),
-    text: Number.isInteger(tick) ? powerOfTen(tick) : (10 ** tick).toPrecision(2),
-  }));
+  if (decades.length > 1) return decades.map((tick) => ({ at: at(tick), text: powerOfTen(tick) }));
+  // Less than a decade or two: round values say more than powers.
+  return scaleLinear()
+    .domain([10 ** low, 10 ** high])
+    .ticks(3)
+    .filter((value) => value > 0)
+    .map((value) => ({ at: at(Math.log10(value)), text: measure(value) }));
 }

@@ -2,7 +2,7 @@
 
 import { type Lane, type Line, type Lines, linesWithin } from "../model/lanes";
 import { MARKS } from "../model/marks";
-import { shapeText, splitName, wholeName } from "../model/names";
+import { shapeText, splitName, visibleName, wholeName } from "../model/names";
 import { count } from "../model/numbers";
 import { gridCell } from "../model/sentence";
 import type { Session } from "../state/session";
@@ -106,6 +106,7 @@ function TensorLabel({ session, tensor, box, longestTail, state }: TensorLabelPr
       style={box}
       title={`${wholeName(tensor.name)}\n${shapeText(tensor)}${worker}`}
     >
+      {tensor.worker && <span class="worker">{visibleName(tensor.worker).slice(0, 12)}</span>}
       <span class="head">{head}</span>
       <span class="tail">{tail}</span>
       <FirstNonfiniteMark session={session} tensor={tensor} />

@@ -2,7 +2,7 @@
 
 import { useEffect, useRef } from "preact/hooks";
 import { visibleName } from "../model/names";
-import { counted } from "../model/numbers";
+import { count, counted } from "../model/numbers";
 import { runsByTrouble } from "../model/verdict";
 import type { Session } from "../state/session";
 import type { RunSummary } from "../wire/answers";
@@ -41,7 +41,7 @@ export function Runs({ session, runs }: { session: Session; runs: RunSummary[] }
 
 function stateOf({ status, first_nonfinite, tensors }: RunSummary): string {
   if (status === "nonfinite" && first_nonfinite)
-    return `non-finite from step ${first_nonfinite.step}`;
+    return `non-finite ${first_nonfinite.initial ? "before" : "from"} step ${count(first_nonfinite.step)}`;
   if (status === "empty") return "no record";
   return `finite, ${counted(tensors, "tensor")}`;
 }
