@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 TESTS = Path(__file__).parent
@@ -20,6 +21,10 @@ ROOT = TESTS.parent
 sys.path.insert(0, str(TESTS))
 
 STARTUP_SECONDS = 120
+
+# A busy machine is no reason for a property to fail.
+hypothesis.settings.register_profile("nanwatch", deadline=None)
+hypothesis.settings.load_profile("nanwatch")
 
 
 @pytest.fixture(scope="session")
@@ -51,7 +56,9 @@ def tensorboard(entry_point: Path) -> Callable[..., object]:
     """
 
     @contextmanager
-    def start(logs: Path, *flags: str, prefix: str = "/", path: Path | None = None) -> Iterator[str]:
+    def start(
+        logs: Path, *flags: str, prefix: str = "/", path: Path | None = None
+    ) -> Iterator[str]:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]

@@ -21,13 +21,19 @@ def survivors(first: Steps, last: Steps) -> npt.NDArray[np.bool_]:
       last: its last step.
 
     When a record begins at step s, those written before it whose last step is s or later are
-    replaced. What remains is disjoint and ascending.
+    replaced, and what is replaced replaces nothing. What remains is disjoint and ascending.
     """
-    if not len(first):
-        return np.zeros(0, bool)
-    later = np.minimum.accumulate(first[::-1])[::-1]
     alive = np.ones(len(first), bool)
-    alive[:-1] = last[:-1] < later[1:]
+    if np.all(first[1:] > last[:-1]):
+        return alive
+    # Backwards: whether a record replaces others depends on the later ones alone.
+    begin = int(first[-1])
+    begins, ends = first.tolist(), last.tolist()
+    for record in range(len(begins) - 2, -1, -1):
+        if ends[record] < begin:
+            begin = begins[record]
+        else:
+            alive[record] = False
     return alive
 
 

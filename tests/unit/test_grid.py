@@ -1,0 +1,211 @@
+"""Cells against a slow and obvious loop, and what must hold however records are pooled."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tb_nanwatch.grid import cells, column_edges
+from tb_nanwatch.grid.cells import NAN, NEG_INF, POS_INF, RECORDED, SCALE_SKIPPED
+from tb_nanwatch.schema.columns import COLUMN
+from tb_nanwatch.schema.statistics import STATISTICS
+from tb_nanwatch.stats.derived import statistic
+from tb_nanwatch.stats.record import empty_columns
+
+Steps = npt.NDArray[np.int64]
+Matrix = npt.NDArray[np.float64]
+
+
+@dataclass
+class Records:
+    first: Steps
+    last: Steps
+    until: Steps
+    rows: Steps
+    columns: Matrix
+
+
+def set_columns(row: Matrix, **values: float) -> Matrix:
+    """`row` with these columns set; gives it back."""
+    for name, value in values.items():
+        row[COLUMN[name]] = value
+    return row
+
+
+@st.composite
+def record_row(draw: st.DrawFn, first: int, last: int) -> Matrix:
+    """The columns of one tensor in a record of these steps."""
+    row: Matrix = empty_columns(1)[0]
+    if draw(st.integers(0, 9)) == 0:
+        return row  # Not seen in this record.
+    steps = last - first + 1
+    set_columns(row, steps=steps, elements=10 * steps, sampled_elements=10)
+    set_columns(
+        row,
+        largest_norm=draw(st.sampled_from([0.0, 1e-30, 1.0, 1e30, np.inf, np.nan])),
+        zero=draw(st.integers(0, 10)),
+    )
+    trouble = draw(st.sampled_from(["none", "none", "bad", "handled", "both", "vague"]))
+    if trouble != "none":
+        counts = draw(st.tuples(*[st.integers(0, 2)] * 3).filter(any))
+        set_columns(row, **dict(zip(("nan", "pos_inf", "neg_inf"), counts, strict=True)))
+    if trouble in ("handled", "both"):
+        set_columns(row, scale_skipped_steps=1)
+    if trouble in ("bad", "both"):
+        begin = draw(st.integers(first, last))
+        end = draw(st.integers(begin, last))
+        set_columns(row, first_nonfinite_step=begin, last_nonfinite_step=end)
+    if trouble in ("bad", "both", "vague"):
+        set_columns(row, nonfinite_steps=1)
+    return row
+
+
+@st.composite
+def stream(draw: st.DrawFn, tensors: int) -> Records:
+    """Disjoint, ascending records of some of the tensors, some of them held."""
+    rows = draw(st.lists(st.integers(0, tensors - 1), min_size=1, max_size=3, unique=True))
+    first, last, until, columns = [], [], [], []
+    step = draw(st.integers(-5, 30))
+    for _ in range(draw(st.integers(1, 12))):
+        step += draw(st.sampled_from([0, 0, 1, 7]))
+        first.append(step)
+        step += draw(st.sampled_from([0, 0, 1, 5, 20]))
+        last.append(step)
+        step += draw(st.sampled_from([0, 0, 3]))
+        until.append(step)
+        step += 1
+        columns.append([draw(record_row(first[-1], last[-1])) for _ in rows])
+    return Records(
+        np.array(first), np.array(last), np.array(until), np.array(rows), np.array(columns)
+    )
+
+
+def slow_cells(
+    slabs: Sequence[Records], tensors: Steps, edges: Steps, name: str
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.uint8]]:
+    """Every step of every record, one by one."""
+    value = np.full((len(tensors), len(edges) - 1), np.nan, np.float32)
+    flags = np.zeros(value.shape, np.uint8)
+    for slab in slabs:
+        for record in range(len(slab.first)):
+            for index, tensor in enumerate(slab.rows):
+                if tensor not in tensors:
+                    continue
+                row = list(tensors).index(tensor)
+                columns = slab.columns[record, index]
+                derived = np.float32(statistic(name, columns))
+                for step in range(slab.first[record], slab.until[record] + 1):
+                    column = np.flatnonzero((edges[:-1] <= step) & (step < edges[1:]))
+                    if len(column):
+                        cell = row, column[0]
+                        value[cell] = np.fmax(value[cell], derived)
+                        flags[cell] |= slow_flags(slab, record, columns, step)
+    return value, flags
+
+
+def slow_flags(slab: Records, record: int, columns: Matrix, step: int) -> int:
+    """The flags that one record raises at one step."""
+
+    def of(name: str) -> float:
+        return float(columns[COLUMN[name]])
+
+    raised = RECORDED * (of("steps") > 0) | SCALE_SKIPPED * (of("scale_skipped_steps") > 0)
+    if of("nonfinite_steps") == 0:
+        return raised
+    begin, end = of("first_nonfinite_step"), of("last_nonfinite_step")
+    begin = slab.first[record] if np.isnan(begin) else begin
+    end = slab.last[record] if np.isnan(end) else end
+    if end == slab.last[record]:
+        end = slab.until[record]
+    if begin <= step <= end:
+        raised |= NAN * (of("nan") > 0)
+        raised |= POS_INF * (of("pos_inf") > 0)
+        raised |= NEG_INF * (of("neg_inf") > 0)
+    return raised
+
+
+@given(
+    st.lists(stream(4), max_size=3),
+    st.permutations(range(4)).flatmap(lambda order: st.integers(0, 4).map(lambda n: order[:n])),
+    st.integers(-10, 60),
+    st.integers(0, 80),
+    st.integers(1, 40),
+    st.sampled_from([statistic.name for statistic in STATISTICS]),
+)
+def test_cells_are_those_of_the_slow_loop(
+    slabs: list[Records], tensors: list[int], first: int, span: int, columns: int, name: str
+) -> None:
+    edges = column_edges(first, first + span, columns)
+    wanted = np.array(tensors, np.int64)
+    value, flags = cells(slabs, wanted, edges, name)
+    slow_value, slow = slow_cells(slabs, wanted, edges, name)
+    assert value.dtype == np.float32
+    assert flags.dtype == np.uint8
+    assert np.array_equal(value, slow_value, equal_nan=True)
+    assert np.array_equal(flags, slow)
+
+
+@given(st.integers(-(2**53), 2**53), st.integers(0, 2**53), st.integers(1, 4096))
+def test_edges_cover_the_range_evenly(first: int, span: int, columns: int) -> None:
+    edges = column_edges(first, first + span, columns)
+    widths = np.diff(edges)
+    assert (edges[0], edges[-1]) == (first, first + span + 1)
+    assert len(widths) == min(columns, span + 1)
+    assert widths.min() >= 1
+    assert widths.max() - widths.min() <= 1
+
+
+def one_record(first: int, last: int, **values: float) -> Records:
+    """One record of one tensor."""
+    columns = set_columns(empty_columns(1)[0], steps=last - first + 1, **values)
+    steps = [np.array([step]) for step in (first, last, last)]
+    return Records(*steps, np.array([0]), columns[np.newaxis, np.newaxis])
+
+
+@pytest.mark.parametrize("columns", [1, 2, 3, 100, 4096])
+def test_one_bad_step_in_a_million_does_not_vanish(columns: int) -> None:
+    record = one_record(
+        0,
+        999_999,
+        nan=1,
+        nonfinite_steps=1,
+        first_nonfinite_step=777_777,
+        last_nonfinite_step=777_777,
+    )
+    edges = column_edges(0, 999_999, columns)
+    _, flags = cells([record], np.array([0]), edges, "nonfinite")
+    column = np.flatnonzero(flags[0] & NAN)
+    assert len(column) == 1
+    assert edges[column[0]] <= 777_777 < edges[column[0] + 1]
+    assert (flags[0] & RECORDED).all()
+
+
+def test_what_loss_scaling_handled_raises_no_alarm() -> None:
+    record = one_record(0, 7, pos_inf=3, scale_skipped_steps=2)
+    value, flags = cells([record], np.array([0]), column_edges(0, 7, 8), "nonfinite")
+    assert (flags == RECORDED | SCALE_SKIPPED).all()
+    assert (value == 3).all()
+
+
+def test_a_nan_statistic_hides_no_other() -> None:
+    records = [one_record(0, 0, largest_norm=np.nan), one_record(1, 1, largest_norm=100.0)]
+    value, _ = cells(records, np.array([0]), column_edges(0, 1, 1), "norm")
+    assert value.tolist() == [[2.0]]
+
+
+def test_counts_are_exact_up_to_float32() -> None:
+    record = one_record(0, 0, nan=2**24)
+    value, _ = cells([record], np.array([0]), column_edges(0, 0, 1), "nonfinite")
+    assert value[0, 0] == 2**24
+
+
+def test_no_record_gives_empty_cells() -> None:
+    value, flags = cells([], np.array([3, 1]), column_edges(0, 9, 5), "norm")
+    assert np.isnan(value).all()
+    assert flags.tolist() == [[0] * 5] * 2
