@@ -45,30 +45,41 @@ class Histograms:
         return self.codes[bins], self.counts[bins]
 
 
-def from_dense(dense: Sequence[tuple[FloatFormat, npt.NDArray[np.integer]]]) -> Histograms:
-    """Histograms from counts by sign and exponent field, one ``[format.bins]`` array a tensor.
+def from_dense(
+    formats: Sequence[FloatFormat], dense: npt.NDArray[np.integer]
+) -> tuple[Histograms, npt.NDArray[np.int64]]:
+    """Histograms from counts by sign and exponent field, as one shift of the bits gives it.
 
-    Index ``sign << exponent_bits | field``, as one shift of the bits gives it. The fields of zeros,
-    subnormals, infinities and NaNs are left out.
+    Args:
+      formats: of the tensors' elements.
+      dense: integers [sum of the formats' bins], one tensor's counts after another's. The count at
+        ``sign << exponent_bits | field`` of a tensor is of its elements with that sign and field.
+
+    Returns:
+      The histograms; and int64 [tensors, 3]: how many elements have field 0 (zeros and
+      subnormals), how many the last one (NaNs and infinities), and how many there are in all.
     """
-    lengths = np.zeros(len(dense), np.int64)
-    all_codes: list[npt.NDArray[np.int64]] = []
-    all_counts: list[npt.NDArray[np.int64]] = []
-    for row, (layout, counts) in enumerate(dense):
-        index = np.flatnonzero(counts)
-        field = index & layout.exponent_mask
-        index = index[(field != 0) & (field != layout.exponent_mask)]
-        field = index & layout.exponent_mask
-        negative = index >> layout.exponent_bits
-        codes = 2 * (field - layout.bias) + negative
-        order = np.argsort(codes)
-        lengths[row] = len(codes)
-        all_codes.append(codes[order].astype(np.int64))
-        all_counts.append(counts[index][order].astype(np.int64))
-    empty = np.zeros(0, np.int64)
-    return Histograms(
-        lengths, np.concatenate([empty, *all_codes]), np.concatenate([empty, *all_counts])
-    )
+    bins = np.array([layout.bins for layout in formats], np.int64)
+    fields = bins // 2
+    bias = np.array([layout.bias for layout in formats], np.int64)
+    starts = np.concatenate([np.zeros(1, np.int64), np.cumsum(bins)])
+    at = np.flatnonzero(dense)
+    rows = np.searchsorted(starts, at, side="right") - 1
+    counts = dense[at].astype(np.int64)
+    negative, field = np.divmod(at - starts[rows], fields[rows])
+    apart = np.where(field == 0, 0, np.where(field == fields[rows] - 1, 1, -1))
+
+    totals = np.zeros((len(formats), 3), np.int64)
+    np.add.at(totals[:, 2], rows, counts)
+    for kind in (0, 1):
+        np.add.at(totals[:, kind], rows[apart == kind], counts[apart == kind])
+
+    normal = apart < 0
+    rows, counts = rows[normal], counts[normal]
+    codes = 2 * (field[normal] - bias[rows]) + negative[normal]
+    order = np.lexsort((codes, rows))
+    lengths = np.bincount(rows, minlength=len(formats)).astype(np.int64)
+    return Histograms(lengths, codes[order], counts[order]), totals
 
 
 def merge_histograms(parts: Sequence[Histograms]) -> Histograms:

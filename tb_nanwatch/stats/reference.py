@@ -24,7 +24,8 @@ def dense_histogram(values: npt.ArrayLike) -> tuple[FloatFormat, npt.NDArray[np.
 
 def exponent_histogram(values: npt.ArrayLike) -> Histograms:
     """The exponent histogram of one tensor, as `Histograms` of one row."""
-    return from_dense([dense_histogram(values)])
+    layout, counts = dense_histogram(values)
+    return from_dense([layout], counts)[0]
 
 
 def l2_norm(finite: Matrix) -> float:

@@ -7,11 +7,13 @@ and where the set of non-finite tensors changes, are the exponent histograms.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
+from tensorflow.python.framework import ops
+from tensorflow.python.ops import control_flow_util
 
 from tb_nanwatch.adapters.tensorflow import kernels
 from tb_nanwatch.adapters.tensorflow.samples import (
@@ -27,9 +29,6 @@ from tb_nanwatch.stats.record import Matrix, empty_columns
 
 FLUSHED_NONFINITE_STEPS = 4
 """So many steps with a non-finite tensor are each flushed, besides every change of their set."""
-
-_CLOCK = ("next_step", "flush", "trips", "sampled_steps", "sampled_step", "refused_steps")
-
 
 def _variable(value: object, dtype: tf.DType) -> tf.Variable:
     # Lifted out of whatever function is being traced: it outlives the trace.
@@ -57,6 +56,12 @@ class Signal(NamedTuple):
     refused_steps: int
 
 
+_FLUSH = Signal._fields.index("flush")
+_SAMPLED_STEP = Signal._fields.index("sampled_step")
+_QUIET_STEP = [1, 0, 0, 0, 0, 0]
+"""What a step with nothing to tell adds to the members of `Signal`."""
+
+
 class Clock:
     """Counts the steps on the device and holds what accumulators tell the host."""
 
@@ -65,12 +70,6 @@ class Clock:
         self.sample_at = _variable(first_step, tf.int64)
         self.flushed_steps = _variable(0, tf.int64)
         self.loss_scale = _variable(float("nan"), tf.float64)
-
-    def advance(self, **changes: tf.Tensor) -> None:
-        """In the step: moves on by one and adds `changes` to the members of `Signal`."""
-        delta = [changes.get(name, 0) for name in _CLOCK]
-        delta[0] = 1
-        self.state.assign_add(tf.stack([tf.cast(change, tf.int64) for change in delta]))
 
     def signal(self) -> Signal:
         """On the host: what happened since the last `restart`."""
@@ -126,6 +125,9 @@ class Accumulator:
         self._bad = _variable(np.zeros(tensors, bool), tf.bool)
         self._any_bad = _variable(False, tf.bool)
         self._no_samples = no_samples(self._formats)
+        self._read_and_reset = tf.function(
+            self._reset, input_signature=[tf.TensorSpec([], tf.bool)], autograph=False
+        )
         self._samples = Samples(
             _variable(self._no_samples.histograms, tf.int64),
             _variable(self._no_samples.keys, tf.int64),
@@ -145,41 +147,40 @@ class Accumulator:
             [tf.cast(kernels.sum_squares(_real(tensor)), tf.float64) for tensor in tensors]
         )
         healthy = tf.reduce_all(tf.math.is_finite(squares))
-        no = tf.zeros([], tf.int64)
-
-        def count() -> tuple[tf.Tensor, ...]:
-            return self._count(tensors, step, factor, loss_scale)
+        trusted = healthy & ~self._any_bad
 
         def trust() -> tuple[tf.Tensor, ...]:
             unscaled = squares if factor is None else squares * factor**2
-            return unscaled, tf.sqrt(unscaled), no, no, no
+            return unscaled, tf.sqrt(unscaled), tf.constant(_QUIET_STEP, tf.int64)
 
-        squares, norms, flush, tripped, refused = tf.cond(healthy & ~self._any_bad, trust, count)
+        def examine() -> tuple[tf.Tensor, ...]:
+            def count() -> tuple[tf.Tensor, ...]:
+                return self._count(tensors, step, factor, loss_scale)
+
+            def take() -> tf.Tensor:
+                return tf.cond(
+                    healthy,
+                    lambda: self._sample(tensors, factor, masked=False),
+                    lambda: self._sample(tensors, factor, masked=True),
+                )
+
+            exact, norms, change = tf.cond(trusted, trust, count)
+            due = tf.equal(step, clock.sample_at) | (change[_FLUSH] > 0)
+            sampled = tf.cond(due, take, lambda: tf.zeros([], tf.int64))
+            since = sampled * (step - clock.state[_SAMPLED_STEP])
+            return exact, norms, change + tf.stack([0, 0, 0, sampled, since, 0])
+
+        # One conditional, as an untaken branch costs too: TensorFlow passes by each of its nodes.
+        quiet = trusted & tf.not_equal(step, clock.sample_at)
+        squares, norms, change = tf.cond(quiet, trust, _one_node(examine))
         elements = tf.stack([_elements(tensor) for tensor in tensors])
         self._sums.assign_add(tf.stack([tf.ones_like(squares), elements, squares], axis=1))
         self._largest_norm.assign(tf.maximum(self._largest_norm, norms))
-
-        due = tf.equal(step, clock.sample_at) | (flush > 0)
-
-        def take() -> tf.Tensor:
-            return tf.cond(
-                healthy,
-                lambda: self._sample(tensors, factor, masked=False),
-                lambda: self._sample(tensors, factor, masked=True),
-            )
-
-        sampled = tf.cond(due, take, lambda: no)
         if loss_scale is not None:
             scale = tf.cast(loss_scale.scale, tf.float64)
             lowest = tf.where(tf.math.is_nan(clock.loss_scale), scale, clock.loss_scale)
             clock.loss_scale.assign(tf.minimum(lowest, scale))
-        clock.advance(
-            flush=flush,
-            trips=tripped,
-            sampled_steps=sampled,
-            sampled_step=sampled * (step - clock.state[4]),
-            refused_steps=refused,
-        )
+        clock.state.assign_add(change)
 
     def _unscale_factors(self, loss_scale: LossScale | None) -> tf.Tensor | None:
         """float64 [tensors]: by what to multiply each to undo the loss scale."""
@@ -194,7 +195,7 @@ class Accumulator:
         factor: tf.Tensor | None,
         loss_scale: LossScale | None,
     ) -> tuple[tf.Tensor, ...]:
-        """Exact counts of the step: (sums of squares, norms, flush, tripped, refused)."""
+        """Exact counts of the step: (sums of squares, norms, change of the clock's state)."""
         counts = tf.stack([kernels.count_nonfinite(kernels.flatten(each)) for each in tensors])
         norms = counts[:, 3] if factor is None else counts[:, 3] * factor
         bad = tf.reduce_any(counts[:, :3] > 0, axis=1)
@@ -217,8 +218,8 @@ class Accumulator:
         self._any_bad.assign(any_trouble)
         early = any_trouble & (self._clock.flushed_steps < FLUSHED_NONFINITE_STEPS)
         self._clock.flushed_steps.assign_add(tf.cast(any_trouble, tf.int64))
-        flags = (changed | early, any_trouble & ~refused, refused)
-        return (norms**2, norms, *(tf.cast(flag, tf.int64) for flag in flags))
+        flags = (True, changed | early, any_trouble & ~refused, False, False, refused)
+        return norms**2, norms, tf.cast(tf.stack(flags), tf.int64)
 
     def _sample(
         self, tensors: Sequence[tf.Tensor], factor: tf.Tensor | None, *, masked: bool
@@ -243,26 +244,36 @@ class Accumulator:
         Returns:
           Columns float64 [tensors, len(COLUMNS)], and the histograms of the sampled steps.
         """
+        with tf.init_scope():
+            state = self._read_and_reset(tf.constant(sampled_steps > 0))
+        sums, norms, nonfinite, first_last, *samples = (tensor.numpy() for tensor in state)
         columns = empty_columns(len(self._formats))
-        columns[:, [COLUMN["steps"], COLUMN["elements"], COLUMN["sum_squares"]]] = self._sums
-        columns[:, COLUMN["nan"] : COLUMN["neg_inf"] + 1] = self._nonfinite[:, :3]
-        columns[:, COLUMN["nonfinite_steps"]] = self._nonfinite[:, 3]
-        columns[:, COLUMN["scale_skipped_steps"]] = self._nonfinite[:, 4]
-        columns[:, COLUMN["first_nonfinite_step"]] = self._first_last[:, 0]
-        columns[:, COLUMN["last_nonfinite_step"]] = self._first_last[:, 1]
-        norms = self._largest_norm.numpy()
+        columns[:, [COLUMN["steps"], COLUMN["elements"], COLUMN["sum_squares"]]] = sums
+        columns[:, COLUMN["nan"] : COLUMN["neg_inf"] + 1] = nonfinite[:, :3]
+        columns[:, [COLUMN["nonfinite_steps"], COLUMN["scale_skipped_steps"]]] = nonfinite[:, 3:]
+        columns[:, COLUMN["first_nonfinite_step"]] = first_last[:, 0]
+        columns[:, COLUMN["last_nonfinite_step"]] = first_last[:, 1]
         columns[:, COLUMN["largest_norm"]] = np.where(norms < 0, np.nan, norms)
-        histograms = None
-        if sampled_steps:
-            samples = Samples(*(variable.numpy() for variable in self._samples))
-            histograms = decode_samples(self._formats, samples, sampled_steps, columns)
-            self._assign_samples(self._no_samples)
+        if not sampled_steps:
+            return columns, None
+        return columns, decode_samples(self._formats, Samples(*samples), sampled_steps, columns)
 
-        self._sums.assign(tf.zeros_like(self._sums))
-        self._largest_norm.assign(-tf.ones_like(self._largest_norm))
-        self._nonfinite.assign(tf.zeros_like(self._nonfinite))
-        self._first_last.assign(tf.fill(self._first_last.shape, tf.constant(np.nan, tf.float64)))
-        return columns, histograms
+    def _reset(self, sampled: tf.Tensor) -> list[tf.Tensor]:
+        """Reads the window's state and empties it: one call, as each eager operation costs."""
+        window = (self._sums, self._largest_norm, self._nonfinite, self._first_last)
+        state = [variable.read_value() for variable in (*window, *self._samples)]
+        with tf.control_dependencies(state):
+            self._sums.assign(tf.zeros_like(self._sums))
+            self._largest_norm.assign(-tf.ones_like(self._largest_norm))
+            self._nonfinite.assign(tf.zeros_like(self._nonfinite))
+            self._first_last.assign(tf.fill(self._first_last.shape, tf.cast(np.nan, tf.float64)))
+
+            def empty_samples() -> tf.Tensor:
+                self._assign_samples(self._no_samples)
+                return tf.zeros([])
+
+            tf.cond(sampled, empty_samples, lambda: tf.zeros([]))
+        return [tf.identity(tensor) for tensor in state]
 
     def _assign_samples(self, samples: Samples) -> None:
         for variable, value in zip(self._samples, samples, strict=True):
@@ -281,6 +292,16 @@ def _elements(tensor: tf.Tensor) -> tf.Tensor:
     if size is not None:
         return tf.constant(parts * size, tf.float64)
     return parts * tf.cast(tf.size(tensor, tf.int64), tf.float64)
+
+
+def _one_node(function: Callable[[], Any]) -> Callable[[], Any]:
+    """The function as a single node of the graph, which is expanded only where it runs."""
+    # XLA expands everything anyway. Eagerly, a tf.function would be traced anew at each step.
+    graph = ops.get_default_graph() if tf.inside_function() else None
+    if graph is None or control_flow_util.GraphOrParentsInXlaContext(graph):
+        return function
+    attributes = {"_noinline": True}
+    return tf.function(function, autograph=False, experimental_attributes=attributes)
 
 
 def _real(tensor: tf.Tensor) -> tf.Tensor:

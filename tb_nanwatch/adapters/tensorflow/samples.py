@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import tensorflow as tf
 
 from tb_nanwatch.adapters.tensorflow import kernels
@@ -72,22 +71,20 @@ def decode_samples(
       steps: how many steps they cover.
       columns: float64 [tensors, len(COLUMNS)], changed in place.
     """
-    splits = np.cumsum([layout.bins for layout in formats])[:-1]
-    dense: list[tuple[FloatFormat, npt.NDArray[np.int64]]] = list(
-        zip(formats, np.split(samples.histograms, splits), strict=True)
-    )
+    histograms, by_field = from_dense(formats, samples.histograms)
+    zeros_subnormals, nonfinite, elements = by_field.T
     zeros = samples.keys[:, 0]
+    low, high = np.empty(len(formats)), np.empty(len(formats))
+    for layout in set(formats):
+        rows = [row for row, each in enumerate(formats) if each is layout]
+        low[rows], high[rows] = decode_extremes(layout, samples.keys[rows, 1:])
+    some = elements > nonfinite
     columns[:, COLUMN["sampled_steps"]] = steps
+    columns[:, COLUMN["sampled_elements"]] = elements
+    columns[:, COLUMN["sampled_finite"]] = elements - nonfinite
     columns[:, COLUMN["zero"]] = zeros
+    columns[:, COLUMN["subnormal"]] = zeros_subnormals - zeros
+    columns[:, COLUMN["min"]] = np.where(some, low, np.nan)
+    columns[:, COLUMN["max"]] = np.where(some, high, np.nan)
     columns[:, COLUMN["sum"]] = samples.totals
-    for row, (layout, counts) in enumerate(dense):
-        by_field = counts.reshape(2, -1).sum(axis=0)  # both signs
-        elements = int(by_field.sum())
-        finite = elements - int(by_field[-1])
-        columns[row, COLUMN["sampled_elements"]] = elements
-        columns[row, COLUMN["sampled_finite"]] = finite
-        columns[row, COLUMN["subnormal"]] = by_field[0] - zeros[row]
-        if finite:
-            low, high = decode_extremes(layout, samples.keys[row : row + 1, 1:])
-            columns[row, COLUMN["min"]], columns[row, COLUMN["max"]] = low[0], high[0]
-    return from_dense(dense)
+    return histograms

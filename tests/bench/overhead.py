@@ -1,0 +1,269 @@
+"""Step time with NaNWatch over without, and with its peers: ratios, interleaved in one run.
+
+    python tests/bench/overhead.py [--model mlp|mobilenet] [--jit] [--rounds N] [--peers]
+
+Each variant trains the same model on the same batch. Rounds go over all variants in turn, so that a
+noisy machine disturbs all alike; a round's ratio is to the plain step of the same round, and the
+median over the rounds is printed with its quartiles. Variants that change TensorFlow for the whole
+process (Debugger V2, check_numerics) run in processes of their own, beside a plain step there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import glob
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+import tb_nanwatch as nanwatch
+
+PROCESS_WIDE = ("check_numerics", "debugger_v2_curt", "debugger_v2_full")
+
+
+def mlp() -> tuple[keras.Model, np.ndarray, np.ndarray]:
+    """0.4 M parameters, about 4 ms a step."""
+    rng = np.random.default_rng(0)
+    layers = [keras.layers.Dense(width, "relu") for width in (256, 512, 256, 128)]
+    model = keras.Sequential([keras.Input((256,)), *layers, keras.layers.Dense(10)])
+    return model, rng.normal(size=(128, 256)).astype("float32"), rng.integers(0, 10, 128)
+
+
+def mobilenet() -> tuple[keras.Model, np.ndarray, np.ndarray]:
+    """MobileNetV2 at 96 px, batch 16."""
+    rng = np.random.default_rng(0)
+    model = keras.applications.MobileNetV2((96, 96, 3), weights=None, classes=10)
+    return model, rng.normal(size=(16, 96, 96, 3)).astype("float32"), rng.integers(0, 10, 16)
+
+
+MODELS = {"mlp": mlp, "mobilenet": mobilenet}
+
+
+class _StepTimes(keras.callbacks.Callback):
+    """Wall time of each step, from the end of the one before, with all callbacks between."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seconds: list[float] = []
+        self._last = 0.0
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self._last = time.perf_counter()
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        now = time.perf_counter()
+        self.seconds.append(now - self._last)
+        self._last = now
+
+
+class Variant:
+    """One way to train the model: compiled and traced once, run a few steps at a time."""
+
+    def __init__(self, name: str, model_name: str, jit: bool, log_dir: str):
+        keras.utils.set_random_seed(0)
+        self.name = name
+        self._log_dir = log_dir
+        self._model, x, y = MODELS[model_name]()
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=model_name == "mlp")
+        if name.startswith("step_"):
+            _with_step(self._model, name)
+        self._model.compile(keras.optimizers.Adam(1e-4), loss, jit_compile=jit)
+        self._data = tf.data.Dataset.from_tensors((x, y)).repeat()
+        self._callbacks: list[keras.callbacks.Callback] = []
+        if name == "nanwatch":
+            self._callbacks = [nanwatch.Callback(os.path.join(log_dir, name))]
+        elif name == "nanwatch_every_1":
+            self._callbacks = [nanwatch.Callback(os.path.join(log_dir, name), every=1)]
+        start = time.perf_counter()
+        self.run(1)
+        self.first_step = time.perf_counter() - start
+
+    def run(self, steps: int) -> float:
+        """Trains `steps` steps and gives the mean seconds a step."""
+        times = _StepTimes()
+        self._model.fit(
+            self._data,
+            steps_per_epoch=steps,
+            epochs=1,
+            verbose=0,
+            callbacks=[times, *self._callbacks],
+        )
+        # The first includes what a fit does before its first step.
+        return sum(times.seconds[1:]) / max(1, len(times.seconds) - 1)
+
+
+def _with_step(model: keras.Model, name: str) -> None:
+    """Gives the model what people write by hand: something of each gradient at every step."""
+    writer = tf.summary.create_file_writer(tempfile.mkdtemp())
+
+    def watch(gradients: list[tf.Tensor], variables: list[Any], step: tf.Tensor) -> None:
+        if name == "step_histogram":
+            with writer.as_default():
+                for gradient, variable in zip(gradients, variables, strict=True):
+                    tf.summary.histogram(variable.path, gradient, step=step)
+        elif name == "step_any_nan":
+            bad = [tf.reduce_any(tf.math.is_nan(gradient)) for gradient in gradients]
+            counter.assign_add(tf.cast(tf.reduce_any(tf.stack(bad)), tf.int64))
+
+    counter = tf.Variable(0, dtype=tf.int64)
+
+    def train_step(data: Any) -> dict[str, Any]:
+        x, y = data
+        with tf.GradientTape() as tape:
+            predictions = model(x, training=True)
+            loss = model.compute_loss(x, y, predictions)
+        variables = model.trainable_variables
+        gradients = tape.gradient(loss, variables)
+        watch(gradients, variables, tf.cast(model.optimizer.iterations, tf.int64))
+        model.optimizer.apply_gradients(zip(gradients, variables, strict=True))
+        return {"loss": loss}
+
+    vars(model)["train_step"] = train_step
+
+
+def measure(names: list[str], model: str, jit: bool, rounds: int, steps: int) -> dict[str, Any]:
+    """Interleaved medians: {variant: {ratio, quartiles, ms, first_step, bytes}}."""
+    with tempfile.TemporaryDirectory() as log_dir:
+        variants = [Variant(name, model, jit, log_dir) for name in names]
+        for variant in variants:
+            variant.run(steps)
+        seconds: dict[str, list[float]] = {name: [] for name in names}
+        for _ in _progress(rounds):
+            for variant in variants:
+                seconds[variant.name].append(variant.run(steps))
+        result = {}
+        for variant in variants:
+            ratios = [
+                mine / plain for mine, plain in zip(seconds[variant.name], seconds[names[0]])
+            ]
+            result[variant.name] = {
+                "ratio": statistics.median(ratios),
+                "quartiles": statistics.quantiles(ratios, n=4) if len(ratios) > 1 else ratios * 3,
+                "ms": 1e3 * statistics.median(seconds[variant.name]),
+                "first_step_s": variant.first_step,
+                **_bytes(os.path.join(log_dir, variant.name, "nanwatch")),
+            }
+        return result
+
+
+def _bytes(directory: str) -> dict[str, float]:
+    """Bytes a tensor and record of what was written, statistics and histograms apart."""
+    from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
+
+    from tb_nanwatch.schema.tags import parse_tag
+
+    sizes: dict[str, list[float]] = {"stats": [], "hist": []}
+    rows = 0
+    for file in glob.glob(os.path.join(directory, "*")):
+        for event in EventFileLoader(file).Load():
+            values = list(event.summary.value)
+            kinds = {parse_tag(value.tag).kind: value for value in values}
+            if "stats" in kinds:
+                rows = kinds["stats"].tensor.tensor_shape.dim[0].size - 1
+                for kind, value in kinds.items():
+                    if kind in sizes:
+                        sizes[kind].append(value.ByteSize() / rows)
+    return {
+        f"{kind}_bytes": statistics.median(values) for kind, values in sizes.items() if values
+    } | ({"tensors": rows} if rows else {})
+
+
+def _progress(rounds: int) -> Iterator[int]:
+    for number in range(rounds):
+        if sys.stderr.isatty():
+            print(f"\rround {number + 1}/{rounds}", end="", file=sys.stderr, flush=True)
+        yield number
+    if sys.stderr.isatty():
+        print(file=sys.stderr)
+
+
+def _in_own_process(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Measures a process-wide variant against a plain process of the same length, alternating."""
+    ratios = []
+    for _ in range(3):
+        times = {}
+        for variant in ("plain", name):
+            command = [sys.executable, __file__, "--model", arguments.model, "--only", variant]
+            command += ["--steps", str(arguments.steps)] + ["--jit"] * arguments.jit
+            output = subprocess.run(command, capture_output=True, text=True, check=False)
+            if output.returncode:
+                return {"error": output.stderr.strip().splitlines()[-1][:100]}
+            times[variant] = json.loads(output.stdout.splitlines()[-1])
+        ratios.append(times[name] / times["plain"])
+    return {"ratio": statistics.median(ratios), "quartiles": sorted(ratios), "ms": 1e3 * times[name]}
+
+
+def _only(name: str, arguments: argparse.Namespace) -> None:
+    if name == "check_numerics":
+        tf.debugging.enable_check_numerics()
+    elif name.startswith("debugger_v2"):
+        mode = {"curt": "CURT_HEALTH", "full": "FULL_HEALTH"}[name.rpartition("_")[2]]
+        tf.debugging.experimental.enable_dump_debug_info(
+            tempfile.mkdtemp(), tensor_debug_mode=mode, circular_buffer_size=1000
+        )
+    with tempfile.TemporaryDirectory() as log_dir:
+        variant = Variant("plain", arguments.model, arguments.jit, log_dir)
+        variant.run(arguments.steps)
+        print(json.dumps(statistics.median(variant.run(arguments.steps) for _ in range(5))))
+
+
+def _table(results: dict[str, Any]) -> Iterator[str]:
+    yield f"{'variant':20} {'ratio':>7}  {'quartiles':15} {'ms/step':>8} {'first s':>8}  bytes"
+    for name, result in results.items():
+        if "error" in result:
+            yield f"{name:20} {result['error']}"
+            continue
+        low, _, high = result["quartiles"]
+        sizes = ""
+        if "stats_bytes" in result:
+            sizes = (
+                f"{result['stats_bytes']:.0f} + {result.get('hist_bytes', 0):.0f} "
+                f"a tensor and record, {result['tensors']} tensors"
+            )
+        yield (
+            f"{name:20} {result['ratio']:7.3f}  {low:6.3f} - {high:6.3f} {result['ms']:8.2f} "
+            f"{result.get('first_step_s', float('nan')):8.1f}  {sizes}"
+        )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", choices=MODELS, default="mlp")
+    parser.add_argument("--jit", action="store_true", help="compile the step with XLA")
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--steps", type=int, default=None, help="steps a round and variant")
+    parser.add_argument("--peers", action="store_true", help="measure what people use instead, too")
+    parser.add_argument("--only", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    arguments.steps = arguments.steps or {"mlp": 65, "mobilenet": 17}[arguments.model]
+    if arguments.only:
+        _only(arguments.only, arguments)
+        return
+    names = ["plain", "nanwatch", "nanwatch_every_1"]
+    if arguments.peers:
+        names.append("step_any_nan")
+        if not arguments.jit:  # tf.summary does not compile
+            names.append("step_histogram")
+    results = measure(names, arguments.model, arguments.jit, arguments.rounds, arguments.steps)
+    if arguments.peers:
+        for name in PROCESS_WIDE:
+            results[name] = _in_own_process(name, arguments)
+    print(f"{arguments.model}, {'XLA' if arguments.jit else 'graph'}, {os.cpu_count()} cores")
+    for line in _table(results):
+        print(line)
+
+
+if __name__ == "__main__":
+    main()
