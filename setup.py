@@ -75,7 +75,10 @@ def run_npm(arguments: list[str], folder: Path) -> None:
         errors="replace",
     )
     if done.returncode:
-        tail = "\n".join("  | " + line for line in done.stdout.splitlines()[-30:])
+        said = done.stdout.splitlines()
+        if len(said) > 60:  # npm puts its reason first, a build tool last.
+            said = [*said[:20], "...", *said[-30:]]
+        tail = "\n".join("  | " + line for line in said)
         raise ExecError(
             f"Building NaNWatch's tab failed: 'npm {' '.join(arguments)}' in a copy of frontend/ "
             f"ended with exit status {done.returncode}, after\n{tail}\n"

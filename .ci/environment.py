@@ -50,7 +50,7 @@ def run(command: list[str | Path], log: Path, env: dict[str, str] | None = None)
             stderr=subprocess.STDOUT,
         )
     if done.returncode:
-        lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[-25:]
+        lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[-40:]
         tail = "\n".join("  | " + line for line in lines)
         words = " ".join(map(str, command))
         raise SetupError(f"'{words}' ended with exit status {done.returncode}, after\n{tail}")

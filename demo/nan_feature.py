@@ -19,7 +19,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from tb_nanwatch_demo.training import Array, digits, fit, mlp
+from tb_nanwatch_demo.training import Array, digits, fit, mlp, one_hot
 from tb_nanwatch_demo.truth import Truth
 
 ROW, COLUMN = 1000, 20
@@ -27,16 +27,16 @@ TRUTH = Truth(first_step=31, role="input", cause="nonfinite-input", loss_stays_f
 
 
 def build(repaired: bool = False) -> tuple[keras.Model, Array, Array]:
-    x, y = digits()
+    x, labels = digits()
     x[ROW, COLUMN] = np.nan
     if repaired:
         x = np.where(np.isnan(x), np.nanmean(x, axis=0), x)
     model = mlp("relu")
     model.compile(
         optimizer=keras.optimizers.Adam(1e-3),
-        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        loss=keras.losses.CategoricalCrossentropy(from_logits=True),
     )
-    return model, x, y
+    return model, x, one_hot(labels)
 
 
 def train(

@@ -11,20 +11,20 @@ from pathlib import Path
 
 import keras
 
-from tb_nanwatch_demo.training import Array, digits, fit, mlp
+from tb_nanwatch_demo.training import Array, digits, fit, mlp, one_hot
 from tb_nanwatch_demo.truth import Truth
 
 TRUTH = Truth()
 
 
 def build() -> tuple[keras.Model, Array, Array]:
-    x, y = digits()
+    x, labels = digits()
     model = mlp("relu")
     model.compile(
         optimizer=keras.optimizers.Adam(1e-3),
-        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        loss=keras.losses.CategoricalCrossentropy(from_logits=True),
     )
-    return model, x, y
+    return model, x, one_hot(labels)
 
 
 def train(

@@ -1,0 +1,85 @@
+"""The repository as a whole: its layout, its version, and what is generated but committed."""
+
+from __future__ import annotations
+
+import ast
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import tb_nanwatch
+
+ROOT = Path(__file__).resolve().parents[2]
+FILES = (
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "LICENSE",
+    "MANIFEST.in",
+    "README.md",
+    "pyproject.toml",
+    "setup.py",
+    "demo/run",
+    "frontend/README.md",
+    "frontend/package-lock.json",
+    "tb_nanwatch/http/http_api.md",
+    "tb_nanwatch/py.typed",
+    "tests/run",
+)
+ROOMS = ("schema", "stats", "wire", "writer", "adapters", "reader", "grid", "diagnosis", "http")
+
+
+def declared_version() -> str:
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    found = re.search(r'^version = "([^"]+)"$', text, re.MULTILINE)
+    assert found
+    return found[1]
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_file_is_there(name: str) -> None:
+    assert (ROOT / name).is_file()
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_room_says_what_it_is_for(room: str) -> None:
+    source = (ROOT / "tb_nanwatch" / room / "__init__.py").read_text(encoding="utf-8")
+    assert ast.get_docstring(ast.parse(source))
+
+
+@pytest.mark.parametrize("script", ["tests/run", "demo/run", ".ci/run"])
+def test_script_can_be_started(script: str) -> None:
+    path = ROOT / script
+    assert path.stat().st_mode & 0o111
+    assert path.read_text(encoding="utf-8").startswith("#!/usr/bin/env ")
+
+
+def test_version_is_the_same_everywhere() -> None:
+    version = declared_version()
+    assert tb_nanwatch.__version__ == version
+    changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    headings = re.findall(r"^## (\S+)", changelog, re.MULTILINE)
+    assert headings[0] == version
+
+
+def test_built_tab_is_not_committed() -> None:
+    if not (ROOT / ".git").exists():
+        pytest.skip("not a git checkout: nothing is committed here")
+    tracked = subprocess.check_output(["git", "ls-files"], cwd=ROOT, text=True).splitlines()
+    assert "tb_nanwatch/schema/columns.py" in tracked
+    assert not [name for name in tracked if re.search(r"(^|/)(static|dist|node_modules)/", name)]
+
+
+@pytest.mark.parametrize("suffix", [".py", ".pyi"])
+def test_protobuf_module_is_what_its_proto_gives(suffix: str, tmp_path: Path) -> None:
+    """The committed module was made by grpcio-tools 1.74.0, whose protobuf is 6.31.1."""
+    tools = pytest.importorskip("grpc_tools.protoc")
+    schema = ROOT / "tb_nanwatch" / "schema"
+    shutil.copy(schema / "nanwatch.proto", tmp_path)
+    command = [sys.executable, "-m", tools.__name__, "-I.", "--python_out=.", "--pyi_out=."]
+    subprocess.run([*command, "nanwatch.proto"], cwd=tmp_path, check=True, timeout=60)
+    made = (tmp_path / f"nanwatch_pb2{suffix}").read_text(encoding="utf-8")
+    assert (schema / f"nanwatch_pb2{suffix}").read_text(encoding="utf-8") == made
