@@ -80,8 +80,7 @@ def initial_tag(stream: Stream, manifest: int) -> str:
 
 
 _TAG = re.compile(
-    PLUGIN_NAME
-    + r"/(?:(?P<kind>stats|hist)/(?P<session>[0-9a-f]+)/L(?P<level>\d+)/B(?P<block>\d+)"
+    PLUGIN_NAME + r"/(?:(?P<kind>stats|hist)/(?P<session>[0-9a-f]+)/L(?P<level>\d+)/B(?P<block>\d+)"
     r"|(?P<once>manifest|initial)/(?P<once_session>[0-9a-f]+)/(?P<manifest>[0-9a-f]{12}))"
     r"(?:/(?P<role>[a-z_]+)/(?P<name>.*))?",
     re.DOTALL,

@@ -16,7 +16,8 @@ from tb_nanwatch.stats.record import Matrix
 
 def _share(part: Matrix, whole: Matrix) -> Matrix:
     """part / whole, NaN where whole is 0."""
-    return np.divide(part, whole, out=np.full(np.shape(whole), np.nan), where=whole > 0)
+    share: Matrix = np.divide(part, whole, out=np.full(np.shape(whole), np.nan), where=whole > 0)
+    return share
 
 
 def _log10(values: Matrix) -> Matrix:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from tb_nanwatch.schema.columns import COLUMNS, WINDOW_FIELD, WINDOW_FIELDS, Column
+from tb_nanwatch.schema.columns import COLUMNS, WINDOW_FIELD, WINDOW_FIELDS, Column, Merge
 from tb_nanwatch.stats.histogram import Histograms, merge_histograms
 
 Matrix = npt.NDArray[np.float64]
 
-_MERGE = {"sum": np.nansum, "min": np.fmin.reduce, "max": np.fmax.reduce}
+_MERGE: dict[Merge, Callable[..., Matrix]] = {
+    "sum": np.nansum,
+    "min": np.fmin.reduce,
+    "max": np.fmax.reduce,
+}
 
 
 @dataclass(frozen=True)

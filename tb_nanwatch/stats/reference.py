@@ -40,6 +40,10 @@ def l2_norm(finite: Matrix) -> float:
         return float(np.ldexp(np.sqrt(np.sum(scaled * scaled)), exponent))
 
 
+def _count(where: npt.NDArray[np.bool_]) -> int:
+    return int(np.count_nonzero(where))
+
+
 def statistics(values: npt.ArrayLike, step: int = 0) -> Matrix:
     """The columns of one tensor at one sampled step: float64 [len(COLUMNS)].
 
@@ -63,17 +67,17 @@ def statistics(values: npt.ArrayLike, step: int = 0) -> Matrix:
     elements = array.view(COMPONENT[array.dtype.name]) if array.dtype.kind == "c" else array
     finite = elements[is_finite].astype(np.float64)
     norm = l2_norm(finite)
-    counts = {
+    counts: dict[str, int] = {
         "steps": 1,
         "elements": bits.size,
-        "nan": np.count_nonzero(magnitude > layout.infinity),
-        "pos_inf": np.count_nonzero(infinite & ~negative),
-        "neg_inf": np.count_nonzero(infinite & negative),
+        "nan": _count(magnitude > layout.infinity),
+        "pos_inf": _count(infinite & ~negative),
+        "neg_inf": _count(infinite & negative),
         "sampled_steps": 1,
         "sampled_elements": bits.size,
         "sampled_finite": finite.size,
-        "zero": np.count_nonzero(magnitude == 0),
-        "subnormal": np.count_nonzero((magnitude > 0) & (magnitude < smallest_normal)),
+        "zero": _count(magnitude == 0),
+        "subnormal": _count((magnitude > 0) & (magnitude < smallest_normal)),
     }
     row: Matrix = empty_columns(1)[0]
     for name, count in counts.items():

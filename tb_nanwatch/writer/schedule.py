@@ -49,7 +49,8 @@ class Schedule:
     def window(self) -> int:
         """Steps in the window that begins now."""
         if self._every == "auto":
-            width = min(AUTO_WINDOW, 2**self._records) << (self._records // AUTO_RECORDS)
+            ramp = 1 << min(self._records, AUTO_WINDOW.bit_length())
+            width = min(AUTO_WINDOW, ramp) << (self._records // AUTO_RECORDS)
         else:
             width = self._every
         if self._bytes < self._max_bytes / 2:

@@ -20,7 +20,7 @@ WATCHED_ROLES = ("input", "target", "prediction", "loss", "gradient", "weight")
 """Roles that a Callback records, all of them by default."""
 
 
-class Callback(keras.callbacks.Callback):
+class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
     """Records the numerical health of every step of `model.fit`, and changes nothing in it.
 
     Exact NaN, +Inf and -Inf counts and norms at every step; exponent histograms, zeros, extremes
@@ -78,8 +78,7 @@ class Callback(keras.callbacks.Callback):
             initial.weights()
             self._recorder.record_initial(initial.tensors())
         else:
-            self._recorder.flush()
-            self._recorder.forget_trouble()
+            self._recorder.begin_again()
         if self._train_function is None or not self._train_function.fits(self.model):
             self._train_function = ObservedTrainFunction(
                 self.model,

@@ -63,22 +63,28 @@ _QUIET_STEP = [1, 0, 0, 0, 0, 0]
 
 
 class Clock:
-    """Counts the steps on the device and holds what accumulators tell the host."""
+    """Counts the steps on the device and holds what accumulators tell the host.
+
+    Attributes:
+      state: int64 [6], the members of `Signal`.
+      sample_at: int64 scalar, the next step at which histograms are due.
+      nonfinite_steps: int64 scalar, steps with a non-finite tensor so far.
+      loss_scale: float64 scalar, the smallest of the window; NaN without one.
+    """
 
     def __init__(self, first_step: int = 0):
         self.state = _variable([first_step, 0, 0, 0, -1, 0], tf.int64)
         self.sample_at = _variable(first_step, tf.int64)
-        self.flushed_steps = _variable(0, tf.int64)
+        self.nonfinite_steps = _variable(0, tf.int64)
         self.loss_scale = _variable(float("nan"), tf.float64)
 
     def signal(self) -> Signal:
         """On the host: what happened since the last `restart`."""
         return Signal(*self.state.numpy().tolist())
 
-    def restart(self, next_step: int, sample_at: int) -> None:
-        """On the host: begins a window at `next_step` that is to be sampled at `sample_at`."""
+    def restart(self, next_step: int) -> None:
+        """On the host: begins a window at `next_step`."""
         self.state.assign([next_step, 0, 0, 0, -1, 0])
-        self.sample_at.assign(sample_at)
         self.loss_scale.assign(np.nan)
 
 
@@ -216,8 +222,8 @@ class Accumulator:
         changed = tf.reduce_any(tf.not_equal(trouble, self._bad))
         self._bad.assign(trouble)
         self._any_bad.assign(any_trouble)
-        early = any_trouble & (self._clock.flushed_steps < FLUSHED_NONFINITE_STEPS)
-        self._clock.flushed_steps.assign_add(tf.cast(any_trouble, tf.int64))
+        early = any_trouble & (self._clock.nonfinite_steps < FLUSHED_NONFINITE_STEPS)
+        self._clock.nonfinite_steps.assign_add(tf.cast(any_trouble, tf.int64))
         flags = (True, changed | early, any_trouble & ~refused, False, False, refused)
         return norms**2, norms, tf.cast(tf.stack(flags), tf.int64)
 
@@ -300,8 +306,10 @@ def _one_node(function: Callable[[], Any]) -> Callable[[], Any]:
     graph = ops.get_default_graph() if tf.inside_function() else None
     if graph is None or control_flow_util.GraphOrParentsInXlaContext(graph):
         return function
-    attributes = {"_noinline": True}
-    return tf.function(function, autograph=False, experimental_attributes=attributes)
+    node: Callable[[], Any] = tf.function(
+        function, autograph=False, experimental_attributes={"_noinline": True}
+    )
+    return node
 
 
 def _real(tensor: tf.Tensor) -> tf.Tensor:

@@ -163,4 +163,4 @@ def sample(values: tf.Tensor, *, masked: bool = True) -> Sample:
     `masked=False` saves the passes that leave out NaN and infinities: right only where
     `sum_squares` of the same elements is finite.
     """
-    return _sample_kernel(values.dtype, masked)(values)
+    return Sample(*_sample_kernel(values.dtype, masked)(values))

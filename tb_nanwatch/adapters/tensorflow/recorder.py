@@ -49,6 +49,7 @@ class Recorder:
         self._accumulators: dict[tuple[tuple[str, str, str], ...], Accumulator] = {}
         self._manifests: dict[tuple[tuple[str, str, str], ...], Manifest] = {}
         self._first_step = 0
+        self._last_step = 0
         self._sample_at = 0
         self._trouble = ""
 
@@ -60,6 +61,18 @@ class Recorder:
         """On the host, before the first step: counting starts from `first_step`."""
         self._clock = Clock(first_step)
         self._begin_window(first_step)
+
+    def begin_again(self) -> None:
+        """On the host, where a further training begins: in a new window.
+
+        Its first step is sampled, so that a short training has its histograms. And what is
+        non-finite in it is a change, even if it was so at the end of the training before.
+        """
+        assert self._clock is not None
+        self.flush()
+        self._sample(self._first_step)
+        for accumulator in self._accumulators.values():
+            accumulator.forget_trouble()
 
     def record_initial(self, tensors: Sequence[NamedTensor]) -> None:
         """On the host, before the first step: records the state that this step will find."""
@@ -92,14 +105,12 @@ class Recorder:
         assert self._clock is not None
         signal = self._clock.signal()
         changed = bool(signal.flush) and self._schedule.takes_change()
-        if changed or (signal.next_step > self._sample_at and self._schedule.takes_record()):
+        is_full = signal.next_step > self._last_step
+        if changed or (is_full and self._schedule.takes_record()):
             self._write_window(signal, by_change=changed)
+        elif signal.next_step > self._sample_at and not is_full:
+            self._sample(self._last_step)
         return signal
-
-    def forget_trouble(self) -> None:
-        """On the host: what is non-finite from here on is a change, even if it was so before."""
-        for accumulator in self._accumulators.values():
-            accumulator.forget_trouble()
 
     def describe_trouble(self) -> str:
         """On the host: what was non-finite first in the last window that was; "" for nothing."""
@@ -121,8 +132,14 @@ class Recorder:
     def _begin_window(self, first_step: int) -> None:
         assert self._clock is not None
         self._first_step = first_step
-        self._sample_at = first_step + self._schedule.window() - 1
-        self._clock.restart(first_step, self._sample_at)
+        self._last_step = first_step + self._schedule.window() - 1
+        self._clock.restart(first_step)
+        self._sample(self._last_step)
+
+    def _sample(self, step: int) -> None:
+        assert self._clock is not None
+        self._sample_at = step
+        self._clock.sample_at.assign(step)
 
     def _write_window(self, signal: Signal, *, by_change: bool) -> None:
         assert self._clock is not None

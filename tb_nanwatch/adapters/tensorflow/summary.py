@@ -53,7 +53,7 @@ class _SummaryStream:
             self._manifests.add(digest)
             values.insert(0, manifest_value(self._stream, manifest))
         self._sequence += 1
-        return Summary(value=values).SerializeToString()
+        return bytes(Summary(value=values).SerializeToString())
 
 
 # A new writer is a new file: its records need their manifest again, and tags of their own.
