@@ -103,22 +103,23 @@ def _add(
 
     # Records are disjoint and ascending: those of one column are consecutive.
     begin, end = _column(edges, first), _column(edges, until)
-    across = np.arange(begin[0], end[-1] + 1)
+    left, right = int(begin[0]), int(end[-1]) + 1
+    across = np.arange(left, right)
     from_record = np.searchsorted(end, across)
     to_record = np.searchsorted(begin, across, side="right")
     covered = from_record < to_record
-    across, span = across[covered], (from_record[covered], to_record[covered])
+    span = from_record[covered], to_record[covered]
 
     with np.errstate(over="ignore"):  # Only a damaged file holds counts beyond float32.
         worst = _pool(np.fmax, statistic(name, columns).astype(np.float32), *span)
-    cell = np.ix_(target, across)
+    cell = np.ix_(target, across[covered])
     value[cell] = np.fmax(value[cell], worst.T)
 
     seen = columns[..., COLUMN["steps"]] > 0
     skipped = columns[..., COLUMN["scale_skipped_steps"]] > 0
     raised = (seen * np.uint8(RECORDED)) | (skipped * np.uint8(SCALE_SKIPPED))
     flags[cell] |= _pool(np.bitwise_or, raised, *span).T
-    _raise_nonfinite(columns, first, last, until, edges, target, flags)
+    flags[target, left:right] |= _nonfinite(columns, first, last, until, edges[left : right + 1])
 
 
 def _column(edges: Steps, steps: npt.NDArray[np.signedinteger] | Matrix) -> Steps:
@@ -136,36 +137,36 @@ def _pool(ufunc: np.ufunc, values: npt.NDArray[Any], begin: Steps, end: Steps) -
     return ufunc.reduceat(padded, np.stack([begin, end], axis=1).reshape(-1), axis=0)[::2]
 
 
-def _raise_nonfinite(
-    columns: Matrix,
-    first: Steps,
-    last: Steps,
-    until: Steps,
-    edges: Steps,
-    target: Steps,
-    flags: Flags,
-) -> None:
-    """Raises NAN, POS_INF and NEG_INF between each record's first and last non-finite step."""
-    record, row = np.nonzero(columns[..., COLUMN["nonfinite_steps"]] > 0)
-    if not len(record):
-        return
+def _nonfinite(columns: Matrix, first: Steps, last: Steps, until: Steps, edges: Steps) -> Flags:
+    """NAN, POS_INF and NEG_INF between each record's first and last non-finite step.
+
+    Returns flags uint8 [rows, len(edges) - 1].
+    """
+    rows, width = columns.shape[1], len(edges)
+    flags = np.zeros((rows, width - 1), np.uint8)
+    at = np.flatnonzero(columns[..., COLUMN["nonfinite_steps"]] > 0)
+    if not len(at):
+        return flags
+    record, row = np.divmod(at, rows)
+    starts, ends = first[record], last[record]
+
+    def of(name: str) -> Matrix:
+        return columns[..., COLUMN[name]].reshape(-1)[at]
+
     # Where a record does not say which of its steps, it is all of them.
-    begin = columns[record, row, COLUMN["first_nonfinite_step"]]
-    begin = np.where(np.isnan(begin), first[record], np.clip(begin, first[record], last[record]))
-    end = columns[record, row, COLUMN["last_nonfinite_step"]]
-    end = np.where(np.isnan(end), last[record], np.clip(end, begin, last[record]))
-    end = np.where(end == last[record], until[record], end)
+    begin, end = of("first_nonfinite_step"), of("last_nonfinite_step")
+    begin = np.where(np.isnan(begin), starts, np.clip(begin, starts, ends))
+    end = np.where(np.isnan(end), ends, np.clip(end, begin, ends))
+    end = np.where(end == ends, until[record], end)
     inside = (end >= edges[0]) & (begin < edges[-1])
-    record, row = record[inside], row[inside]
-    from_column, to_column = _column(edges, begin[inside]), _column(edges, end[inside])
+    from_cell = row * width + _column(edges, begin)
+    after_cell = row * width + _column(edges, end) + 1
 
     # Each range as +1 where it begins and -1 after its end: their running sum counts the ranges.
-    width = len(edges)
-    for flag, column in _NONFINITE:
-        holds = columns[record, row, COLUMN[column]] > 0
-        start = target[row[holds]] * width
-        size = flags.shape[0] * width
-        change = np.bincount(start + from_column[holds], minlength=size)
-        change -= np.bincount(start + to_column[holds] + 1, minlength=size)
-        raised = np.cumsum(change.reshape(-1, width), axis=1)[:, :-1] > 0
-        flags |= raised * np.uint8(flag)
+    for flag, name in _NONFINITE:
+        holds = inside & (of(name) > 0)
+        change = np.bincount(from_cell[holds], minlength=rows * width)
+        change -= np.bincount(after_cell[holds], minlength=rows * width)
+        ranges = np.cumsum(change.reshape(rows, width), axis=1)[:, :-1]
+        flags |= (ranges > 0) * np.uint8(flag)
+    return flags
