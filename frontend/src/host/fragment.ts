@@ -3,6 +3,8 @@
  * TensorBoard's own message for this is empty on the first load, so the address is read directly.
  */
 
+import { isShown } from "./visibility";
+
 const PLUGIN = "nanwatch";
 const PREFIX = `p.${PLUGIN}.`;
 
@@ -48,7 +50,7 @@ export function readKept(): Kept {
 }
 
 export function writeKept(kept: Kept): void {
-  if (window.innerHeight === 0) return; // Another tab is shown: its address is not ours.
+  if (!isShown()) return; // Another tab is: its address is not ours.
   try {
     const { history, location } = window.parent;
     const fragment = withKept(location.hash, kept);

@@ -4,16 +4,20 @@ export function isShown(): boolean {
   return window.innerHeight > 0;
 }
 
-/** Calls back now where the tab is shown, else once as soon as it is. */
-export function whenShown(callback: () => void): void {
-  if (isShown()) {
-    callback();
-    return;
-  }
+/** Calls `callback` at each call where the tab is shown, else once as soon as it is. */
+export function whenShown(callback: () => void): () => void {
+  let waiting = false;
   const listener = () => {
     if (!isShown()) return;
     window.removeEventListener("resize", listener);
+    waiting = false;
     callback();
   };
-  window.addEventListener("resize", listener);
+  return () => {
+    if (isShown()) callback();
+    else if (!waiting) {
+      waiting = true;
+      window.addEventListener("resize", listener);
+    }
+  };
 }

@@ -70,7 +70,7 @@ export class Session {
     watchDarkness((dark) => {
       this.dark.value = dark;
     });
-    connectHost(() => whenShown(() => this.reload()));
+    connectHost(whenShown(() => this.reload()));
     effect(() => this.#loadRun());
     effect(() => this.#loadGrid());
     effect(() => this.#loadCell());

@@ -1,0 +1,96 @@
+"""The NaNWatch tab as a test sees it: a frame within TensorBoard's page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+from urllib.parse import quote
+
+from playwright.sync_api import FrameLocator, Locator, Page
+
+GUTTER, MARGIN, WIDEST_STEP = 5, 12, 28
+"""Pixels of the heatmap's canvas left and right of its cells, and of the widest step."""
+
+_PIXEL = """(canvas, [x, y]) => {
+  const density = canvas.width / canvas.clientWidth;
+  const context = canvas.getContext('2d');
+  const [red, green, blue] = context.getImageData(x * density, y * density, 1, 1).data;
+  return '#' + [red, green, blue].map((one) => one.toString(16).padStart(2, '0')).join('');
+}"""
+
+
+class Point(NamedTuple):
+    """A place in the heatmap, in pixels of the canvas."""
+
+    x: float
+    y: float
+
+
+class Tab:
+    """Opened by the fixture `open_tab`. `complaints` are the page's errors so far."""
+
+    def __init__(self, page: Page, complaints: list[str]):
+        self.page = page
+        self.complaints = complaints
+
+    @property
+    def frame(self) -> FrameLocator:
+        return self.page.frame_locator("iframe")
+
+    def open(self, url: str, kept: Mapping[str, str]) -> Tab:
+        parts = [f"p.nanwatch.{key}={quote(value, safe='')}" for key, value in kept.items()]
+        self.page.goto("#".join([url, "&".join(["nanwatch", *parts])]))
+        return self
+
+    def find(self, selector: str) -> Locator:
+        return self.frame.locator(selector)
+
+    @property
+    def headline(self) -> Locator:
+        return self.find("h1")
+
+    @property
+    def details(self) -> Locator:
+        return self.find(".details")
+
+    def label(self, title: str) -> Locator:
+        """The label of the first row whose tooltip begins with `title`."""
+        return self.find(f'.tensor-label[title^="{title}"]').first
+
+    def point(self, row: Locator, step: int, first: int, last: int) -> Point:
+        """The middle of a row's cell at a step of a run that goes from `first` to `last`."""
+        canvas, label = self.find("canvas.cells").bounding_box(), row.bounding_box()
+        assert canvas is not None
+        assert label is not None
+        steps = last - first + 1
+        pixels = min((canvas["width"] - GUTTER - MARGIN) / steps, WIDEST_STEP)
+        middle = label["y"] + label["height"] / 2 - canvas["y"]
+        return Point(GUTTER + (step - first + 0.5) * pixels, middle)
+
+    def colours(self, point: Point) -> set[str]:
+        """The colours about a point, texture and all."""
+        canvas = self.find("canvas.cells")
+        return {
+            canvas.evaluate(_PIXEL, [point.x, point.y + offset])
+            for offset in (-7, -6, -5, 4, 5, 6, 7)
+        }
+
+    def reserved(self, name: str) -> str:
+        """The colour reserved for `nan`, `pos-inf` or `neg-inf`."""
+        script = f"element => getComputedStyle(element).getPropertyValue('--{name}')"
+        return str(self.find("body").evaluate(script)).strip()
+
+    def hover(self, point: Point) -> None:
+        self.find("canvas.cells").hover(position={"x": point.x, "y": point.y})
+
+    def click(self, point: Point) -> None:
+        self.find("canvas.cells").click(position={"x": point.x, "y": point.y})
+
+    def fact(self, label: str) -> Locator:
+        """The value of one number in the details."""
+        name = self.page.locator("dt", has_text=label)
+        return self.find(".fact").filter(has=name).locator("dd").first
+
+    def reload_data(self) -> None:
+        """Presses TensorBoard's own button."""
+        self.page.locator("app-header-reload button").click()

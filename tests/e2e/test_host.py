@@ -1,0 +1,118 @@
+"""The tab within TensorBoard's page: dark mode, reload, being hidden, errors, a path prefix."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from e2e.tab import Tab
+from playwright.sync_api import Route, expect
+from synthetic_logs import Stream, StreamWriter, healthy, mlp_manifest, mlp_values, nan_feature
+
+OpenTab = Callable[..., Tab]
+TensorBoard = Callable[..., Any]
+
+WHITE, DARK = "rgb(255, 255, 255)", "rgb(20, 23, 28)"
+MESSAGE = "Unknown statistic <b>'nrom'</b>. Known statistics: nonfinite, norm."
+
+
+@pytest.fixture(scope="module")
+def gallery_url(gallery: Path, tensorboard: TensorBoard) -> Any:
+    with tensorboard(gallery) as url:
+        yield url
+
+
+def test_follows_dark_mode(gallery_url: str, open_tab: OpenTab) -> None:
+    tab = open_tab(gallery_url, dark=True)
+    expect(tab.headline).to_be_visible()
+    expect(tab.find("body")).to_have_css("background-color", DARK)
+    tab.page.evaluate("document.body.classList.remove('dark-mode')")
+    expect(tab.find("body")).to_have_css("background-color", WHITE)
+    tab.page.evaluate("document.body.classList.add('dark-mode')")
+    expect(tab.find("body")).to_have_css("background-color", DARK)
+
+
+def test_survives_being_hidden(gallery_url: str, open_tab: OpenTab) -> None:
+    tab = open_tab(gallery_url, run="nan_feature")
+    expect(tab.details).to_contain_text("input · step 37")
+    frame = tab.page.locator("iframe")
+    frame.evaluate("frame => { frame.style.display = 'none'; }")
+    tab.page.wait_for_timeout(300)
+    tab.reload_data()
+    frame.evaluate("frame => { frame.style.display = ''; }")
+    expect(tab.details).to_contain_text("input · step 37")
+    point = tab.point(tab.label("mlp/dense/bias"), 120, 0, 239)
+    assert tab.reserved("nan") in tab.colours(point)
+
+
+def test_error_is_shown_as_it_is_and_can_be_retried(gallery_url: str, open_tab: OpenTab) -> None:
+    def refuse(route: Route) -> None:
+        route.fulfill(status=400, json={"error": MESSAGE})
+
+    tab = open_tab(gallery_url, run="nan_feature")
+    expect(tab.details).to_contain_text("input · step 37")
+    tab.page.route("**/nanwatch/grid?*", refuse)
+    tab.find("input[value=zero_share]").check()
+    expect(tab.find("[role=alert] .server-message")).to_have_text(MESSAGE)
+    tab.page.unroute("**/nanwatch/grid?*")
+    tab.find("text=Try again").click()
+    expect(tab.find("[role=alert]")).to_have_count(0)
+    expect(tab.find(".legend")).to_contain_text("100%")
+    assert [complaint for complaint in tab.complaints if "400" not in complaint] == []
+    tab.complaints.clear()  # The browser itself logs the status.
+
+
+def test_works_under_a_path_prefix(
+    gallery: Path, tensorboard: TensorBoard, open_tab: OpenTab
+) -> None:
+    with tensorboard(gallery, "--path_prefix=/some/where", prefix="/some/where/") as url:
+        tab = open_tab(url, run="nan_feature")
+        expect(tab.headline).to_have_text("First non-finite: step 37, input input: 1 NaN")
+        expect(tab.fact("NaN")).to_have_text("1")
+
+
+def test_without_data_it_says_how_to_record(
+    tmp_path: Path, tensorboard: TensorBoard, open_tab: OpenTab
+) -> None:
+    logs = tmp_path / "logs"
+    logs.mkdir()
+    with tensorboard(logs) as url:
+        tab = open_tab(url)
+        expect(tab.find("h2")).to_have_text("No data yet")
+        expect(tab.find(".snippet code").first).to_contain_text("nanwatch.Callback(")
+        tab.find(".snippet button").nth(1).click()
+        expect(tab.find(".snippet button").nth(1)).to_have_text("Copied")
+        copied = tab.page.evaluate("navigator.clipboard.readText()")
+        assert 'nanwatch.summary("gradients", zip(grads, model.trainable_variables)' in copied
+
+
+def test_reload_brings_new_data_and_keeps_what_is_chosen(
+    tmp_path: Path, tensorboard: TensorBoard, load_mode: str, open_tab: OpenTab
+) -> None:
+    logs = tmp_path / "logs"
+    healthy(logs)
+    with tensorboard(logs, load_mode) as url:
+        tab = open_tab(url, run="healthy", statistic="largest_magnitude", height=600)
+        expect(tab.headline).to_have_text("Nothing non-finite in steps 0–159")
+        tab.click(tab.point(tab.label("target"), 100, 0, 159))
+        expect(tab.details).to_contain_text("target · step 100")
+        scroller = tab.find(".scroller")
+        scroller.evaluate("element => { element.scrollTop = 40; }")
+
+        nan_feature(logs)
+        manifest = mlp_manifest()
+        stream = Stream("0b01")
+        with StreamWriter(logs / "healthy" / "nanwatch", stream, manifest) as writer:
+            writer.write(160, 175, mlp_values(manifest))
+        for _ in range(40):
+            tab.reload_data()
+            tab.page.wait_for_timeout(500)
+            if "175" in (tab.headline.text_content() or "") and tab.find(".run-name").count() == 2:
+                break
+        expect(tab.headline).to_have_text("Nothing non-finite in steps 0–175")
+        expect(tab.find(".run-name")).to_have_text(["nan_feature", "healthy"])
+        expect(tab.details).to_contain_text("target · step 100")
+        expect(tab.find("input[value=largest_magnitude]")).to_be_checked()
+        assert scroller.evaluate("element => element.scrollTop") == 40

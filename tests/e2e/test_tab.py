@@ -1,0 +1,136 @@
+"""The tab on the gallery, in both load modes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import pytest
+from e2e.tab import Tab
+from playwright.sync_api import expect
+
+OpenTab = Callable[..., Tab]
+
+
+def test_opens_with_the_earliest_trouble(served: str, open_tab: OpenTab) -> None:
+    tab = open_tab(served)
+    expect(tab.headline).to_have_text(
+        "First non-finite: before step 0, weight mlp/dense_1/kernel: 1 NaN, 1 −Inf"
+    )
+    expect(tab.find(".circumstances")).to_contain_text("1 of 19 tensors affected")
+    expect(tab.find(".run-name")).to_have_text(
+        [
+            "bad_checkpoint",
+            "workers",
+            "nan_feature",
+            "every_hundredth",
+            "healthy",
+            "loss_scaling",
+            "resumed",
+            "empty",
+        ]
+    )
+    expect(tab.find(".run-choice[aria-current=true]")).to_contain_text("bad_checkpoint")
+    expect(tab.details).to_contain_text("mlp/dense_1/kernel")
+
+
+def test_another_run_is_chosen_by_a_click(served: str, open_tab: OpenTab) -> None:
+    tab = open_tab(served)
+    tab.find(
+        ".run-choice",
+    ).filter(has_text="healthy").click()
+    expect(tab.headline).to_have_text("Nothing non-finite in steps 0–159")
+    expect(tab.details).to_contain_text("Select a cell")
+    assert "p.nanwatch.run=healthy" in tab.page.url
+
+
+def test_a_nan_cell_has_the_reserved_colour(served: str, open_tab: OpenTab) -> None:
+    tab = open_tab(served, run="nan_feature")
+    expect(tab.details).to_contain_text("input · step 37")
+    bias = tab.label("mlp/dense/bias")
+    for step in (37, 120, 239):
+        assert tab.reserved("nan") in tab.colours(tab.point(bias, step, 0, 239)), step
+    for step in (0, 20):
+        assert tab.reserved("nan") not in tab.colours(tab.point(bias, step, 0, 239)), step
+    infinite = tab.colours(tab.point(tab.label("mlp/dense/kernel"), 120, 0, 239))
+    assert {tab.reserved("nan"), tab.reserved("neg-inf")} <= infinite
+
+
+def test_tooltip_tells_exact_numbers(served: str, open_tab: OpenTab) -> None:
+    tab = open_tab(served, run="nan_feature", statistic="nonfinite")
+    expect(tab.details).to_contain_text("input · step 37")
+    tab.hover(tab.point(tab.label("mlp/dense/kernel"), 37, 0, 239))
+    tooltip = tab.find(".tooltip")
+    expect(tooltip).to_contain_text("gradient · step 37")
+    expect(tooltip).to_contain_text("NaN and +Inf and −Inf; non-finite count 3")
+    expect(tooltip.locator(".exact dd").nth(0)).to_have_text("1")
+    expect(tooltip.locator(".exact dd").nth(3)).to_have_text("128")
+
+
+def test_click_shows_the_histogram_and_every_number(served: str, open_tab: OpenTab) -> None:
+    tab = open_tab(served, run="nan_feature")
+    expect(tab.details).to_contain_text("input · step 37")
+    tab.click(tab.point(tab.label("mlp/dense/kernel"), 38, 0, 239))
+    expect(tab.details).to_contain_text("gradient · step 38")
+    expect(tab.details).to_contain_text("layer dense · 8 × 16 float32")
+    expect(tab.fact("Non-finite in all")).to_have_text("3")
+    expect(tab.fact("Elements")).to_have_text("128")
+    assert tab.find(".histogram rect.positive").count() > 8
+    expect(tab.find(".apart")).to_have_text(re.compile(r"NaN1\+Inf1−Inf1$"))
+
+
+def test_keys_select_and_the_address_remembers(served: str, open_tab: OpenTab) -> None:
+    tab = open_tab(served, run="nan_feature")
+    expect(tab.details).to_contain_text("input · step 37")
+    spoken = tab.find("[aria-live=polite]")
+    expect(spoken).to_contain_text("input input, step 37: NaN; norm")
+    tab.find(".scroller").focus()
+    tab.page.keyboard.press("ArrowRight")
+    expect(spoken).to_contain_text("step 38: norm")
+    tab.page.keyboard.press("ArrowDown")
+    expect(spoken).to_contain_text("target target, step 38")
+    tab.page.keyboard.press("End")
+    expect(tab.details).to_contain_text("target · step 239")
+    tab.page.keyboard.press("Home")
+    expect(tab.details).to_contain_text("target · step 0")
+    tab.page.keyboard.press("Enter")
+    expect(tab.details).to_be_focused()
+    tab.page.keyboard.press("Escape")
+    expect(tab.find(".scroller")).to_be_focused()
+    tab.find("input[value=zero_share]").check()
+    tab.find(".lane button").filter(has_text="Weights").click()
+    tab.page.reload()
+    expect(tab.details).to_contain_text("target · step 0")
+    expect(tab.find("input[value=zero_share]")).to_be_checked()
+    expect(tab.find(".lane.closed")).to_contain_text("Weights")
+    assert tab.label("mlp/dense/kernel").count() == 1
+
+
+def test_names_are_text(served: str, open_tab: OpenTab) -> None:
+    tab = open_tab(served, run="every_hundredth")
+    expect(tab.headline).to_contain_text("gradient <img src=x onerror=alert(1)>/")
+    expect(tab.details.locator("h2")).to_contain_text("&amp;␊")
+    assert tab.find("img").count() == 0
+
+
+def test_handled_overflows_are_told_apart(served: str, open_tab: OpenTab) -> None:
+    tab = open_tab(served, run="loss_scaling")
+    expect(tab.headline).to_have_text("Nothing non-finite in steps 0–95")
+    expect(tab.find(".circumstances")).to_have_text("loss scaling skipped 6 steps and handled them")
+    expect(tab.find(".legend")).to_contain_text("skipped by loss scaling")
+    reserved = {tab.reserved(name) for name in ("nan", "pos-inf", "neg-inf")}
+    assert not reserved & tab.colours(tab.point(tab.label("mlp/dense/kernel"), 60, 0, 95))
+
+
+def test_run_without_a_record_says_how_to_record(served: str, open_tab: OpenTab) -> None:
+    tab = open_tab(served, run="empty")
+    expect(tab.find(".no-data h2")).to_have_text("No record in this run yet")
+
+
+@pytest.mark.parametrize("width", [600, 1800])
+def test_fits_its_width(served: str, open_tab: OpenTab, width: int) -> None:
+    tab = open_tab(served, run="nan_feature", width=width)
+    expect(tab.details).to_contain_text("input · step 37")
+    overflow = "body => document.documentElement.scrollWidth - window.innerWidth"
+    assert tab.find("body").evaluate(overflow) <= 0
+    assert tab.reserved("nan") in tab.colours(tab.point(tab.label("input"), 37, 0, 239))
