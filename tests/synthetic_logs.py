@@ -60,6 +60,10 @@ class StreamWriter:
     def __exit__(self, *error: object) -> None:
         self._file.close()
 
+    def flush(self) -> None:
+        """Puts all that was written into the file."""
+        self._file.flush()
+
     def add(self, step: int, values: Iterable[Summary.Value]) -> None:
         """Writes one event."""
         event = Event(step=step, wall_time=self._wall_time, summary=Summary(value=values))

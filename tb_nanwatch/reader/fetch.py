@@ -24,6 +24,8 @@ def fetch(
 ) -> Iterator[tuple[Entry, Sequence[TensorDatum] | None]]:
     """Yields each entry with its events, or with None where TensorBoard cannot read them.
 
+    In the order of the tags, and of `wanted` where they are equal.
+
     Args:
       wanted: the entries, and an estimate of the bytes that each will be.
     """

@@ -49,7 +49,7 @@ def problems(
         sentences.append(
             f"TensorBoard could not read {unread_tags:,} of the run's tags; its log says why."
         )
-    absent = written - read - unreadable.total()
+    absent = written - read - unreadable.total() - lost
     if absent > 0:
         sentences.append(
             f"{absent:,} of {_records(written)} did not arrive: TensorBoard sampled them away "

@@ -107,15 +107,12 @@ class Store:
         )
 
     def blocks(self, access: Access, entries: Iterable[Entry]) -> Iterator[tuple[Entry, Block]]:
-        """Each entry's block, those in memory first; without those that cannot be read."""
-        absent = []
-        for entry in entries:
-            block = self._blocks.get(entry.key, entry.state)
-            if block is None:
-                absent.append(entry)
-            else:
-                yield entry, block
-        for entry, block in self._read(access, absent):
+        """Each entry's block in the order of the tags, without those that cannot be read."""
+        ordered = sorted(entries, key=lambda entry: entry.tag)
+        held = {entry: self._blocks.get(entry.key, entry.state) for entry in ordered}
+        read = self._read(access, [entry for entry in ordered if held[entry] is None])
+        for entry in ordered:
+            block = held[entry] or next(read)[1]
             if block is not None:
                 yield entry, block
 
