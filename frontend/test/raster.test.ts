@@ -6,7 +6,7 @@ import { timelineOf } from "../src/model/timeline";
 import { DARK, LIGHT, MARK_COLOURS } from "../src/theme/colours";
 
 const magnitude = { scale: "log10", low: 0, high: 1 } as const;
-const inks = inksOf(LIGHT);
+const inks = inksOf(LIGHT, 1);
 
 function painted(value: number[], flags: number[], width: number, height = 12): Raster {
   const raster = { pixels: new Uint32Array(width * height), width, height, density: 1 };
@@ -56,14 +56,14 @@ describe("a cell", () => {
       painted([Number.NEGATIVE_INFINITY], [RECORDED], 4),
       painted([0], [RECORDED], 4),
     ].map((raster) => inksIn(raster as Raster, 0, 4));
-    expect(none).toEqual(new Set([inks.none, inks.ground]));
+    expect(none).toEqual(new Set([inkOf(LIGHT.none), inkOf(LIGHT.ground)]));
     expect(zero).toEqual(new Set([inks.zero, inks.zeroLine]));
     expect(low).toEqual(new Set([inks.table[0]]));
   });
 
   test("of a handled overflow keeps its colour and gets a foot", () => {
     const seen = inksIn(painted([1], [RECORDED | SCALE_SKIPPED], 4), 0, 4);
-    expect(seen).toEqual(new Set([inks.table[255], inks.skipDark, inks.skipLight]));
+    expect(seen).toEqual(new Set([inks.table[255], ...inks.skipped.pixels]));
   });
 
   test("narrower than a pixel is not lost to its neighbours", () => {

@@ -38,7 +38,7 @@ export function drawHeatmap(canvas: HTMLCanvasElement, picture: HeatmapPicture):
     height: canvas.height,
     density,
   };
-  const inks = inksOf(theme);
+  const inks = inksOf(theme, density);
   const edges = columnEdges(timeline, density);
   const strips = stripsInView(grid, lines, scrollTop, picture.height);
   for (const { strip, top, height } of strips) {

@@ -2,7 +2,7 @@
 
 import { interpolateCividis } from "d3-scale-chromatic";
 import { TABLE_SIZE } from "../model/magnitude";
-import { MARKS } from "../model/marks";
+import { MARKS, type MarkName } from "../model/marks";
 import { MARK_COLOURS, type Theme } from "../theme/colours";
 
 /** A colour as one word: bytes R, G, B, A in memory, on the little-endian machines there are. */
@@ -24,41 +24,64 @@ function word(red: number, green: number, blue: number): number {
 /** Cividis: perceptually even, the same to eyes with and without colour deficiency. */
 export const paletteColour = interpolateCividis;
 
-export interface Inks {
-  table: Uint32Array;
-  ground: number;
-  none: number;
-  zero: number;
-  zeroLine: number;
-  skipDark: number;
-  skipLight: number;
-  marks: { flag: number; fill: number; texture: number }[];
+/** A square texture that repeats over a cell. */
+export interface Tile {
+  size: number;
+  pixels: Uint32Array;
 }
 
-const known = new WeakMap<Theme, Inks>();
+/** What cells are painted with, for one theme on one screen. */
+export interface Inks {
+  table: Uint32Array;
+  zero: number;
+  zeroLine: number;
+  none: Tile;
+  skipped: Tile;
+  marks: { flag: number; tile: Tile }[];
+}
 
-/** Mixed once for each theme: a scroll asks for them at every frame. */
-export function inksOf(theme: Theme): Inks {
-  const inks = known.get(theme) ?? mix(theme);
-  known.set(theme, inks);
+/** In CSS pixels; a multiple of every texture's period. */
+const TILE_SIZE = 12;
+
+/** Whether a texture's line passes a place, in CSS pixels: stripes, bars and dots. */
+const TEXTURES: Record<MarkName, (x: number, y: number) => boolean> = {
+  nan: (x, y) => (x + y) % 6 < 2,
+  pos_inf: (_x, y) => y % 4 < 1,
+  neg_inf: (x, y) => x % 4 < 1 && y % 4 < 1,
+};
+
+const known = new WeakMap<Theme, Map<number, Inks>>();
+
+/** Mixed once for each theme and density: a scroll asks for them at every frame. */
+export function inksOf(theme: Theme, density: number): Inks {
+  const ofTheme = known.get(theme) ?? new Map<number, Inks>();
+  known.set(theme, ofTheme);
+  const inks = ofTheme.get(density) ?? mix(theme, Math.max(1, Math.round(density)));
+  ofTheme.set(density, inks);
   return inks;
 }
 
-function mix(theme: Theme): Inks {
+function mix(theme: Theme, unit: number): Inks {
+  const tile = (line: string, ground: string, drawn: (x: number, y: number) => boolean): Tile => {
+    const [lineInk, groundInk] = [inkOf(line), inkOf(ground)];
+    const size = TILE_SIZE * unit;
+    const pixels = Uint32Array.from({ length: size * size }, (_, index) => {
+      const [x, y] = [index % size, Math.floor(index / size)];
+      return drawn(x / unit, y / unit) ? lineInk : groundInk;
+    });
+    return { size, pixels };
+  };
   return {
     table: Uint32Array.from({ length: TABLE_SIZE }, (_, index) =>
       inkOf(paletteColour(index / (TABLE_SIZE - 1))),
     ),
-    ground: inkOf(theme.ground),
-    none: inkOf(theme.none),
     zero: inkOf(theme.zero),
     zeroLine: inkOf(theme["zero-line"]),
-    skipDark: inkOf("#101418"),
-    skipLight: inkOf("#ffffff"),
-    marks: MARKS.map(({ flag, name }) => ({
-      flag,
-      fill: inkOf(MARK_COLOURS[name].fill),
-      texture: inkOf(MARK_COLOURS[name].texture),
-    })),
+    none: tile(theme.none, theme.ground, (x, y) => (x + y) % 4 < 1),
+    skipped: tile("#101418", "#ffffff", (x) => x % 4 >= 2),
+    marks: MARKS.map(({ flag, name }) => {
+      const { texture, fill } = MARK_COLOURS[name];
+      return { flag, tile: tile(texture, fill, TEXTURES[name]) };
+    }),
   };
 }

@@ -3,7 +3,7 @@
 import { type Magnitude, tableIndex } from "../model/magnitude";
 import { NONFINITE, RECORDED, SCALE_SKIPPED } from "../model/marks";
 import { columnSpan, type Timeline } from "../model/timeline";
-import type { Inks } from "./ink";
+import type { Inks, Tile } from "./ink";
 
 export interface Raster {
   pixels: Uint32Array;
@@ -53,9 +53,9 @@ export function paintStrip(
     const value = strip.value[column] as number;
     const box = { left, right, top, bottom };
     if (flags & NONFINITE) marked.push([box, flags]);
-    else if (!(flags & RECORDED)) paintNone(raster, box, inks);
+    else if (!(flags & RECORDED)) paintTile(raster, box, inks.none);
     else if (isZero(value, magnitude)) paintZero(raster, box, magnitude, inks);
-    else if (Number.isNaN(value)) paintNone(raster, box, inks);
+    else if (Number.isNaN(value)) paintTile(raster, box, inks.none);
     else fill(raster, box, inks.table[tableIndex(magnitude, value)] as number);
     if (flags & SCALE_SKIPPED) paintSkipped(raster, box, inks);
   }
@@ -92,21 +92,18 @@ function fill(raster: Raster, box: Box, ink: number): void {
   }
 }
 
-function paint(raster: Raster, box: Box, inkAt: (x: number, y: number) => number): void {
+/** Repeats a tile from the box's top on, so that a line looks the same wherever it is scrolled. */
+function paintTile(raster: Raster, box: Box, { size, pixels: texture }: Tile): void {
   const { pixels, width, height } = raster;
+  const left = Math.max(0, box.left);
   const right = Math.min(box.right, width);
   const bottom = Math.min(box.bottom, height);
   for (let y = Math.max(0, box.top); y < bottom; y++) {
-    for (let x = Math.max(0, box.left); x < right; x++)
-      pixels[y * width + x] = inkAt(x, y - box.top);
+    const line = ((y - box.top) % size) * size;
+    for (let x = left; x < right; x++) {
+      pixels[y * width + x] = texture[line + (x % size)] as number;
+    }
   }
-}
-
-/** Sparse dots on the ground: there is no cell here. */
-function paintNone(raster: Raster, box: Box, { ground, none }: Inks): void {
-  const period = Math.round(4 * raster.density);
-  const dot = Math.max(1, Math.round(raster.density));
-  paint(raster, box, (x, y) => ((x + y) % period < dot ? none : ground));
 }
 
 /** A flat line: recorded, and exactly zero. A count of zero is good news and gets no line. */
@@ -118,29 +115,21 @@ function paintZero(raster: Raster, box: Box, { scale }: Magnitude, inks: Inks): 
   fill(raster, { ...box, top: middle, bottom: middle + thickness }, inks.zeroLine);
 }
 
-/** One band for each flag of the cell, each with its own texture: stripes, bars, dots. */
+/** One band for each flag of the cell. */
 function paintMarks(raster: Raster, box: Box, flags: number, inks: Inks): void {
   const marks = inks.marks.filter((mark) => flags & mark.flag);
   const bandHeight = (box.bottom - box.top) / marks.length;
-  const unit = Math.max(1, Math.round(raster.density));
-  const period = 6 * unit;
-  marks.forEach(({ fill: ground, texture, flag }, band) => {
+  marks.forEach(({ tile }, band) => {
     const top = box.top + Math.round(band * bandHeight);
     const bottom = box.top + Math.round((band + 1) * bandHeight);
-    const textured = [
-      (x: number, y: number) => (x + y) % period < 2 * unit,
-      (_x: number, y: number) => y % (4 * unit) < unit,
-      (x: number, y: number) => x % (4 * unit) < unit && y % (4 * unit) < unit,
-    ][flag >> 1] as (x: number, y: number) => boolean;
-    paint(raster, { ...box, top, bottom }, (x, y) => (textured(x, y) ? texture : ground));
+    paintTile(raster, { ...box, top, bottom }, tile);
   });
 }
 
 /** A dotted foot: the step was refused and handled. */
-function paintSkipped(raster: Raster, box: Box, { skipDark, skipLight }: Inks): void {
-  const unit = Math.max(1, Math.round(raster.density));
-  const foot = { ...box, top: box.bottom - 3 * unit };
-  paint(raster, foot, (x) => (Math.floor(x / (2 * unit)) % 2 ? skipDark : skipLight));
+function paintSkipped(raster: Raster, box: Box, { skipped }: Inks): void {
+  const height = 3 * Math.max(1, Math.round(raster.density));
+  paintTile(raster, { ...box, top: box.bottom - height }, skipped);
 }
 
 /** Several lines as one: the worst of each column. What a closed lane shows. */

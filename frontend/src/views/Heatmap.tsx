@@ -60,19 +60,30 @@ function Picture({ session, detail }: HeatmapProps) {
     if (plotWidth > 0) session.columns.value = Math.min(4096, wanted);
   }, [plotWidth, session]);
 
-  useDensityRepaint();
-  useLayoutEffect(() => {
-    if (!cells.current || !axis.current || !grid || !magnitude) return;
+  const picture = useMemo(() => {
+    if (!grid || !magnitude) return null;
+    const known = { grid, lines, timeline, magnitude, theme, scrollTop, selection, firstStep };
     const shown = Math.min(bodyHeight, lines.height - scrollTop);
-    drawHeatmap(cells.current, {
-      ...{ grid, lines, timeline, magnitude, theme, scrollTop, selection, firstStep },
-      width: plotWidth + MARGIN,
-      height: shown,
-    });
-    const selectedStep = selection?.step ?? null;
-    drawAxis(axis.current, { timeline, theme, width: plotWidth + MARGIN, selectedStep, firstStep });
-  });
-
+    return { ...known, width: plotWidth + MARGIN, height: shown };
+  }, [
+    grid,
+    lines,
+    timeline,
+    magnitude,
+    theme,
+    scrollTop,
+    selection,
+    firstStep,
+    bodyHeight,
+    plotWidth,
+  ]);
+  const density = useDensity();
+  // Not at every render: the pointer's moves change nothing of the picture.
+  useLayoutEffect(() => {
+    if (!cells.current || !axis.current || !picture) return;
+    drawHeatmap(cells.current, picture);
+    drawAxis(axis.current, { ...picture, selectedStep: picture.selection?.step ?? null });
+  }, [picture, density]);
   useRowInView(scroller, session, lines, bodyHeight);
 
   const pointAt = (event: PointerEvent | MouseEvent): Hovered | null => {
@@ -147,8 +158,8 @@ function labelWidthFor(width: number): number {
   return Math.round(Math.min(300, Math.max(150, width * 0.3)));
 }
 
-/** Paints again when the page moves to a screen of another density, or is zoomed. */
-function useDensityRepaint(): void {
+/** Device pixels of a CSS pixel; it changes with the screen that the page is on, and its zoom. */
+function useDensity(): number {
   const [density, setDensity] = useState(window.devicePixelRatio);
   useEffect(() => {
     const query = window.matchMedia(`(resolution: ${density}dppx)`);
@@ -156,4 +167,5 @@ function useDensityRepaint(): void {
     query.addEventListener("change", listener);
     return () => query.removeEventListener("change", listener);
   }, [density]);
+  return density;
 }

@@ -74,7 +74,7 @@ function Palette({ magnitude, theme }: { magnitude: Magnitude; theme: Theme }) {
     if (!canvas.current) return;
     const surface = surfaceOf(canvas.current, PALETTE_WIDTH, HEIGHT);
     if (!surface) return;
-    const { table } = inksOf(theme);
+    const { table } = inksOf(theme, surface.density);
     const image = surface.context.createImageData(canvas.current.width, canvas.current.height);
     const pixels = new Uint32Array(image.data.buffer);
     for (let index = 0; index < pixels.length; index++) {
@@ -117,7 +117,15 @@ function Swatch({ label, flags, value, theme, magnitude }: SwatchProps) {
     const { width, height } = image;
     const raster = { pixels: new Uint32Array(image.data.buffer), width, height, density };
     const strip = { value: Float32Array.of(value), flags: Uint8Array.of(flags) };
-    paintStrip(raster, 0, height, Int32Array.of(0, width), strip, magnitude, inksOf(theme));
+    paintStrip(
+      raster,
+      0,
+      height,
+      Int32Array.of(0, width),
+      strip,
+      magnitude,
+      inksOf(theme, density),
+    );
     context.putImageData(image, 0, 0);
     const mark = MARKS.find((candidate) => flags & candidate.flag);
     if (mark) {
