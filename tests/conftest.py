@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import socket
 import subprocess
@@ -9,6 +10,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +23,11 @@ ROOT = TESTS.parent
 sys.path.insert(0, str(TESTS))
 
 STARTUP_SECONDS = 120
+
+with warnings.catch_warnings():
+    # What TensorBoard vendors warns of itself when it is first imported.
+    warnings.filterwarnings("ignore", "html5lib's sanitizer is deprecated", DeprecationWarning)
+    importlib.import_module("tensorboard.plugin_util")
 
 # A busy machine is no reason for a property to fail.
 hypothesis.settings.register_profile("nanwatch", deadline=None)

@@ -1,0 +1,382 @@
+"""The HTTP interface keeps to `http_api.md`: shapes, values and errors of every route."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from synthetic_logs import NAN, StreamWriter, mlp_manifest
+from tensorboard.backend.event_processing.data_provider import MultiplexerDataProvider
+from tensorboard.backend.event_processing.plugin_event_multiplexer import EventMultiplexer
+from werkzeug.test import Client
+
+from tb_nanwatch import http
+from tb_nanwatch.grid.cells import NAN as NAN_FLAG
+from tb_nanwatch.grid.cells import RECORDED, SCALE_SKIPPED
+from tb_nanwatch.schema.columns import COLUMN_NAMES
+from tb_nanwatch.schema.tags import Stream
+
+CONTRACT = (Path(http.__file__).parent / "http_api.md").read_text(encoding="utf-8")
+
+
+class Tab:
+    """Asks the routes as the page does."""
+
+    def __init__(self, logs: Path):
+        files = EventMultiplexer(tensor_size_guidance={"nanwatch": 0})
+        files.AddRunsFromDirectory(str(logs)).Reload()
+        self.apps = http.apps(MultiplexerDataProvider(files, str(logs)))
+
+    def open(self, route: str, method: str = "GET", **parameters: Any) -> Any:
+        return Client(self.apps[f"/{route}"]).open(
+            f"/{route}", method=method, query_string=parameters
+        )
+
+    def json(self, route: str, **parameters: Any) -> Any:
+        answer = self.open(route, **parameters)
+        assert answer.status_code == 200, answer.text
+        assert answer.headers["Content-Type"] == "application/json"
+        return json.loads(answer.text, parse_constant=pytest.fail)
+
+    def error(self, route: str, status: int, **parameters: Any) -> str:
+        answer = self.open(route, **parameters)
+        assert answer.status_code == status, answer.text
+        content = json.loads(answer.text)
+        assert list(content) == ["error"]
+        return str(content["error"])
+
+    def grid(self, **parameters: Any) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        answer = self.open("grid", **parameters)
+        assert answer.status_code == 200, answer.text
+        assert answer.headers["Content-Type"] == "application/octet-stream"
+        data = answer.data
+        assert data[:8] == b"NWGR\x01\0\0\0"
+        start = 12 + int.from_bytes(data[8:12], "little")
+        header = json.loads(data[12:start], parse_constant=pytest.fail)
+        assert start % 8 == 0
+        channels = {}
+        for channel in header["channels"]:
+            count = int(np.prod(channel["shape"]))
+            assert channel["offset"] % 8 == 0
+            flat = np.frombuffer(
+                data, "<" + np.dtype(channel["dtype"]).str[1:], count, start + channel["offset"]
+            )
+            channels[channel["name"]] = flat.reshape(channel["shape"])
+        assert {name: array.dtype.name for name, array in channels.items()} == {
+            "value": "float32",
+            "flags": "uint8",
+        }
+        assert channels["value"].shape == (len(header["rows"]), len(header["edges"]) - 1)
+        return header, channels
+
+    def tensor(self, run: str, role: str, name: str) -> str:
+        """The id of a tensor."""
+        (found,) = (
+            tensor["id"]
+            for tensor in self.json("run", run=run)["tensors"]
+            if (tensor["role"], tensor["name"]) == (role, name)
+        )
+        return str(found)
+
+
+@pytest.fixture(scope="module")
+def tab(gallery: Path) -> Tab:
+    return Tab(gallery)
+
+
+def example(heading: str) -> Any:
+    """The JSON example under a heading of the contract, its ellipses taken out."""
+    section = CONTRACT.split(f"\n## `{heading}`\n")[1].split("\n## ")[0]
+    text = re.search(r"```json\n(.*?)```", section, re.DOTALL)
+    assert text is not None
+    return json.loads(text[1].replace('{"...": "as above"}', "{}"))
+
+
+def test_runs_have_the_members_of_the_contract(tab: Tab) -> None:
+    expected = example("runs")["runs"][0]
+    runs = tab.json("runs")["runs"]
+    assert [run["run"] for run in runs] == sorted(run["run"] for run in runs)
+    for run in runs:
+        assert set(run) == set(expected)
+        assert set(run["records"]) == set(expected["records"])
+        if run["first_nonfinite"]:
+            assert set(run["first_nonfinite"]) == set(expected["first_nonfinite"])
+    status = {run["run"]: run["status"] for run in runs}
+    assert status == {
+        "bad_checkpoint": "nonfinite",
+        "empty": "empty",
+        "every_hundredth": "nonfinite",
+        "healthy": "healthy",
+        "loss_scaling": "healthy",
+        "nan_feature": "nonfinite",
+        "resumed": "healthy",
+        "workers": "nonfinite",
+    }
+
+
+def test_a_run_is_summed_up(tab: Tab) -> None:
+    (run,) = (run for run in tab.json("runs")["runs"] if run["run"] == "nan_feature")
+    assert run["first_nonfinite"] == {
+        "step": 37,
+        "tensor": tab.tensor("nan_feature", "input", "input"),
+        "role": "input",
+        "layer": "",
+        "name": "input",
+        "nan": 1,
+        "pos_inf": 0,
+        "neg_inf": 0,
+        "initial": False,
+    }
+    assert (run["first_step"], run["last_step"], run["tensors"]) == (0, 239, 19)
+    assert run["records"] == {"written": 19, "read": 19}
+    assert run["nonfinite_tensors"] == 5
+
+
+def test_an_initial_state_says_so(tab: Tab) -> None:
+    run = tab.json("run", run="bad_checkpoint")
+    first = run["first_nonfinite"]
+    assert (first["initial"], first["step"], first["role"]) == (True, 0, "weight")
+    assert (first["nan"], first["pos_inf"], first["neg_inf"]) == (1, 0, 1)
+
+
+def test_an_empty_run_has_nulls(tab: Tab) -> None:
+    run = tab.json("run", run="empty")
+    members = ("first_step", "last_step", "first_nonfinite")
+    assert [run[member] for member in members] == [None] * 3
+    assert run["tensors"] == []
+
+
+def test_a_run_has_the_members_of_the_contract(tab: Tab) -> None:
+    expected = example("run")
+    run = tab.json("run", run="nan_feature")
+    assert set(run) == set(expected)
+    assert run["problems"] == []
+    for tensor in run["tensors"]:
+        assert set(tensor) == set(expected["tensors"][0])
+    names = [(tensor["role"], tensor["name"]) for tensor in run["tensors"]]
+    assert names == [(tensor.role, tensor.name) for tensor in mlp_manifest().tensors]
+    kernel = run["tensors"][2]
+    assert (kernel["layer"], kernel["shape"], kernel["dtype"]) == ("dense", [8, 16], "float32")
+    steps = [kernel[f"{name}_nonfinite_step"] for name in ("first", "last")]
+    assert [*steps, kernel["nonfinite_steps"]] == [37, 239, 203]
+    assert run["tensors"][-1]["first_nonfinite_step"] is None
+
+
+def test_a_grid_has_the_members_of_the_contract(tab: Tab) -> None:
+    described = CONTRACT.split("\n## `grid`\n")[1].split("```json\n")[1].split("```")[0]
+    header, _ = tab.grid(run="nan_feature", statistic="norm")
+    assert set(header) == {"run", "statistic", "scale", "rows", "edges", "channels"}
+    assert set(re.findall(r'"(\w+)":', described)) == {*header, *header["channels"][0]}
+    assert (header["run"], header["statistic"], header["scale"]) == ("nan_feature", "norm", "log10")
+    tensors = tab.json("run", run="nan_feature")["tensors"]
+    assert header["rows"] == [tensor["id"] for tensor in tensors]
+
+
+def test_a_grid_of_the_whole_run_is_one_column_a_step(tab: Tab) -> None:
+    header, cells = tab.grid(run="nan_feature")
+    assert header["edges"] == list(range(241))
+    assert header["statistic"] == "nonfinite"
+    bad = (cells["flags"] & NAN_FLAG) > 0
+    assert np.flatnonzero(bad[0]).tolist() == [37]  # The input, once.
+    assert np.flatnonzero(bad[2]).tolist() == list(range(37, 240))  # The first kernel, ever after.
+    assert (cells["flags"] & RECORDED).all()
+
+
+def test_a_grid_takes_range_columns_and_roles(tab: Tab) -> None:
+    header, cells = tab.grid(
+        run="nan_feature", first=30, last=49, columns=4, role=["loss", "input"]
+    )
+    assert header["edges"] == [30, 35, 40, 45, 50]
+    assert [tab.tensor("nan_feature", role, role) for role in ("input", "loss")] == header["rows"]
+    assert ((cells["flags"] & NAN_FLAG) > 0).tolist() == [[False, True, False, False], [False] * 4]
+
+
+def test_a_grid_beyond_the_data_is_empty(tab: Tab) -> None:
+    _, cells = tab.grid(run="healthy", first=1000, last=1009)
+    assert np.isnan(cells["value"]).all()
+    assert not cells["flags"].any()
+
+
+def test_an_empty_grid_has_no_column(tab: Tab) -> None:
+    header, cells = tab.grid(run="empty")
+    assert (header["rows"], header["edges"]) == ([], [0])
+    assert cells["value"].shape == (0, 0)
+    assert tab.grid(run="healthy", role="slot")[1]["value"].shape == (0, 160)
+
+
+def test_handled_overflow_has_its_own_flag(tab: Tab) -> None:
+    _, cells = tab.grid(run="loss_scaling")
+    assert set(np.unique(cells["flags"])) == {RECORDED, RECORDED | SCALE_SKIPPED}
+
+
+def test_every_hundredth_step_is_no_barcode(tab: Tab) -> None:
+    _, cells = tab.grid(run="every_hundredth", columns=4096, first=0, last=999)
+    assert (cells["flags"] & RECORDED).all()
+
+
+def test_a_cell_has_the_members_of_the_contract(tab: Tab) -> None:
+    kernel = tab.tensor("nan_feature", "gradient", "mlp/dense/kernel")
+    cell = tab.json("cell", run="nan_feature", tensor=kernel, first=0, last=15)
+    expected = example("cell")
+    assert set(cell) == set(expected)
+    assert list(cell["columns"]) == list(COLUMN_NAMES)
+    assert set(cell["statistics"]) == set(expected["statistics"])
+    assert (cell["first_step"], cell["last_step"], cell["records"]) == (0, 15, 1)
+    assert (cell["columns"]["elements"], cell["columns"]["sampled_elements"]) == (2048, 128)
+    assert cell["columns"]["first_nonfinite_step"] is None
+    bins = sum(count for _, _, count in cell["histogram"])
+    assert bins + cell["columns"]["zero"] + cell["columns"]["subnormal"] == 128
+    for sign, exponent, count in cell["histogram"]:
+        assert sign in (-1, 1)
+        assert -40 < exponent < 5
+        assert count > 0
+
+
+def test_a_cell_covers_every_record_that_touches_it(tab: Tab) -> None:
+    kernel = tab.tensor("nan_feature", "gradient", "mlp/dense/kernel")
+    cell = tab.json("cell", run="nan_feature", tensor=kernel, first=36, last=40)
+    assert (cell["first_step"], cell["last_step"], cell["records"]) == (32, 55, 5)
+    counts = [cell["columns"][name] for name in ("nan", "pos_inf", "neg_inf", "nonfinite_steps")]
+    assert counts == [19, 19, 19, 19]
+    assert cell["columns"]["first_nonfinite_step"] == 37
+
+
+def test_a_cell_without_a_record_has_nulls(tab: Tab) -> None:
+    kernel = tab.tensor("healthy", "gradient", "mlp/dense/kernel")
+    cell = tab.json("cell", run="healthy", tensor=kernel, first=500, last=600)
+    assert cell.pop("records") == 0
+    assert cell.pop("run") == "healthy"
+    assert cell.pop("tensor")["id"] == kernel
+    assert set(cell.values()) == {None}
+
+
+def test_numbers_that_are_not_finite_are_strings(tmp_path: Path) -> None:
+    manifest = mlp_manifest()
+    with StreamWriter(tmp_path / "nanwatch", Stream("0a"), manifest) as writer:
+        zero = [np.zeros(tensor.shape or (), np.float32) for tensor in manifest.tensors]
+        writer.write(0, 0, lambda step: zero)
+        writer.write(1, 1, lambda step: [np.full_like(array, NAN) for array in zero])
+    tab = Tab(tmp_path)
+    loss = tab.tensor(".", "loss", "loss")
+    cell = tab.json("cell", run=".", tensor=loss, first=0, last=0)
+    assert cell["statistics"]["norm"] == "-Infinity"
+    assert cell["histogram"] == []
+    cell = tab.json("cell", run=".", tensor=loss, first=1, last=1)
+    assert cell["columns"]["min"] is None
+    assert cell["largest_magnitude"] is None
+    assert cell["mean"] is None
+    assert tab.grid(run=".", statistic="norm")[1]["value"][0].tolist() == [-np.inf, -np.inf]
+
+
+@pytest.mark.parametrize(
+    ("route", "parameters", "status", "text"),
+    [
+        ("run", {}, 400, "Missing parameter 'run'"),
+        ("run", {"run": "nanfeature"}, 404, "Unknown run 'nanfeature'. Known runs: bad_checkpoint"),
+        ("grid", {"run": "healthy", "statistic": "nrom"}, 400, "Known statistics: nonfinite, norm"),
+        (
+            "grid",
+            {"run": "healthy", "role": "bias"},
+            400,
+            "Unknown role 'bias'. Known roles: input",
+        ),
+        ("grid", {"run": "healthy", "columns": 0}, 400, "columns=0: expected 1 to 4096"),
+        ("grid", {"run": "healthy", "columns": 4097}, 400, "columns=4097"),
+        ("grid", {"run": "healthy", "columns": "many"}, 400, "columns='many': expected an integer"),
+        ("grid", {"run": "healthy", "first": "1e3"}, 400, "first='1e3': expected an integer"),
+        ("grid", {"run": "healthy", "first": "٣"}, 400, "expected an integer"),
+        ("grid", {"run": "healthy", "last": "9" * 400}, 400, "expected an integer"),
+        ("grid", {"run": "healthy", "first": 9, "last": 3}, 400, "expected first <= last"),
+        ("grid", {"run": "healthy", "first": 999}, 400, "first=999 and last=159"),
+        ("grid", {"run": "<script>"}, 404, "Unknown run '<script>'"),
+        ("cell", {"run": "healthy", "first": 0, "last": 1}, 400, "Missing parameter 'tensor'"),
+        ("cell", {"run": "healthy", "tensor": "x", "first": 0}, 400, "Missing parameter 'last'"),
+        (
+            "cell",
+            {"run": "healthy", "tensor": "x", "first": 0, "last": 1},
+            404,
+            "Unknown tensor 'x'",
+        ),
+    ],
+)
+def test_errors_say_what_was_asked_and_what_exists(
+    tab: Tab, route: str, parameters: dict[str, Any], status: int, text: str
+) -> None:
+    assert text in tab.error(route, status, **parameters)
+
+
+@pytest.mark.parametrize("route", ["index.js", "runs", "run", "grid", "cell"])
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "HEAD"])
+def test_everything_is_read_only(tab: Tab, route: str, method: str) -> None:
+    answer = tab.open(route, method=method)
+    assert answer.status_code == 405
+    assert answer.headers["Allow"] == "GET"
+    if method != "HEAD":
+        assert "Use GET" in json.loads(answer.text)["error"]
+
+
+def test_a_defect_is_answered_and_logged(gallery: Path, caplog: pytest.LogCaptureFixture) -> None:
+    class Broken(MultiplexerDataProvider):
+        def list_tensors(self, *args: Any, **kwargs: Any) -> Any:
+            raise ZeroDivisionError("on purpose")
+
+    broken = Tab(gallery)
+    broken.apps = http.apps(Broken(EventMultiplexer(), ""))
+    said = broken.error("runs", 500)
+    assert "ZeroDivisionError: on purpose" in said
+    assert "log" in said
+    assert "ZeroDivisionError" in caplog.text
+
+
+def test_hostile_names_are_text(tab: Tab) -> None:
+    names = [tensor["name"] for tensor in tab.json("run", run="every_hundredth")["tensors"]]
+    assert names[1] == '<img src=x onerror=alert(1)>/"\x1b[31m\u202e&amp;\n'
+    assert tab.open("runs").headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_the_tab_is_a_module(tab: Tab) -> None:
+    answer = tab.open("index.js")
+    assert answer.status_code == 200
+    assert answer.headers["Content-Type"].startswith("text/javascript")
+    assert "export" in answer.text
+
+
+def test_a_source_tree_says_how_to_build_the_tab(
+    tab: Tab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tb_nanwatch.http.index_js.resources.files", lambda package: tmp_path)
+    text = tab.open("index.js").text
+    assert "export function render()" in text
+    assert "build_frontend --inplace" in text
+
+
+def test_compressed_or_not_a_grid_is_the_same(tab: Tab) -> None:
+    client = Client(tab.apps["/grid"])
+    plain = client.get("/grid", query_string={"run": "healthy"})
+    packed = client.get(
+        "/grid", query_string={"run": "healthy"}, headers={"Accept-Encoding": "gzip"}
+    )
+    assert "Content-Encoding" not in plain.headers
+    assert packed.headers["Content-Encoding"] == "gzip"
+    assert len(packed.data) < len(plain.data) / 2
+
+
+def test_values_of_a_grid_are_those_of_the_cells(tab: Tab) -> None:
+    for run in ("healthy", "nan_feature", "every_hundredth"):
+        header, cells = tab.grid(run=run, statistic="largest_magnitude", columns=7)
+        for row in (0, len(header["rows"]) - 1):
+            for column in (0, 3, 6):
+                cell = tab.json(
+                    "cell",
+                    run=run,
+                    tensor=header["rows"][row],
+                    first=header["edges"][column],
+                    last=header["edges"][column + 1] - 1,
+                )
+                value = cell["statistics"]["largest_magnitude"]
+                expected = np.nan if value is None else float(value)
+                assert cells["value"][row, column] == pytest.approx(expected, nan_ok=True)

@@ -1,0 +1,235 @@
+"""Real TensorBoard processes: both of its loaders give the same answers, whatever the logs hold."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from synthetic_logs import NAN, StreamWriter, mlp_manifest, mlp_values, write_gallery
+
+from tb_nanwatch.schema.tags import Stream
+
+Start = Callable[..., AbstractContextManager[str]]
+LOADERS = ("--load_fast=true", "--load_fast=false")
+
+
+def get(url: str, route: str, **parameters: Any) -> bytes:
+    query = urllib.parse.urlencode(parameters, doseq=True)
+    with urllib.request.urlopen(f"{url}data/plugin/nanwatch/{route}?{query}", timeout=60) as answer:
+        return bytes(answer.read())
+
+
+def get_json(url: str, route: str, **parameters: Any) -> Any:
+    return json.loads(get(url, route, **parameters))
+
+
+def everything(url: str) -> dict[str, Any]:
+    """The answers to what the page asks of every run, and to much of what it may ask."""
+    answers: dict[str, Any] = {"runs": get_json(url, "runs")}
+    for run in answers["runs"]["runs"]:
+        name = run["run"]
+        answers[name] = described = get_json(url, "run", run=name)
+        for statistic in ("nonfinite", "norm", "largest_magnitude", "zero_share"):
+            for columns in (7, 512):
+                key = f"{name} {statistic} {columns}"
+                answers[key] = get(url, "grid", run=name, statistic=statistic, columns=columns)
+        for tensor in described["tensors"][:3] + described["tensors"][-1:]:
+            for first, last in ((0, 0), (30, 60), (0, 10**6)):
+                cell = {"run": name, "tensor": tensor["id"], "first": first, "last": last}
+                answers[f"{name} {cell}"] = get_json(url, "cell", **cell)
+    return answers
+
+
+def both(start: Start, logs: Path, *flags: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Everything by the data server, and by the Python loader."""
+    answers = []
+    for loader in LOADERS:
+        with start(logs, loader, *flags) as url:
+            answers.append(everything(url))
+    return answers[0], answers[1]
+
+
+def damage(logs: Path) -> None:
+    """One file is cut in the middle of a record, one has a wrong checksum near its end."""
+    (cut,) = (logs / "healthy" / "nanwatch").iterdir()
+    cut.write_bytes(cut.read_bytes()[:-2000])
+    (corrupt,) = (logs / "loss_scaling" / "nanwatch").iterdir()
+    content = bytearray(corrupt.read_bytes())
+    # The length of the last event but two: both loaders check it.
+    starts, at = [], 0
+    while at < len(content):
+        starts.append(at)
+        at += 16 + int.from_bytes(content[at : at + 8], "little")
+    content[starts[-3] + 8] ^= 0xFF
+    corrupt.write_bytes(content)
+
+
+@pytest.fixture(scope="module")
+def nasty(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The gallery with damaged files, restarts within a stream, and a copied run."""
+    logs = write_gallery(tmp_path_factory.mktemp("nasty") / "logs")
+    damage(logs)
+    shutil.copytree(logs / "nan_feature", logs / "copies" / "nan feature")
+    manifest = mlp_manifest()
+    with StreamWriter(logs / "nanwatch", Stream("0c"), manifest) as writer:
+        for first in (0, 4, 8, 12, 6, 10, 14):  # Goes back from 12 to 6.
+            writer.write(first, first + 3, mlp_values(manifest))
+    with StreamWriter(logs / "again", Stream("0d", "loss", "l"), manifest) as writer:
+        for _ in range(3):  # The same steps three times, as in a notebook.
+            for step in range(0, 50, 10):
+                writer.write(step, step, mlp_values(manifest, lambda t, s: (NAN,) * (s == 20)))
+    return logs
+
+
+@pytest.fixture(scope="module")
+def answers(tensorboard: Start, nasty: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    return both(tensorboard, nasty)
+
+
+def by_name(answers: dict[str, Any]) -> dict[str, Any]:
+    return {run["run"]: run for run in answers["runs"]["runs"]}
+
+
+def test_both_loaders_answer_the_same(answers: tuple[dict[str, Any], dict[str, Any]]) -> None:
+    fast, slow = answers
+    assert list(fast) == list(slow)
+    for question in fast:
+        assert fast[question] == slow[question], question
+
+
+def test_runs_are_named_as_their_log_directories(
+    answers: tuple[dict[str, Any], dict[str, Any]],
+) -> None:
+    names = ["again", "bad_checkpoint", "copies/nan feature", "empty", "every_hundredth"]
+    names += ["healthy", "loss_scaling", "nan_feature", "resumed", "workers"]
+    assert list(by_name(answers[0])) == [".", *names]
+
+
+def test_what_is_readable_of_a_damaged_file_is_shown(
+    answers: tuple[dict[str, Any], dict[str, Any]],
+) -> None:
+    runs = by_name(answers[0])
+    assert runs["healthy"]["records"] == {"written": 9, "read": 9}
+    assert runs["healthy"]["last_step"] == 143
+    assert runs["loss_scaling"]["records"] == {"written": 9, "read": 9}
+    assert runs["loss_scaling"]["last_step"] == 71
+
+
+def test_a_copied_run_is_a_run(answers: tuple[dict[str, Any], dict[str, Any]]) -> None:
+    runs = by_name(answers[0])
+    original, copy = runs["nan_feature"], runs["copies/nan feature"]
+    assert {**copy, "run": "nan_feature"} == original
+
+
+def test_steps_that_go_back_replace(answers: tuple[dict[str, Any], dict[str, Any]]) -> None:
+    runs = by_name(answers[0])
+    assert (runs["."]["first_step"], runs["."]["last_step"]) == (0, 17)
+    assert runs["."]["records"]["read"] == 4  # Steps 0-3, and from 6 on again.
+    assert runs["again"]["records"] == {"written": 5, "read": 5}
+    assert runs["again"]["first_nonfinite"]["step"] == 20
+
+
+def test_sampling_is_on_screen_where_the_user_asks_for_it(
+    tensorboard: Start, gallery: Path
+) -> None:
+    for loader in LOADERS:
+        with tensorboard(gallery, loader, "--samples_per_plugin", "nanwatch=7") as url:
+            run = get_json(url, "run", run="nan_feature")
+            assert run["records"] == {"written": 19, "read": 7}, loader
+            assert "12 of 19 records did not arrive" in run["problems"][0]
+            assert get(url, "grid", run="nan_feature")[:4] == b"NWGR"
+
+
+def test_the_server_needs_no_tensorflow(tensorboard: Start, gallery: Path, tmp_path: Path) -> None:
+    fake = tmp_path / "tensorflow"
+    fake.mkdir()
+    (fake / "__init__.py").write_text("raise ImportError('no TensorFlow here, on purpose')\n")
+    with tensorboard(gallery, "--load_fast=false", path=tmp_path) as url:
+        assert len(get_json(url, "runs")["runs"]) == 8
+        run = get_json(url, "run", run="nan_feature")
+        assert run["first_nonfinite"]["step"] == 37
+
+
+def test_a_path_prefix_changes_nothing(tensorboard: Start, gallery: Path) -> None:
+    with tensorboard(gallery, "--path_prefix=/some/where", prefix="/some/where/") as url:
+        assert len(get_json(url, "runs")["runs"]) == 8
+        with urllib.request.urlopen(url + "data/plugins_listing", timeout=60) as answer:
+            listing = json.load(answer)["nanwatch"]
+        assert listing["enabled"]
+        assert listing["tab_name"] == "NaNWatch"
+        module = listing["loading_mechanism"]["module_path"]
+        assert module == "/some/where/data/plugin/nanwatch/index.js"
+        assert b"export" in get(url, "index.js")
+
+
+def test_a_log_directory_without_data_has_no_tab(tensorboard: Start, tmp_path: Path) -> None:
+    logs = tmp_path / "logs"
+    logs.mkdir()
+    with tensorboard(logs, "--load_fast=false") as url:
+        with urllib.request.urlopen(url + "data/plugins_listing", timeout=60) as answer:
+            assert not json.load(answer)["nanwatch"]["enabled"]
+        assert get_json(url, "runs") == {"runs": []}
+        with pytest.raises(urllib.error.HTTPError, match="404") as error:
+            get(url, "run", run="none")
+        error.value.close()
+
+
+def test_a_growing_run_grows_on_screen(tensorboard: Start, tmp_path: Path) -> None:
+    manifest = mlp_manifest()
+    logs = tmp_path / "logs"
+    with ExitStack() as stack:
+        writer = stack.enter_context(StreamWriter(logs / "nanwatch", Stream("0a"), manifest))
+        writer.write(0, 15, mlp_values(manifest))
+        writer.flush()
+        for loader in LOADERS:
+            url = stack.enter_context(tensorboard(logs, loader))
+            assert get_json(url, "run", run=".")["records"]["read"] >= 1
+            before = get_json(url, "run", run=".")["last_step"]
+            writer.write(before + 1, before + 16, mlp_values(manifest))
+            writer.flush()
+            wait_until(lambda url=url: get_json(url, "run", run=".")["last_step"], before + 16)
+
+
+def wait_until(ask: Callable[[], int], expected: int) -> None:
+    for _ in range(60):
+        if ask() == expected:
+            return
+        time.sleep(0.5)
+    assert ask() == expected
+
+
+def test_the_entry_point_survives_any_flags() -> None:
+    from tb_nanwatch.plugin import NaNWatchLoader
+
+    class Flags:
+        samples_per_plugin: Any = None
+
+    loader = NaNWatchLoader()
+    loader.fix_flags(Flags())
+    loader.fix_flags(object())
+    chosen, unset = Flags(), Flags()
+    chosen.samples_per_plugin, unset.samples_per_plugin = {"nanwatch": 5}, {"images": 3}
+    loader.fix_flags(chosen)
+    loader.fix_flags(unset)
+    assert chosen.samples_per_plugin == {"nanwatch": 5}
+    assert unset.samples_per_plugin == {"images": 3, "nanwatch": 0}
+
+
+def test_importing_the_entry_point_imports_next_to_nothing() -> None:
+    code = (
+        "import sys, tb_nanwatch.plugin; "
+        "heavy = {'tensorflow', 'numpy', 'tb_nanwatch.http'}; print(heavy & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
