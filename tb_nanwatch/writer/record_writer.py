@@ -97,9 +97,11 @@ class RecordWriter:
             self._skip -= 1
             return 0
         if not self._attempt(write):
-            # Part of an event may stand in the file: go on in a new one. And ever more rarely,
-            # as each try that fails prints lines of TensorFlow's own.
+            # Part of an event may stand in the file, or the file may be gone: go on in a new one,
+            # complete in itself. And ever more rarely, as each try that fails prints lines of
+            # TensorFlow's own.
             self._sink = None
+            self._manifests.clear()
             self._skip = 2**self._failures
             return 0
         self._manifests.add(digest)

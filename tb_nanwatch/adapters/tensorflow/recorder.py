@@ -58,15 +58,18 @@ class Recorder:
         return self._clock is not None
 
     def begin(self, first_step: int) -> None:
-        """On the host, before the first step: counting starts from `first_step`."""
+        """On the host, before the first step: counting starts from `first_step`.
+
+        That step is sampled, so that a short training has its histograms.
+        """
         self._clock = Clock(first_step)
         self._begin_window(first_step)
+        self._sample(first_step)
 
     def begin_again(self) -> None:
-        """On the host, where a further training begins: in a new window.
+        """On the host, where a further training begins: in a new window, sampled as the first was.
 
-        Its first step is sampled, so that a short training has its histograms. And what is
-        non-finite in it is a change, even if it was so at the end of the training before.
+        What is non-finite in it is a change, even if it was so at the end of the training before.
         """
         assert self._clock is not None
         self.flush()
