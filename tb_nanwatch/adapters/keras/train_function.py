@@ -14,6 +14,7 @@ from typing import Any
 import tensorflow as tf
 
 _END_OF_DATA = (StopIteration, tf.errors.OutOfRangeError)
+_EXCHANGED = ("train_function", "train_step", "make_train_function")
 
 
 class ObservedTrainFunction:
@@ -21,7 +22,7 @@ class ObservedTrainFunction:
 
     Args:
       model: a compiled Keras model whose `train_function` is made.
-      observe: turns the model's bound `train_step` into an observed one.
+      observe: turns a bound `train_step` into an observed one.
       on_error: called where the step raises, after everything has been put back.
     """
 
@@ -33,34 +34,47 @@ class ObservedTrainFunction:
     ):
         self._model = model
         self._on_error = on_error
-        self._plain = model.train_function
         self._compiled = _compilation(model)
-        attributes = vars(model)
-        own_step = attributes.get("train_step")
-        attributes["train_step"] = observe(model.train_step)
+        self._inner = _installed(model)
+        self._plain = self._inner._plain if self._inner else model.train_function
+        self._step = observe(self._inner._step if self._inner else model.train_step)
+        self._observed = self._make()
+
+    def _make(self) -> Callable[[Any], Any]:
+        """Has the model make a train function of the observed step, and take back its own."""
+        attributes = vars(self._model)
+        before = {name: attributes[name] for name in _EXCHANGED if name in attributes}
+        attributes.pop("make_train_function", None)
+        attributes["train_step"] = self._step
         try:
-            model.make_train_function(force=True)
-            self._observed = model.train_function
+            self._model.make_train_function(force=True)
+            made: Callable[[Any], Any] = self._model.train_function
         finally:
-            model.train_function = self._plain
-            if own_step is None:
-                del attributes["train_step"]
-            else:
-                attributes["train_step"] = own_step
+            for name in _EXCHANGED:
+                attributes.pop(name, None)
+            attributes.update(before)
+        return made
 
     def fits(self, model: Any) -> bool:
         """Whether the model is still the one, compiled as it was: its trace can serve again."""
-        return model is self._model and _compilation(model) == self._compiled
+        return (
+            model is self._model
+            and _compilation(model) == self._compiled
+            and _installed(model) is self._inner
+        )
 
     def install(self) -> None:
-        """Has the next steps observed."""
-        self._plain = self._model.train_function
+        """Has the next steps observed, by this and by those that are installed already."""
+        if self._inner is None:
+            self._plain = self._model.train_function
+        else:
+            self._plain = self._inner._plain
         self._model.train_function = self._run
         vars(self._model)["make_train_function"] = self._restore_and_make
 
     def restore(self) -> None:
-        """Puts back what `install` found, where nobody else has replaced it since."""
-        if self._model.train_function == self._run:
+        """Puts back what there was before any of ours, where nobody has replaced it since."""
+        if _installed(self._model) is self:
             self._model.train_function = self._plain
         if vars(self._model).get("make_train_function") == self._restore_and_make:
             del vars(self._model)["make_train_function"]
@@ -78,6 +92,12 @@ class ObservedTrainFunction:
     def _restore_and_make(self, force: bool = False) -> Any:
         self.restore()
         return self._model.make_train_function(force=force)
+
+
+def _installed(model: Any) -> ObservedTrainFunction | None:
+    """What of ours observes the model now: a second Callback goes around the first."""
+    owner = getattr(model.train_function, "__self__", None)
+    return owner if isinstance(owner, ObservedTrainFunction) else None
 
 
 def _compilation(model: Any) -> tuple[Any, ...]:

@@ -1,0 +1,103 @@
+"""`nanwatch.Watcher` in custom loops, eager, in a `tf.function` and compiled by XLA."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from recorded import read_recorded
+
+import tb_nanwatch as nanwatch
+
+STEPS, BATCH, BAD = 24, 4, 9
+
+
+def train(
+    watcher: nanwatch.Watcher, compiled: Callable[[Callable[..., None]], Callable[..., None]]
+) -> tuple[list[float], list[bool]]:
+    """Least squares by gradient descent, its target NaN at step BAD; gradient norms by NumPy."""
+    rng = np.random.default_rng(0)
+    kernel = tf.Variable(np.linspace(-1, 1, 3)[:, None], dtype=tf.float32, name="dense/kernel")
+    shadow = kernel.numpy().astype("float64")
+
+    def step(x: tf.Tensor, y: tf.Tensor) -> None:
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean((tf.matmul(x, kernel) - y) ** 2)
+        (gradient,) = tape.gradient(loss, [kernel])
+        kernel.assign_sub(0.1 * tf.where(tf.math.is_finite(gradient), gradient, 0.0))
+        watcher.observe(
+            input={"x": x},
+            target=y,
+            loss=loss,
+            gradient=zip([gradient], [kernel], strict=True),
+            weight=[kernel],
+        )
+
+    norms, tripped = [], []
+    run = compiled(step)
+    for number in range(STEPS):
+        x = rng.normal(size=(BATCH, 3)).astype("float32")
+        y = rng.normal(size=(BATCH, 1)).astype("float32")
+        if number == BAD:
+            y[1] = np.nan
+        gradient = 2 * x.T @ (x @ shadow - y) / BATCH
+        norms.append(float(np.linalg.norm(gradient)))
+        shadow -= 0.1 * np.nan_to_num(gradient)
+        run(tf.constant(x), tf.constant(y))
+        tripped.append(watcher.step_end())
+    return norms, tripped
+
+
+@pytest.mark.parametrize(
+    "compiled",
+    [lambda step: step, tf.function, tf.function(jit_compile=True)],
+    ids=["eager", "graph", "xla"],
+)
+def test_every_step_matches_numpy(
+    tmp_path: Path, compiled: Callable[[Callable[..., None]], Callable[..., None]]
+) -> None:
+    with nanwatch.Watcher(tmp_path, first_step=100, every=1) as watcher:
+        norms, tripped = train(watcher, compiled)
+    found = read_recorded(tmp_path / "nanwatch")
+    assert found.windows() == [(100 + step, 100 + step) for step in range(STEPS)]
+    got = found.series("gradient", "dense/kernel", "largest_norm")
+    norms[BAD] = 0.0  # of no finite element
+    np.testing.assert_allclose(got, norms, rtol=1e-4)
+    assert found.nonfinite() == {
+        ("target", "target"): 100 + BAD,
+        ("loss", "loss"): 100 + BAD,
+        ("gradient", "dense/kernel"): 100 + BAD,
+    }
+    assert tripped == [step == BAD for step in range(STEPS)]
+    assert found.names("input") == ["input/x"]
+    tensors = next(iter(found.manifests.values())).tensors
+    assert {tensor.name: tensor.layer for tensor in tensors}["dense/kernel"] == "dense"
+
+
+def test_windows_merge_their_steps(tmp_path: Path) -> None:
+    with nanwatch.Watcher(tmp_path, every=1000) as watcher:
+        norms, _ = train(watcher, tf.function)
+    found = read_recorded(tmp_path / "nanwatch")
+    assert found.windows() == [(0, BAD), (BAD + 1, BAD + 1), (BAD + 2, STEPS - 1)]
+    np.testing.assert_allclose(
+        found.series("gradient", "dense/kernel", "largest_norm")[0], max(norms[:BAD]), rtol=1e-4
+    )
+
+
+def test_an_unknown_role_lists_the_known(tmp_path: Path) -> None:
+    watcher = nanwatch.Watcher(tmp_path)
+    with pytest.raises(ValueError, match="Unknown role 'gradients'"):
+        watcher.observe(gradients=tf.ones([1]))
+
+
+def test_integers_are_left_out_with_one_warning(tmp_path: Path) -> None:
+    with nanwatch.Watcher(tmp_path) as watcher:
+        watcher.observe(input=[tf.ones([2]), tf.constant([1])])
+        with pytest.warns(RuntimeWarning, match=r"not recorded.*input/1 \(int32\)"):
+            watcher.step_end()
+        watcher.observe(input=[tf.ones([2]), tf.constant([1])])
+        watcher.step_end()
+    assert read_recorded(tmp_path / "nanwatch").names("input") == ["input/0"]
