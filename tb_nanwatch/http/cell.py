@@ -10,7 +10,7 @@ from werkzeug import wrappers
 from tb_nanwatch.http import params
 from tb_nanwatch.http.respond import json_answer, number, step
 from tb_nanwatch.http.run import describe
-from tb_nanwatch.reader import SETTLED_SECONDS, Reader
+from tb_nanwatch.reader import Reader
 from tb_nanwatch.schema.columns import COLUMNS, WINDOW_FIELD
 from tb_nanwatch.schema.statistics import STATISTICS
 from tb_nanwatch.stats.derived import largest_magnitude, mean, rms, statistic
@@ -21,7 +21,7 @@ from tb_nanwatch.stats.record import Matrix, merge_columns
 def serve(request: wrappers.Request, reader: Reader) -> wrappers.Response:
     access = params.access(request)
     first, last = params.steps(request)
-    index = params.run(request, reader, SETTLED_SECONDS)
+    index = params.run(request, reader)
     tensor = params.tensor(request, index)
     rows: list[Matrix] = []
     windows: list[Matrix] = []

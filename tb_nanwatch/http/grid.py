@@ -10,7 +10,7 @@ from werkzeug import wrappers
 from tb_nanwatch.grid import cells, column_edges
 from tb_nanwatch.http import params
 from tb_nanwatch.http.respond import respond
-from tb_nanwatch.reader import SETTLED_SECONDS, Reader, Records
+from tb_nanwatch.reader import Reader, Records
 from tb_nanwatch.wire.grid import pack_grid
 
 
@@ -19,7 +19,7 @@ def serve(request: wrappers.Request, reader: Reader) -> wrappers.Response:
     roles = params.roles(request)
     columns = params.columns(request)
     params.steps(request, (None, None))
-    index = params.run(request, reader, SETTLED_SECONDS)
+    index = params.run(request, reader)
     first, last = params.steps(request, (index.first_step, index.last_step))
     tensors = np.array(
         [

@@ -10,7 +10,7 @@ from tensorboard import plugin_util
 from werkzeug import wrappers
 
 from tb_nanwatch.http.respond import BadRequestError, UnknownError
-from tb_nanwatch.reader import FRESH_SECONDS, Access, Reader, RunIndex, UnknownRunError
+from tb_nanwatch.reader import Access, Reader, RunIndex, UnknownRunError
 from tb_nanwatch.schema.roles import ROLE_NAMES
 from tb_nanwatch.schema.statistics import STATISTIC, Statistic
 
@@ -34,10 +34,10 @@ def _required(request: wrappers.Request, name: str) -> str:
     return value
 
 
-def run(request: wrappers.Request, reader: Reader, max_age: float = FRESH_SECONDS) -> RunIndex:
-    """The run that `run` names, as of at most `max_age` seconds ago."""
+def run(request: wrappers.Request, reader: Reader) -> RunIndex:
+    """The run that `run` names."""
     try:
-        return reader.run(access(request), _required(request, "run"), max_age)
+        return reader.run(access(request), _required(request, "run"))
     except UnknownRunError as error:
         raise UnknownError(_unknown("run", error.run, error.known)) from error
 

@@ -18,16 +18,7 @@ imports a framework.
 from __future__ import annotations
 
 from tb_nanwatch.reader.index import RunIndex, Tensor
-from tb_nanwatch.reader.listing import FRESH_SECONDS, SETTLED_SECONDS, Access
+from tb_nanwatch.reader.listing import Access
 from tb_nanwatch.reader.reader import Reader, Records, UnknownRunError
 
-__all__ = [
-    "FRESH_SECONDS",
-    "SETTLED_SECONDS",
-    "Access",
-    "Reader",
-    "Records",
-    "RunIndex",
-    "Tensor",
-    "UnknownRunError",
-]
+__all__ = ["Access", "Reader", "Records", "RunIndex", "Tensor", "UnknownRunError"]

@@ -14,11 +14,8 @@ from tb_nanwatch.reader.runs import shown_run
 from tb_nanwatch.schema.tags import PLUGIN_NAME, Tag, parse_tag
 
 FRESH_SECONDS = 1.0
-"""How old a listing may be for an overview. The page asks for several after each reload, and a
-listing costs 44 to 600 ms (seen; the latter for 95 MB under the data server)."""
-
-SETTLED_SECONDS = 60.0
-"""How old it may be for a part of what an overview showed before: zooming waits for no listing."""
+"""How long a listing is believed. The page asks several questions after each reload, and even an
+empty call to the data server takes about 44 ms."""
 
 _ATTEMPTS = 3
 
@@ -67,16 +64,11 @@ class Listing:
         self._lock = threading.Lock()
         self._known: dict[str, tuple[float, dict[str, tuple[Entry, ...]]]] = {}
 
-    def entries(
-        self, access: Access, max_age: float = FRESH_SECONDS
-    ) -> dict[str, tuple[Entry, ...]]:
-        """Shown runs in the order of their names, each with its tags, oldest session first.
-
-        As of at most `max_age` seconds ago.
-        """
+    def entries(self, access: Access) -> dict[str, tuple[Entry, ...]]:
+        """Shown runs in the order of their names, each with its tags, oldest session first."""
         with self._lock:
             asked, runs = self._known.get(access.experiment, (0.0, {}))
-            if access.experiment not in self._known or self._clock() - asked > max_age:
+            if access.experiment not in self._known or self._clock() - asked > FRESH_SECONDS:
                 runs = _by_shown_run(self._list(access))
                 self._known[access.experiment] = self._clock(), runs
             return runs

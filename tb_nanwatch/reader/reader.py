@@ -15,13 +15,7 @@ from tb_nanwatch.reader.blocks import Block, Part
 from tb_nanwatch.reader.cache import CACHE_BYTES
 from tb_nanwatch.reader.digest import Digest, digest
 from tb_nanwatch.reader.index import RunIndex, Stretch, build
-from tb_nanwatch.reader.listing import (
-    FRESH_SECONDS,
-    SETTLED_SECONDS,
-    Access,
-    Entry,
-    Listing,
-)
+from tb_nanwatch.reader.listing import Access, Entry, Listing
 from tb_nanwatch.reader.store import Store
 from tb_nanwatch.schema.tags import block_tag
 from tb_nanwatch.stats.histogram import Histograms
@@ -72,7 +66,7 @@ class Reader:
 
     Blocks stay in memory up to a byte limit over all runs; what the overview of a run needs of them
     stays for as long as the run exists. A request for what is in memory costs no call, the first
-    overview after a reload a listing and a read of what is new.
+    one after a reload a listing and a read of what is new.
     """
 
     def __init__(
@@ -92,11 +86,9 @@ class Reader:
         """Every run with data of ours, by name."""
         return list(self._refresh(access, self._listing.entries(access)).values())
 
-    def run(self, access: Access, name: str, max_age: float = FRESH_SECONDS) -> RunIndex:
-        """The run of this name, as of at most `max_age` seconds ago; raises UnknownRunError."""
-        listed = self._listing.entries(access, max_age)
-        if name not in listed:
-            listed = self._listing.entries(access)
+    def run(self, access: Access, name: str) -> RunIndex:
+        """The run of this name; raises UnknownRunError."""
+        listed = self._listing.entries(access)
         if name not in listed:
             raise UnknownRunError(name, list(listed))
         return self._refresh(access, {name: listed[name]})[name]
@@ -131,7 +123,7 @@ class Reader:
             if s.until[-1] >= first and s.first[0] <= last and tensor in s.tensors
         ]
         tags = {_histogram_key(s.entry): s.entry for s in needed}
-        listed = self._listing.entries(access, SETTLED_SECONDS).get(index.run, ())
+        listed = self._listing.entries(access).get(index.run, ())
         packed = {
             tags[entry.key]: held
             for entry, held in self._store(access).packed_histograms(
@@ -166,7 +158,10 @@ class Reader:
             store = self._store(access)
             if stale:
                 store.update(access, [entry for name in stale for entry in wanted[name]])
-                listed = self._listing.entries(access, SETTLED_SECONDS)
+                listed = self._listing.entries(access)
+                for experiment, name in list(self._indexes):
+                    if experiment == access.experiment and name not in listed:
+                        del self._indexes[experiment, name]
                 store.forget_others(
                     entry for entries in (*listed.values(), *wanted.values()) for entry in entries
                 )

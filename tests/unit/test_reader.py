@@ -23,7 +23,7 @@ from tensorboard.backend.event_processing.data_provider import MultiplexerDataPr
 from tensorboard.backend.event_processing.plugin_event_multiplexer import EventMultiplexer
 from tensorboard.context import RequestContext
 
-from tb_nanwatch.reader import SETTLED_SECONDS, Access, Reader, RunIndex, UnknownRunError
+from tb_nanwatch.reader import Access, Reader, RunIndex, UnknownRunError
 from tb_nanwatch.reader.cache import ByteLimitedCache
 from tb_nanwatch.reader.index import tensor_id
 from tb_nanwatch.schema.columns import COLUMN, WINDOW_FIELD
@@ -148,13 +148,6 @@ def test_a_warm_request_costs_one_call_at_most(gallery: Path) -> None:
     assert request() == []
     clock.now += 60
     assert request() == ["list"]
-    clock.now += 5
-    provider.calls.clear()
-    reader.run(ACCESS, "healthy", SETTLED_SECONDS)
-    assert provider.calls == []
-    with pytest.raises(UnknownRunError):
-        reader.run(ACCESS, "new", SETTLED_SECONDS)
-    assert provider.calls == ["list"]  # It may have come since.
 
 
 def test_what_is_new_is_read_and_nothing_else(tmp_path: Path) -> None:
