@@ -1,11 +1,11 @@
 """One cell of the data is NaN, and the loss does not show it.
 
-What goes wrong: row 1000 has one missing pixel. Step 31 (rows 992 to 1023) makes the gradient of
-the first kernel NaN, the optimizer writes it, and that layer is lost. But `relu(NaN)` is 0 in
-TensorFlow's oneDNN kernels, so the loss stays finite and even looks plausible: it comes to rest at
-log 10, the loss of guessing. `TerminateOnNaN` never fires.
+What goes wrong: row 17 has one missing pixel. Step 0 (rows 0 to 31) makes the gradient of the first
+kernel NaN, the optimizer writes it, and that layer is lost. But `relu(NaN)` is 0 in TensorFlow's
+oneDNN kernels, so the loss stays finite and even looks plausible: it comes to rest at log 10, the
+loss of guessing. `TerminateOnNaN` never fires.
 
-What the tab shows: the input NaN at step 31; `hidden_1` NaN from then on; the loss finite.
+What the tab shows: the input NaN at step 0; `hidden_1` NaN from then on; the loss finite.
 
 The repair: look for NaN in the data before training, column by column, and impute it or drop the
 row. A layer that replaces NaN hides the next one too.
@@ -22,8 +22,8 @@ import numpy as np
 from tb_nanwatch_demo.training import Array, digits, fit, mlp, one_hot
 from tb_nanwatch_demo.truth import Truth
 
-ROW, COLUMN = 1000, 20
-TRUTH = Truth(first_step=31, role="input", cause="nonfinite-input", loss_stays_finite=True)
+ROW, COLUMN = 17, 20
+TRUTH = Truth(first_step=0, role="input", cause="nonfinite-input", loss_stays_finite=True)
 
 
 def build(repaired: bool = False) -> tuple[keras.Model, Array, Array]:

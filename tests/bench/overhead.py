@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -145,9 +145,8 @@ def measure(names: list[str], model: str, jit: bool, rounds: int, steps: int) ->
                 seconds[variant.name].append(variant.run(steps))
         result = {}
         for variant in variants:
-            ratios = [
-                mine / plain for mine, plain in zip(seconds[variant.name], seconds[names[0]])
-            ]
+            pairs = (seconds[variant.name], seconds[names[0]])
+            ratios = [mine / plain for mine, plain in zip(*pairs, strict=True)]
             result[variant.name] = {
                 "ratio": statistics.median(ratios),
                 "quartiles": statistics.quantiles(ratios, n=4) if len(ratios) > 1 else ratios * 3,
@@ -202,7 +201,11 @@ def _in_own_process(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
                 return {"error": output.stderr.strip().splitlines()[-1][:100]}
             times[variant] = json.loads(output.stdout.splitlines()[-1])
         ratios.append(times[name] / times["plain"])
-    return {"ratio": statistics.median(ratios), "quartiles": sorted(ratios), "ms": 1e3 * times[name]}
+    return {
+        "ratio": statistics.median(ratios),
+        "quartiles": sorted(ratios),
+        "ms": 1e3 * times[name],
+    }
 
 
 def _only(name: str, arguments: argparse.Namespace) -> None:
