@@ -82,6 +82,14 @@ def from_dense(
     return Histograms(lengths, codes[order], counts[order]), totals
 
 
+def spread_histograms(part: Histograms, rows: Sequence[int], tensors: int) -> Histograms:
+    """The histograms among more tensors: i becomes `rows[i]` of `tensors`, the others are empty."""
+    target = np.repeat(np.asarray(rows, np.int64), part.lengths)
+    order = np.argsort(target, kind="stable")
+    lengths = np.bincount(target, minlength=tensors).astype(np.int64)
+    return Histograms(lengths, part.codes[order], part.counts[order])
+
+
 def merge_histograms(parts: Sequence[Histograms]) -> Histograms:
     """Adds up histograms of the same tensors; ValueError where their numbers differ."""
     sizes = {len(part) for part in parts}

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tb_nanwatch.schema.columns import COLUMNS, WINDOW_FIELD, WINDOW_FIELDS, Column, Merge
-from tb_nanwatch.stats.histogram import Histograms, merge_histograms
+from tb_nanwatch.stats.histogram import Histograms, merge_histograms, spread_histograms
 
 Matrix = npt.NDArray[np.float64]
 
@@ -37,6 +37,16 @@ class Record:
     def field(self, name: str) -> float:
         """One field of the window."""
         return float(self.window[WINDOW_FIELD[name]])
+
+    def spread(self, rows: Sequence[int], tensors: int) -> Record:
+        """The record among more tensors: its row i becomes row `rows[i]` of `tensors`.
+
+        The other rows are empty: merging them in changes nothing.
+        """
+        columns = empty_columns(tensors)
+        columns[list(rows)] = self.columns
+        histograms = self.histograms and spread_histograms(self.histograms, rows, tensors)
+        return Record(self.window, columns, histograms)
 
 
 def empty_window() -> Matrix:

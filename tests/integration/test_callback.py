@@ -194,7 +194,10 @@ def test_a_million_steps_fit_a_small_budget(tmp_path: Path) -> None:
     model = linear("graph")
     model.compile("sgd", "mse", steps_per_execution=500)
     model.fit(
-        training, shuffle=False, verbose=0, callbacks=[nanwatch.Callback(tmp_path, max_bytes=20_000, every=1)]
+        training,
+        shuffle=False,
+        verbose=0,
+        callbacks=[nanwatch.Callback(tmp_path, max_bytes=20_000, every=1)],
     )
     (file,) = (tmp_path / "nanwatch").iterdir()
     assert file.stat().st_size < 25_000

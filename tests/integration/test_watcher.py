@@ -87,6 +87,42 @@ def test_windows_merge_their_steps(tmp_path: Path) -> None:
     )
 
 
+def test_several_observations_make_one_step(tmp_path: Path) -> None:
+    with nanwatch.Watcher(tmp_path, every=1) as watcher:
+
+        @tf.function
+        def step(generated: tf.Tensor) -> None:
+            watcher.observe(loss={"discriminator": tf.reduce_sum(generated)}, input=generated)
+            watcher.observe(loss={"generator": -tf.reduce_sum(generated)}, new_step=False)
+
+        for number in range(5):
+            step(tf.constant([float(number), np.nan if number == 3 else 1.0]))
+            watcher.step_end()
+    found = read_recorded(tmp_path / "nanwatch")
+    assert found.windows() == [(step, step) for step in range(5)]
+    assert found.names("loss") == ["loss/discriminator", "loss/generator"]
+    assert found.series("loss", "loss/generator", "min") == pytest.approx(
+        [-1, -2, -3, np.nan, -5], nan_ok=True
+    )
+    assert set(found.nonfinite().values()) == {3}
+    for record in found.records:
+        assert record.histograms is not None
+        assert len(record.histograms) == 3
+
+
+def test_tensors_that_come_and_go_are_one_record(tmp_path: Path) -> None:
+    with nanwatch.Watcher(tmp_path, every=4) as watcher:
+        for number in range(8):
+            extra = {"b": tf.constant([2.0, 4.0])} if number % 2 else {}
+            watcher.observe(activation={"a": tf.constant([1.0 + number]), **extra})
+            watcher.step_end()
+    found = read_recorded(tmp_path / "nanwatch")
+    assert found.windows() == [(0, 3), (4, 7)]
+    assert found.series("activation", "activation/a", "steps") == [4, 4]
+    assert found.series("activation", "activation/b", "steps") == [2, 2]
+    assert found.series("activation", "activation/a", "largest_norm") == [4, 8]
+
+
 def test_an_unknown_role_lists_the_known(tmp_path: Path) -> None:
     watcher = nanwatch.Watcher(tmp_path)
     with pytest.raises(ValueError, match="Unknown role 'gradients'"):

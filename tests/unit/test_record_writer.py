@@ -16,7 +16,9 @@ from tb_nanwatch.wire.manifest import Manifest, TensorInfo
 from tb_nanwatch.wire.records import new_window
 from tb_nanwatch.writer.record_writer import RecordWriter
 
-MANIFEST = Manifest((TensorInfo("gradient", "dense", "dense/kernel", (2, 3), "float32"),), "Watcher")
+MANIFEST = Manifest(
+    (TensorInfo("gradient", "dense", "dense/kernel", (2, 3), "float32"),), "Watcher"
+)
 
 
 class MemorySink:

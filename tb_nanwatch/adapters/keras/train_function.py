@@ -36,8 +36,9 @@ class ObservedTrainFunction:
         self._on_error = on_error
         self._compiled = _compilation(model)
         self._inner = _installed(model)
-        self._plain = self._inner._plain if self._inner else model.train_function
-        self._step = observe(self._inner._step if self._inner else model.train_step)
+        inner_step = self._inner._step if self._inner else model.train_step
+        self._step: Callable[[Any], Any] = observe(inner_step)
+        self._plain: Any = None
         self._observed = self._make()
 
     def _make(self) -> Callable[[Any], Any]:

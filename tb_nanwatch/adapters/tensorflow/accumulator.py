@@ -30,6 +30,7 @@ from tb_nanwatch.stats.record import Matrix, empty_columns
 FLUSHED_NONFINITE_STEPS = 4
 """So many steps with a non-finite tensor are each flushed, besides every change of their set."""
 
+
 def _variable(value: object, dtype: tf.DType) -> tf.Variable:
     # Lifted out of whatever function is being traced: it outlives the trace.
     with tf.init_scope():
@@ -43,37 +44,33 @@ class Signal(NamedTuple):
       next_step: the step that comes next.
       flush: a step since the last drain wants its record written at once.
       trips: steps since the last drain that were non-finite and not handled by loss scaling.
-      sampled_steps: steps since the last drain at which histograms were taken.
-      sampled_step: the last of them, -1 for none.
+      sampled_step: the last step since then at which histograms were taken, -1 for none.
       refused_steps: steps since the last drain that a loss-scaling optimizer refused.
     """
 
     next_step: int
     flush: int
     trips: int
-    sampled_steps: int
     sampled_step: int
     refused_steps: int
 
 
 _FLUSH = Signal._fields.index("flush")
 _SAMPLED_STEP = Signal._fields.index("sampled_step")
-_QUIET_STEP = [1, 0, 0, 0, 0, 0]
-"""What a step with nothing to tell adds to the members of `Signal`."""
 
 
 class Clock:
     """Counts the steps on the device and holds what accumulators tell the host.
 
     Attributes:
-      state: int64 [6], the members of `Signal`.
+      state: int64 [5], the members of `Signal`.
       sample_at: int64 scalar, the next step at which histograms are due.
       nonfinite_steps: int64 scalar, steps with a non-finite tensor so far.
       loss_scale: float64 scalar, the smallest of the window; NaN without one.
     """
 
     def __init__(self, first_step: int = 0):
-        self.state = _variable([first_step, 0, 0, 0, -1, 0], tf.int64)
+        self.state = _variable([first_step, 0, 0, -1, 0], tf.int64)
         self.sample_at = _variable(first_step, tf.int64)
         self.nonfinite_steps = _variable(0, tf.int64)
         self.loss_scale = _variable(float("nan"), tf.float64)
@@ -84,7 +81,7 @@ class Clock:
 
     def restart(self, next_step: int) -> None:
         """On the host: begins a window at `next_step`."""
-        self.state.assign([next_step, 0, 0, 0, -1, 0])
+        self.state.assign([next_step, 0, 0, -1, 0])
         self.loss_scale.assign(np.nan)
 
 
@@ -124,30 +121,37 @@ class Accumulator:
         self._handled = np.array(handled, bool)
         tensors = len(self._formats)
 
-        self._sums = _variable(np.zeros((tensors, 3)), tf.float64)  # steps, elements, squares
+        # Steps, elements, squares, sampled steps.
+        self._sums = _variable(np.zeros((tensors, 4)), tf.float64)
         self._largest_norm = _variable(np.full(tensors, -1.0), tf.float64)
         self._nonfinite = _variable(np.zeros((tensors, 5)), tf.float64)  # nan, inf, -inf, 2 steps
         self._first_last = _variable(np.full((tensors, 2), np.nan), tf.float64)
         self._bad = _variable(np.zeros(tensors, bool), tf.bool)
         self._any_bad = _variable(False, tf.bool)
         self._no_samples = no_samples(self._formats)
-        self._read_and_reset = tf.function(
-            self._reset, input_signature=[tf.TensorSpec([], tf.bool)], autograph=False
-        )
+        self._read_and_reset = tf.function(self._reset, input_signature=[], autograph=False)
         self._samples = Samples(
             _variable(self._no_samples.histograms, tf.int64),
             _variable(self._no_samples.keys, tf.int64),
             _variable(self._no_samples.totals, tf.float64),
         )
 
-    def add(self, tensors: Sequence[tf.Tensor], loss_scale: LossScale | None = None) -> None:
+    def add(
+        self,
+        tensors: Sequence[tf.Tensor],
+        loss_scale: LossScale | None = None,
+        *,
+        new_step: bool = True,
+    ) -> None:
         """In the step: takes the step's tensors in and moves the clock on.
 
         Runs eagerly, in a `tf.function` and under XLA. The tensors must be of the dtypes and
-        number that the accumulator was made for.
+        number that the accumulator was made for. With `new_step=False` they belong to the step
+        that the clock counted last.
         """
         clock = self._clock
-        step = clock.state[0]
+        step = clock.state[0] - (0 if new_step else 1)
+        advance = [int(new_step), 0, 0, 0, 0]
         factor = self._unscale_factors(loss_scale)
         squares = tf.stack(
             [tf.cast(kernels.sum_squares(_real(tensor)), tf.float64) for tensor in tensors]
@@ -157,11 +161,15 @@ class Accumulator:
 
         def trust() -> tuple[tf.Tensor, ...]:
             unscaled = squares if factor is None else squares * factor**2
-            return unscaled, tf.sqrt(unscaled), tf.constant(_QUIET_STEP, tf.int64)
+            return unscaled, tf.sqrt(unscaled), tf.constant(advance, tf.int64)
+
+        def pass_by() -> tuple[tf.Tensor, ...]:
+            return *trust(), tf.zeros([], tf.int64)
 
         def examine() -> tuple[tf.Tensor, ...]:
             def count() -> tuple[tf.Tensor, ...]:
-                return self._count(tensors, step, factor, loss_scale)
+                exact, norms, change = self._count(tensors, step, factor, loss_scale)
+                return exact, norms, change + advance
 
             def take() -> tf.Tensor:
                 return tf.cond(
@@ -174,13 +182,15 @@ class Accumulator:
             due = tf.equal(step, clock.sample_at) | (change[_FLUSH] > 0)
             sampled = tf.cond(due, take, lambda: tf.zeros([], tf.int64))
             since = sampled * (step - clock.state[_SAMPLED_STEP])
-            return exact, norms, change + tf.stack([0, 0, 0, sampled, since, 0])
+            return exact, norms, change + tf.stack([0, 0, 0, since, 0]), sampled
 
         # One conditional, as an untaken branch costs too: TensorFlow passes by each of its nodes.
         quiet = trusted & tf.not_equal(step, clock.sample_at)
-        squares, norms, change = tf.cond(quiet, trust, _one_node(examine))
+        squares, norms, change, sampled = tf.cond(quiet, pass_by, _one_node(examine))
         elements = tf.stack([_elements(tensor) for tensor in tensors])
-        self._sums.assign_add(tf.stack([tf.ones_like(squares), elements, squares], axis=1))
+        ones = tf.ones_like(squares)
+        sums = [ones, elements, squares, tf.cast(sampled, tf.float64) * ones]
+        self._sums.assign_add(tf.stack(sums, axis=1))
         self._largest_norm.assign(tf.maximum(self._largest_norm, norms))
         if loss_scale is not None:
             scale = tf.cast(loss_scale.scale, tf.float64)
@@ -224,7 +234,7 @@ class Accumulator:
         self._any_bad.assign(any_trouble)
         early = any_trouble & (self._clock.nonfinite_steps < FLUSHED_NONFINITE_STEPS)
         self._clock.nonfinite_steps.assign_add(tf.cast(any_trouble, tf.int64))
-        flags = (True, changed | early, any_trouble & ~refused, False, False, refused)
+        flags = (False, changed | early, any_trouble & ~refused, False, refused)
         return norms**2, norms, tf.cast(tf.stack(flags), tf.int64)
 
     def _sample(
@@ -241,30 +251,29 @@ class Accumulator:
         self._assign_samples(add_samples(old, take_samples(flat, masked=masked)))
         return tf.ones([], tf.int64)
 
-    def drain(self, sampled_steps: int) -> tuple[Matrix, Histograms | None]:
+    def drain(self) -> tuple[Matrix, Histograms | None]:
         """On the host: what was accumulated since the last drain, and starts anew.
 
-        Args:
-          sampled_steps: how many steps of it were sampled, as the clock told.
-
         Returns:
-          Columns float64 [tensors, len(COLUMNS)], and the histograms of the sampled steps.
+          Columns float64 [tensors, len(COLUMNS)], and the histograms of the sampled steps, None
+          where there is none.
         """
         with tf.init_scope():
-            state = self._read_and_reset(tf.constant(sampled_steps > 0))
+            state = self._read_and_reset()
         sums, norms, nonfinite, first_last, *samples = (tensor.numpy() for tensor in state)
         columns = empty_columns(len(self._formats))
-        columns[:, [COLUMN["steps"], COLUMN["elements"], COLUMN["sum_squares"]]] = sums
+        columns[:, [COLUMN["steps"], COLUMN["elements"], COLUMN["sum_squares"]]] = sums[:, :3]
         columns[:, COLUMN["nan"] : COLUMN["neg_inf"] + 1] = nonfinite[:, :3]
         columns[:, [COLUMN["nonfinite_steps"], COLUMN["scale_skipped_steps"]]] = nonfinite[:, 3:]
         columns[:, COLUMN["first_nonfinite_step"]] = first_last[:, 0]
         columns[:, COLUMN["last_nonfinite_step"]] = first_last[:, 1]
         columns[:, COLUMN["largest_norm"]] = np.where(norms < 0, np.nan, norms)
+        sampled_steps = int(sums[0, 3])
         if not sampled_steps:
             return columns, None
         return columns, decode_samples(self._formats, Samples(*samples), sampled_steps, columns)
 
-    def _reset(self, sampled: tf.Tensor) -> list[tf.Tensor]:
+    def _reset(self) -> list[tf.Tensor]:
         """Reads the window's state and empties it: one call, as each eager operation costs."""
         window = (self._sums, self._largest_norm, self._nonfinite, self._first_last)
         state = [variable.read_value() for variable in (*window, *self._samples)]
@@ -278,7 +287,7 @@ class Accumulator:
                 self._assign_samples(self._no_samples)
                 return tf.zeros([])
 
-            tf.cond(sampled, empty_samples, lambda: tf.zeros([]))
+            tf.cond(state[0][0, 3] > 0, empty_samples, lambda: tf.zeros([]))
         return [tf.identity(tensor) for tensor in state]
 
     def _assign_samples(self, samples: Samples) -> None:

@@ -12,7 +12,7 @@ from tb_nanwatch.adapters.tensorflow.tensors import NamedTensor
 from tb_nanwatch.schema.columns import COLUMN, WINDOW_FIELD
 from tb_nanwatch.schema.roles import FLOW
 from tb_nanwatch.schema.tags import SUBDIRECTORY, Stream
-from tb_nanwatch.stats.record import Matrix, Record
+from tb_nanwatch.stats.record import Matrix, Record, merge
 from tb_nanwatch.wire.manifest import Manifest, TensorInfo
 from tb_nanwatch.wire.records import new_window
 from tb_nanwatch.writer.record_writer import RecordWriter
@@ -46,8 +46,9 @@ class Recorder:
         )
         self._clock: Clock | None = None
         # By names: a second trace of the same step goes on in the same variables.
-        self._accumulators: dict[tuple[tuple[str, str, str], ...], Accumulator] = {}
-        self._manifests: dict[tuple[tuple[str, str, str], ...], Manifest] = {}
+        self._accumulators: dict[
+            tuple[tuple[str, str, str], ...], tuple[tuple[TensorInfo, ...], Accumulator]
+        ] = {}
         self._first_step = 0
         self._last_step = 0
         self._sample_at = 0
@@ -74,7 +75,7 @@ class Recorder:
         assert self._clock is not None
         self.flush()
         self._sample(self._first_step)
-        for accumulator in self._accumulators.values():
+        for _, accumulator in self._accumulators.values():
             accumulator.forget_trouble()
 
     def record_initial(self, tensors: Sequence[NamedTensor]) -> None:
@@ -84,20 +85,30 @@ class Recorder:
         clock = Clock(self._first_step)
         accumulator = _accumulator(clock, tensors)
         accumulator.add([tensor for _, tensor in tensors])
-        columns, histograms = accumulator.drain(1)
-        columns[:, COLUMN["steps"]] = 1
         window = new_window(0, 0, self._first_step, self._first_step)
         manifest = Manifest(_infos(tensors), self._source)
-        self._writer.write_initial(manifest, Record(window, columns, histograms))
+        self._writer.write_initial(manifest, Record(window, *accumulator.drain()))
 
-    def add(self, tensors: Sequence[NamedTensor], loss_scale: LossScale | None = None) -> None:
-        """In the step, whatever it runs in: takes its tensors in and counts the step."""
+    def add(
+        self,
+        tensors: Sequence[NamedTensor],
+        loss_scale: LossScale | None = None,
+        *,
+        new_step: bool = True,
+    ) -> None:
+        """In the step, whatever it runs in: takes its tensors in and counts the step.
+
+        With `new_step=False` they belong to the step that was counted last.
+        """
         assert self._clock is not None, "begin() comes before the first step"
-        key = tuple((info.role, info.name, info.dtype) for info, _ in tensors)
+        if not tensors:
+            return
+        infos = _infos(tensors)
+        key = tuple((info.role, info.name, info.dtype) for info in infos)
         if key not in self._accumulators:
-            self._accumulators[key] = _accumulator(self._clock, tensors)
-            self._manifests[key] = Manifest(_infos(tensors), self._source)
-        self._accumulators[key].add([tensor for _, tensor in tensors], loss_scale)
+            self._accumulators[key] = infos, _accumulator(self._clock, tensors)
+        accumulator = self._accumulators[key][1]
+        accumulator.add([tensor for _, tensor in tensors], loss_scale, new_step=new_step)
 
     def step_end(self) -> Signal:
         """On the host, after each call of the step: writes the window where it is full.
@@ -146,22 +157,42 @@ class Recorder:
 
     def _write_window(self, signal: Signal, *, by_change: bool) -> None:
         assert self._clock is not None
+        window = new_window(0, 0, self._first_step, signal.next_step - 1)
+        window[WINDOW_FIELD["scale_skipped_steps"]] = signal.refused_steps
+        window[WINDOW_FIELD["loss_scale"]] = self._clock.loss_scale.numpy()
+        if signal.sampled_step >= 0:
+            window[WINDOW_FIELD["sampled_step"]] = signal.sampled_step
+        parts = []
+        for infos, accumulator in self._accumulators.values():
+            columns, histograms = accumulator.drain()
+            if np.any(columns[:, COLUMN["steps"]]):
+                parts.append((infos, Record(window, columns, histograms)))
+        infos, record = _join(parts)
+        manifest = Manifest(infos, self._source)
+        self._trouble = _describe_trouble(manifest, record.columns) or self._trouble
+        size = self._writer.write(manifest, record)
         steps = signal.next_step - self._first_step
-        for key, accumulator in self._accumulators.items():
-            columns, histograms = accumulator.drain(signal.sampled_steps)
-            if not np.any(columns[:, COLUMN["steps"]]):
-                continue
-            window = new_window(0, 0, self._first_step, signal.next_step - 1)
-            window[WINDOW_FIELD["scale_skipped_steps"]] = signal.refused_steps
-            window[WINDOW_FIELD["loss_scale"]] = self._clock.loss_scale.numpy()
-            if signal.sampled_steps:
-                window[WINDOW_FIELD["sampled_step"]] = signal.sampled_step
-            record = Record(window, columns, histograms)
-            manifest = self._manifests[key]
-            self._trouble = _describe_trouble(manifest, columns) or self._trouble
-            size = self._writer.write(manifest, record)
-            self._schedule.written(size, steps, by_change=by_change)
+        self._schedule.written(size, steps, by_change=by_change)
         self._begin_window(signal.next_step)
+
+
+def _join(
+    parts: Sequence[tuple[tuple[TensorInfo, ...], Record]],
+) -> tuple[tuple[TensorInfo, ...], Record]:
+    """One record of all the parts' tensors: there is one event for a tag and a step.
+
+    There are several parts where a step is observed in several calls, and where it was traced for
+    different tensors; a tensor in two of them is merged.
+    """
+    if len(parts) == 1:
+        return parts[0]
+    rows: dict[TensorInfo, int] = {}
+    for infos, _ in parts:
+        for info in infos:
+            rows.setdefault(info, len(rows))
+    spread = [record.spread([rows[info] for info in infos], len(rows)) for infos, record in parts]
+    record = merge(spread)
+    return tuple(rows), Record(parts[0][1].window, record.columns, record.histograms)
 
 
 def _infos(tensors: Sequence[NamedTensor]) -> tuple[TensorInfo, ...]:

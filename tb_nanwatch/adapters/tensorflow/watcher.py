@@ -67,10 +67,11 @@ class Watcher:
         self._recorder.begin(int(first_step))
         self._unwatched = Unwatched()
 
-    def observe(self, **data: Any) -> None:
-        """In the step: takes in what one step shows. To be called once a step.
+    def observe(self, *, new_step: bool = True, **data: Any) -> None:
+        """In the step: takes in what it shows.
 
         Args:
+          new_step: False in any further call for the same step.
           **data: by role (`schema.roles`), such as `gradient=...`: a tensor; a mapping, list or
             tuple of tensors, nested or not; variables; or (gradient, variable) pairs. Pass
             `weight` after the update, to see what the step leaves behind. Integers are left out,
@@ -86,7 +87,7 @@ class Watcher:
             for role in sorted(data, key=FLOW.__getitem__)
             for tensor in self._named(role, data[role])
         ]
-        self._recorder.add(tell_apart(tensors))
+        self._recorder.add(tell_apart(tensors), new_step=new_step)
 
     def step_end(self) -> bool:
         """On the host, after the step: writes what is due. True where a step was non-finite."""
