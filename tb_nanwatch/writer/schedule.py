@@ -12,8 +12,8 @@ DEFAULT_MAX_BYTES = 64 * 2**20
 AUTO_WINDOW = 16
 """Steps in a window of "auto" once a run is under way; its first windows are 1, 2, 4, 8."""
 
-AUTO_RECORDS = 256
-"""After so many records "auto" doubles its window: a million steps are about 2,000 records."""
+AUTO_RECORDS = 128
+"""After so many records "auto" doubles its window: a million steps are about 1,200 records."""
 
 CHANGE_RECORDS = 1024
 """Windows cut short by a change of what is non-finite; later changes wait for the window's end."""

@@ -33,7 +33,7 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
     Args:
       log_dir: the run's directory; events go into its subdirectory "nanwatch".
       every: steps in a window. "auto" begins at 1 step, reaches 16 soon, and doubles after each
-        256 records, so that a million steps make about 2,000 records.
+        128 records, so that a million steps make about 1,200 records.
       watch: roles to record, of "input", "target", "prediction", "loss", "gradient", "weight".
       on_nonfinite: what happens after a step with a NaN or an infinity: "record" goes on, "stop"
         ends the training as `model.stop_training` does, "raise" raises FloatingPointError. A step
@@ -83,7 +83,7 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
             self._train_function = ObservedTrainFunction(
                 self.model,
                 lambda train_step: observed(train_step, self.model, self._observation, self._end),
-                on_error=self._recorder.close,
+                on_error=self._recorder.flush,
             )
         self._train_function.install()
 
@@ -96,7 +96,8 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
     def on_train_end(self, logs: Any = None) -> None:
         if self._train_function is not None:
             self._train_function.restore()
-        self._recorder.close()
+        # Not closed: a file for each of a thousand short fits would burden TensorBoard.
+        self._recorder.flush()
 
     def _observation(self) -> Observation:
         return Observation(self.model, self._roles, self._unwatched)

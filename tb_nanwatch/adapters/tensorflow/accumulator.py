@@ -153,9 +153,7 @@ class Accumulator:
         step = clock.state[0] - (0 if new_step else 1)
         advance = [int(new_step), 0, 0, 0, 0]
         factor = self._unscale_factors(loss_scale)
-        squares = tf.stack(
-            [tf.cast(kernels.sum_squares(_real(tensor)), tf.float64) for tensor in tensors]
-        )
+        squares = kernels.sums_of_squares(tensors)
         healthy = tf.reduce_all(tf.math.is_finite(squares))
         trusted = healthy & ~self._any_bad
 
@@ -187,7 +185,7 @@ class Accumulator:
         # One conditional, as an untaken branch costs too: TensorFlow passes by each of its nodes.
         quiet = trusted & tf.not_equal(step, clock.sample_at)
         squares, norms, change, sampled = tf.cond(quiet, pass_by, _one_node(examine))
-        elements = tf.stack([_elements(tensor) for tensor in tensors])
+        elements = kernels.numbers_of_elements(tensors)
         ones = tf.ones_like(squares)
         sums = [ones, elements, squares, tf.cast(sampled, tf.float64) * ones]
         self._sums.assign_add(tf.stack(sums, axis=1))
@@ -300,15 +298,6 @@ class Accumulator:
         self._any_bad.assign(False)
 
 
-def _elements(tensor: tf.Tensor) -> tf.Tensor:
-    """Number of elements, float64 scalar: a constant where the shape is known."""
-    parts = 2 if tensor.dtype.is_complex else 1
-    size = tensor.shape.num_elements()
-    if size is not None:
-        return tf.constant(parts * size, tf.float64)
-    return parts * tf.cast(tf.size(tensor, tf.int64), tf.float64)
-
-
 def _one_node(function: Callable[[], Any]) -> Callable[[], Any]:
     """The function as a single node of the graph, which is expanded only where it runs."""
     # XLA expands everything anyway. Eagerly, a tf.function would be traced anew at each step.
@@ -319,7 +308,3 @@ def _one_node(function: Callable[[], Any]) -> Callable[[], Any]:
         function, autograph=False, experimental_attributes={"_noinline": True}
     )
     return node
-
-
-def _real(tensor: tf.Tensor) -> tf.Tensor:
-    return kernels.flatten(tensor) if tensor.dtype.is_complex else tensor
