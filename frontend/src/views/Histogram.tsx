@@ -51,7 +51,7 @@ export function Histogram({ answer, columns }: HistogramProps) {
 
 function Bars({ bins, width }: { bins: NonNullable<CellAnswer["histogram"]>; width: number }) {
   const { bars, most } = barsOf(bins);
-  if (bars.length === 0) return <p class="nothing">No finite element but zeros.</p>;
+  if (bars.length === 0) return <p class="nothing">No element is a finite, normal number.</p>;
   const slot = (width - LEFT) / bars.length;
   const low = bars[0]?.exponent ?? 0;
   const xOf = (exponent: number) => LEFT + (exponent - low) * slot;

@@ -91,7 +91,7 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
         signal = self._recorder.step_end()
         self._unwatched.tell()
         if signal.trips and self._policy != "record":
-            self._react(signal.next_step)
+            self._react()
 
     def on_train_end(self, logs: Any = None) -> None:
         if self._train_function is not None:
@@ -105,9 +105,9 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
     def _end(self, observation: Observation) -> None:
         self._recorder.add(observation.tensors(), observation.loss_scale)
 
-    def _react(self, next_step: int) -> None:
+    def _react(self) -> None:
         message = (
-            f"NaNWatch: step {next_step - 1} went non-finite: {self._recorder.describe_trouble()}. "
+            f"NaNWatch: {self._recorder.describe_trouble()}. "
             f"See tensorboard --logdir {self._log_dir}, tab NaNWatch."
         )
         if self._policy == "raise":

@@ -9,8 +9,8 @@ import numpy as np
 
 from tb_nanwatch.adapters.tensorflow.accumulator import Accumulator, Clock, LossScale, Signal
 from tb_nanwatch.adapters.tensorflow.tensors import NamedTensor
+from tb_nanwatch.diagnosis.first_nonfinite import first_nonfinite
 from tb_nanwatch.schema.columns import COLUMN, WINDOW_FIELD
-from tb_nanwatch.schema.roles import FLOW
 from tb_nanwatch.schema.tags import SUBDIRECTORY, Stream
 from tb_nanwatch.stats.record import Matrix, Record, merge
 from tb_nanwatch.wire.manifest import Manifest, TensorInfo
@@ -169,7 +169,7 @@ class Recorder:
                 parts.append((infos, Record(window, columns, histograms)))
         infos, record = _join(parts)
         manifest = Manifest(infos, self._source)
-        self._trouble = _describe_trouble(manifest, record.columns) or self._trouble
+        self._trouble = _describe_trouble(infos, record.columns) or self._trouble
         size = self._writer.write(manifest, record)
         steps = signal.next_step - self._first_step
         self._schedule.written(size, steps, by_change=by_change)
@@ -199,20 +199,21 @@ def _infos(tensors: Sequence[NamedTensor]) -> tuple[TensorInfo, ...]:
     return tuple(info for info, _ in tensors)
 
 
-def _describe_trouble(manifest: Manifest, columns: Matrix) -> str:
-    """The first non-finite tensor, by step, then by the flow of a step, in words."""
-    first = columns[:, COLUMN["first_nonfinite_step"]]
-    rows = np.flatnonzero(~np.isnan(first))
-    if not len(rows):
+def _describe_trouble(infos: Sequence[TensorInfo], columns: Matrix) -> str:
+    """The first non-finite tensor of a record in words; "" for none."""
+    counts = columns[:, COLUMN["nan"] : COLUMN["neg_inf"] + 1]
+    first = first_nonfinite(
+        [info.role for info in infos],
+        columns[:, COLUMN["first_nonfinite_step"]],
+        np.zeros(len(infos), bool),
+        counts,
+    )
+    if first is None:
         return ""
-    row = min(rows, key=lambda row: (first[row], FLOW[manifest.tensors[row].role], row))
-    counts = [
-        f"{columns[row, COLUMN[name]]:,.0f} {label}"
-        for name, label in (("nan", "NaN"), ("pos_inf", "+Inf"), ("neg_inf", "-Inf"))
-        if columns[row, COLUMN[name]]
-    ]
-    info = manifest.tensors[row]
-    return f"{info.role} {info.name!r} holds {', '.join(counts)}"
+    info = infos[first.tensor]
+    labelled = ((first.nan, "NaN"), (first.pos_inf, "+Inf"), (first.neg_inf, "-Inf"))
+    held = ", ".join(f"{count:,} {label}" for count, label in labelled if count)
+    return f"step {first.step} went non-finite: {info.role} {info.name!r} holds {held}"
 
 
 def _accumulator(clock: Clock, tensors: Sequence[NamedTensor]) -> Accumulator:
