@@ -1,11 +1,13 @@
-"""Warnings that cannot end the training they are about."""
+"""Warnings, and trouble of our own, that cannot end the training that is watched."""
 
 from __future__ import annotations
 
 import logging
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-logger = logging.getLogger("tb_nanwatch")
+_logger = logging.getLogger("tb_nanwatch")
 
 
 def warn(message: str) -> None:
@@ -13,4 +15,28 @@ def warn(message: str) -> None:
     try:
         warnings.warn(f"NaNWatch: {message}", RuntimeWarning, stacklevel=3)
     except RuntimeWarning:
-        logger.warning(message)
+        _logger.warning(message)
+
+
+class Guard:
+    """Has trouble of our own end the recording, with one warning, and not the training.
+
+    Attributes:
+      tripped: whether that has happened; nothing is recorded from then on.
+    """
+
+    def __init__(self) -> None:
+        self.tripped = False
+
+    @contextmanager
+    def __call__(self, act: str) -> Iterator[None]:
+        """Runs a block of ours that is to `act`; an Exception in it becomes the warning."""
+        try:
+            yield
+        except Exception as error:
+            if not self.tripped:
+                self.tripped = True
+                warn(
+                    f"could not {act} ({type(error).__name__}: {error}). Training goes on, "
+                    "unrecorded from here. Please report this with the model that shows it."
+                )

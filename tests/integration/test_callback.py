@@ -409,3 +409,17 @@ def test_a_directory_that_goes_away_is_one_warning_and_counted(tmp_path: Path) -
     found = read_recorded(log_dir / "nanwatch")
     assert found.records[0].field("lost_records") >= 1
     assert int(found.records[-1].field("last_step")) == 39
+
+
+def test_trouble_of_our_own_ends_the_recording_not_the_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any) -> None:
+        raise AttributeError("a Keras of the year 2030")
+
+    monkeypatch.setattr("tb_nanwatch.adapters.keras.observation.Observation.loss", broken)
+    model = linear("graph")
+    with pytest.warns(RuntimeWarning, match="could not observe a loss.*Training goes on") as warned:
+        fit(model, *data(10), nanwatch.Callback(tmp_path))
+    assert len([each for each in warned if "NaNWatch" in str(each.message)]) == 1
+    assert int(model.optimizer.iterations) == 10

@@ -13,6 +13,7 @@ from tb_nanwatch.adapters.keras.train_function import ObservedTrainFunction
 from tb_nanwatch.adapters.tensorflow.recorder import Recorder
 from tb_nanwatch.adapters.tensorflow.tensors import Unwatched
 from tb_nanwatch.writer.schedule import DEFAULT_MAX_BYTES, Every, Schedule
+from tb_nanwatch.writer.warnings import Guard
 
 Policy = Literal["record", "stop", "raise"]
 
@@ -64,6 +65,7 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
         self._log_dir = os.fspath(log_dir)
         self._recorder = Recorder(self._log_dir, "Callback", Schedule(every, max_bytes))
         self._unwatched = Unwatched()
+        self._guard = Guard()
         self._train_function: ObservedTrainFunction | None = None
 
     def on_train_begin(self, logs: Any = None) -> None:
@@ -72,6 +74,12 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
                 "nanwatch.Callback records Keras on TensorFlow; the backend here is "
                 f"{keras.backend.backend()}. Set KERAS_BACKEND=tensorflow."
             )
+        with self._guard("begin"):
+            if self.model.distribute_strategy.num_replicas_in_sync > 1:
+                raise NotImplementedError("several replicas are not recorded yet")
+            self._begin()
+
+    def _begin(self) -> None:
         if not self._recorder.is_begun:
             self._recorder.begin(int(self.model.optimizer.iterations))
             initial = self._observation()
@@ -82,22 +90,31 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
         if self._train_function is None or not self._train_function.fits(self.model):
             self._train_function = ObservedTrainFunction(
                 self.model,
-                lambda train_step: observed(train_step, self.model, self._observation, self._end),
-                on_error=self._recorder.flush,
+                lambda train_step: observed(
+                    train_step, self.model, self._observation, self._end, self._guard
+                ),
+                on_error=self._flush,
             )
         self._train_function.install()
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        signal = self._recorder.step_end()
-        self._unwatched.tell()
-        if signal.trips and self._policy != "record":
+        tripped = 0
+        with self._guard("record a step"):
+            if not self._guard.tripped:
+                tripped = self._recorder.step_end().trips
+            self._unwatched.tell()
+        if tripped and self._policy != "record":
             self._react()
 
     def on_train_end(self, logs: Any = None) -> None:
         if self._train_function is not None:
             self._train_function.restore()
         # Not closed: a file for each of a thousand short fits would burden TensorBoard.
-        self._recorder.flush()
+        self._flush()
+
+    def _flush(self) -> None:
+        with self._guard("record the last steps"):
+            self._recorder.flush()
 
     def _observation(self) -> Observation:
         return Observation(self.model, self._roles, self._unwatched)

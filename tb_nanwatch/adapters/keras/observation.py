@@ -19,6 +19,7 @@ from tb_nanwatch.adapters.tensorflow.tensors import (
     tell_apart,
     variable_path,
 )
+from tb_nanwatch.writer.warnings import Guard
 
 
 class Observation:
@@ -74,6 +75,7 @@ def observed(
     model: Any,
     begin: Callable[[], Observation],
     end: Callable[[Observation], None],
+    guard: Guard,
 ) -> Callable[[Any], Any]:
     """A `train_step` that does what the given one does and shows an `Observation` of it.
 
@@ -82,46 +84,51 @@ def observed(
       model: the model.
       begin: makes the observation of a step, when it is traced or run.
       end: takes it, in the step, after the update.
+      guard: keeps trouble of the observation's own out of the step.
     """
 
     @functools.wraps(train_step)
     def step(data: Any) -> Any:
         observation = begin()
-        x, y, _ = keras.utils.unpack_x_y_sample_weight(data)
-        observation.data("input", x)
-        observation.data("target", y)
+        with guard("observe a batch"):
+            x, y, _ = keras.utils.unpack_x_y_sample_weight(data)
+            observation.data("input", x)
+            observation.data("target", y)
         with (
-            _spied(model, "compute_loss", _loss_spy(observation)),
-            _spied(model.optimizer, "apply", _apply_spy(model.optimizer, observation)),
+            _spied(model, "compute_loss", _loss_spy(observation, guard)),
+            _spied(model.optimizer, "apply", _apply_spy(model.optimizer, observation, guard)),
         ):
             outputs = train_step(data)
-        observation.weights()
-        end(observation)
+        with guard("observe a step"):
+            observation.weights()
+            if not guard.tripped:
+                end(observation)
         return outputs
 
     return step
 
 
-def _loss_spy(observation: Observation) -> Callable[..., Any]:
+def _loss_spy(observation: Observation, guard: Guard) -> Callable[..., Any]:
     def compute_loss(original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         loss = original(*args, **kwargs)
-        y_pred = kwargs.get("y_pred", args[2] if len(args) > 2 else None)
-        observation.data("prediction", y_pred)
-        observation.loss(loss)
+        with guard("observe a loss"):
+            y_pred = kwargs.get("y_pred", args[2] if len(args) > 2 else None)
+            observation.data("prediction", y_pred)
+            observation.loss(loss)
         return loss
 
     return compute_loss
 
 
-def _apply_spy(optimizer: Any, observation: Observation) -> Callable[..., Any]:
+def _apply_spy(optimizer: Any, observation: Observation, guard: Guard) -> Callable[..., Any]:
     def apply(original: Callable[..., Any], grads: Any, trainable_variables: Any = None) -> Any:
         grads = list(grads)
-        if trainable_variables is None:
-            variables = optimizer._trainable_variables
-        else:
-            variables = trainable_variables = list(trainable_variables)
-        observation.gradients(grads, variables)
-        observation.loss_scale = _loss_scale(optimizer)
+        if trainable_variables is not None:
+            trainable_variables = list(trainable_variables)
+        with guard("observe gradients"):
+            variables = trainable_variables or optimizer._trainable_variables
+            observation.gradients(grads, variables)
+            observation.loss_scale = _loss_scale(optimizer)
         return original(grads, trainable_variables)
 
     return apply
