@@ -9,10 +9,13 @@ from tensorboard.compat.proto.summary_pb2 import Summary
 
 from tb_nanwatch.schema.columns import WINDOW_FIELD
 from tb_nanwatch.schema.tags import RECORDS_PER_BLOCK, Stream
-from tb_nanwatch.stats.record import Record
+from tb_nanwatch.stats.record import Record, merge
 from tb_nanwatch.wire.events import initial_value, manifest_value, record_values
 from tb_nanwatch.wire.manifest import Manifest
 from tb_nanwatch.writer.warnings import warn
+
+_MOST_SKIPPED = 32
+"""Records that wait, at the most, before a failed sink is tried again."""
 
 
 class Sink(Protocol):
@@ -36,8 +39,9 @@ class RecordWriter:
       stream: the identity of the stream.
       where: what a warning calls the sink.
 
-    No method raises because of the sink: the first failure is a warning, every record that could
-    not be written is counted, and the count goes into the next one that can.
+    No method raises because of the sink. The first failure is a warning; a record that could not be
+    written is merged into the next one, so that neither a count nor a first step is lost, only
+    where exactly in the wider window the rest was.
     """
 
     def __init__(self, open_sink: Callable[[], Sink], stream: Stream, where: str):
@@ -46,28 +50,35 @@ class RecordWriter:
         self._where = where
         self._sink: Sink | None = None
         self._sequence = 0
+        self._unwritten: tuple[Manifest, Record] | None = None
         self._lost = 0
         self._manifests: set[int] = set()
         self._failures = 0
         self._skip = 0
+        self._warned = False
 
-    @property
-    def lost_records(self) -> int:
-        """Records that could not be written so far."""
-        return self._lost
+    def write(self, manifest: Manifest, record: Record, *, urgent: bool = False) -> int:
+        """Writes the record and returns its size in bytes once it is in the file; 0 if it waits.
 
-    def write(self, manifest: Manifest, record: Record) -> int:
-        """Writes the record and returns its size in bytes once it is in the file; 0 if it is lost.
-
-        Fills in the window's manifest, sequence and lost_records.
+        Fills in the window's manifest, sequence and lost_records. An `urgent` record is tried even
+        where the sink has just failed.
         """
+        if self._unwritten is not None:
+            unwritten_manifest, unwritten = self._unwritten
+            if unwritten_manifest == manifest:
+                record = merge([unwritten, record])
+            else:
+                self._lost += 1
+                self._sequence += 1
         record.window[WINDOW_FIELD["manifest"]] = manifest.hash()
         record.window[WINDOW_FIELD["sequence"]] = self._sequence
         record.window[WINDOW_FIELD["lost_records"]] = self._lost
         values = record_values(self._stream, 0, self._sequence // RECORDS_PER_BLOCK, record)
+        if urgent:
+            self._skip = 0
         written = self._write(manifest, values, int(record.field("last_step")))
-        self._sequence += 1
-        self._lost += not written
+        self._unwritten = None if written else (manifest, record)
+        self._sequence += written > 0
         return written
 
     def write_initial(self, manifest: Manifest, record: Record) -> int:
@@ -92,6 +103,7 @@ class RecordWriter:
                 self._sink = self._open_sink()
             self._sink.write(values, step)
             self._sink.flush()
+            self._failures = 0
 
         if self._skip:
             self._skip -= 1
@@ -102,7 +114,7 @@ class RecordWriter:
             # TensorFlow's own.
             self._sink = None
             self._manifests.clear()
-            self._skip = 2**self._failures
+            self._skip = min(2**self._failures, _MOST_SKIPPED)
             return 0
         self._manifests.add(digest)
         return sum(value.ByteSize() for value in values)
@@ -114,11 +126,12 @@ class RecordWriter:
         # is, the training that is watched must go on.
         except Exception as error:
             self._failures += 1
-            if self._failures == 1:
+            if not self._warned:
+                self._warned = True
                 warn(
                     f"cannot write to {self._where} ({type(error).__name__}: {error}). Training "
-                    "goes on; records are counted as lost until writing works again. Free space "
-                    "or choose another log_dir."
+                    "goes on; records are merged until writing works again. Free space or choose "
+                    "another log_dir."
                 )
             return False
         return True

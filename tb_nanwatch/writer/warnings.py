@@ -37,6 +37,13 @@ class Guard:
             if not self.tripped:
                 self.tripped = True
                 warn(
-                    f"could not {act} ({type(error).__name__}: {error}). Training goes on, "
-                    "unrecorded from here. Please report this with the model that shows it."
+                    f"could not {act} ({_summary(error)}). "
+                    "Training goes on, unrecorded from here. Please report this with the model "
+                    "that shows it."
                 )
+
+
+def _summary(error: Exception) -> str:
+    """The error's type and the first line of its text, which TensorFlow's tracebacks follow."""
+    first, *_ = [*str(error).splitlines(), ""]
+    return f"{type(error).__name__}: {first}"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -48,7 +51,7 @@ def relu(mode: str, **compiled: Any) -> keras.Model:
         keras.layers.Dropout(0.1),
         keras.layers.Dense(1, name="out"),
     ]
-    model = keras.Sequential([keras.Input((6,)), *layers])
+    model = keras.Sequential([keras.Input((6,)), *layers], name="net")
     model.compile("adam", "mse", **{**MODES[mode], **compiled})
     return model
 
@@ -262,11 +265,14 @@ def test_training_is_bit_for_bit_what_it_is_without(tmp_path: Path, mode: str) -
         model = relu(mode)
         history = fit(model, x, y, *callbacks, epochs=2)
         variables = [*model.variables, *model.optimizer.variables]
+        paths.append([each.path for each in variables])
         return [np.array(history.history["loss"]), *(each.numpy() for each in variables)]
 
+    paths: list[list[str]] = []
     plain, watched = train(), train(nanwatch.Callback(tmp_path, every=3))
     for before, after in zip(plain, watched, strict=True):
         np.testing.assert_array_equal(before, after)
+    assert paths[0] == paths[1]
 
 
 def test_inputs_of_any_structure(tmp_path: Path) -> None:
@@ -318,10 +324,149 @@ def test_a_subclassed_model_with_its_own_train_step(tmp_path: Path) -> None:
     x[3 * BATCH] = np.nan
     model = Own()
     model.compile("sgd")
-    fit(model, x, y, nanwatch.Callback(tmp_path))
+    with pytest.warns(RuntimeWarning, match="shows no loss and no prediction"):
+        fit(model, x, y, nanwatch.Callback(tmp_path))
     found = read_recorded(tmp_path / "nanwatch")
     assert found.nonfinite()["input", "input"] == 3
     assert len(found.names("gradient")) == 2
+
+
+def test_a_train_step_that_hides_its_gradients_is_recorded_without(tmp_path: Path) -> None:
+    class Own(keras.Sequential):
+        @tf.function
+        def update(self, x: Any, y: Any) -> Any:
+            with tf.GradientTape() as tape:
+                loss = self.compute_loss(x, y, self(x, training=True))
+            gradients = tape.gradient(loss, self.trainable_variables)
+            pairs = zip(gradients, self.trainable_variables, strict=True)
+            self.optimizer.apply_gradients(pairs)
+            return loss
+
+        def train_step(self, data: Any) -> Any:
+            x, y, _, _ = data
+            return {"loss": self.update(x, y)}
+
+    x, y = data(10)
+    x[3 * BATCH] = np.nan
+    model = Own([keras.Input((6,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    batches = tf.data.Dataset.from_tensor_slices((x, y, y, y)).batch(BATCH)
+    with pytest.warns(RuntimeWarning, match="shows no gradient and no loss and no prediction"):
+        model.fit(batches, shuffle=False, verbose=0, callbacks=[nanwatch.Callback(tmp_path)])
+    found = read_recorded(tmp_path / "nanwatch")
+    assert found.nonfinite()["input", "input/0"] == 3
+    assert found.nonfinite()["weight", path(model, "kernel")] == 3
+    assert sum(found.series("input", "input/1", "steps")) == 10
+
+
+def test_a_compile_with_other_metrics_is_a_new_trace(tmp_path: Path) -> None:
+    x, y = data(4)
+    model = linear("graph")
+    optimizer = model.optimizer
+    callback = nanwatch.Callback(tmp_path)
+    fit(model, x, y, callback)
+    model.compile(optimizer, "mse", metrics=["mae"])
+    assert "mae" in fit(model, x, y, callback).history
+    assert read_recorded(tmp_path / "nanwatch").windows()[-1][1] == 7
+
+
+def test_a_callback_that_raises_before_ours_loses_no_step(tmp_path: Path) -> None:
+    class Raise(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            if batch == 4:
+                raise KeyError("seen it")
+
+    x, y = data(10)
+    y[4 * BATCH] = np.nan
+    with pytest.raises(KeyError):
+        fit(linear("graph"), x, y, Raise(), nanwatch.Callback(tmp_path))
+    assert read_recorded(tmp_path / "nanwatch").nonfinite()["target", "target"] == 4
+
+
+def test_another_callbacks_training_does_not_end_the_recording(tmp_path: Path) -> None:
+    x, y = data(4)
+
+    class Nested(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            self.model.train_on_batch(x[:BATCH], y[:BATCH])
+
+    fit(linear("graph"), x, y, Nested(), nanwatch.Callback(tmp_path), epochs=3)
+    found = read_recorded(tmp_path / "nanwatch")
+    assert sum(found.series("loss", "loss", "steps")) == 12
+
+
+def test_micro_batches_are_steps(tmp_path: Path) -> None:
+    x, y = data(8)
+    model = linear("graph", keras.optimizers.SGD(0.1, gradient_accumulation_steps=4))
+    for _ in range(2):
+        fit(model, x, y, nanwatch.Callback(tmp_path))
+    assert read_recorded(tmp_path / "nanwatch").windows()[-1][1] == 15
+
+
+@pytest.mark.filterwarnings(
+    "ignore:__array__ implementation:DeprecationWarning"
+)  # Keras's, on HDF5
+def test_a_restored_training_goes_on_where_it_was(tmp_path: Path) -> None:
+    x, y = data(4)
+
+    class Stop(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+            if epoch == 2:
+                raise KeyboardInterrupt
+
+    def train(*more: keras.callbacks.Callback) -> None:
+        backup = keras.callbacks.BackupAndRestore(tmp_path / "backup")
+        fit(linear("graph"), x, y, nanwatch.Callback(tmp_path), backup, *more, epochs=3)
+
+    with pytest.raises(KeyboardInterrupt):
+        train(Stop())
+    train()
+    steps = [step for window in read_recorded(tmp_path / "nanwatch").windows() for step in window]
+    assert steps == sorted(steps)
+    assert steps[-1] == 11
+
+
+def test_a_layer_is_named_whole_whatever_the_model_is_called(tmp_path: Path) -> None:
+    layers = [keras.layers.Dense(2, name="encoder"), keras.layers.Dense(1, name="enc2")]
+    model = keras.Sequential([keras.Input((6,)), *layers], name="enc")
+    model.compile("sgd", "mse")
+    fit(model, *data(1), nanwatch.Callback(tmp_path))
+    manifest = next(iter(read_recorded(tmp_path / "nanwatch").manifests.values()))
+    assert {tensor.layer for tensor in manifest.tensors} == {"encoder", "enc2"}
+
+
+def test_sample_weights_are_watched(tmp_path: Path) -> None:
+    x, y = data(4)
+    weights = np.ones(len(x), "float32")
+    weights[BATCH] = np.nan
+    fit(linear("graph"), x, y, nanwatch.Callback(tmp_path), sample_weight=weights)
+    assert read_recorded(tmp_path / "nanwatch").nonfinite()["target", "sample_weight"] == 1
+
+
+def test_several_replicas_are_trained_unrecorded_with_a_warning(tmp_path: Path) -> None:
+    code = f"""
+import warnings, keras, numpy as np, tensorflow as tf, tb_nanwatch as nanwatch
+cpu, = tf.config.list_physical_devices("CPU")
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+for devices in (["CPU:0", "CPU:1"], ["CPU:0"]):
+    with tf.distribute.MirroredStrategy(devices).scope():
+        model = keras.Sequential([keras.Input((6,)), keras.layers.Dense(1)])
+        model.compile("sgd", "mse")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        callback = nanwatch.Callback({str(tmp_path)!r} + f"/{{len(devices)}}")
+        model.fit(np.ones((8, 6)), np.ones((8, 1)), batch_size=4, verbose=0, callbacks=[callback])
+    print(len(devices), [str(each.message) for each in caught if "NaNWatch" in str(each.message)])
+"""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    two, one = done.stdout.strip().splitlines()[-2:]
+    assert "several replicas are not recorded yet" in two
+    assert one == "1 []"
+    assert read_recorded(tmp_path / "1" / "nanwatch").windows()[-1][1] == 1
 
 
 def test_layers_made_trainable_between_two_fits(tmp_path: Path) -> None:
@@ -394,7 +539,7 @@ def test_a_log_dir_that_cannot_be_written_is_one_warning(tmp_path: Path) -> None
     assert int(model.optimizer.iterations) == 40
 
 
-def test_a_directory_that_goes_away_is_one_warning_and_counted(tmp_path: Path) -> None:
+def test_a_directory_that_goes_away_is_one_warning_and_no_step_is_lost(tmp_path: Path) -> None:
     log_dir = tmp_path / "logs"
 
     class Remove(keras.callbacks.Callback):
@@ -407,8 +552,10 @@ def test_a_directory_that_goes_away_is_one_warning_and_counted(tmp_path: Path) -
     with pytest.warns(RuntimeWarning, match="cannot write to"):
         fit(model, *data(40), nanwatch.Callback(log_dir, every=1), Remove())
     found = read_recorded(log_dir / "nanwatch")
-    assert found.records[0].field("lost_records") >= 1
-    assert int(found.records[-1].field("last_step")) == 39
+    # The file with steps 0 to 4 is gone; all that comes later is in a new one.
+    assert found.windows()[0][0] == 5
+    assert found.windows()[-1][1] == 39
+    assert sum(found.series("loss", "loss", "steps")) == 35
 
 
 def test_trouble_of_our_own_ends_the_recording_not_the_training(

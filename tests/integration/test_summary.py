@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -62,6 +63,21 @@ def test_a_mapping_may_nest(writer: tf.summary.SummaryWriter, tmp_path: Path) ->
     found = recorded(writer, tmp_path)
     assert found.names("weight") == ["state/a", "state/b/c", "state/b/d/0"]
     assert next(iter(found.manifests.values())).description == "all of it"
+
+
+@pytest.mark.parametrize("listed", [list, iter], ids=["list", "iterator"])
+def test_a_list_of_tensors_is_numbered(
+    writer: tf.summary.SummaryWriter, tmp_path: Path, listed: Callable[[Any], Any]
+) -> None:
+    assert nanwatch.summary("state", listed([tf.ones([3]), tf.zeros([2])]), step=1)
+    found = recorded(writer, tmp_path)
+    assert found.names("gradient") == ["state/0", "state/1"]
+    assert found.series("gradient", "state/1", "zero") == [2]
+
+
+def test_numbers_are_one_tensor(writer: tf.summary.SummaryWriter, tmp_path: Path) -> None:
+    assert nanwatch.summary("x", [1.0, -2.0, 0.0], step=1)
+    assert recorded(writer, tmp_path).series("gradient", "x", "elements") == [3]
 
 
 def test_a_function_records_each_step_once(

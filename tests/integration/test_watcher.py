@@ -110,6 +110,18 @@ def test_several_observations_make_one_step(tmp_path: Path) -> None:
         assert len(record.histograms) == 3
 
 
+def test_equal_names_in_one_step_are_told_apart(tmp_path: Path) -> None:
+    with nanwatch.Watcher(tmp_path, every=2) as watcher:
+        for _ in range(4):
+            watcher.observe(loss=tf.constant(3.0))
+            watcher.observe(loss=tf.constant(4.0), new_step=False)
+            watcher.step_end()
+    found = read_recorded(tmp_path / "nanwatch")
+    assert found.series("loss", "loss", "largest_norm") == [3, 3]
+    assert found.series("loss", "loss#2", "largest_norm") == [4, 4]
+    assert found.series("loss", "loss#2", "steps") == [2, 2]
+
+
 def test_tensors_that_come_and_go_are_one_record(tmp_path: Path) -> None:
     with nanwatch.Watcher(tmp_path, every=4) as watcher:
         for number in range(8):

@@ -13,7 +13,7 @@ from tb_nanwatch.adapters.keras.train_function import ObservedTrainFunction
 from tb_nanwatch.adapters.tensorflow.recorder import Recorder
 from tb_nanwatch.adapters.tensorflow.tensors import Unwatched
 from tb_nanwatch.writer.schedule import DEFAULT_MAX_BYTES, Every, Schedule
-from tb_nanwatch.writer.warnings import Guard
+from tb_nanwatch.writer.warnings import Guard, warn
 
 Policy = Literal["record", "stop", "raise"]
 
@@ -66,6 +66,8 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
         self._recorder = Recorder(self._log_dir, "Callback", Schedule(every, max_bytes))
         self._unwatched = Unwatched()
         self._guard = Guard()
+        self._is_due = False
+        self._tripped = False
         self._train_function: ObservedTrainFunction | None = None
 
     def on_train_begin(self, logs: Any = None) -> None:
@@ -74,41 +76,60 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
                 "nanwatch.Callback records Keras on TensorFlow; the backend here is "
                 f"{keras.backend.backend()}. Set KERAS_BACKEND=tensorflow."
             )
-        with self._guard("begin"):
-            if self.model.distribute_strategy.num_replicas_in_sync > 1:
-                raise NotImplementedError("several replicas are not recorded yet")
-            self._begin()
+        self._guard = Guard()
+        self._is_due = self.model.distribute_strategy.num_replicas_in_sync == 1
+        if not self._is_due:
+            warn("trainings with several replicas are not recorded yet. This one goes on as it is.")
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        # Not in on_train_begin, where other callbacks may yet restore a checkpoint.
+        if self._is_due:
+            self._is_due = False
+            with self._guard("begin"):
+                self._begin()
 
     def _begin(self) -> None:
         if not self._recorder.is_begun:
-            self._recorder.begin(int(self.model.optimizer.iterations))
+            self._recorder.begin(_iterations(self.model.optimizer))
             initial = self._observation()
             initial.weights()
             self._recorder.record_initial(initial.tensors())
         else:
             self._recorder.begin_again()
+        _build_optimizer(self.model)
         if self._train_function is None or not self._train_function.fits(self.model):
             self._train_function = ObservedTrainFunction(
                 self.model,
                 lambda train_step: observed(
                     train_step, self.model, self._observation, self._end, self._guard
                 ),
+                on_step=self._step_end,
                 on_error=self._flush,
             )
         self._train_function.install()
 
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        tripped = 0
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        # Another callback's train_on_batch or fit puts the model's own train function back.
+        if self._train_function is not None and not self._train_function.is_installed():
+            with self._guard("go on"):
+                self._begin()
+
+    def _step_end(self) -> None:
+        """Right after the step: what it wrote is in the file before any callback can raise."""
         with self._guard("record a step"):
             if not self._guard.tripped:
-                tripped = self._recorder.step_end().trips
+                self._tripped |= self._recorder.step_end().trips > 0
             self._unwatched.tell()
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        tripped, self._tripped = self._tripped, False
         if tripped and self._policy != "record":
             self._react()
 
     def on_train_end(self, logs: Any = None) -> None:
         if self._train_function is not None:
             self._train_function.restore()
+        self._is_due = False
         # Not closed: a file for each of a thousand short fits would burden TensorBoard.
         self._flush()
 
@@ -131,6 +152,27 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
             raise FloatingPointError(message)
         self.model.stop_training = True
         print(message)
+
+
+def _iterations(optimizer: Any) -> int:
+    """Steps that the optimizer has counted, micro-batches and not updates; 0 without one."""
+    counted = getattr(optimizer, "inner_optimizer", optimizer)
+    return 0 if counted is None else int(counted._iterations.numpy())
+
+
+def _build_optimizer(model: Any) -> None:
+    """Makes the optimizer's variables, as the first step would.
+
+    In that step they would have it traced twice, with all that is observed. Only where it is sure
+    what that step would make: Keras's own step, of a model whose layers are all built.
+    """
+    optimizer = model.optimizer
+    is_plain = getattr(model.train_step, "__func__", None) is keras.Model.train_step
+    is_built = all(layer.built for layer in model._flatten_layers())
+    if is_plain and is_built and model.trainable_variables and not optimizer.built:
+        with keras.name_scope(optimizer.name, caller=optimizer):
+            optimizer.build(model.trainable_variables)
+        optimizer.built = True
 
 
 def _check_watch(watch: Collection[str]) -> Collection[str]:

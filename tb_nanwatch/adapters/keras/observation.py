@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import keras
 import tensorflow as tf
+from tensorflow.python.framework import ops
 
 from tb_nanwatch.adapters.tensorflow.accumulator import LossScale
 from tb_nanwatch.adapters.tensorflow.tensors import (
@@ -16,10 +17,13 @@ from tb_nanwatch.adapters.tensorflow.tensors import (
     Unwatched,
     flatten_data,
     parent,
-    tell_apart,
     variable_path,
+    with_unique_names,
 )
 from tb_nanwatch.writer.warnings import Guard
+
+_SHOWN_BY_CALLS = frozenset({"prediction", "loss", "gradient"})
+"""Roles seen where the model calls `compute_loss` and its optimizer's `apply`."""
 
 
 class Observation:
@@ -39,12 +43,34 @@ class Observation:
         self.loss_scale: LossScale | None = None
 
     def tensors(self) -> list[NamedTensor]:
-        """What was collected, with names unique within each role."""
-        return tell_apart(self._tensors)
+        """What was collected, with names unique within each role.
 
-    def data(self, role: str, data: Any) -> None:
-        """Collects inputs, targets or predictions of any nesting."""
-        for path, leaf in flatten_data(data, role):
+        A tensor of a function within the step (a `tf.function`, a `tf.while_loop`) cannot be used
+        outside of it, and is left out.
+        """
+        here = ops.get_default_graph() if tf.inside_function() else None
+        usable = [each for each in self._tensors if getattr(each.tensor, "graph", None) is here]
+        return with_unique_names(usable)
+
+    def note_missing(self) -> None:
+        """Takes note of each role that the step should have shown, and did not."""
+        shown = {info.role for info, _ in self.tensors()}
+        for role in sorted(self._roles & _SHOWN_BY_CALLS - shown):
+            self._unwatched.missing(role)
+
+    def batch(self, data: Any) -> None:
+        """Collects what `fit` feeds to the step; where that is no (x, y, weight), all as input."""
+        try:
+            x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        except ValueError:
+            x, y, sample_weight = data, None, None
+        self.data("input", x)
+        self.data("target", y)
+        self.data("target", sample_weight, "sample_weight")
+
+    def data(self, role: str, data: Any, name: str | None = None) -> None:
+        """Collects inputs, targets or predictions of any nesting, named below `name` or `role`."""
+        for path, leaf in flatten_data(data, name or role):
             self._collect(role, "", path, leaf, batch=True)
 
     def loss(self, loss: Any) -> None:
@@ -62,7 +88,7 @@ class Observation:
 
     def _variable(self, role: str, variable: Any, value: Any) -> None:
         path = variable_path(variable)
-        layer = parent(path).removeprefix(self._model.name).removeprefix("/")
+        layer = parent(f"/{path}").removeprefix(f"/{self._model.name}/").removeprefix("/")
         self._collect(role, layer, path, value, shape=variable.shape)
 
     def _collect(self, role: str, layer: str, name: str, value: Any, **options: Any) -> None:
@@ -91,17 +117,17 @@ def observed(
     def step(data: Any) -> Any:
         observation = begin()
         with guard("observe a batch"):
-            x, y, _ = keras.utils.unpack_x_y_sample_weight(data)
-            observation.data("input", x)
-            observation.data("target", y)
-        with (
-            _spied(model, "compute_loss", _loss_spy(observation, guard)),
-            _spied(model.optimizer, "apply", _apply_spy(model.optimizer, observation, guard)),
-        ):
+            observation.batch(data)
+        with ExitStack() as spies:
+            spies.enter_context(_spied(model, "compute_loss", _loss_spy(observation, guard)))
+            if model.optimizer is not None:
+                apply = _apply_spy(model.optimizer, observation, guard)
+                spies.enter_context(_spied(model.optimizer, "apply", apply))
             outputs = train_step(data)
         with guard("observe a step"):
             observation.weights()
             if not guard.tripped:
+                observation.note_missing()
                 end(observation)
         return outputs
 

@@ -23,6 +23,7 @@ class ObservedTrainFunction:
     Args:
       model: a compiled Keras model whose `train_function` is made.
       observe: turns a bound `train_step` into an observed one.
+      on_step: called after each call of the step, before any callback hears of it.
       on_error: called where the step raises, after everything has been put back.
     """
 
@@ -30,15 +31,16 @@ class ObservedTrainFunction:
         self,
         model: Any,
         observe: Callable[[Callable[[Any], Any]], Callable[[Any], Any]],
+        on_step: Callable[[], None],
         on_error: Callable[[], None],
     ):
         self._model = model
+        self._on_step = on_step
         self._on_error = on_error
-        self._compiled = _compilation(model)
         self._inner = _installed(model)
         inner_step = self._inner._step if self._inner else model.train_step
         self._step: Callable[[Any], Any] = observe(inner_step)
-        self._plain: Any = None
+        self._plain = _plain(model)
         self._observed = self._make()
 
     def _make(self) -> Callable[[Any], Any]:
@@ -57,19 +59,22 @@ class ObservedTrainFunction:
         return made
 
     def fits(self, model: Any) -> bool:
-        """Whether the model is still the one, compiled as it was: its trace can serve again."""
+        """Whether the trace can serve again: as long as Keras's own would, until a compile."""
         return (
             model is self._model
-            and _compilation(model) == self._compiled
+            and _plain(model) is self._plain
             and _installed(model) is self._inner
         )
 
+    def is_installed(self) -> bool:
+        """Whether the next step will be observed."""
+        installed = _installed(self._model)
+        while installed is not None and installed is not self:
+            installed = installed._inner
+        return installed is self
+
     def install(self) -> None:
         """Has the next steps observed, by this and by those that are installed already."""
-        if self._inner is None:
-            self._plain = self._model.train_function
-        else:
-            self._plain = self._inner._plain
         self._model.train_function = self._run
         vars(self._model)["make_train_function"] = self._restore_and_make
 
@@ -82,13 +87,20 @@ class ObservedTrainFunction:
 
     def _run(self, iterator: Any) -> Any:
         try:
-            return self._observed(iterator)
+            outputs = self._observed(iterator)
         except _END_OF_DATA:
             raise
         except BaseException:
             self.restore()
             self._on_error()
             raise
+        self._step_ended()
+        return outputs
+
+    def _step_ended(self) -> None:
+        if self._inner is not None:
+            self._inner._step_ended()
+        self._on_step()
 
     def _restore_and_make(self, force: bool = False) -> Any:
         self.restore()
@@ -101,14 +113,7 @@ def _installed(model: Any) -> ObservedTrainFunction | None:
     return owner if isinstance(owner, ObservedTrainFunction) else None
 
 
-def _compilation(model: Any) -> tuple[Any, ...]:
-    """What a trace of the training step depends on."""
-    trainable = tuple(id(variable) for variable in model.trainable_variables)
-    return (
-        id(model.optimizer),
-        id(model._compile_loss),
-        model.run_eagerly,
-        model.jit_compile,
-        model.steps_per_execution,
-        trainable,
-    )
+def _plain(model: Any) -> Any:
+    """The train function without any of ours."""
+    installed = _installed(model)
+    return model.train_function if installed is None else installed._plain

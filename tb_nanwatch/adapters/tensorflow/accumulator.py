@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.python.framework import ops
 from tensorflow.python.ops import control_flow_util
+from tensorflow.python.ops.resource_variable_ops import ResourceVariable
 
 from tb_nanwatch.adapters.tensorflow import kernels
 from tb_nanwatch.adapters.tensorflow.samples import (
@@ -32,9 +33,11 @@ FLUSHED_NONFINITE_STEPS = 4
 
 
 def _variable(value: object, dtype: tf.DType) -> tf.Variable:
-    # Lifted out of whatever function is being traced: it outlives the trace.
+    # Lifted out of whatever function is being traced: it outlives the trace. And made by its class,
+    # past the variable creators of that function: a function that creates variables is traced
+    # twice, which for a large model takes as long as a hundred steps.
     with tf.init_scope():
-        return tf.Variable(tf.constant(value, dtype), trainable=False)
+        return ResourceVariable(tf.constant(value, dtype), trainable=False)
 
 
 class Signal(NamedTuple):
@@ -129,7 +132,7 @@ class Accumulator:
         self._bad = _variable(np.zeros(tensors, bool), tf.bool)
         self._any_bad = _variable(False, tf.bool)
         self._no_samples = no_samples(self._formats)
-        self._read_and_reset = tf.function(self._reset, input_signature=[], autograph=False)
+        self._read_and_reset: Callable[[], list[tf.Tensor]] | None = None
         self._samples = Samples(
             _variable(self._no_samples.histograms, tf.int64),
             _variable(self._no_samples.keys, tf.int64),
@@ -165,15 +168,17 @@ class Accumulator:
             return *trust(), tf.zeros([], tf.int64)
 
         def examine() -> tuple[tf.Tensor, ...]:
+            flat = [kernels.flatten(tensor) for tensor in tensors]
+
             def count() -> tuple[tf.Tensor, ...]:
-                exact, norms, change = self._count(tensors, step, factor, loss_scale)
+                exact, norms, change = self._count(flat, step, factor, loss_scale)
                 return exact, norms, change + advance
 
             def take() -> tf.Tensor:
                 return tf.cond(
                     healthy,
-                    lambda: self._sample(tensors, factor, masked=False),
-                    lambda: self._sample(tensors, factor, masked=True),
+                    lambda: self._sample(flat, factor, masked=False),
+                    lambda: self._sample(flat, factor, masked=True),
                 )
 
             exact, norms, change = tf.cond(trusted, trust, count)
@@ -204,13 +209,13 @@ class Accumulator:
 
     def _count(
         self,
-        tensors: Sequence[tf.Tensor],
+        flat: Sequence[tf.Tensor],
         step: tf.Tensor,
         factor: tf.Tensor | None,
         loss_scale: LossScale | None,
     ) -> tuple[tf.Tensor, ...]:
         """Exact counts of the step: (sums of squares, norms, change of the clock's state)."""
-        counts = tf.stack([kernels.count_nonfinite(kernels.flatten(each)) for each in tensors])
+        counts = tf.stack([kernels.count_nonfinite(values) for values in flat])
         norms = counts[:, 3] if factor is None else counts[:, 3] * factor
         bad = tf.reduce_any(counts[:, :3] > 0, axis=1)
         refused = tf.constant(False)
@@ -236,10 +241,9 @@ class Accumulator:
         return norms**2, norms, tf.cast(tf.stack(flags), tf.int64)
 
     def _sample(
-        self, tensors: Sequence[tf.Tensor], factor: tf.Tensor | None, *, masked: bool
+        self, flat: Sequence[tf.Tensor], factor: tf.Tensor | None, *, masked: bool
     ) -> tf.Tensor:
         """Takes the exponent histograms and what comes with them; int64 scalar 1."""
-        flat = [kernels.flatten(tensor) for tensor in tensors]
         if factor is not None:
             flat = [
                 values * tf.cast(factor[row], values.dtype) if self._scaled[row] else values
@@ -257,6 +261,10 @@ class Accumulator:
           where there is none.
         """
         with tf.init_scope():
+            if self._read_and_reset is None:
+                # Concrete: TensorFlow warns of many traced functions of one name, as of a mistake.
+                reset = tf.function(self._reset, input_signature=[], autograph=False)
+                self._read_and_reset = reset.get_concrete_function()
             state = self._read_and_reset()
         sums, norms, nonfinite, first_last, *samples = (tensor.numpy() for tensor in state)
         columns = empty_columns(len(self._formats))

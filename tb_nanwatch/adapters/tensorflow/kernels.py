@@ -98,7 +98,13 @@ def _range_scale(finite: tf.Tensor) -> tf.Tensor:
 
 
 def _float_kernel(function, dtype: tf.DType):  # type: ignore[no-untyped-def]
-    return tf.function(function, input_signature=[tf.TensorSpec([None], dtype)], autograph=False)
+    # Not expanded where it is called: a graph with 400 calls is optimized in no time.
+    return tf.function(
+        function,
+        input_signature=[tf.TensorSpec([None], dtype)],
+        autograph=False,
+        experimental_attributes={"_noinline": True},
+    )
 
 
 @cache

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 
 import numpy as np
 
 from tb_nanwatch.adapters.tensorflow.accumulator import Accumulator, Clock, LossScale, Signal
-from tb_nanwatch.adapters.tensorflow.tensors import NamedTensor
+from tb_nanwatch.adapters.tensorflow.tensors import NamedTensor, tell_apart
 from tb_nanwatch.diagnosis.first_nonfinite import first_nonfinite
 from tb_nanwatch.schema.columns import COLUMN, WINDOW_FIELD
 from tb_nanwatch.schema.tags import SUBDIRECTORY, Stream
@@ -41,13 +41,11 @@ class Recorder:
         directory = os.path.join(os.fspath(log_dir), SUBDIRECTORY)
         self._source = source
         self._schedule = schedule
-        self._writer = RecordWriter(
-            lambda: TensorFlowSink(directory), Stream(new_session()), directory
-        )
+        self._directory = directory
         self._clock: Clock | None = None
         # By names: a second trace of the same step goes on in the same variables.
         self._accumulators: dict[
-            tuple[tuple[str, str, str], ...], tuple[tuple[TensorInfo, ...], Accumulator]
+            tuple[Hashable, ...], tuple[tuple[TensorInfo, ...], Accumulator]
         ] = {}
         self._first_step = 0
         self._last_step = 0
@@ -63,6 +61,10 @@ class Recorder:
 
         That step is sampled, so that a short training has its histograms.
         """
+        # A session of its own for each recorder that begins, also for a copy of one.
+        self._writer = RecordWriter(
+            lambda: TensorFlowSink(self._directory), Stream(new_session()), self._directory
+        )
         self._clock = Clock(first_step)
         self._begin_window(first_step)
         self._sample(first_step)
@@ -104,7 +106,7 @@ class Recorder:
         if not tensors:
             return
         infos = _infos(tensors)
-        key = tuple((info.role, info.name, info.dtype) for info in infos)
+        key = (new_step, *((info.role, info.name, info.dtype) for info in infos))
         if key not in self._accumulators:
             self._accumulators[key] = infos, _accumulator(self._clock, tensors)
         accumulator = self._accumulators[key][1]
@@ -121,7 +123,7 @@ class Recorder:
         changed = bool(signal.flush) and self._schedule.takes_change()
         is_full = signal.next_step > self._last_step
         if changed or (is_full and self._schedule.takes_record()):
-            self._write_window(signal, by_change=changed)
+            self._write_window(signal, by_change=changed, urgent=changed)
         elif signal.next_step > self._sample_at and not is_full:
             self._sample(self._last_step)
         return signal
@@ -136,7 +138,7 @@ class Recorder:
             return
         signal = self._clock.signal()
         if signal.next_step > self._first_step and self._schedule.takes_record(last=True):
-            self._write_window(signal, by_change=False)
+            self._write_window(signal, by_change=False, urgent=True)
 
     def close(self) -> None:
         """On the host: writes the open window and closes the file. A later step opens another."""
@@ -155,25 +157,34 @@ class Recorder:
         self._sample_at = step
         self._clock.sample_at.assign(step)
 
-    def _write_window(self, signal: Signal, *, by_change: bool) -> None:
+    def _write_window(self, signal: Signal, *, by_change: bool, urgent: bool) -> None:
         assert self._clock is not None
         window = new_window(0, 0, self._first_step, signal.next_step - 1)
         window[WINDOW_FIELD["scale_skipped_steps"]] = signal.refused_steps
         window[WINDOW_FIELD["loss_scale"]] = self._clock.loss_scale.numpy()
         if signal.sampled_step >= 0:
             window[WINDOW_FIELD["sampled_step"]] = signal.sampled_step
-        parts = []
-        for infos, accumulator in self._accumulators.values():
+        parts: list[tuple[tuple[TensorInfo, ...], Record]] = []
+        for (new_step, *_), (infos, accumulator) in self._accumulators.items():
             columns, histograms = accumulator.drain()
             if np.any(columns[:, COLUMN["steps"]]):
-                parts.append((infos, Record(window, columns, histograms)))
+                named = infos if new_step else _further(infos, parts)
+                parts.append((named, Record(window, columns, histograms)))
         infos, record = _join(parts)
         manifest = Manifest(infos, self._source)
         self._trouble = _describe_trouble(infos, record.columns) or self._trouble
-        size = self._writer.write(manifest, record)
+        size = self._writer.write(manifest, record, urgent=urgent)
         steps = signal.next_step - self._first_step
         self._schedule.written(size, steps, by_change=by_change)
         self._begin_window(signal.next_step)
+
+
+def _further(
+    infos: tuple[TensorInfo, ...], parts: Sequence[tuple[tuple[TensorInfo, ...], Record]]
+) -> tuple[TensorInfo, ...]:
+    """Names of what a further call observed of the same step, none of them one of `parts`."""
+    taken = [info for others, _ in parts for info in others]
+    return tuple(tell_apart([*taken, *infos])[len(taken) :])
 
 
 def _join(

@@ -19,10 +19,11 @@ from tb_nanwatch.adapters.tensorflow.tensors import (
     NamedTensor,
     flatten_data,
     is_pairs,
+    listed,
     name_tensor,
     parent,
-    tell_apart,
     variable_path,
+    with_unique_names,
 )
 from tb_nanwatch.schema.columns import COLUMN, WINDOW_FIELD
 from tb_nanwatch.schema.roles import check_role
@@ -73,6 +74,7 @@ def _stream(role: str, name: str) -> _SummaryStream:
 
 def _named(role: str, tag: str, data: Any) -> Iterator[NamedTensor]:
     """The tensors of `data`, in order, named below `tag`."""
+    data = listed(data)
     if is_pairs(data):
         for gradient, variable in data:
             if gradient is not None:
@@ -84,6 +86,9 @@ def _named(role: str, tag: str, data: Any) -> Iterator[NamedTensor]:
         for key, value in data.items():
             for path, leaf in flatten_data(value, str(key)):
                 yield name_tensor(role, parent(path), f"{tag}/{path}", leaf)
+    elif isinstance(data, (list, tuple)) and any(hasattr(item, "dtype") for item in data):
+        for path, leaf in flatten_data(data, tag):
+            yield name_tensor(role, parent(tag), path, leaf)
     elif data is not None:
         yield name_tensor(role, parent(tag), tag, data)
 
@@ -105,10 +110,10 @@ def summary(
 
     Args:
       name: a name for the record; the tensors' names begin with it.
-      data: a tensor; a mapping of names to tensors; or (gradient, variable) pairs as
-        `optimizer.apply_gradients` takes them. float16, bfloat16, float32, float64, complex64 and
-        complex128, any shape. Of `tf.IndexedSlices` the values are taken; `None` gradients are
-        left out.
+      data: a tensor; a mapping of names to tensors; a list of tensors; or (gradient, variable)
+        pairs as `optimizer.apply_gradients` takes them. float16, bfloat16, float32, float64,
+        complex64 and complex128, any shape. Of `tf.IndexedSlices` the values are taken; `None`
+        gradients are left out.
       step: int64-castable; by default `tf.summary.experimental.get_step()`.
       role: what the tensors are, one of `schema.roles`.
       description: shown beside the tensors.
@@ -124,7 +129,7 @@ def summary(
     """
     check_role(role)
     with tf.summary.experimental.summary_scope(name or "unnamed", "nanwatch") as (tag, _):
-        tensors = tell_apart(_named(role, tag, data))
+        tensors = with_unique_names(_named(role, tag, data))
         if control_flow_util.GraphOrParentsInXlaContext(ops.get_default_graph()):
             raise RuntimeError(
                 f"nanwatch.summary({name!r}) was called in a function compiled by XLA "

@@ -61,18 +61,25 @@ def name_tensor(
     return NamedTensor(TensorInfo(role, layer, name, listed, tensor.dtype.name), tensor)
 
 
-def tell_apart(tensors: Iterable[NamedTensor]) -> list[NamedTensor]:
+def tell_apart(infos: Iterable[TensorInfo]) -> list[TensorInfo]:
     """The tensors with names unique within their role: the second "a" becomes "a#2"."""
     seen: set[tuple[str, str]] = set()
     unique = []
-    for info, tensor in tensors:
+    for info in infos:
         name, number = info.name, 1
         while (info.role, name) in seen:
             number += 1
             name = f"{info.name}#{number}"
         seen.add((info.role, name))
-        unique.append(NamedTensor(replace(info, name=name), tensor))
+        unique.append(replace(info, name=name))
     return unique
+
+
+def with_unique_names(tensors: Iterable[NamedTensor]) -> list[NamedTensor]:
+    """The tensors, as `tell_apart` names them."""
+    tensors = list(tensors)
+    infos = tell_apart(info for info, _ in tensors)
+    return [NamedTensor(info, each.tensor) for info, each in zip(infos, tensors, strict=True)]
 
 
 def is_variable(value: Any) -> bool:
@@ -80,10 +87,13 @@ def is_variable(value: Any) -> bool:
     return hasattr(value, "assign") and hasattr(value, "shape")
 
 
+def listed(data: Any) -> Any:
+    """A list of what an iterator, such as zip, gives; anything else as it is."""
+    return list(data) if isinstance(data, Iterator) else data
+
+
 def is_pairs(data: Any) -> bool:
-    """Whether `data` is (gradient, variable) pairs: an iterator, such as zip gives, or a list."""
-    if isinstance(data, Iterator):
-        return True
+    """Whether `data` is a list or tuple of (gradient, variable) pairs."""
     return isinstance(data, (list, tuple)) and all(
         isinstance(item, (list, tuple)) and len(item) == 2 and is_variable(item[1]) for item in data
     )
@@ -104,11 +114,15 @@ def flatten_data(data: Any, prefix: str) -> Iterator[tuple[str, Any]]:
 
 
 class Unwatched:
-    """Names what can be watched, and collects the rest for one warning about all of it."""
+    """Names what can be watched, and collects the rest for one warning about all of it.
+
+    Of each tensor and role once.
+    """
 
     def __init__(self) -> None:
         self._names: dict[str, None] = {}
-        self._told = 0
+        self._missing: dict[str, None] = {}
+        self._told: set[str] = set()
 
     def watchable(
         self, role: str, layer: str, name: str, value: Any, **options: Any
@@ -118,11 +132,29 @@ class Unwatched:
             yield name_tensor(role, layer, name, value, **options)
         except (TypeError, ValueError):  # ValueError: what is no tensor at all
             dtype = getattr(value, "dtype", type(value).__name__)
-            self._names[f"{name} ({getattr(dtype, 'name', dtype)})"] = None
+            entry = f"{name} ({getattr(dtype, 'name', dtype)})"
+            if entry not in self._told:
+                self._names[entry] = None
+
+    def missing(self, role: str) -> None:
+        """Takes note that a step showed nothing of a role."""
+        if role not in self._told:
+            self._missing[role] = None
 
     def tell(self) -> None:
         """Warns of what was found since the last time."""
-        if len(self._names) > self._told:
-            new = list(self._names)[self._told :]
-            self._told = len(self._names)
-            warn(f"not recorded, as their type holds neither NaN nor infinity: {', '.join(new)}.")
+        if self._names:
+            self._told |= set(self._names)
+            warn(
+                "not recorded, as their type holds neither NaN nor infinity: "
+                f"{', '.join(self._names)}."
+            )
+            self._names.clear()
+        if self._missing:
+            self._told |= set(self._missing)
+            warn(
+                f"this train_step shows no {' and no '.join(self._missing)}, so none is recorded: "
+                "it does not call compute_loss or the model's optimizer, or does so within a "
+                "tf.function or a loop of its own."
+            )
+            self._missing.clear()

@@ -6,6 +6,8 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
+import tensorflow as tf
+
 from tb_nanwatch.adapters.tensorflow.recorder import Recorder
 from tb_nanwatch.adapters.tensorflow.tensors import (
     NamedTensor,
@@ -13,9 +15,10 @@ from tb_nanwatch.adapters.tensorflow.tensors import (
     flatten_data,
     is_pairs,
     is_variable,
+    listed,
     parent,
-    tell_apart,
     variable_path,
+    with_unique_names,
 )
 from tb_nanwatch.schema.roles import FLOW, check_role
 from tb_nanwatch.writer.schedule import DEFAULT_MAX_BYTES, Every, Schedule
@@ -82,12 +85,18 @@ class Watcher:
         """
         for role in data:
             check_role(role)
+        replicas = tf.distribute.get_strategy().num_replicas_in_sync
+        if replicas > 1:
+            raise NotImplementedError(
+                f"Watcher.observe was called in {replicas} replicas, and records one alone yet: "
+                "call it outside strategy.run, on values that are reduced over the replicas."
+            )
         tensors = [
             tensor
             for role in sorted(data, key=FLOW.__getitem__)
             for tensor in self._named(role, data[role])
         ]
-        self._recorder.add(tell_apart(tensors), new_step=new_step)
+        self._recorder.add(with_unique_names(tensors), new_step=new_step)
 
     def step_end(self) -> bool:
         """On the host, after the step: writes what is due. True where a step was non-finite."""
@@ -105,6 +114,7 @@ class Watcher:
         self.close()
 
     def _named(self, role: str, data: Any) -> Iterator[NamedTensor]:
+        data = listed(data)
         if is_pairs(data):
             for gradient, variable in data:
                 if gradient is not None:
