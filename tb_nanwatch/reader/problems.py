@@ -53,7 +53,7 @@ def problems(
     if absent > 0:
         sentences.append(
             f"{absent:,} of {_records(written)} did not arrive: TensorBoard sampled them away "
-            "(start it with --samples_per_plugin=nanwatch=0), or an event file is damaged."
+            "(start it with --samples_per_plugin=nanwatch=0), or an event file is damaged or gone."
         )
     if lost:
         sentences.append(

@@ -3,5 +3,6 @@
 - `schedule`: how long the windows are, so that any run fits its budget.
 - `record_writer`: numbers records, lays them out in blocks, and survives a failing sink.
 - `session`: the identity of one stream of records.
-- `tensorflow_sink`, `tensorboard_sink`: an event file of our own, each by one backend.
+- `tensorflow_sink`: an event file of our own, by TensorFlow's writer.
+- `warnings`: warnings, and trouble of our own, that cannot end the training.
 """

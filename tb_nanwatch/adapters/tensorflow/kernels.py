@@ -98,7 +98,8 @@ def _range_scale(finite: tf.Tensor) -> tf.Tensor:
 
 
 def _float_kernel(function, dtype: tf.DType):  # type: ignore[no-untyped-def]
-    # Not expanded where it is called: a graph with 400 calls is optimized in no time.
+    # Not expanded where it is called: expanded 400 times, MobileNetV2's first step takes twice as
+    # long; not expanded, 1.3 times, and a sampled step 1 ms more.
     return tf.function(
         function,
         input_signature=[tf.TensorSpec([None], dtype)],
