@@ -565,8 +565,12 @@ def test_trouble_of_our_own_ends_the_recording_not_the_training(
         raise AttributeError("a Keras of the year 2030")
 
     monkeypatch.setattr("tb_nanwatch.adapters.keras.observation.Observation.loss", broken)
-    model = linear("graph")
+    model, callback = linear("graph"), nanwatch.Callback(tmp_path)
     with pytest.warns(RuntimeWarning, match="could not observe a loss.*Training goes on") as warned:
-        fit(model, *data(10), nanwatch.Callback(tmp_path))
+        fit(model, *data(10), callback)
     assert len([each for each in warned if "NaNWatch" in str(each.message)]) == 1
     assert int(model.optimizer.iterations) == 10
+    assert read_recorded(tmp_path / "nanwatch").records == []
+    monkeypatch.undo()
+    fit(model, *data(10), callback)
+    assert sum(read_recorded(tmp_path / "nanwatch").series("loss", "loss", "steps")) == 10

@@ -76,7 +76,9 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
                 "nanwatch.Callback records Keras on TensorFlow; the backend here is "
                 f"{keras.backend.backend()}. Set KERAS_BACKEND=tensorflow."
             )
-        self._guard = Guard()
+        if self._guard.tripped:  # Another fit is another chance, with a trace of its own.
+            self._guard.tripped = False
+            self._train_function = None
         self._is_due = self.model.distribute_strategy.num_replicas_in_sync == 1
         if not self._is_due:
             warn("trainings with several replicas are not recorded yet. This one goes on as it is.")
