@@ -20,11 +20,12 @@ from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
 from tb_nanwatch.schema.columns import COLUMN, COLUMNS, WINDOW_FIELD
 from tb_nanwatch.schema.tags import RECORDS_PER_BLOCK, SUBDIRECTORY, Stream
+from tb_nanwatch.schema.tensor_info import TensorInfo
 from tb_nanwatch.stats.histogram import Histograms
 from tb_nanwatch.stats.record import Record, merge_columns
 from tb_nanwatch.stats.reference import exponent_histogram, statistics
 from tb_nanwatch.wire.events import initial_value, manifest_value, record_values
-from tb_nanwatch.wire.manifest import Manifest, TensorInfo
+from tb_nanwatch.wire.manifest import Manifest
 from tb_nanwatch.wire.records import new_window
 
 Values = Sequence[npt.NDArray[np.generic]]

@@ -17,8 +17,9 @@ from tb_nanwatch.reader.listing import Entry
 from tb_nanwatch.reader.problems import problems
 from tb_nanwatch.reader.steps import hold, missing, survivors
 from tb_nanwatch.schema.columns import WINDOW_FIELD
+from tb_nanwatch.schema.tensor_info import TensorInfo
 from tb_nanwatch.stats.record import Matrix, Record
-from tb_nanwatch.wire.manifest import Manifest, TensorInfo
+from tb_nanwatch.wire.manifest import Manifest
 
 Steps = npt.NDArray[np.int64]
 

@@ -11,26 +11,8 @@ from tb_nanwatch.schema import VERSION
 from tb_nanwatch.schema.columns import COLUMN_NAMES, WINDOW_FIELD_NAMES
 from tb_nanwatch.schema.nanwatch_pb2 import Manifest as ManifestProto
 from tb_nanwatch.schema.nanwatch_pb2 import Tensor as TensorProto
+from tb_nanwatch.schema.tensor_info import TensorInfo
 from tb_nanwatch.wire import VersionError, WireError
-
-
-@dataclass(frozen=True)
-class TensorInfo:
-    """One watched tensor.
-
-    Attributes:
-      role: one of `schema.roles`.
-      layer: path of the owning layer; "" where there is none.
-      name: path of the tensor; unique among those of its role.
-      shape: -1 for a dimension that is not fixed; None where the rank is unknown.
-      dtype: NumPy's name of the dtype.
-    """
-
-    role: str
-    layer: str
-    name: str
-    shape: tuple[int, ...] | None
-    dtype: str
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 
 from tb_nanwatch.schema.columns import COLUMN_NAMES, WINDOW_FIELD, WINDOW_FIELD_NAMES
+from tb_nanwatch.schema.tensor_info import TensorInfo
 from tb_nanwatch.stats.histogram import Histograms
 from tb_nanwatch.stats.record import Record
 from tb_nanwatch.stats.reference import exponent_histogram, statistics
 from tb_nanwatch.wire.grid import pack_grid
 from tb_nanwatch.wire.histograms import pack_histograms
-from tb_nanwatch.wire.manifest import Manifest, TensorInfo, pack_manifest
+from tb_nanwatch.wire.manifest import Manifest, pack_manifest
 from tb_nanwatch.wire.records import new_window, pack_record
 
 FOLDER = Path(__file__).parent

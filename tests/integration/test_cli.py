@@ -13,7 +13,8 @@ import pytest
 from synthetic_logs import INF, StreamWriter
 
 from tb_nanwatch.schema.tags import Stream
-from tb_nanwatch.wire.manifest import Manifest, TensorInfo
+from tb_nanwatch.schema.tensor_info import TensorInfo
+from tb_nanwatch.wire.manifest import Manifest
 
 ROOT = Path(__file__).parents[2]
 

@@ -28,9 +28,10 @@ from tb_nanwatch.reader.cache import ByteLimitedCache
 from tb_nanwatch.reader.index import tensor_id
 from tb_nanwatch.schema.columns import COLUMN, WINDOW_FIELD
 from tb_nanwatch.schema.tags import Stream, block_tag
+from tb_nanwatch.schema.tensor_info import TensorInfo
 from tb_nanwatch.stats.histogram import merge_histograms
 from tb_nanwatch.wire.events import manifest_value, record_values
-from tb_nanwatch.wire.manifest import Manifest, TensorInfo
+from tb_nanwatch.wire.manifest import Manifest
 
 ACCESS = Access(RequestContext())
 ONE = Manifest((TensorInfo("loss", "", "loss", (), "float32"),), "Watcher")

@@ -11,8 +11,9 @@ from tensorboard.compat.proto.summary_pb2 import Summary
 
 from tb_nanwatch.schema.columns import COLUMN, WINDOW_FIELD
 from tb_nanwatch.schema.tags import RECORDS_PER_BLOCK, Stream, parse_tag
+from tb_nanwatch.schema.tensor_info import TensorInfo
 from tb_nanwatch.stats.record import Record, empty_columns
-from tb_nanwatch.wire.manifest import Manifest, TensorInfo
+from tb_nanwatch.wire.manifest import Manifest
 from tb_nanwatch.wire.records import new_window
 from tb_nanwatch.writer.record_writer import RecordWriter
 

@@ -15,13 +15,14 @@ from tensorboard.util import tensor_util
 from tb_nanwatch.schema.columns import COLUMN_NAMES, COLUMNS, WINDOW_FIELD
 from tb_nanwatch.schema.roles import ROLE_NAMES
 from tb_nanwatch.schema.tags import Stream
+from tb_nanwatch.schema.tensor_info import TensorInfo
 from tb_nanwatch.stats.histogram import Histograms
 from tb_nanwatch.stats.record import Record, empty_columns
 from tb_nanwatch.wire import VersionError, WireError
 from tb_nanwatch.wire.events import manifest_value, record_values
 from tb_nanwatch.wire.grid import pack_grid
 from tb_nanwatch.wire.histograms import pack_histograms, unpack_histograms
-from tb_nanwatch.wire.manifest import Manifest, TensorInfo, pack_manifest, unpack_manifest
+from tb_nanwatch.wire.manifest import Manifest, pack_manifest, unpack_manifest
 from tb_nanwatch.wire.records import new_window, pack_record, peek, unpack_record
 
 TEXT = st.text(max_size=20)

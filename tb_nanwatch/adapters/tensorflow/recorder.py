@@ -12,8 +12,9 @@ from tb_nanwatch.adapters.tensorflow.tensors import NamedTensor, tell_apart
 from tb_nanwatch.diagnosis.first_nonfinite import first_nonfinite
 from tb_nanwatch.schema.columns import COLUMN, WINDOW_FIELD
 from tb_nanwatch.schema.tags import SUBDIRECTORY, Stream
+from tb_nanwatch.schema.tensor_info import TensorInfo
 from tb_nanwatch.stats.record import Matrix, Record, merge
-from tb_nanwatch.wire.manifest import Manifest, TensorInfo
+from tb_nanwatch.wire.manifest import Manifest
 from tb_nanwatch.wire.records import new_window
 from tb_nanwatch.writer.record_writer import RecordWriter
 from tb_nanwatch.writer.schedule import Schedule

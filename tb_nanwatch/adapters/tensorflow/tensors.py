@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from tb_nanwatch.adapters.tensorflow import kernels
-from tb_nanwatch.wire.manifest import TensorInfo
+from tb_nanwatch.schema.tensor_info import TensorInfo
 from tb_nanwatch.writer.warnings import warn
 
 
