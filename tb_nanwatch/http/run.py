@@ -1,4 +1,4 @@
-"""`run`: one run's tensors, and what of it could not be read."""
+"""`run`: one run's tensors, and what of it is not shown."""
 
 from __future__ import annotations
 

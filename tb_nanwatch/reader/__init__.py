@@ -5,8 +5,11 @@
 - `fetch`: reads tags in bounded calls.
 - `blocks`: one tag's events as arrays, and what of them cannot be read.
 - `steps`: which records a restart replaces, and which steps the others stand for.
-- `digest`: what of a block a run's overview needs.
-- `problems`: what could not be read, in sentences.
+- `digest`: where the tensors of some records are non-finite.
+- `heads`: what of a block a run's overview needs.
+- `sessions`: which session replaces what of which.
+- `tensors`: the tensors of a run.
+- `problems`: what is not shown, in sentences.
 - `index`: all of that for one run.
 - `cache`: the blocks in memory, under a byte limit.
 - `reader`: the way in.
@@ -17,8 +20,9 @@ imports a framework.
 
 from __future__ import annotations
 
-from tb_nanwatch.reader.index import RunIndex, Tensor
+from tb_nanwatch.reader.index import RunIndex
 from tb_nanwatch.reader.listing import Access
 from tb_nanwatch.reader.reader import Reader, Records, UnknownRunError
+from tb_nanwatch.reader.tensors import Tensor
 
 __all__ = ["Access", "Reader", "Records", "RunIndex", "Tensor", "UnknownRunError"]

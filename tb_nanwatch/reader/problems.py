@@ -1,10 +1,26 @@
-"""What could not be read, in sentences for people: how many, of what, and what to do."""
+"""What of a run is not shown, in sentences for people: how much, of what, and what to do."""
 
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass
 
 from tb_nanwatch.reader.blocks import Unreadable
+
+
+@dataclass(frozen=True)
+class Replaced:
+    """Records of earlier sessions in whose place later ones stand.
+
+    Attributes:
+      records: how many.
+      first: first step of the first.
+      last: last step of the last.
+    """
+
+    records: int
+    first: int
+    last: int
 
 
 def _records(count: int) -> str:
@@ -18,6 +34,7 @@ def problems(
     lost: int,
     unreadable: Counter[Unreadable],
     unread_tags: int,
+    replaced: Replaced | None,
 ) -> tuple[str, ...]:
     """The sentences about one run, none where all is well.
 
@@ -27,6 +44,7 @@ def problems(
       lost: records that the writer could not write.
       unreadable: records that are there, by the reason why they cannot be read.
       unread_tags: tags that TensorBoard failed to read.
+      replaced: what a resumed training did again.
     """
     sentences = []
     for why, count in sorted(unreadable.items(), key=lambda item: (item[0].version or 0, item[1])):
@@ -59,5 +77,12 @@ def problems(
         sentences.append(
             f"{_records(lost)} could not be written during training: see whether the disk was "
             "full or the log directory went away."
+        )
+    if replaced is not None:
+        is_one = replaced.records == 1
+        sentences.append(
+            f"{_records(replaced.records)} of an earlier session (steps {replaced.first:,} to "
+            f"{replaced.last:,}) {'is' if is_one else 'are'} replaced by those of a later one, "
+            "which did these steps again."
         )
     return tuple(sentences)

@@ -13,23 +13,24 @@ import numpy.typing as npt
 Steps = npt.NDArray[np.int64]
 
 
-def survivors(first: Steps, last: Steps) -> npt.NDArray[np.bool_]:
+def survivors(first: Steps, last: Steps, before: int | None = None) -> npt.NDArray[np.bool_]:
     """Which records remain, bool [records].
 
     Args:
       first: first step of each record [records], in the order of writing.
       last: its last step.
+      before: the step at which a later recording begins; None where there is none.
 
     When a record begins at step s, those written before it whose last step is s or later are
     replaced, and what is replaced replaces nothing. What remains is disjoint and ascending.
     """
     alive = np.ones(len(first), bool)
     if np.all(first[1:] > last[:-1]):
-        return alive
+        return alive if before is None else last < before
     # Backwards: whether a record replaces others depends on the later ones alone.
-    begin = int(first[-1])
     begins, ends = first.tolist(), last.tolist()
-    for record in range(len(begins) - 2, -1, -1):
+    begin = ends[-1] + 1 if before is None else before
+    for record in range(len(begins) - 1, -1, -1):
         if ends[record] < begin:
             begin = begins[record]
         else:

@@ -17,7 +17,8 @@ from tb_nanwatch.reader.blocks import (
 )
 from tb_nanwatch.reader.cache import ByteLimitedCache
 from tb_nanwatch.reader.fetch import fetch
-from tb_nanwatch.reader.index import Contents, Head, head_of
+from tb_nanwatch.reader.heads import Head, head_of
+from tb_nanwatch.reader.index import Contents
 from tb_nanwatch.reader.listing import Access, Entry
 from tb_nanwatch.schema.columns import COLUMNS
 from tb_nanwatch.schema.tags import RECORDS_PER_BLOCK, Stream
@@ -101,6 +102,7 @@ class Store:
         )
         hashes = dict.fromkeys(manifest_hash(entry) for entry in manifests)
         return Contents(
+            entries=entries,
             heads={entry: self._heads[entry] for entry in entries if _is_block(entry)},
             manifests={hash: self._by_hash[hash] for hash in [*hashes, *self._by_hash]},
             initials={entry: self._initials[entry] for entry in entries if entry in self._initials},

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from synthetic_logs import NAN, StreamWriter, mlp_manifest, mlp_values, write_gallery
+from synthetic_logs import NAN, START, StreamWriter, mlp_manifest, mlp_values, write_gallery
 
 from tb_nanwatch.schema.tags import Stream
 
@@ -85,6 +85,14 @@ def nasty(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with StreamWriter(logs / "nanwatch", Stream("0c"), manifest) as writer:
         for first in (0, 4, 8, 12, 6, 10, 14):  # Goes back from 12 to 6.
             writer.write(first, first + 3, mlp_values(manifest))
+    folder = logs / "at once" / "nanwatch"
+    with (
+        StreamWriter(folder, Stream("0e"), manifest) as one,
+        StreamWriter(folder, Stream("0f"), manifest, START + 0.5) as two,
+    ):
+        for first in range(0, 24, 8):
+            one.write(first, first + 7, mlp_values(manifest, lambda t, s: (NAN,) * (s == 3)))
+            two.write(first, first + 7, mlp_values(manifest))
     with StreamWriter(logs / "again", Stream("0d", "loss", "l"), manifest) as writer:
         for _ in range(3):  # The same steps three times, as in a notebook.
             for step in range(0, 50, 10):
@@ -111,7 +119,8 @@ def test_both_loaders_answer_the_same(answers: tuple[dict[str, Any], dict[str, A
 def test_runs_are_named_as_their_log_directories(
     answers: tuple[dict[str, Any], dict[str, Any]],
 ) -> None:
-    names = ["again", "bad_checkpoint", "copies/nan feature", "empty", "every_hundredth"]
+    names = ["again", "at once", "bad_checkpoint", "copies/nan feature", "empty"]
+    names += ["every_hundredth"]
     names += ["healthy", "loss_scaling", "nan_feature", "resumed", "workers"]
     assert list(by_name(answers[0])) == [".", *names]
 
@@ -138,6 +147,24 @@ def test_steps_that_go_back_replace(answers: tuple[dict[str, Any], dict[str, Any
     assert runs["."]["records"]["read"] == 4  # Steps 0-3, and from 6 on again.
     assert runs["again"]["records"] == {"written": 5, "read": 5}
     assert runs["again"]["first_nonfinite"]["step"] == 20
+
+
+def test_a_resumed_run_says_what_it_replaced(
+    answers: tuple[dict[str, Any], dict[str, Any]],
+) -> None:
+    for of_loader in answers:
+        (said,) = of_loader["resumed"]["problems"]
+        assert said.startswith("2 records of an earlier session (steps 64 to 95) are replaced")
+
+
+def test_watchers_that_write_at_the_same_time_hide_nothing(
+    answers: tuple[dict[str, Any], dict[str, Any]],
+) -> None:
+    for of_loader in answers:
+        run = of_loader["at once"]
+        assert run["records"] == {"written": 6, "read": 6}
+        assert run["first_nonfinite"]["step"] == 3
+        assert run["problems"] == []
 
 
 def test_sampling_is_on_screen_where_the_user_asks_for_it(

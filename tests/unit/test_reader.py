@@ -25,7 +25,7 @@ from tensorboard.context import RequestContext
 
 from tb_nanwatch.reader import Access, Reader, RunIndex, UnknownRunError
 from tb_nanwatch.reader.cache import ByteLimitedCache
-from tb_nanwatch.reader.index import tensor_id
+from tb_nanwatch.reader.tensors import tensor_id
 from tb_nanwatch.schema.columns import COLUMN, WINDOW_FIELD
 from tb_nanwatch.schema.tags import Stream, block_tag
 from tb_nanwatch.schema.tensor_info import TensorInfo
@@ -77,6 +77,11 @@ def reader_of(logs: Path, **options: Any) -> Reader:
 def constant(value: float) -> Callable[[int], Sequence[npt.NDArray[np.generic]]]:
     """The loss has this value at each step."""
     return lambda step: [np.float32(value).reshape(())]
+
+
+def named(name: str) -> Manifest:
+    """The manifest of one scalar."""
+    return Manifest((TensorInfo("loss", "", name, (), "float32"),), "Watcher")
 
 
 def columns_of(reader: Reader, index: RunIndex) -> dict[int, npt.NDArray[np.float64]]:
@@ -204,6 +209,36 @@ def test_a_resumed_session_replaces_what_it_does_again(gallery: Path) -> None:
     assert (index.written, index.read) == (12, 12)
     assert (index.first_step, index.last_step) == (0, 159)
     assert len(index.tensors) == len(mlp_manifest().tensors)
+    assert index.problems == (
+        "2 records of an earlier session (steps 64 to 95) are replaced by those of a later one, "
+        "which did these steps again.",
+    )
+
+
+def test_watchers_that_write_at_the_same_time_hide_nothing(tmp_path: Path) -> None:
+    """A session replaces what was written before it began, and nothing else."""
+    folder = tmp_path / "nanwatch"
+    with (
+        StreamWriter(folder, Stream("0a"), ONE, 1000) as one,
+        StreamWriter(folder, Stream("0b"), named("other"), 1000.5) as two,
+    ):
+        for step in range(8):
+            one.write(step, step, constant(NAN if step in (2, 6) else 1))
+            two.write(step, step, constant(INF if step in (3, 7) else 1))
+    reader = reader_of(tmp_path)
+    index = reader.run(ACCESS, ".")
+    assert [tensor.info.name for tensor in index.tensors] == ["loss", "other"]
+    assert index.nonfinite.first.tolist() == [2, 3]
+    assert index.nonfinite.last.tolist() == [6, 7]
+    assert (index.written, index.read, index.problems) == (16, 16, ())
+    assert sum(len(r.first) for r in reader.records(ACCESS, index, 0, 7)) == 16
+
+    with StreamWriter(folder, Stream("0c"), ONE, 2000) as resumed:
+        resumed.write(5, 9, constant(1))
+    index = reader_of(tmp_path).run(ACCESS, ".")
+    assert index.nonfinite.last.tolist() == [2, 3]
+    assert index.last_step == 9
+    assert "6 records of an earlier session (steps 5 to 7) are replaced" in index.problems[0]
 
 
 def test_a_nan_before_the_restart_stays(tmp_path: Path) -> None:
@@ -276,8 +311,8 @@ def test_the_initial_state_counts(gallery: Path) -> None:
 
 
 def test_the_initial_state_of_a_replaced_session_does_not_count(tmp_path: Path) -> None:
-    for session, value in (("0a", NAN), ("0b", 1.0)):
-        with StreamWriter(tmp_path / "nanwatch", Stream(session), ONE) as writer:
+    for session, value, start in (("0a", NAN, 1.7e9), ("0b", 1.0, 1.8e9)):
+        with StreamWriter(tmp_path / "nanwatch", Stream(session), ONE, start) as writer:
             writer.write_initial(0, constant(value)(0))
             writer.write(0, 3, constant(value))
     index = reader_of(tmp_path).run(ACCESS, ".")
@@ -391,7 +426,7 @@ def test_columns_of_other_tensors_do_not_mix(tmp_path: Path) -> None:
     other = Manifest((TensorInfo("loss", "", "other", (), "float32"), *ONE.tensors), "Watcher")
     with StreamWriter(tmp_path / "nanwatch", Stream("0a"), ONE) as writer:
         writer.write(0, 1, constant(5))
-    with StreamWriter(tmp_path / "nanwatch", Stream("0b"), other) as writer:
+    with StreamWriter(tmp_path / "nanwatch", Stream("0b"), other, 1.8e9) as writer:
         writer.write(2, 3, lambda step: [np.array(7.0), np.array(9.0)])
     reader = reader_of(tmp_path)
     index = reader.run(ACCESS, ".")

@@ -31,6 +31,15 @@ def test_a_record_is_replaced_by_a_surviving_one_that_begins_at_or_before_its_en
         assert alive[record] == (first[later] > last[record]).all()
 
 
+@given(SPANS, st.integers(-5, 70))
+def test_what_a_later_recording_replaces_is_as_if_it_were_one_record_more(
+    spans: list[tuple[int, int]], before: int
+) -> None:
+    first, last = _arrays(spans)
+    alone, together = survivors(first, last, before), survivors(*_arrays([*spans, (before, 99)]))
+    assert alone.tolist() == together[:-1].tolist()
+
+
 @given(SPANS)
 def test_survivors_are_disjoint_and_ascending(spans: list[tuple[int, int]]) -> None:
     first, last = _arrays(spans)
