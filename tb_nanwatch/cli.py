@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from importlib import metadata, util
 from typing import Any, TextIO
 
-from tb_nanwatch.diagnosis import FirstNonfinite, first_nonfinite, status
+from tb_nanwatch.diagnosis.first_nonfinite import FirstNonfinite, first_nonfinite, status
 
 NOTHING_NONFINITE, NONFINITE, TROUBLE = 0, 1, 2
 """Exit status: no run is non-finite; at least one is; nothing readable, or wrong arguments."""

@@ -1,10 +1,39 @@
 """From arrays to what is wrong with a run: pure.
 
-- `first_nonfinite`: where it began.
+- `diagnose`: the way in, a history to its findings.
+- `finding`: what a finding is, and its form as JSON.
+- `thresholds`: every number that a rule compares with.
+- `tracks`: a history by tensor.
+- `spells`: when each tensor was non-finite.
+- `flow`: the order in which data flows through a step.
+- `cascade`: which non-finite tensor explains which.
+- `curves`: norms over the steps, and when they have run away.
+- `run`: all of that for one run, as the rules look at it.
+- `origins`: the rules for what became non-finite.
+- `advice`, `words`: what findings say.
+- `first_nonfinite`: where it began, from the counts alone.
 """
 
 from __future__ import annotations
 
-from tb_nanwatch.diagnosis.first_nonfinite import FirstNonfinite, first_nonfinite, status
+from tb_nanwatch.diagnosis.diagnose import Status, diagnose, status
+from tb_nanwatch.diagnosis.finding import CAUSES, Finding, Place, Victim, short_text, to_json
+from tb_nanwatch.diagnosis.first_nonfinite import FirstNonfinite, first_nonfinite
+from tb_nanwatch.diagnosis.thresholds import Threshold, Thresholds, thresholds
 
-__all__ = ["FirstNonfinite", "first_nonfinite", "status"]
+__all__ = [
+    "CAUSES",
+    "Finding",
+    "FirstNonfinite",
+    "Place",
+    "Status",
+    "Threshold",
+    "Thresholds",
+    "Victim",
+    "diagnose",
+    "first_nonfinite",
+    "short_text",
+    "status",
+    "thresholds",
+    "to_json",
+]

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from werkzeug import wrappers
 
-from tb_nanwatch.diagnosis import first_nonfinite, status
+from tb_nanwatch.diagnosis.first_nonfinite import first_nonfinite, status
 from tb_nanwatch.http import params
 from tb_nanwatch.http.respond import json_answer
 from tb_nanwatch.reader import Reader, RunIndex

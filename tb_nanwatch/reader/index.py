@@ -17,6 +17,7 @@ from tb_nanwatch.reader.problems import Replaced, problems
 from tb_nanwatch.reader.sessions import Session, sessions_by_writer, spans, stream_key, tracks
 from tb_nanwatch.reader.steps import hold
 from tb_nanwatch.reader.tensors import Tensor, Tensors
+from tb_nanwatch.stats.history import Series
 from tb_nanwatch.stats.record import Matrix, Record
 from tb_nanwatch.wire.manifest import Manifest
 
@@ -73,6 +74,7 @@ class RunIndex:
       nonfinite: where each of `tensors` was non-finite, the state before the first step included.
       initial: bool [tensors], whether `nonfinite.first` is that state.
       stretches: the records.
+      initials: the state before the first step of each session that no later one replaces.
       first_step: of all records; None where there is none.
       last_step: likewise.
       written: records that were written, as far as can be told.
@@ -86,6 +88,7 @@ class RunIndex:
     nonfinite: Digest
     initial: npt.NDArray[np.bool_]
     stretches: tuple[Stretch, ...]
+    initials: tuple[Series, ...]
     first_step: int | None
     last_step: int | None
     written: int
@@ -213,6 +216,10 @@ def build(run: str, contents: Contents, partial: PartialDigest) -> RunIndex:
         nonfinite=everything,
         initial=initial,
         stretches=tuple(stretches),
+        initials=tuple(
+            Series(rows[int(r.field("manifest"))], r.window[np.newaxis], r.columns[np.newaxis])
+            for r in initials
+        ),
         first_step=min((int(s.first[0]) for s in stretches), default=None),
         last_step=max((int(s.last[-1]) for s in stretches), default=None),
         written=written,

@@ -19,6 +19,7 @@ from tb_nanwatch.reader.listing import Access, Entry, Listing
 from tb_nanwatch.reader.store import Store
 from tb_nanwatch.schema.tags import block_tag
 from tb_nanwatch.stats.histogram import Histograms
+from tb_nanwatch.stats.history import History, Series
 from tb_nanwatch.stats.record import Matrix
 from tb_nanwatch.wire import WireError
 from tb_nanwatch.wire.histograms import unpack_histograms
@@ -109,6 +110,17 @@ class Reader:
                     part.windows[position[chosen]],
                     _take(part.columns, position[chosen]),
                 )
+
+    def history(self, access: Access, index: RunIndex) -> History:
+        """All that the run recorded, for a diagnosis."""
+        everything = self.records(access, index, index.first_step or 0, index.last_step or 0)
+        return History(
+            tensors=tuple(tensor.info for tensor in index.tensors),
+            workers=tuple(tensor.worker for tensor in index.tensors),
+            series=[Series(part.rows, part.windows, part.columns) for part in everything],
+            initial=index.initials,
+            is_complete=index.read == index.written,
+        )
 
     def histograms(
         self, access: Access, index: RunIndex, tensor: int, first: int, last: int

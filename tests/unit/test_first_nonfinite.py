@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from tb_nanwatch.diagnosis import FirstNonfinite, first_nonfinite, status
+from tb_nanwatch.diagnosis.first_nonfinite import FirstNonfinite, first_nonfinite, status
 
 NAN = np.nan
 

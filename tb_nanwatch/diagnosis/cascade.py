@@ -1,0 +1,228 @@
+"""Origins and victims: which non-finite tensor explains which, step after step.
+
+A tensor that becomes non-finite is explained by what flows into it and became non-finite at the
+same step, by data that is non-finite at that step, or by a weight or slot that the step before
+left non-finite. What nothing explains is an origin. Old trouble that did no harm before (a masked
+-Inf) explains no new one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from tb_nanwatch.diagnosis.flow import Flow
+from tb_nanwatch.diagnosis.spells import Flags, Spells, Steps
+from tb_nanwatch.diagnosis.tracks import Track
+
+_DATA = ("input", "target")
+_FORWARD = ("activation", "prediction")
+_BACKWARD = ("activation_gradient", "gradient")
+_OPTIMIZER = ("slot", "update", "weight")
+
+
+@dataclass
+class Event:
+    """Something became non-finite of itself.
+
+    Attributes:
+      origin: index in `History.tensors` of the first tensor.
+      step: when.
+      spell: index in `Spells`.
+      victims: the others that it explains, and when each was first non-finite.
+      last_step: the last step at which any of them is.
+      reached: whether it came to the loss, a gradient, the optimizer or a weight.
+      masked: whether what a layer made was finite again in the prediction of the same step.
+    """
+
+    origin: int
+    step: int
+    spell: int
+    last_step: int
+    victims: dict[int, int] = field(default_factory=dict)
+    reached: bool = False
+    masked: bool = False
+
+
+class _Step:
+    """What explains what within one step: the events of its stages."""
+
+    def __init__(self) -> None:
+        self.data: Event | None = None
+        self.by_role: dict[str, Event] = {}
+        self.forward: Event | None = None
+        self.loss: Event | None = None
+        self.backward: Event | None = None
+        self.optimizer: Event | None = None
+
+    def any(self) -> Event | None:
+        """The first of them in the flow."""
+        return self.data or self.forward or self.loss or self.backward or self.optimizer
+
+
+class Cascade:
+    """Follows the spells of a run through its steps.
+
+    Attributes:
+      events: the origins found, by step and flow.
+    """
+
+    def __init__(self, flow: Flow, spells: Spells, tracks: dict[int, Track]):
+        count = len(flow.tensors)
+        self.events: list[Event] = []
+        self._flow, self._spells, self._tracks = flow, spells, tracks
+        self._roles = [info.role for info in flow.tensors]
+        self._is_data = np.isin(self._roles, _DATA)
+        self._is_loss = np.isin(self._roles, ["loss"])
+        self._is_gradient = np.isin(self._roles, ["gradient"])
+        self._by_role = {
+            role: np.array(flow.of_role(role), np.int64) for role in dict.fromkeys(self._roles)
+        }
+        # Of each tensor's latest spell: state after step `since` up to, not with, `healed`.
+        self._since = np.full(count, np.iinfo(np.int64).max)
+        self._last = np.full(count, -1)
+        self._healed = np.full(count, -1)
+        self._lasting = np.zeros(count, bool)
+        self._owner: list[Event | None] = [None] * count
+        for step in np.unique(spells.first).tolist():
+            self._follow(step)
+
+    def _follow(self, step: int) -> None:
+        begin, end = np.searchsorted(self._spells.first, [step, step + 1])
+        indices = np.arange(begin, end)
+        before = self._spells.initial[indices]
+        self._start(indices[before], step)
+        for group in (indices[before], indices[~before]):
+            self._explain(step, group.tolist())
+            self._start(group, step)
+
+    def _start(self, indices: Steps, step: int) -> None:
+        """Takes these spells for the latest of their tensors."""
+        tensors = self._spells.tensor[indices]
+        initial = self._spells.initial[indices]
+        self._since[tensors] = step - initial
+        self._last[tensors] = self._spells.last[indices]
+        self._healed[tensors] = self._spells.healed[indices]
+        self._lasting[tensors] = self._flow.is_state[tensors] & (
+            self._flow.is_trained[tensors] | initial
+        )
+
+    def _explain(self, step: int, indices: list[int]) -> None:
+        spells, flow = self._spells, self._flow
+        indices.sort(key=lambda index: flow.rank[spells.tensor[index]])
+        state = self._owner_of(self._lasting & (self._since < step) & (self._healed >= step))
+        bad = (self._since <= step) & (self._last >= step)
+        bad[spells.tensor[indices]] = True
+        now = _Step()
+        now.data = self._owner_of(bad & self._is_data)
+        now.loss = self._owner_of(bad & self._is_loss)
+        for index in indices:
+            tensor = int(spells.tensor[index])
+            if spells.initial[index]:
+                cause = now.by_role.get("initial")
+                event = self._join(cause, index, step)
+                now.by_role["initial"] = event
+            elif self._is_data[tensor]:
+                role = self._roles[tensor]
+                event = now.by_role[role] = self._join(now.by_role.get(role), index, step)
+                now.data = now.data or event
+            else:
+                event = self._join(state or self._within(now, tensor, step, bad), index, step)
+                self._note(now, event, tensor)
+            self._owner[tensor] = event
+
+    def _owner_of(self, which: Flags) -> Event | None:
+        """The event that owns the first of these tensors in the flow; None where there is none."""
+        found = np.flatnonzero(which)
+        for tensor in found[np.argsort(self._flow.rank[found])].tolist():
+            owner: Event | None = self._owner[tensor]
+            if owner is not None:
+                return owner
+        return None
+
+    def _join(self, event: Event | None, index: int, step: int) -> Event:
+        """Adds a spell to the event that explains it, or to a new one that it is the origin of."""
+        tensor, last = int(self._spells.tensor[index]), int(self._spells.last[index])
+        if event is None:
+            event = Event(tensor, step, index, last)
+            self.events.append(event)
+        elif tensor != event.origin:
+            event.victims.setdefault(tensor, step)
+        event.last_step = max(event.last_step, last)
+        event.reached |= self._roles[tensor] not in _FORWARD
+        return event
+
+    def _note(self, now: _Step, event: Event, tensor: int) -> None:
+        """Lets the tensor explain what flows on from it."""
+        role = self._roles[tensor]
+        if role in _FORWARD:
+            now.forward = now.forward or event
+        elif role == "loss":
+            now.loss = now.loss or event
+        elif role in _BACKWARD:
+            now.backward = now.backward or event
+        elif role != "weight" or self._flow.is_trained[tensor]:
+            now.optimizer = now.optimizer or event
+
+    def _within(self, now: _Step, tensor: int, step: int, bad: Flags) -> Event | None:
+        """The event of this step that explains the tensor; None where it is an origin."""
+        role = self._roles[tensor]
+        if role in _FORWARD:
+            return now.data or now.forward
+        if role == "loss":
+            forward = now.forward
+            if forward is not None and self._is_finite(("prediction",), step, bad):
+                forward.masked = True
+                forward = None
+            return now.data or forward
+        if role in _BACKWARD:
+            forward = now.forward
+            if (
+                forward is not None
+                and now.loss is None
+                and self._is_finite(("prediction",), step, bad)
+            ):
+                forward.masked = True
+                if not self._comes_back(forward, step, bad):
+                    forward = None
+            elif forward is not None and forward.masked:
+                forward = None
+            return now.data or forward or now.loss or now.backward
+        if role == "weight" and not self._flow.is_trained[tensor]:
+            if self._is_finite(_FORWARD, step, bad):
+                return now.data
+            return now.data or now.forward or now.loss
+        if role in _OPTIMIZER and self._is_finite(("gradient",), step, bad):
+            return now.optimizer
+        return now.any() or self._owner_of(bad & self._is_gradient)
+
+    def _is_finite(self, roles: Iterable[str], step: int, bad: Flags) -> bool:
+        """Whether tensors of these roles were seen at the step, all of them finite."""
+        tensors = np.concatenate([self._by_role.get(role, np.zeros(0, np.int64)) for role in roles])
+        if not len(tensors) or bad[tensors].any():
+            return False
+        return all(self._tracks[t].saw(step) for t in tensors.tolist() if t in self._tracks)
+
+    def _comes_back(self, forward: Event, step: int, bad: Flags) -> bool:
+        """Whether gradients become non-finite where a masked activation is.
+
+        Either behind it, where a layer multiplies what it got with its gradient, or in its own
+        backward pass. Anywhere else they have another origin.
+        """
+        depth = self._flow.depth
+        backward = np.concatenate(
+            [self._by_role.get(role, np.zeros(0, np.int64)) for role in _BACKWARD]
+        )
+        backward = backward[[self._roles[t] == "gradient" or bool(bad[t]) for t in backward]]
+        made = [t for t in (forward.origin, *forward.victims) if self._roles[t] == "activation"]
+        if not made or not len(backward):
+            return True
+        frontier = int(depth[backward[bad[backward]]].max())
+        first, last = int(depth[made].min()), int(depth[made].max())
+        behind = depth[backward][depth[backward] > last]
+        before = depth[backward][depth[backward] <= first]
+        latest = int(behind.min()) if len(behind) else last
+        earliest = int(before.max()) if len(before) else first
+        return earliest <= frontier <= latest

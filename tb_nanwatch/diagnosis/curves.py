@@ -1,0 +1,127 @@
+"""Curves over a run's own history, and when they have run away."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from tb_nanwatch.diagnosis.spells import Steps
+from tb_nanwatch.diagnosis.tracks import Track
+from tb_nanwatch.stats.record import Matrix
+
+LARGEST = {
+    "float16": 65504.0,
+    "bfloat16": 3.3895e38,
+    "float32": 3.4028e38,
+    "float64": 1.7977e308,
+    "complex64": 3.4028e38,
+    "complex128": 1.7977e308,
+}
+"""Largest finite number of each dtype."""
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A positive quantity over the steps.
+
+    Attributes:
+      steps: int64 [points], ascending: the last step of each record.
+      log10: float64 [points], finite.
+    """
+
+    steps: Steps
+    log10: Matrix
+
+    def until(self, step: int) -> Curve:
+        """The points before `step`."""
+        end = int(np.searchsorted(self.steps, step))
+        return Curve(self.steps[:end], self.log10[:end])
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+
+@dataclass(frozen=True)
+class Growth:
+    """A sustained rise at the end of a curve.
+
+    Attributes:
+      first: the step at which it begins.
+      decades: how far it rises.
+    """
+
+    first: int
+    decades: float
+
+
+def norm_curve(tracks: Iterable[Track]) -> Curve:
+    """The norm of several tensors together: root of the sum of their squared norms.
+
+    Points at which one of them has nothing finite, or is partly non-finite, are left out.
+    """
+    steps, squares, broken = [], [], []
+    for track in tracks:
+        steps.append(track.last)
+        with np.errstate(over="ignore"):
+            squares.append(track.column("largest_norm") ** 2)
+        broken.append(track.column("nonfinite_steps") + track.column("scale_skipped_steps") > 0)
+    if not steps:
+        return Curve(np.zeros(0, np.int64), np.zeros(0))
+    at, index = np.unique(np.concatenate(steps), return_inverse=True)
+    total = np.bincount(index, weights=np.nan_to_num(np.concatenate(squares), posinf=1e300))
+    bad = np.bincount(index, weights=np.concatenate(broken))
+    keep = (total > 0) & (bad == 0)
+    return Curve(at[keep], 0.5 * np.log10(total[keep]))
+
+
+def growth(curve: Curve, decades: float, records: int, jump: float) -> Growth | None:
+    """The sustained rise that a curve ends with; None where it does not end with one.
+
+    Args:
+      curve: what is judged.
+      decades: the least rise.
+      records: over how many points at least.
+      jump: the least rise where there are two points in all.
+
+    A rise is sustained where it is not the work of one point, and where most of its points are
+    above those before them. One spike that heals is none: the curve has to end at its top.
+    """
+    y = curve.log10
+    if len(y) < 2:
+        return None
+    if len(y) == 2:
+        return Growth(int(curve.steps[0]), y[1] - y[0]) if y[1] - y[0] >= jump else None
+    smooth = _median_of_three(y)
+    start = len(y) - 1 - int(np.argmin(smooth[::-1]))
+    rise = float(y[-1] - smooth[start])
+    tail = y[start:]
+    if rise < decades or len(tail) - 1 < records:
+        return None
+    increments = np.diff(tail)
+    is_one_jump = rise - increments.max() < 0.2 * rise
+    is_at_top = y[-1] >= tail.max() - 0.2 * rise
+    if is_one_jump or not is_at_top or _ascending_share(tail) < 0.75:
+        return None
+    return Growth(int(curve.steps[start]), rise)
+
+
+def _median_of_three(y: Matrix) -> Matrix:
+    padded = np.concatenate([y[:1], y, y[-1:]])
+    median: Matrix = np.median(np.stack([padded[:-2], padded[1:-1], padded[2:]]), axis=0)
+    return median
+
+
+def _ascending_share(y: Matrix) -> float:
+    """Share of the pairs of points of which the later one is higher: Kendall's statistic."""
+    if len(y) > 200:
+        y = y[np.linspace(0, len(y) - 1, 200).astype(int)]
+    later = np.triu_indices(len(y), 1)
+    return float(np.mean(y[later[1]] > y[later[0]]))
+
+
+def huge(dtype: str) -> float:
+    """A magnitude near to whose square nothing fits: beyond it, overflow is what is at work."""
+    limit = LARGEST.get(dtype, LARGEST["float32"])
+    return limit / 100 if dtype == "float16" else float(np.sqrt(limit)) / 1e3

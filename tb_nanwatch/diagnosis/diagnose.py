@@ -1,0 +1,55 @@
+"""The way in: a history to its findings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Literal
+
+from tb_nanwatch.diagnosis.finding import Finding, Place
+from tb_nanwatch.diagnosis.origins import origins
+from tb_nanwatch.diagnosis.run import Run
+from tb_nanwatch.diagnosis.thresholds import Thresholds
+from tb_nanwatch.stats.history import History
+
+Status = Literal["nonfinite", "unstable", "healthy", "empty"]
+
+_ORDER = {"error": 0, "warning": 1, "info": 2}
+
+
+def diagnose(history: History, thresholds: Thresholds | None = None) -> tuple[Finding, ...]:
+    """What is wrong with a run, the most important first: errors by step and flow, warnings, infos.
+
+    Steps that loss scaling handled count for the findings about loss scaling alone. What was not
+    recorded is unknown, and not taken for healthy: `Finding.turn_on` says what would tell more.
+    """
+    run = Run(history, thresholds or Thresholds())
+    found = _once(origins(run))
+    return tuple(sorted(found, key=lambda each: (_ORDER[each.severity], each.step)))
+
+
+def _once(findings: Iterable[Finding]) -> Iterable[Finding]:
+    """The findings with those of the same cause and origin as one, from its first to its last."""
+    known: dict[tuple[str, Place], Finding] = {}
+    for each in findings:
+        key = each.cause, each.origin
+        first = known.setdefault(key, each)
+        if first is not each:
+            reached = {(v.role, v.tensor, v.worker) for v in first.victims}
+            victims = (v for v in each.victims if (v.role, v.tensor, v.worker) not in reached)
+            known[key] = replace(
+                first,
+                last_step=max(first.last_step, each.last_step),
+                victims=(*first.victims, *victims),
+            )
+    return known.values()
+
+
+def status(history: History, findings: Sequence[Finding]) -> Status:
+    """What a run is: "empty" without records, else by the worst of its findings."""
+    if not any(len(series.windows) for series in history.series):
+        return "empty"
+    severities = {finding.severity for finding in findings}
+    if "error" in severities:
+        return "nonfinite"
+    return "unstable" if "warning" in severities else "healthy"

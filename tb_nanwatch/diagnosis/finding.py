@@ -1,0 +1,126 @@
+"""What a diagnosis says: findings, and their form as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Severity = Literal["error", "warning", "info"]
+
+CAUSES: dict[str, Severity] = {
+    "nonfinite-input": "error",
+    "nonfinite-target": "error",
+    "nonfinite-initial-weight": "error",
+    "layer-forward": "error",
+    "loss-domain": "error",
+    "layer-backward": "error",
+    "loss-backward": "error",
+    "optimizer-overflow": "error",
+    "poisoned-statistics": "error",
+    "swallowed-nonfinite": "error",
+    "exploding-gradient": "warning",
+    "loss-scale-collapse": "error",
+    "divergence": "warning",
+    "vanishing-gradient": "warning",
+    "dead-layer": "warning",
+    "unscaled-input": "warning",
+    "unscaled-target": "warning",
+    "range-overflow-risk": "warning",
+    "range-underflow": "warning",
+    "loss-scale-backoff": "info",
+}
+"""Every cause and its severity. `exploding-gradient` is an error where it ends non-finite."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A watched tensor, or the layer that made what was seen on it.
+
+    Attributes:
+      role: one of `schema.roles`.
+      layer: path of the layer; "" where there is none or it cannot be told.
+      tensor: name of the tensor.
+      worker: which worker or replica saw it; "" where there is one alone.
+    """
+
+    role: str
+    layer: str
+    tensor: str
+    worker: str = ""
+
+
+@dataclass(frozen=True)
+class Victim:
+    """Where a non-finite value only arrived; the attributes of `Place`, and the first step."""
+
+    role: str
+    layer: str
+    tensor: str
+    step: int
+    worker: str = ""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One diagnosed event, said once however long it lasts.
+
+    Attributes:
+      cause: a key of `CAUSES`.
+      severity: "error", "warning" or "info".
+      step: its first step.
+      last_step: the last step at which it, or what it led to, is seen.
+      origin: where it began.
+      victims: what else it reached, in the order in which that happened.
+      evidence: the numbers that it rests on; counts are of the record that holds `step`.
+      message: what, where and when, in a short paragraph.
+      advice: what to do.
+      turn_on: roles whose recording would give the exact reading.
+    """
+
+    cause: str
+    severity: Severity
+    step: int
+    last_step: int
+    origin: Place
+    victims: tuple[Victim, ...]
+    evidence: Mapping[str, float]
+    message: str
+    advice: str
+    turn_on: tuple[str, ...] = ()
+
+
+def to_json(finding: Finding) -> dict[str, Any]:
+    """The finding as an element of `findings` in `nanwatch report --json`, version 1.
+
+    The keys `worker` and `turn_on` are there only where they say something.
+    """
+    origin = finding.origin
+    answer: dict[str, Any] = {
+        "cause": finding.cause,
+        "severity": finding.severity,
+        "step": finding.step,
+        "last_step": finding.last_step,
+        "origin": _place(origin.role, origin.layer, origin.tensor, origin.worker),
+        "victims": [
+            {**_place(each.role, each.layer, each.tensor, each.worker), "step": each.step}
+            for each in finding.victims
+        ],
+        "evidence": dict(finding.evidence),
+        "message": finding.message,
+        "advice": finding.advice,
+    }
+    if finding.turn_on:
+        answer["turn_on"] = list(finding.turn_on)
+    return answer
+
+
+def _place(role: str, layer: str, tensor: str, worker: str) -> dict[str, str]:
+    place = {"role": role, "layer": layer, "tensor": tensor}
+    return {**place, "worker": worker} if worker else place
+
+
+def short_text(finding: Finding) -> str:
+    """The finding in one line, for the console of a training that runs."""
+    message = " ".join(finding.message.split())
+    return f"{finding.cause} at step {finding.step}: {message} {finding.advice.split('. ')[0]}."

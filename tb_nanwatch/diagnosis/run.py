@@ -1,0 +1,80 @@
+"""One run as the rules look at it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+
+import numpy as np
+
+from tb_nanwatch.diagnosis.curves import Curve, norm_curve
+from tb_nanwatch.diagnosis.finding import Place, Victim
+from tb_nanwatch.diagnosis.flow import flow
+from tb_nanwatch.diagnosis.spells import Spells, find_spells
+from tb_nanwatch.diagnosis.thresholds import Thresholds
+from tb_nanwatch.diagnosis.tracks import panels, tracks
+from tb_nanwatch.stats.history import History
+
+
+class Run:
+    """A history with what every rule asks of it.
+
+    Attributes:
+      history: what was recorded.
+      thresholds: what the rules compare with.
+      flow: where each tensor stands in a step.
+      panels: the records by tensors that share them.
+      tracks: the records of each tensor that has any.
+      spells: when each tensor was non-finite, loss scaling left out.
+    """
+
+    def __init__(self, history: History, thresholds: Thresholds):
+        self.history, self.thresholds = history, thresholds
+        self.flow = flow(history.tensors)
+        self.panels = panels(history)
+        self.tracks = tracks(self.panels)
+        self.spells: Spells = find_spells(history, self.panels, is_state=self.flow.is_state)
+
+    @cached_property
+    def last_step(self) -> int:
+        return max((int(panel.last.max()) for panel in self.panels), default=0)
+
+    def place(self, tensor: int, layer: str | None = None) -> Place:
+        """Of a tensor; `layer` stands for its own where that made what is seen on the tensor."""
+        info = self.history.tensors[tensor]
+        worker = self.history.workers[tensor]
+        return Place(info.role, info.layer if layer is None else layer, info.name, worker)
+
+    def victim(self, tensor: int, step: int) -> Victim:
+        place = self.place(tensor)
+        return Victim(place.role, place.layer, place.tensor, step, place.worker)
+
+    def records(self, *roles: str) -> bool:
+        """Whether tensors of one of these roles have records."""
+        return any(tensor in self.tracks for tensor in self.flow.of_role(*roles))
+
+    def norm(self, *roles: str) -> Curve:
+        """The norm of all tensors of these roles together, without untrained weights."""
+        return norm_curve(
+            self.tracks[tensor]
+            for tensor in self.flow.of_role(*roles)
+            if tensor in self.tracks
+            and (self.history.tensors[tensor].role != "weight" or self.flow.is_trained[tensor])
+        )
+
+    def magnitude(self, tensors: Iterable[int], step: int) -> float:
+        """Largest finite magnitude of these tensors in the last two records up to `step`."""
+        found = [
+            np.fmax.reduce(track.magnitude()[track.first <= step][-2:])
+            for tensor in tensors
+            if (track := self.tracks.get(tensor)) is not None and np.any(track.first <= step)
+        ]
+        return float(np.fmax.reduce(found)) if found else float("nan")
+
+    def dtype(self, tensors: Sequence[int]) -> str:
+        """The narrowest dtype of these tensors; "float32" for none."""
+        names = [self.history.tensors[tensor].dtype for tensor in tensors]
+        for name in ("float16", "bfloat16", "float32", "complex64", "float64", "complex128"):
+            if name in names:
+                return name
+        return "float32"

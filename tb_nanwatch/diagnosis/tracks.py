@@ -1,0 +1,133 @@
+"""A history by tensor: each one's records in the order of steps, over restarts and streams."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from tb_nanwatch.schema.columns import COLUMN, WINDOW_FIELD
+from tb_nanwatch.stats.history import History, Series
+from tb_nanwatch.stats.record import Matrix
+
+Steps = npt.NDArray[np.int64]
+
+
+class Panel:
+    """Tensors that are in the same series, so that their records are those of one matrix.
+
+    Attributes:
+      tensors: int64 [tensors], index in `History.tensors`.
+      windows: float64 [records, len(WINDOW_FIELDS)], by ascending steps.
+      first: int64 [records], first step of each record.
+      last: int64 [records], its last step.
+    """
+
+    def __init__(self, tensors: Steps, series: Sequence[Series]):
+        self.tensors = tensors
+        self._series = series
+        self._rows = [_positions(each.rows, tensors) for each in series]
+        windows = np.concatenate([each.windows for each in series])
+        self._order = np.argsort(windows[:, WINDOW_FIELD["first_step"]], kind="stable")
+        self.windows = windows[self._order]
+        self.first = self.windows[:, WINDOW_FIELD["first_step"]].astype(np.int64)
+        self.last = self.windows[:, WINDOW_FIELD["last_step"]].astype(np.int64)
+        self._columns: dict[str, Matrix] = {}
+
+    def column(self, name: str) -> Matrix:
+        """A column of the records, float64 [records, tensors]."""
+        if name not in self._columns:
+            parts = [
+                each.columns[:, :, COLUMN[name]][:, rows]
+                for each, rows in zip(self._series, self._rows, strict=True)
+            ]
+            self._columns[name] = np.concatenate(parts)[self._order]
+        return self._columns[name]
+
+    @cached_property
+    def magnitude(self) -> Matrix:
+        """Largest absolute value of the sampled steps, float64 [records, tensors]."""
+        return np.fmax(np.abs(self.column("min")), np.abs(self.column("max")))
+
+
+@dataclass(frozen=True)
+class Track:
+    """One tensor's records: column `position` of its panel, those alone in which it was seen."""
+
+    panel: Panel
+    position: int
+
+    @cached_property
+    def seen(self) -> Steps:
+        """int64 [records], rows of the panel in which the tensor was seen."""
+        return np.flatnonzero(self.panel.column("steps")[:, self.position] > 0)
+
+    @property
+    def first(self) -> Steps:
+        return self.panel.first[self.seen]
+
+    @property
+    def last(self) -> Steps:
+        return self.panel.last[self.seen]
+
+    def column(self, name: str) -> Matrix:
+        """A column of the records in which the tensor was seen, float64 [records]."""
+        column: Matrix = self.panel.column(name)[self.seen, self.position]
+        return column
+
+    def magnitude(self) -> Matrix:
+        """Largest absolute value in each record's sampled steps; NaN where none is."""
+        magnitude: Matrix = self.panel.magnitude[self.seen, self.position]
+        return magnitude
+
+    def record_at(self, step: int) -> int | None:
+        """Index among the records of the one that covers `step`; None where none does."""
+        first = self.first
+        index = int(np.searchsorted(first, step, side="right")) - 1
+        return index if index >= 0 and self.last[index] >= step else None
+
+    def saw(self, step: int) -> bool:
+        """Whether the tensor is known to have been seen at this very step.
+
+        A record that holds fewer steps than its window saw the last one: what is observed only in
+        trouble is observed at the step that ends the window.
+        """
+        index = self.record_at(step)
+        if index is None:
+            return False
+        width = int(self.last[index] - self.first[index]) + 1
+        return bool(self.column("steps")[index] >= width or self.last[index] == step)
+
+
+def panels(history: History) -> tuple[Panel, ...]:
+    """The panels of a history; tensors without any record are in none."""
+    members: dict[int, list[int]] = defaultdict(list)
+    for number, series in enumerate(history.series):
+        for tensor in series.rows.tolist():
+            members[tensor].append(number)
+    groups: dict[tuple[int, ...], list[int]] = defaultdict(list)
+    for tensor in sorted(members):
+        groups[tuple(members[tensor])].append(tensor)
+    return tuple(
+        Panel(np.array(tensors, np.int64), [history.series[number] for number in numbers])
+        for numbers, tensors in groups.items()
+    )
+
+
+def tracks(panels: Sequence[Panel]) -> dict[int, Track]:
+    """The track of each tensor that has records, by its index in `History.tensors`."""
+    return {
+        tensor: Track(panel, position)
+        for panel in panels
+        for position, tensor in enumerate(panel.tensors.tolist())
+    }
+
+
+def _positions(rows: Steps, tensors: Steps) -> Steps:
+    order = np.argsort(rows)
+    found: Steps = order[np.searchsorted(rows, tensors, sorter=order)]
+    return found
