@@ -324,7 +324,7 @@ def test_a_subclassed_model_with_its_own_train_step(tmp_path: Path) -> None:
     x[3 * BATCH] = np.nan
     model = Own()
     model.compile("sgd")
-    with pytest.warns(RuntimeWarning, match="shows no loss and no prediction"):
+    with pytest.warns(RuntimeWarning, match="shows no prediction and no loss"):
         fit(model, x, y, nanwatch.Callback(tmp_path))
     found = read_recorded(tmp_path / "nanwatch")
     assert found.nonfinite()["input", "input"] == 3
@@ -351,7 +351,7 @@ def test_a_train_step_that_hides_its_gradients_is_recorded_without(tmp_path: Pat
     model = Own([keras.Input((6,)), keras.layers.Dense(1)])
     model.compile("sgd", "mse")
     batches = tf.data.Dataset.from_tensor_slices((x, y, y, y)).batch(BATCH)
-    with pytest.warns(RuntimeWarning, match="shows no gradient and no loss and no prediction"):
+    with pytest.warns(RuntimeWarning, match="shows no prediction and no loss and no gradient"):
         model.fit(batches, shuffle=False, verbose=0, callbacks=[nanwatch.Callback(tmp_path)])
     found = read_recorded(tmp_path / "nanwatch")
     assert found.nonfinite()["input", "input/0"] == 3
@@ -513,8 +513,7 @@ def test_the_trace_is_made_once_however_often_fit_is_called(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"watch": ["gradient", "logits"]}, "Unknown role 'logits' in watch. .* records: input"),
-        ({"watch": "gradient"}, "write watch="),
+        ({"watch": ["gradient", "logits"]}, "Unknown role .logits. in watch=.* Known roles: in"),
         ({"on_nonfinite": "explode"}, "Unknown policy .*'explode'. Known policies: record, stop"),
         ({"every": 0}, 'every="auto" or a number'),
     ],

@@ -8,17 +8,17 @@ from typing import Any, Literal, get_args
 
 import keras
 
-from tb_nanwatch.adapters.keras.observation import Observation, observed
+from tb_nanwatch.adapters.keras.observation import Observation
+from tb_nanwatch.adapters.keras.observed_step import observed
+from tb_nanwatch.adapters.keras.optimizers import build_optimizer, iterations
 from tb_nanwatch.adapters.keras.train_function import ObservedTrainFunction
 from tb_nanwatch.adapters.tensorflow.recorder import Recorder
 from tb_nanwatch.adapters.tensorflow.tensors import Unwatched
+from tb_nanwatch.schema.watch import Watch
 from tb_nanwatch.writer.schedule import DEFAULT_MAX_BYTES, Every, Schedule
 from tb_nanwatch.writer.warnings import Guard, warn
 
 Policy = Literal["record", "stop", "raise"]
-
-WATCHED_ROLES = ("input", "target", "prediction", "loss", "gradient", "weight")
-"""Roles that a Callback records, all of them by default."""
 
 
 class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
@@ -29,20 +29,27 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
     and, before the next step begins, where the set of non-finite tensors changes.
 
     Works in graph mode, with `run_eagerly=True` and with `jit_compile=True`. Gradients are taken
-    before any clipping and without the loss scale, weights as the step leaves them.
+    before any clipping and without the loss scale; weights and slots as the step leaves them; an
+    update is what the step changed. Activations are named by the path of their layer, further
+    calls of a layer "#2", several outputs "/0", "/1"; the gradient that arrives there likewise.
 
     Args:
       log_dir: the run's directory; events go into its subdirectory "nanwatch".
       every: steps in a window. "auto" begins at 1 step, reaches 16 soon, and doubles after each
         128 records, so that a million steps make about 1,200 records.
-      watch: roles to record, of "input", "target", "prediction", "loss", "gradient", "weight".
+      watch: what to record: an entry or a list of them. An entry is "default" (the roles "input",
+        "target", "prediction", "loss", "gradient" and "weight"), another role ("activation",
+        "activation_gradient", "slot", "update"), or "all"; with a pattern of layer paths after it,
+        such as "activation:encoder/*", of these layers alone; with "-" before it what to leave
+        out: "-weight", "-activation:decoder/*", or "-*embedding*" for every role of those layers.
       on_nonfinite: what happens after a step with a NaN or an infinity: "record" goes on, "stop"
         ends the training as `model.stop_training` does, "raise" raises FloatingPointError. A step
         that a LossScaleOptimizer refuses is marked, and no policy reacts.
       max_bytes: of the records. Windows widen as they fill up.
 
     Raises:
-      ValueError: for an unknown role or policy, or an `every` or `max_bytes` below 1.
+      ValueError: for an unknown role or policy, a `watch` that records nothing, or an
+        `every` or `max_bytes` below 1.
     """
 
     def __init__(
@@ -50,7 +57,7 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
         log_dir: str | os.PathLike[str],
         *,
         every: Every = "auto",
-        watch: Collection[str] = WATCHED_ROLES,
+        watch: str | Collection[str] = "default",
         on_nonfinite: Policy = "record",
         max_bytes: int = DEFAULT_MAX_BYTES,
     ):
@@ -60,7 +67,7 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
                 f"Unknown policy on_nonfinite={on_nonfinite!r}. "
                 f"Known policies: {', '.join(get_args(Policy))}."
             )
-        self._roles = frozenset(_check_watch(watch))
+        self._watch = Watch(watch)
         self._policy = on_nonfinite
         self._log_dir = os.fspath(log_dir)
         self._recorder = Recorder(self._log_dir, "Callback", Schedule(every, max_bytes))
@@ -92,18 +99,18 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
 
     def _begin(self) -> None:
         if not self._recorder.is_begun:
-            self._recorder.begin(_iterations(self.model.optimizer))
+            self._recorder.begin(iterations(self.model.optimizer))
             initial = self._observation()
             initial.weights()
             self._recorder.record_initial(initial.tensors())
         else:
             self._recorder.begin_again()
-        _build_optimizer(self.model)
+        build_optimizer(self.model)
         if self._train_function is None or not self._train_function.fits(self.model):
             self._train_function = ObservedTrainFunction(
                 self.model,
                 lambda train_step: observed(
-                    train_step, self.model, self._observation, self._end, self._guard
+                    train_step, self.model, self._watch, self._observation, self._end, self._guard
                 ),
                 on_step=self._step_end,
                 on_error=self._flush,
@@ -140,7 +147,7 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
             self._recorder.flush()
 
     def _observation(self) -> Observation:
-        return Observation(self.model, self._roles, self._unwatched)
+        return Observation(self.model, self._watch, self._unwatched, self._guard)
 
     def _end(self, observation: Observation) -> None:
         self._recorder.add(observation.tensors(), observation.loss_scale)
@@ -154,38 +161,3 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
             raise FloatingPointError(message)
         self.model.stop_training = True
         print(message)
-
-
-def _iterations(optimizer: Any) -> int:
-    """Steps that the optimizer has counted, micro-batches and not updates; 0 without one."""
-    counted = getattr(optimizer, "inner_optimizer", optimizer)
-    return 0 if counted is None else int(counted._iterations.numpy())
-
-
-def _build_optimizer(model: Any) -> None:
-    """Makes the optimizer's variables, as the first step would.
-
-    In that step they would have it traced twice, with all that is observed. Only where it is sure
-    what that step would make: Keras's own step, of a model whose layers are all built.
-    """
-    optimizer = model.optimizer
-    is_plain = getattr(model.train_step, "__func__", None) is keras.Model.train_step
-    is_built = all(layer.built for layer in model._flatten_layers())
-    if is_plain and is_built and model.trainable_variables and not optimizer.built:
-        with keras.name_scope(optimizer.name, caller=optimizer):
-            optimizer.build(model.trainable_variables)
-        optimizer.built = True
-
-
-def _check_watch(watch: Collection[str]) -> Collection[str]:
-    if isinstance(watch, str):
-        raise ValueError(
-            f"Expected watch to be a collection of roles, got the string {watch!r}: "
-            f"write watch=[{watch!r}]."
-        )
-    for role in watch:
-        if role not in WATCHED_ROLES:
-            raise ValueError(
-                f"Unknown role {role!r} in watch. The Callback records: {', '.join(WATCHED_ROLES)}."
-            )
-    return watch

@@ -1,16 +1,21 @@
-"""What one `train_step` of a Keras model shows: data, predictions, loss, gradients, weights."""
+"""What one step of a Keras model shows: data, layers' outputs, loss, gradients, and its state."""
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
 from tensorflow.python.framework import ops
 
+from tb_nanwatch.adapters.keras.layer_outputs import (
+    named_leaves,
+    relative_path,
+    with_tapped_gradients,
+)
+from tb_nanwatch.adapters.keras.optimizers import loss_scale, slots
 from tb_nanwatch.adapters.tensorflow.accumulator import LossScale
 from tb_nanwatch.adapters.tensorflow.tensors import (
     NamedTensor,
@@ -20,43 +25,83 @@ from tb_nanwatch.adapters.tensorflow.tensors import (
     variable_path,
     with_unique_names,
 )
+from tb_nanwatch.schema.roles import FLOW, ROLE_NAMES
+from tb_nanwatch.schema.watch import Watch
 from tb_nanwatch.writer.warnings import Guard
 
 _SHOWN_BY_CALLS = frozenset({"prediction", "loss", "gradient"})
 """Roles seen where the model calls `compute_loss` and its optimizer's `apply`."""
 
+_ABSENT = {
+    "target": "the data has no targets",
+    "activation": "no call of a layer was seen",
+    "activation_gradient": "no gradient arrived at the output of a layer",
+    "slot": "the optimizer keeps no state of a variable",
+    "update": "the model has no trainable variable",
+}
+"""Why a step may show nothing of a role that was asked for."""
+
 
 class Observation:
-    """Collects the tensors of one step, in the flow of its data.
+    """Collects the tensors of one step.
 
     Args:
       model: the model that is trained.
-      roles: which roles to collect.
+      watch: which tensors to collect.
       unwatched: takes the names of what cannot be watched.
+      guard: keeps trouble of our own out of the backward pass.
     """
 
-    def __init__(self, model: Any, roles: frozenset[str], unwatched: Unwatched):
+    def __init__(self, model: Any, watch: Watch, unwatched: Unwatched, guard: Guard):
         self._model = model
-        self._roles = roles
+        self._watch = watch
         self._unwatched = unwatched
+        self._guard = guard
+        self._graph = _current_graph()
         self._tensors: list[NamedTensor] = []
-        self.loss_scale: LossScale | None = None
+        self._shown: set[str] = set()
+        self._outputs: dict[str, int] = {}
+        self._arrived: list[tuple[int, int, NamedTensor]] = []
+        self._applied: list[tuple[LossScale | None, list[NamedTensor]]] = []
+        self._before: dict[int, tf.Tensor] = {}
+        self._called: set[str] = set()
+        self._elsewhere: dict[str, None] = {}
+
+    def is_here(self) -> bool:
+        """Whether this is the step itself, and no function, loop or branch within it.
+
+        What these compute cannot be used outside of them.
+        """
+        return _current_graph() is self._graph
+
+    @property
+    def loss_scale(self) -> LossScale | None:
+        """What the recorded gradients are multiplied by."""
+        scales = [scale for scale, _ in self._applied if scale is not None]
+        return LossScale(scales[0].scale, any(each.dynamic for each in scales)) if scales else None
 
     def tensors(self) -> list[NamedTensor]:
-        """What was collected, with names unique within each role.
+        """What was collected, in the flow of the data, with names unique within each role.
 
-        A tensor of a function within the step (a `tf.function`, a `tf.while_loop`) cannot be used
-        outside of it, and is left out.
+        The gradients of layers' outputs stand in the order of the outputs.
         """
-        here = ops.get_default_graph() if tf.inside_function() else None
-        usable = [each for each in self._tensors if getattr(each.tensor, "graph", None) is here]
+        arrived = sorted(self._arrived, key=lambda each: each[:2])
+        found = [*self._tensors, *self._gradients(), *(tensor for *_, tensor in arrived)]
+        usable = [each for each in found if getattr(each.tensor, "graph", None) is self._graph]
+        usable.sort(key=lambda each: FLOW[each.info.role])
         return with_unique_names(usable)
 
-    def note_missing(self) -> None:
-        """Takes note of each role that the step should have shown, and did not."""
-        shown = {info.role for info, _ in self.tensors()}
-        for role in sorted(self._roles & _SHOWN_BY_CALLS - shown):
-            self._unwatched.missing(role)
+    def _gradients(self) -> Iterator[NamedTensor]:
+        """The gradients of variables, all with one loss scale."""
+        reference = self.loss_scale
+        for scale, gradients in self._applied:
+            if reference is None or len(self._applied) == 1:
+                yield from gradients
+                continue
+            # Several optimizers, or one that steps several times, each with a scale of its own.
+            factor = reference.scale if scale is None else reference.scale / scale.scale
+            for info, tensor in gradients:
+                yield NamedTensor(info, tensor * tf.cast(factor, tensor.dtype))
 
     def batch(self, data: Any) -> None:
         """Collects what `fit` feeds to the step; where that is no (x, y, weight), all as input."""
@@ -71,123 +116,134 @@ class Observation:
     def data(self, role: str, data: Any, name: str | None = None) -> None:
         """Collects inputs, targets or predictions of any nesting, named below `name` or `role`."""
         for path, leaf in flatten_data(data, name or role):
-            self._collect(role, "", path, leaf, batch=True)
+            self._tensors += self._named(role, "", path, leaf, batch=True)
+
+    def outputs(self, layer: str, outputs: Any) -> Any:
+        """Collects a layer's outputs, and the gradients that will arrive there.
+
+        Args:
+          layer: its path.
+          outputs: a tensor, or tensors of any nesting.
+
+        Returns:
+          The outputs, to go on with in place of those given.
+        """
+        self._called.add(layer)
+        taps: list[Callable[[Any], None] | None] = []
+        for name, leaf in named_leaves(outputs, layer):
+            calls = self._outputs[name] = self._outputs.get(name, 0) + 1
+            unique = name if calls == 1 else f"{name}#{calls}"
+            self._tensors += self._named("activation", layer, unique, leaf, batch=True)
+            is_tapped = self._watch.selects("activation_gradient", layer)
+            taps.append(self._tap(layer, unique) if is_tapped else None)
+        return with_tapped_gradients(outputs, taps) if any(taps) else outputs
+
+    def _tap(self, layer: str, name: str) -> Callable[[Any], None]:
+        # Weakly: TensorFlow keeps the gradient functions of every trace for ever.
+        observation = weakref.ref(self)
+        place = sum(self._outputs.values())
+        arrivals = 0
+
+        def tap(gradient: Any) -> None:
+            nonlocal arrivals
+            this = observation()
+            if this is None:
+                return
+            with this._guard("observe a layer's gradient"):
+                # A further one, as of a gradient penalty, comes after all the first ones.
+                arrivals += 1
+                for named in this._named("activation_gradient", layer, name, gradient, batch=True):
+                    this._arrived.append((arrivals, place, named))
+
+        return tap
 
     def loss(self, loss: Any) -> None:
-        self._collect("loss", "", "loss", loss)
+        self._tensors += self._named("loss", "", "loss", loss)
 
-    def gradients(self, gradients: Any, variables: Any) -> None:
-        for gradient, variable in zip(gradients, variables, strict=False):
-            if gradient is not None:
-                self._variable("gradient", variable, gradient)
+    def gradients(self, optimizer: Any, gradients: Iterable[Any], variables: Iterable[Any]) -> None:
+        """Collects what an optimizer is about to apply."""
+        named = [
+            tensor
+            for gradient, variable in zip(gradients, variables, strict=False)
+            if gradient is not None
+            for tensor in self._of_variable("gradient", variable, gradient)
+        ]
+        self._applied.append((loss_scale(optimizer), named))
+
+    def before(self) -> None:
+        """Keeps the trainable variables as the step finds them, where updates are watched."""
+        for variable in self._model.trainable_variables:
+            if self._watch.selects("update", self._layer(variable)):
+                self._before[id(variable)] = tf.identity(variable.value)
+
+    def state(self, optimizers: Iterable[Any]) -> None:
+        """Collects what the step leaves behind: slots, updates, weights."""
+        for variable in self._model.trainable_variables:
+            if id(variable) in self._before:
+                update = variable.value - self._before[id(variable)]
+                self._tensors += self._of_variable("update", variable, update)
+        for optimizer in optimizers:
+            for slot, owner in slots(optimizer, self._model.trainable_variables):
+                layer = "" if owner is None else self._layer(owner)
+                path, value = variable_path(slot), slot.value
+                self._tensors += self._named("slot", layer, path, value, shape=slot.shape)
+        self.weights()
 
     def weights(self) -> None:
         """Collects the model's variables as they are now, non-trainable ones too."""
         for variable in self._model.weights:
-            self._variable("weight", variable, variable.value)
+            self._tensors += self._of_variable("weight", variable, variable.value)
 
-    def _variable(self, role: str, variable: Any, value: Any) -> None:
+    def hidden(self, layer: str) -> None:
+        """Takes note of a layer that is called where its outputs cannot be collected."""
+        self._elsewhere[layer] = None
+
+    def note_missing(self, layers: Sequence[str], refused: Sequence[str]) -> None:
+        """Takes note of what the step should have shown, and did not.
+
+        Args:
+          layers: paths of the layers that there are.
+          refused: of these, whose calls cannot be seen.
+        """
+        absent = [role for role in ROLE_NAMES if role not in self._shown]
+        for role in absent:
+            if role in _SHOWN_BY_CALLS and self._watch.has_role(role):
+                self._unwatched.missing(role)
+            elif role in _ABSENT and role in self._watch.named_roles:
+                self._unwatched.note(f"no {role} is recorded: {_ABSENT[role]}.")
+        hidden = [layer for layer in self._elsewhere if layer not in self._called]
+        if hidden:
+            self._unwatched.note(
+                "outputs not recorded, as these layers run within a tf.function, a loop or a "
+                f"branch of their own: {', '.join(hidden)}."
+            )
+        if refused:
+            self._unwatched.note(
+                "outputs not recorded, as the method `call` of these layers cannot be wrapped: "
+                f"{', '.join(refused)}."
+            )
+        owners = [self._layer(variable) for variable in self._model.weights]
+        known = list(dict.fromkeys([*layers, *owners]))
+        for pattern in self._watch.unmatched_patterns(known):
+            self._unwatched.note(
+                f"the pattern {pattern!r} in watch matches no layer. There are: {', '.join(known)}."
+            )
+
+    def _layer(self, variable: Any) -> str:
+        return relative_path(parent(variable_path(variable)), self._model)
+
+    def _of_variable(self, role: str, variable: Any, value: Any) -> Iterator[NamedTensor]:
         path = variable_path(variable)
-        layer = parent(f"/{path}").removeprefix(f"/{self._model.name}/").removeprefix("/")
-        self._collect(role, layer, path, value, shape=variable.shape)
+        return self._named(role, self._layer(variable), path, value, shape=variable.shape)
 
-    def _collect(self, role: str, layer: str, name: str, value: Any, **options: Any) -> None:
-        if role in self._roles:
-            self._tensors += self._unwatched.watchable(role, layer, name, value, **options)
-
-
-def observed(
-    train_step: Callable[[Any], Any],
-    model: Any,
-    begin: Callable[[], Observation],
-    end: Callable[[Observation], None],
-    guard: Guard,
-) -> Callable[[Any], Any]:
-    """A `train_step` that does what the given one does and shows an `Observation` of it.
-
-    Args:
-      train_step: the model's own, bound.
-      model: the model.
-      begin: makes the observation of a step, when it is traced or run.
-      end: takes it, in the step, after the update.
-      guard: keeps trouble of the observation's own out of the step.
-    """
-
-    @functools.wraps(train_step)
-    def step(data: Any) -> Any:
-        observation = begin()
-        with guard("observe a batch"):
-            observation.batch(data)
-        with ExitStack() as spies:
-            spies.enter_context(_spied(model, "compute_loss", _loss_spy(observation, guard)))
-            if model.optimizer is not None:
-                apply = _apply_spy(model.optimizer, observation, guard)
-                spies.enter_context(_spied(model.optimizer, "apply", apply))
-            outputs = train_step(data)
-        with guard("observe a step"):
-            observation.weights()
-            if not guard.tripped:
-                observation.note_missing()
-                end(observation)
-        return outputs
-
-    return step
+    def _named(
+        self, role: str, layer: str, name: str, value: Any, **options: Any
+    ) -> Iterator[NamedTensor]:
+        self._shown.add(role)
+        if self._watch.selects(role, layer):
+            yield from self._unwatched.watchable(role, layer, name, value, **options)
 
 
-def _loss_spy(observation: Observation, guard: Guard) -> Callable[..., Any]:
-    def compute_loss(original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        loss = original(*args, **kwargs)
-        with guard("observe a loss"):
-            y_pred = kwargs.get("y_pred", args[2] if len(args) > 2 else None)
-            observation.data("prediction", y_pred)
-            observation.loss(loss)
-        return loss
-
-    return compute_loss
-
-
-def _apply_spy(optimizer: Any, observation: Observation, guard: Guard) -> Callable[..., Any]:
-    def apply(original: Callable[..., Any], grads: Any, trainable_variables: Any = None) -> Any:
-        grads = list(grads)
-        if trainable_variables is not None:
-            trainable_variables = list(trainable_variables)
-        with guard("observe gradients"):
-            variables = trainable_variables or optimizer._trainable_variables
-            observation.gradients(grads, variables)
-            observation.loss_scale = _loss_scale(optimizer)
-        return original(grads, trainable_variables)
-
-    return apply
-
-
-def _loss_scale(optimizer: Any) -> LossScale | None:
-    """What the optimizer multiplied the loss, and so the gradients, by."""
-    if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
-        # Read before apply() changes it. The first loss is scaled before the optimizer is built.
-        scale = optimizer.dynamic_scale if optimizer.built else optimizer.initial_scale
-        return LossScale(tf.identity(tf.convert_to_tensor(scale, tf.float32)), dynamic=True)
-    if optimizer.loss_scale_factor is not None:
-        factor = tf.convert_to_tensor(optimizer.loss_scale_factor, tf.float32)
-        return LossScale(factor, dynamic=False)
-    return None
-
-
-@contextmanager
-def _spied(owner: Any, name: str, spy: Callable[..., Any]) -> Iterator[None]:
-    """Has `spy(original, *args)` called in place of a method of this one object."""
-    own = vars(owner).get(name)
-    original = getattr(owner, name)
-
-    @functools.wraps(original)
-    def method(*args: Any, **kwargs: Any) -> Any:
-        return spy(original, *args, **kwargs)
-
-    # Past Keras's __setattr__, which tracks and, once built, locks.
-    vars(owner)[name] = method
-    try:
-        yield
-    finally:
-        if own is None:
-            vars(owner).pop(name, None)
-        else:
-            vars(owner)[name] = own
+def _current_graph() -> Any:
+    """The graph that is being built; None where operations run eagerly."""
+    return ops.get_default_graph() if tf.inside_function() else None

@@ -122,6 +122,7 @@ class Unwatched:
     def __init__(self) -> None:
         self._names: dict[str, None] = {}
         self._missing: dict[str, None] = {}
+        self._notes: dict[str, None] = {}
         self._told: set[str] = set()
 
     def watchable(
@@ -141,8 +142,17 @@ class Unwatched:
         if role not in self._told:
             self._missing[role] = None
 
+    def note(self, message: str) -> None:
+        """Takes note of anything else that a step does not show: a sentence."""
+        if message not in self._told:
+            self._notes[message] = None
+
     def tell(self) -> None:
         """Warns of what was found since the last time."""
+        for message in self._notes:
+            warn(message)
+        self._told |= set(self._notes)
+        self._notes.clear()
         if self._names:
             self._told |= set(self._names)
             warn(

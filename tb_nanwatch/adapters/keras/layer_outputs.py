@@ -1,0 +1,104 @@
+"""Layers' outputs, and the gradients that arrive there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import keras
+import tensorflow as tf
+
+
+class WatchedLayer(NamedTuple):
+    """A layer whose outputs are watched, and its path within the model."""
+
+    path: str
+    layer: Any
+
+
+def relative_path(path: str, model: Any) -> str:
+    """The path without the name of the model, which it begins with only where Keras built it so."""
+    return f"/{path}".removeprefix(f"/{model.name}/").removeprefix("/")
+
+
+def watched_layers(model: Any) -> Iterator[WatchedLayer]:
+    """The layers whose outputs say something of their own, nested ones too.
+
+    Not the model, whose output is the prediction; not what only hands on the output of its last
+    layer (Sequential and functional models); not the cell of a recurrent layer, which is called in
+    a loop, once a time step.
+    """
+    layers = model._flatten_layers(include_self=False)
+    cells = {
+        id(part)
+        for layer in layers
+        if isinstance(layer, keras.layers.RNN)
+        for part in layer.cell._flatten_layers()
+    }
+    for layer in layers:
+        if isinstance(layer, keras.layers.InputLayer) or _hands_on(layer) or id(layer) in cells:
+            continue
+        # Keras gives a path to what has been built; a Dropout never is.
+        parent = getattr(layer, "_parent_path", None)
+        path = layer.path or (f"{parent}/{layer.name}" if parent else layer.name)
+        yield WatchedLayer(relative_path(path, model), layer)
+
+
+def _hands_on(layer: Any) -> bool:
+    # By name, as the class of functional models has no public one.
+    call = type(layer).call
+    return call.__qualname__ in ("Sequential.call", "Functional.call") and (
+        call.__module__.partition(".")[0] == "keras"
+    )
+
+
+def called_method(layer: Any) -> str:
+    """Which of its methods a layer computes its output with."""
+    if getattr(layer, "_remat_mode", None):
+        # Gives a function that runs the layer's call again in the backward pass.
+        return "rematerialized_call"
+    return "call" if getattr(layer, "quantization_mode", None) is None else "quantized_call"
+
+
+def named_leaves(outputs: Any, path: str) -> list[tuple[str, Any]]:
+    """(name, leaf) of a layer's outputs: its path, with "/0" or "/key" where it has several."""
+    return [
+        ("/".join([path, *map(str, place)]), leaf)
+        for place, leaf in keras.tree.flatten_with_path(outputs)
+    ]
+
+
+def with_tapped_gradients(outputs: Any, taps: list[Callable[[Any], None] | None]) -> Any:
+    """The outputs, of which each leaf that has a tap calls it with the gradient that arrives.
+
+    In the graph or tape that computes the gradient, each time that it does.
+    """
+    leaves = keras.tree.flatten(outputs)
+    tapped = [
+        leaf if tap is None else _tapped(leaf, tap) for leaf, tap in zip(leaves, taps, strict=True)
+    ]
+    return keras.tree.pack_sequence_as(outputs, tapped)
+
+
+def _tapped(output: Any, tap: Callable[[Any], None]) -> Any:
+    if isinstance(output, tf.RaggedTensor):
+        return output.with_flat_values(_tapped(output.flat_values, tap))
+    if not isinstance(output, tf.Tensor) or not (
+        output.dtype.is_floating or output.dtype.is_complex
+    ):
+        return output
+
+    @tf.custom_gradient  # type: ignore[untyped-decorator]  # TensorFlow has no types
+    def pass_on(values: tf.Tensor) -> Any:
+        def gradient(upstream: Any) -> Any:
+            tap(upstream)
+            return upstream
+
+        return tf.identity(values), gradient
+
+    passed_on = pass_on(output)
+    # A layer may have put it there itself, as Masking does.
+    mask = getattr(output, "_keras_mask", None)
+    if mask is not None:
+        passed_on._keras_mask = mask
+    return passed_on

@@ -1,0 +1,140 @@
+"""A `train_step` that shows an `Observation` of each step that it runs."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from tb_nanwatch.adapters.keras.layer_outputs import WatchedLayer, called_method, watched_layers
+from tb_nanwatch.adapters.keras.observation import Observation
+from tb_nanwatch.adapters.keras.optimizers import find_optimizers
+from tb_nanwatch.adapters.keras.spies import Spies, Spy
+from tb_nanwatch.schema.watch import Watch
+from tb_nanwatch.writer.warnings import Guard
+
+
+def observed(
+    train_step: Callable[[Any], Any],
+    model: Any,
+    watch: Watch,
+    begin: Callable[[], Observation],
+    end: Callable[[Observation], None],
+    guard: Guard,
+) -> Callable[[Any], Any]:
+    """A `train_step` that does what the given one does and shows an `Observation` of it.
+
+    Args:
+      train_step: the model's own, bound.
+      model: the model.
+      watch: what to observe.
+      begin: makes the observation of a step, when it is traced or run.
+      end: takes it, in the step, after the update.
+      guard: keeps trouble of the observation's own out of the step.
+    """
+    spies: Spies[Observation] = Spies()
+
+    @functools.wraps(train_step)
+    def step(data: Any) -> Any:
+        observation = begin()
+        layers: list[WatchedLayer] = []
+        optimizers: list[Any] = []
+        spied: list[Spy] = []
+        with guard("observe a batch"):
+            observation.batch(data)
+            observation.before()
+            layers = list(watched_layers(model))
+            optimizers = find_optimizers(model)
+            spied = [
+                Spy(model, "compute_loss", functools.partial(_compute_loss, guard)),
+                *_optimizer_spies(optimizers, guard),
+                *_layer_spies(layers, watch, spies, guard),
+            ]
+        with spies.report_to(observation, spied) as refused:
+            outputs = train_step(data)
+        with guard("observe a step"):
+            observation.state(optimizers)
+            if not guard.tripped:
+                unseen = [path for path, layer in layers if any(layer is each for each in refused)]
+                observation.note_missing([path for path, _ in layers], unseen)
+                end(observation)
+        return outputs
+
+    return step
+
+
+def _compute_loss(
+    guard: Guard,
+    observation: Observation,
+    original: Callable[..., Any],
+    *args: Any,
+    **kwargs: Any,
+) -> Any:
+    loss = original(*args, **kwargs)
+    if observation.is_here():
+        with guard("observe a loss"):
+            y_pred = kwargs.get("y_pred", args[2] if len(args) > 2 else None)
+            observation.data("prediction", y_pred)
+            observation.loss(loss)
+    return loss
+
+
+def _optimizer_spies(optimizers: Iterable[Any], guard: Guard) -> Iterator[Spy]:
+    def spy(optimizer: Any) -> Spy:
+        def apply(
+            observation: Observation,
+            original: Callable[..., Any],
+            grads: Any,
+            trainable_variables: Any = None,
+        ) -> Any:
+            grads = list(grads)
+            if trainable_variables is not None:
+                trainable_variables = list(trainable_variables)
+            if observation.is_here():
+                with guard("observe gradients"):
+                    variables = trainable_variables or optimizer._trainable_variables
+                    observation.gradients(optimizer, grads, variables)
+            return original(grads, trainable_variables)
+
+        return Spy(optimizer, "apply", apply)
+
+    yield from map(spy, optimizers)
+
+
+def _layer_spies(
+    layers: Iterable[WatchedLayer], watch: Watch, spies: Spies[Observation], guard: Guard
+) -> Iterator[Spy]:
+    def take(observation: Observation, path: str, outputs: Any) -> Any:
+        if not observation.is_here():
+            observation.hidden(path)
+            return outputs
+        with guard("observe a layer's output"):
+            return observation.outputs(path, outputs)
+        return outputs
+
+    def spy(path: str, layer: Any) -> Spy:
+        method = called_method(layer)
+
+        def call(
+            observation: Observation, original: Callable[..., Any], *args: Any, **kwargs: Any
+        ) -> Any:
+            return take(observation, path, original(*args, **kwargs))
+
+        def rematerialized_call(
+            observation: Observation, original: Callable[..., Any], *args: Any, **kwargs: Any
+        ) -> Any:
+            function = original(*args, **kwargs)
+
+            def run(*args: Any, **kwargs: Any) -> Any:
+                # The layers within run again in the backward pass, where they are seen.
+                with spies.pause():
+                    outputs = function(*args, **kwargs)
+                return take(observation, path, outputs)
+
+            return run
+
+        return Spy(layer, method, rematerialized_call if method == "rematerialized_call" else call)
+
+    for path, layer in layers:
+        if watch.selects("activation", path) or watch.selects("activation_gradient", path):
+            yield spy(path, layer)
