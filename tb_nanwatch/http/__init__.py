@@ -2,7 +2,7 @@
 
 - `params`: parameters of a request, and what is wrong with them.
 - `respond`: answers and errors in one shape.
-- `index_js`, `runs`, `run`, `grid`, `cell`: the routes.
+- `index_js`, `runs`, `run`, `grid`, `cell`, `spectrogram`: the routes.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 from tensorboard.data.provider import DataProvider
 
-from tb_nanwatch.http import cell, grid, index_js, run, runs
+from tb_nanwatch.http import cell, grid, index_js, run, runs, spectrogram
 from tb_nanwatch.http.respond import application
 from tb_nanwatch.reader import Reader
 
@@ -26,4 +26,5 @@ def apps(provider: DataProvider) -> dict[str, Callable[..., Any]]:
         "/run": application(lambda request: run.serve(request, reader)),
         "/grid": application(lambda request: grid.serve(request, reader)),
         "/cell": application(lambda request: cell.serve(request, reader)),
+        "/spectrogram": application(lambda request: spectrogram.serve(request, reader)),
     }

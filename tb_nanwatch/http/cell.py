@@ -31,7 +31,8 @@ def serve(request: wrappers.Request, reader: Reader) -> wrappers.Response:
             # A stream's record may be without the tensor.
             rows.extend(of_tensor)
             windows.extend(records.windows)
-    histograms = list(reader.histograms(access, index, tensor, first, last))
+    found = reader.histograms(access, index, tensor, first, last)
+    histograms = [each.histogram for each in found]
     return json_answer(
         request,
         {

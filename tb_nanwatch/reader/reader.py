@@ -22,7 +22,7 @@ from tb_nanwatch.stats.histogram import Histograms
 from tb_nanwatch.stats.history import History, Series
 from tb_nanwatch.stats.record import Matrix
 from tb_nanwatch.wire import WireError
-from tb_nanwatch.wire.histograms import unpack_histograms
+from tb_nanwatch.wire.histograms import unpack_histogram
 
 Steps = npt.NDArray[np.int64]
 
@@ -60,6 +60,21 @@ class Records:
     rows: Steps
     windows: Matrix
     columns: Matrix
+
+
+@dataclass(frozen=True)
+class RecordHistogram:
+    """One tensor's exponent histogram of one record.
+
+    Attributes:
+      first: first step of the record.
+      until: last step that the record stands for.
+      histogram: of one row.
+    """
+
+    first: int
+    until: int
+    histogram: Histograms
 
 
 class Reader:
@@ -124,10 +139,10 @@ class Reader:
 
     def histograms(
         self, access: Access, index: RunIndex, tensor: int, first: int, last: int
-    ) -> Iterator[Histograms]:
+    ) -> Iterator[RecordHistogram]:
         """One tensor's exponent histograms of the records that stand for a step of the range.
 
-        Each is of one row. Records without histograms, or with unreadable ones, are left out.
+        Records without histograms, or with unreadable ones, are left out.
         """
         needed = [
             s
@@ -146,10 +161,12 @@ class Reader:
             row = int(np.flatnonzero(stretch.tensors == tensor)[0])
             position, found = _find(stretch, part)
             chosen = found & (stretch.until >= first) & (stretch.first <= last)
-            for event_step in part.event_steps[position[chosen]]:
-                histogram = packed.get(stretch.entry, {}).get(int(event_step))
+            held = packed.get(stretch.entry, {})
+            for record in np.flatnonzero(chosen):
+                histogram = _row(held.get(int(part.event_steps[position[record]])), row)
                 if histogram is not None:
-                    yield from _row(histogram, row)
+                    steps = int(stretch.first[record]), int(stretch.until[record])
+                    yield RecordHistogram(*steps, histogram)
 
     def _store(self, access: Access) -> Store:
         if access.experiment not in self._stores:
@@ -237,12 +254,9 @@ def _histogram_key(entry: Entry) -> tuple[str, str]:
     return entry.run, block_tag("hist", parsed.stream, parsed.level, parsed.block)
 
 
-def _row(packed: npt.NDArray[np.uint8], row: int) -> Iterator[Histograms]:
-    """The histogram of one row as `Histograms` of one row; nothing where it cannot be read."""
+def _row(packed: npt.NDArray[np.uint8] | None, row: int) -> Histograms | None:
+    """The histogram of one row; None where there is none, or it cannot be read."""
     try:
-        histograms = unpack_histograms(packed)
+        return None if packed is None else unpack_histogram(packed, row)
     except WireError:
-        return
-    if row < len(histograms):
-        codes, counts = histograms.tensor(row)
-        yield Histograms(np.array([len(codes)], np.int64), codes, counts)
+        return None

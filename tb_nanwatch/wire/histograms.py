@@ -56,6 +56,28 @@ def unpack_histograms(packed: npt.NDArray[np.uint8]) -> Histograms:
 
     Raises VersionError for another version, WireError for bytes that are damaged or not ours.
     """
+    lengths, codes, counts = _entries(packed)
+    return merge_histograms([Histograms(lengths, codes.astype(np.int64), counts.astype(np.int64))])
+
+
+def unpack_histogram(packed: npt.NDArray[np.uint8], tensor: int) -> Histograms | None:
+    """The histogram of one tensor alone, as `Histograms` of one; None where there are fewer.
+
+    Raises as `unpack_histograms` does, and leaves the other tensors' entries as they are.
+    """
+    lengths, codes, counts = _entries(packed)
+    if tensor >= len(lengths):
+        return None
+    end = int(lengths[: tensor + 1].sum())
+    entries = slice(end - int(lengths[tensor]), end)
+    own = codes[entries].astype(np.int64), counts[entries].astype(np.int64)
+    return merge_histograms([Histograms(lengths[tensor : tensor + 1], *own)])
+
+
+def _entries(
+    packed: npt.NDArray[np.uint8],
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int16], npt.NDArray[np.uint32]]:
+    """Entries of each tensor, and the codes and counts of all entries."""
     data = packed.tobytes()
     if len(data) < _HEAD.size or data[:4] != _MAGIC:
         raise WireError(f"Expected exponent histograms, got {len(data)} other bytes.")
@@ -66,8 +88,8 @@ def unpack_histograms(packed: npt.NDArray[np.uint8]) -> Histograms:
     if len(data) != expected:
         raise WireError(f"Expected exponent histograms of {expected} bytes, got {len(data)}.")
     lengths = np.frombuffer(data, "<u2", tensors, _HEAD.size).astype(np.int64)
-    codes = np.frombuffer(data, "<i2", entries, _HEAD.size + 2 * tensors).astype(np.int64)
+    codes = np.frombuffer(data, "<i2", entries, _HEAD.size + 2 * tensors)
     counts = np.frombuffer(data, "<u4", entries, _HEAD.size + 2 * tensors + 2 * entries)
     if int(lengths.sum()) != entries:
         raise WireError(f"Expected {entries} histogram entries, got {int(lengths.sum())}.")
-    return merge_histograms([Histograms(lengths, codes, counts.astype(np.int64))])
+    return lengths, codes, counts

@@ -49,8 +49,8 @@ class Tab:
         assert list(content) == ["error"]
         return str(content["error"])
 
-    def grid(self, **parameters: Any) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-        answer = self.open("grid", **parameters)
+    def binary(self, route: str, **parameters: Any) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        answer = self.open(route, **parameters)
         assert answer.status_code == 200, answer.text
         assert answer.headers["Content-Type"] == "application/octet-stream"
         data = answer.data
@@ -66,6 +66,10 @@ class Tab:
                 data, "<" + np.dtype(channel["dtype"]).str[1:], count, start + channel["offset"]
             )
             channels[channel["name"]] = flat.reshape(channel["shape"])
+        return header, channels
+
+    def grid(self, **parameters: Any) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        header, channels = self.binary("grid", **parameters)
         assert {name: array.dtype.name for name, array in channels.items()} == {
             "value": "float32",
             "flags": "uint8",
@@ -254,6 +258,39 @@ def test_a_cell_without_a_record_has_nulls(tab: Tab) -> None:
     assert set(cell.values()) == {None}
 
 
+def test_a_spectrogram_has_the_members_of_the_contract(tab: Tab) -> None:
+    described = CONTRACT.split("\n## `spectrogram`\n")[1].split("```json\n")[1].split("```")[0]
+    kernel = tab.tensor("nan_feature", "gradient", "mlp/dense/kernel")
+    header, channels = tab.binary("spectrogram", run="nan_feature", tensor=kernel)
+    assert set(re.findall(r'"(\w+)":', described)) == {*header, *header["channels"][0]}
+    assert (header["run"], header["tensor"]) == ("nan_feature", kernel)
+    assert header["edges"] == list(range(241))
+    for name, array in channels.items():
+        assert array.shape[0] == 240, name
+    sampled = channels["counts"].sum(axis=1) + channels["zero"] + channels["subnormal"]
+    # From step 37 on, 3 of the 128 elements are not finite.
+    assert (channels["sampled_elements"] - sampled).tolist() == [0] * 37 + [3] * 203
+
+
+def test_a_spectrogram_agrees_with_cells_and_grids(tab: Tab) -> None:
+    kernel = tab.tensor("nan_feature", "gradient", "mlp/dense/kernel")
+    asked = {"run": "nan_feature", "first": 20, "last": 43, "columns": 6}
+    header, channels = tab.binary("spectrogram", tensor=kernel, **asked)
+    for column, first in enumerate(header["edges"][:-1]):
+        cell = tab.json("cell", run="nan_feature", tensor=kernel, first=first, last=first + 3)
+        expected = np.zeros(channels["counts"].shape[1])
+        for _, exponent, count in cell["histogram"]:
+            expected[exponent - header["first_exponent"]] += count
+        assert channels["counts"][column].tolist() == expected.tolist()
+        for name in ("sampled_elements", "zero", "subnormal"):
+            assert channels[name][column] == cell["columns"][name]
+    for name in ("nonfinite", "norm", "largest_magnitude", "zero_share"):
+        grid, cells = tab.grid(statistic=name, **asked)
+        row = grid["rows"].index(kernel)
+        np.testing.assert_array_equal(channels[name], cells["value"][row])
+        np.testing.assert_array_equal(channels["flags"], cells["flags"][row])
+
+
 def test_numbers_that_are_not_finite_are_strings(tmp_path: Path) -> None:
     manifest = mlp_manifest()
     with StreamWriter(tmp_path / "nanwatch", Stream("0a"), manifest) as writer:
@@ -309,7 +346,7 @@ def test_errors_say_what_was_asked_and_what_exists(
     assert text in tab.error(route, status, **parameters)
 
 
-@pytest.mark.parametrize("route", ["index.js", "runs", "run", "grid", "cell"])
+@pytest.mark.parametrize("route", ["index.js", "runs", "run", "grid", "cell", "spectrogram"])
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "HEAD"])
 def test_everything_is_read_only(tab: Tab, route: str, method: str) -> None:
     answer = tab.open(route, method=method)

@@ -112,7 +112,9 @@ def test_records_come_back_as_they_were_written(tmp_path: Path) -> None:
         got = np.concatenate([getattr(records, name) for records in read])
         expected = np.stack([getattr(record, wanted) for record in written])
         assert np.array_equal(got, expected, equal_nan=True)
-    histograms = list(reader.histograms(ACCESS, index, 2, 100, 139))
+    found = list(reader.histograms(ACCESS, index, 2, 100, 139))
+    assert [(each.first, each.until) for each in found[:2]] == [(100, 101), (102, 103)]
+    histograms = [each.histogram for each in found]
     parts = [record.histograms for record in written[50:70]]
     merged = merge_histograms([part for part in parts if part]).tensor(2)
     assert np.array_equal(merge_histograms(histograms).tensor(0), merged)

@@ -21,7 +21,7 @@ from tb_nanwatch.stats.record import Record, empty_columns
 from tb_nanwatch.wire import VersionError, WireError
 from tb_nanwatch.wire.events import manifest_value, record_values
 from tb_nanwatch.wire.grid import pack_grid
-from tb_nanwatch.wire.histograms import pack_histograms, unpack_histograms
+from tb_nanwatch.wire.histograms import pack_histograms, unpack_histogram, unpack_histograms
 from tb_nanwatch.wire.manifest import Manifest, pack_manifest, unpack_manifest
 from tb_nanwatch.wire.records import new_window, pack_record, peek, unpack_record
 
@@ -69,9 +69,15 @@ def test_histograms_round_trip_with_counts_beyond_32_bits(rows: list[dict[int, i
         np.array([code for code, _ in flat], np.int64),
         np.array([count for _, count in flat], np.int64),
     )
-    back = unpack_histograms(pack_histograms(histograms))
+    packed = pack_histograms(histograms)
+    back = unpack_histograms(packed)
     for name in ("lengths", "codes", "counts"):
         assert getattr(back, name).tolist() == getattr(histograms, name).tolist()
+    for tensor, row in enumerate(ordered):
+        alone = unpack_histogram(packed, tensor)
+        assert alone is not None
+        assert list(zip(*(bins.tolist() for bins in alone.tensor(0)), strict=True)) == row
+    assert unpack_histogram(packed, len(rows)) is None
 
 
 @given(st.binary(max_size=60))

@@ -1,0 +1,65 @@
+"""`spectrogram`: one tensor's exponent histogram and statistics over time."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from werkzeug import wrappers
+
+from tb_nanwatch.grid import cells, column_edges, spectrogram, totals
+from tb_nanwatch.http import params
+from tb_nanwatch.http.respond import respond
+from tb_nanwatch.reader import Reader, Records
+from tb_nanwatch.schema.statistics import STATISTICS
+from tb_nanwatch.wire.grid import pack_grid
+
+_TOTALS = ("sampled_elements", "zero", "subnormal")
+
+
+def serve(request: wrappers.Request, reader: Reader) -> wrappers.Response:
+    access = params.access(request)
+    columns = params.columns(request)
+    params.steps(request, (None, None))
+    index = params.run(request, reader)
+    tensor = params.tensor(request, index)
+    first, last = params.steps(request, (index.first_step, index.last_step))
+    edges, records, histograms = np.zeros(1, np.int64), list[Records](), []
+    if first is not None and last is not None:  # None where the run has no record.
+        edges = column_edges(first, last, columns)
+        records = _of_tensor(reader.records(access, index, first, last), tensor)
+        histograms = list(reader.histograms(access, index, tensor, first, last))
+    found = spectrogram(histograms, edges)
+    sums = totals(records, tensor, edges, _TOTALS)
+    channels: dict[str, npt.NDArray[Any]] = {"counts": found.counts.astype(np.float32)}
+    channels |= {name: sums[:, position] for position, name in enumerate(_TOTALS)}
+    for statistic in STATISTICS:
+        value, flags = cells(records, np.array([tensor]), edges, statistic.name)
+        channels[statistic.name], channels["flags"] = value[0], flags[0]
+    header = {
+        "run": index.run,
+        "tensor": index.tensors[tensor].id,
+        "first_exponent": found.first_exponent,
+        "edges": edges.tolist(),
+    }
+    body = pack_grid(header, channels)
+    return respond(
+        request,
+        gzip.compress(body, compresslevel=1, mtime=0),
+        "application/octet-stream",
+        content_encoding="gzip",
+    )
+
+
+def _of_tensor(records: Iterable[Records], tensor: int) -> list[Records]:
+    """The records with the tensor's row alone: what is read of the others is let go."""
+    kept = []
+    for slab in records:
+        own = np.flatnonzero(slab.rows == tensor)
+        if len(own):
+            steps = slab.first, slab.last, slab.until
+            kept.append(Records(*steps, slab.rows[own], slab.windows, slab.columns[:, own].copy()))
+    return kept
