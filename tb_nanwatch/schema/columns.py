@@ -6,8 +6,8 @@ frontend's ``schema.ts`` all take these names from here.
 
 Two kinds of columns stand side by side. Those named *every step* cover all the steps of the
 window. Those named *sampled* cover only the steps at which the exponent histogram was taken (the
-last step of a window, and each step at which the set of non-finite tensors changed);
-``sampled_steps`` says how many those were.
+last step of a window, though not of every window, and each step at which the set of non-finite
+tensors changed); ``sampled_steps`` says how many those were.
 """
 
 from __future__ import annotations

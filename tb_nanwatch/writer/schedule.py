@@ -15,6 +15,10 @@ AUTO_WINDOW = 16
 AUTO_RECORDS = 128
 """After so many records "auto" doubles its window: a million steps are about 1,200 records."""
 
+AUTO_SAMPLED = 4
+"""Once "auto" is at its full window, histograms are taken in one of so many windows: on a CPU that
+step takes about as long as two. Elsewhere, in each."""
+
 CHANGE_RECORDS = 1024
 """Windows cut short by a change of what is non-finite; later changes wait for the window's end."""
 
@@ -57,6 +61,11 @@ class Schedule:
             return width
         still_fit = max(1.0, (self._max_bytes - self._bytes) / self._largest_record)
         return max(width, int(_WIDENING * self._steps / still_fit))
+
+    def samples(self) -> bool:
+        """Whether histograms are to be taken in the window that begins now."""
+        ramp = AUTO_WINDOW.bit_length()
+        return self._every != "auto" or self._records < ramp or self._records % AUTO_SAMPLED == 0
 
     def written(self, size: int, steps: int, *, by_change: bool) -> None:
         """Takes in a record of `size` bytes over `steps`, and whether a change cut it short."""

@@ -31,6 +31,21 @@ def test_auto_begins_with_short_windows_and_reaches_sixteen() -> None:
     assert max(windows) == AUTO_WINDOW
 
 
+def test_auto_takes_histograms_of_the_first_windows_and_then_of_one_in_four() -> None:
+    schedule, sampled = Schedule("auto"), []
+    for _ in range(16):
+        sampled.append(schedule.samples())
+        schedule.written(1000, schedule.window(), by_change=False)
+    assert [window for window, took in enumerate(sampled) if took] == [0, 1, 2, 3, 4, 8, 12]
+
+
+def test_a_number_of_steps_takes_them_of_each_window() -> None:
+    schedule = Schedule(16)
+    for _ in range(16):
+        assert schedule.samples()
+        schedule.written(1000, 16, by_change=False)
+
+
 def test_a_million_steps_make_low_thousands_of_records() -> None:
     windows, _ = run(Schedule("auto"), 1_000_000, 30_000)
     assert sum(windows) == 1_000_000

@@ -8,15 +8,14 @@ and where the set of non-finite tensors changes, are the exponent histograms.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
-from tensorflow.python.framework import ops
-from tensorflow.python.ops import control_flow_util
 from tensorflow.python.ops.resource_variable_ops import ResourceVariable
 
 from tb_nanwatch.adapters.tensorflow import kernels
+from tb_nanwatch.adapters.tensorflow.rarely import rarely
 from tb_nanwatch.adapters.tensorflow.samples import (
     Samples,
     add_samples,
@@ -58,7 +57,7 @@ class Signal(NamedTuple):
     refused_steps: int
 
 
-_FLUSH = Signal._fields.index("flush")
+_ZERO = np.float64(0)
 _SAMPLED_STEP = Signal._fields.index("sampled_step")
 
 
@@ -80,7 +79,9 @@ class Clock:
 
     def signal(self) -> Signal:
         """On the host: what happened since the last `restart`."""
-        return Signal(*self.state.numpy().tolist())
+        # Once a step, so the operation itself: `numpy()` of the variable takes three times as long.
+        state = tf.raw_ops.ReadVariableOp(resource=self.state.handle, dtype=tf.int64)
+        return Signal(*state.numpy().tolist())
 
     def restart(self, next_step: int) -> None:
         """On the host: begins a window at `next_step`."""
@@ -124,13 +125,14 @@ class Accumulator:
         self._handled = np.array(handled, bool)
         tensors = len(self._formats)
 
-        # Steps, elements, squares, sampled steps.
-        self._sums = _variable(np.zeros((tensors, 4)), tf.float64)
+        # Squares of each, elements of each, steps: what every step adds to, in one operation.
+        self._totals = _variable(np.zeros(2 * tensors + 1), tf.float64)
         self._largest_norm = _variable(np.full(tensors, -1.0), tf.float64)
         self._nonfinite = _variable(np.zeros((tensors, 5)), tf.float64)  # nan, inf, -inf, 2 steps
         self._first_last = _variable(np.full((tensors, 2), np.nan), tf.float64)
         self._bad = _variable(np.zeros(tensors, bool), tf.bool)
         self._any_bad = _variable(False, tf.bool)
+        self._sampled_steps = _variable(0, tf.int64)
         self._no_samples = no_samples(self._formats)
         self._read_and_reset: Callable[[], list[tf.Tensor]] | None = None
         self._samples = Samples(
@@ -139,6 +141,7 @@ class Accumulator:
             _variable(self._no_samples.totals, tf.float64),
         )
 
+    @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
     def add(
         self,
         tensors: Sequence[tf.Tensor],
@@ -153,53 +156,35 @@ class Accumulator:
         that the clock counted last.
         """
         clock = self._clock
-        step = clock.state[0] - (0 if new_step else 1)
-        advance = [int(new_step), 0, 0, 0, 0]
-        factor = self._unscale_factors(loss_scale)
+        next_step = clock.state[0]
+        step = next_step if new_step else next_step - 1
         squares = kernels.sums_of_squares(tensors)
-        healthy = tf.reduce_all(tf.math.is_finite(squares))
+        finite = tf.math.is_finite(squares)
+        healthy = tf.reduce_all(finite)
+        factor = self._unscale_factors(loss_scale)
+        known = tf.where(finite, squares if factor is None else squares * factor**2, _ZERO)
+        elements = kernels.numbers_of_elements(tensors)
+        self._totals.assign_add(tf.concat([known, elements, np.ones(1)], axis=0))
+        self._largest_norm.assign(tf.maximum(self._largest_norm, tf.sqrt(known)))
         trusted = healthy & ~self._any_bad
 
-        def trust() -> tuple[tf.Tensor, ...]:
-            unscaled = squares if factor is None else squares * factor**2
-            return unscaled, tf.sqrt(unscaled), tf.constant(advance, tf.int64)
-
-        def pass_by() -> tuple[tf.Tensor, ...]:
-            return *trust(), tf.zeros([], tf.int64)
-
-        def examine() -> tuple[tf.Tensor, ...]:
+        def examine() -> None:
             flat = [kernels.flatten(tensor) for tensor in tensors]
+            flush = tf.cond(
+                trusted,
+                lambda: tf.constant(False),
+                lambda: self._count(flat, step, finite, factor, loss_scale),
+            )
+            due = tf.equal(step, clock.sample_at) | flush
+            tf.cond(due, lambda: self._sample(flat, step, factor, healthy), lambda: False)
 
-            def count() -> tuple[tf.Tensor, ...]:
-                exact, norms, change = self._count(flat, step, factor, loss_scale)
-                return exact, norms, change + advance
-
-            def take() -> tf.Tensor:
-                return tf.cond(
-                    healthy,
-                    lambda: self._sample(flat, factor, masked=False),
-                    lambda: self._sample(flat, factor, masked=True),
-                )
-
-            exact, norms, change = tf.cond(trusted, trust, count)
-            due = tf.equal(step, clock.sample_at) | (change[_FLUSH] > 0)
-            sampled = tf.cond(due, take, lambda: tf.zeros([], tf.int64))
-            since = sampled * (step - clock.state[_SAMPLED_STEP])
-            return exact, norms, change + tf.stack([0, 0, 0, since, 0]), sampled
-
-        # One conditional, as an untaken branch costs too: TensorFlow passes by each of its nodes.
-        quiet = trusted & tf.not_equal(step, clock.sample_at)
-        squares, norms, change, sampled = tf.cond(quiet, pass_by, _one_node(examine))
-        elements = kernels.numbers_of_elements(tensors)
-        ones = tf.ones_like(squares)
-        sums = [ones, elements, squares, tf.cast(sampled, tf.float64) * ones]
-        self._sums.assign_add(tf.stack(sums, axis=1))
-        self._largest_norm.assign(tf.maximum(self._largest_norm, norms))
+        rarely(~trusted | tf.equal(step, clock.sample_at), examine)
         if loss_scale is not None:
             scale = tf.cast(loss_scale.scale, tf.float64)
             lowest = tf.where(tf.math.is_nan(clock.loss_scale), scale, clock.loss_scale)
             clock.loss_scale.assign(tf.minimum(lowest, scale))
-        clock.state.assign_add(change)
+        if new_step:
+            clock.state.assign_add([1, 0, 0, 0, 0])
 
     def _unscale_factors(self, loss_scale: LossScale | None) -> tf.Tensor | None:
         """float64 [tensors]: by what to multiply each to undo the loss scale."""
@@ -211,12 +196,21 @@ class Accumulator:
         self,
         flat: Sequence[tf.Tensor],
         step: tf.Tensor,
+        finite: tf.Tensor,
         factor: tf.Tensor | None,
         loss_scale: LossScale | None,
-    ) -> tuple[tf.Tensor, ...]:
-        """Exact counts of the step: (sums of squares, norms, change of the clock's state)."""
+    ) -> tf.Tensor:
+        """Takes exact counts of the step in; bool scalar, whether its record is to be flushed.
+
+        Also the squares of the tensors that are not `finite` (bool [tensors]), of which there were
+        none yet.
+        """
         counts = tf.stack([kernels.count_nonfinite(values) for values in flat])
         norms = counts[:, 3] if factor is None else counts[:, 3] * factor
+        unknown = tf.where(finite, tf.zeros_like(norms), norms)
+        self._totals.assign_add(tf.pad(unknown**2, [[0, len(flat) + 1]]))
+        self._largest_norm.assign(tf.maximum(self._largest_norm, unknown))
+
         bad = tf.reduce_any(counts[:, :3] > 0, axis=1)
         refused = tf.constant(False)
         if loss_scale is not None and loss_scale.dynamic:
@@ -237,21 +231,40 @@ class Accumulator:
         self._any_bad.assign(any_trouble)
         early = any_trouble & (self._clock.nonfinite_steps < FLUSHED_NONFINITE_STEPS)
         self._clock.nonfinite_steps.assign_add(tf.cast(any_trouble, tf.int64))
-        flags = (False, changed | early, any_trouble & ~refused, False, refused)
-        return norms**2, norms, tf.cast(tf.stack(flags), tf.int64)
+        flush = changed | early
+        flags = (False, flush, any_trouble & ~refused, False, refused)
+        self._clock.state.assign_add(tf.cast(tf.stack(flags), tf.int64))
+        return flush
 
     def _sample(
-        self, flat: Sequence[tf.Tensor], factor: tf.Tensor | None, *, masked: bool
+        self,
+        flat: Sequence[tf.Tensor],
+        step: tf.Tensor,
+        factor: tf.Tensor | None,
+        healthy: tf.Tensor,
     ) -> tf.Tensor:
-        """Takes the exponent histograms and what comes with them; int64 scalar 1."""
+        """Takes the exponent histograms and what comes with them; True."""
         if factor is not None:
             flat = [
                 values * tf.cast(factor[row], values.dtype) if self._scaled[row] else values
                 for row, values in enumerate(flat)
             ]
+        if kernels.in_xla():
+            # The masks are fused into the passes there, and compiling both takes twice as long.
+            new = take_samples(flat, masked=True)
+        else:
+            new = tf.cond(
+                healthy,
+                lambda: take_samples(flat, masked=False),
+                lambda: take_samples(flat, masked=True),
+            )
         old = Samples(*(variable.read_value() for variable in self._samples))
-        self._assign_samples(add_samples(old, take_samples(flat, masked=masked)))
-        return tf.ones([], tf.int64)
+        self._assign_samples(add_samples(old, new))
+        self._sampled_steps.assign_add(1)
+        state = self._clock.state
+        since = step - state[_SAMPLED_STEP]
+        state.assign_add(tf.stack([0, 0, 0, since, 0]))
+        return tf.constant(True)
 
     def drain(self) -> tuple[Matrix, Histograms | None]:
         """On the host: what was accumulated since the last drain, and starts anew.
@@ -266,34 +279,41 @@ class Accumulator:
                 reset = tf.function(self._reset, input_signature=[], autograph=False)
                 self._read_and_reset = reset.get_concrete_function()
             state = self._read_and_reset()
-        sums, norms, nonfinite, first_last, *samples = (tensor.numpy() for tensor in state)
-        columns = empty_columns(len(self._formats))
-        columns[:, [COLUMN["steps"], COLUMN["elements"], COLUMN["sum_squares"]]] = sums[:, :3]
+        totals, largest, nonfinite, first_last, sampled_steps, *samples = (
+            tensor.numpy() for tensor in state
+        )
+        tensors = len(self._formats)
+        columns = empty_columns(tensors)
+        columns[:, COLUMN["steps"]] = totals[-1]
+        columns[:, COLUMN["sum_squares"]] = totals[:tensors]
+        columns[:, COLUMN["elements"]] = totals[tensors:-1]
         columns[:, COLUMN["nan"] : COLUMN["neg_inf"] + 1] = nonfinite[:, :3]
         columns[:, [COLUMN["nonfinite_steps"], COLUMN["scale_skipped_steps"]]] = nonfinite[:, 3:]
         columns[:, COLUMN["first_nonfinite_step"]] = first_last[:, 0]
         columns[:, COLUMN["last_nonfinite_step"]] = first_last[:, 1]
-        columns[:, COLUMN["largest_norm"]] = np.where(norms < 0, np.nan, norms)
-        sampled_steps = int(sums[0, 3])
+        seen = largest >= 0
+        columns[seen, COLUMN["largest_norm"]] = largest[seen]
         if not sampled_steps:
             return columns, None
         return columns, decode_samples(self._formats, Samples(*samples), sampled_steps, columns)
 
     def _reset(self) -> list[tf.Tensor]:
         """Reads the window's state and empties it: one call, as each eager operation costs."""
-        window = (self._sums, self._largest_norm, self._nonfinite, self._first_last)
-        state = [variable.read_value() for variable in (*window, *self._samples)]
+        window = (self._totals, self._largest_norm, self._nonfinite, self._first_last)
+        variables = (*window, self._sampled_steps, *self._samples)
+        state = [variable.read_value() for variable in variables]
         with tf.control_dependencies(state):
-            self._sums.assign(tf.zeros_like(self._sums))
+            self._totals.assign(tf.zeros_like(self._totals))
             self._largest_norm.assign(-tf.ones_like(self._largest_norm))
             self._nonfinite.assign(tf.zeros_like(self._nonfinite))
             self._first_last.assign(tf.fill(self._first_last.shape, tf.cast(np.nan, tf.float64)))
 
             def empty_samples() -> tf.Tensor:
+                self._sampled_steps.assign(0)
                 self._assign_samples(self._no_samples)
                 return tf.zeros([])
 
-            tf.cond(state[0][0, 3] > 0, empty_samples, lambda: tf.zeros([]))
+            tf.cond(state[len(window)] > 0, empty_samples, lambda: tf.zeros([]))
         return [tf.identity(tensor) for tensor in state]
 
     def _assign_samples(self, samples: Samples) -> None:
@@ -304,15 +324,3 @@ class Accumulator:
         """On the host: takes every tensor for healthy, so that trouble is a change again."""
         self._bad.assign(tf.zeros_like(self._bad))
         self._any_bad.assign(False)
-
-
-def _one_node(function: Callable[[], Any]) -> Callable[[], Any]:
-    """The function as a single node of the graph, which is expanded only where it runs."""
-    # XLA expands everything anyway. Eagerly, a tf.function would be traced anew at each step.
-    graph = ops.get_default_graph() if tf.inside_function() else None
-    if graph is None or control_flow_util.GraphOrParentsInXlaContext(graph):
-        return function
-    node: Callable[[], Any] = tf.function(
-        function, autograph=False, experimental_attributes={"_noinline": True}
-    )
-    return node

@@ -29,6 +29,10 @@ _HANDLED = _SCALED | {"activation", "prediction", "loss", "update"}
 and slots are not: no smaller scale mends those."""
 
 
+_NEVER = 2**62
+"""A step that does not come."""
+
+
 class Recorder:
     """Records one training run.
 
@@ -125,7 +129,7 @@ class Recorder:
         is_full = signal.next_step > self._last_step
         if changed or (is_full and self._schedule.takes_record()):
             self._write_window(signal, by_change=changed, urgent=changed)
-        elif signal.next_step > self._sample_at and not is_full:
+        elif signal.next_step > self._sample_at and not is_full and self._schedule.samples():
             self._sample(self._last_step)
         return signal
 
@@ -151,7 +155,7 @@ class Recorder:
         self._first_step = first_step
         self._last_step = first_step + self._schedule.window() - 1
         self._clock.restart(first_step)
-        self._sample(self._last_step)
+        self._sample(self._last_step if self._schedule.samples() else _NEVER)
 
     def _sample(self, step: int) -> None:
         assert self._clock is not None
