@@ -75,7 +75,7 @@ def read_recorded(directory: Path) -> Recorded:
             parts: dict[str, np.ndarray] = {}
             for value in event.summary.value:
                 tag = parse_tag(value.tag)
-                if tag is None:
+                if tag is None or tag.level:  # Higher levels hold the same again.
                     continue
                 if tag.stream not in found.streams:
                     found.streams.append(tag.stream)

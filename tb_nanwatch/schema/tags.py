@@ -9,6 +9,7 @@
 
 A *stream* is a sequence of records by one writer: a session of a Callback or Watcher, or all that
 ``nanwatch.summary`` wrote in one session under one name and role, which the tag then carries.
+Level 0 is as recorded. The higher levels hold the same again, so that a long run is read fast.
 Blocks bound what one read returns: TensorBoard filters by tag and not by step, so the block's
 number is the range query. `session` sorts by the time at which it began.
 """
@@ -23,6 +24,9 @@ PLUGIN_NAME = "nanwatch"
 
 RECORDS_PER_BLOCK = 64
 """Records under one tag. 300 tensors then make about 3 MB a block."""
+
+RECORDS_PER_LEVEL = 16
+"""Record n of level k + 1 is the merge of records 16 n to 16 n + 15 of level k."""
 
 SUBDIRECTORY = "nanwatch"
 """Where Callback and Watcher write, below the user's own log directory."""

@@ -99,8 +99,10 @@ def merge_histograms(parts: Sequence[Histograms]) -> Histograms:
     codes = np.concatenate([part.codes for part in parts])
     counts = np.concatenate([part.counts for part in parts])
     # One sortable key per (tensor, code): codes of float64 lie within +-2**12.
-    keys, inverse = np.unique((rows << 16) + codes + (1 << 15), return_inverse=True)
-    total = np.zeros(len(keys), np.int64)
-    np.add.at(total, inverse, counts)
+    keys = (rows << 16) + codes + (1 << 15)
+    order = np.argsort(keys, kind="stable")  # Each part is sorted already: this merges them.
+    keys, counts = keys[order], counts[order]
+    starts = np.flatnonzero(np.diff(keys, prepend=-1))
+    keys, total = keys[starts], np.add.reduceat(counts, starts)
     lengths = np.bincount(keys >> 16, minlength=sizes.pop()).astype(np.int64)
     return Histograms(lengths, (keys & 0xFFFF) - (1 << 15), total)

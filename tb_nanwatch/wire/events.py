@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import numpy.typing as npt
 from tensorboard.compat.proto.summary_pb2 import DATA_CLASS_TENSOR, Summary, SummaryMetadata
@@ -18,6 +20,22 @@ from tb_nanwatch.wire.manifest import Manifest, pack_manifest
 from tb_nanwatch.wire.records import pack_record
 
 _DTYPES = {np.dtype(np.float64): DT_DOUBLE, np.dtype(np.uint8): DT_UINT8}
+
+
+FILE_BYTES = 128
+"""At most so many bytes hold what a writer puts at the beginning of an event file."""
+
+_EVENT_BYTES = 48
+"""At most so many bytes of a file hold an event around its values: 16 of the record, 9 of the wall
+time, 11 of the step and 6 of the summary."""
+
+_VALUE_BYTES = 6
+"""At most so many bytes hold the tag and the length of a value."""
+
+
+def event_bytes(values: Iterable[Summary.Value]) -> int:
+    """At most so many bytes of a file hold an event of these values."""
+    return _EVENT_BYTES + sum(_VALUE_BYTES + int(value.ByteSize()) for value in values)
 
 
 def summary_metadata() -> SummaryMetadata:

@@ -1,8 +1,9 @@
-"""Numbers records, lays them out in blocks, and never lets a failing sink reach the training."""
+"""Numbers records, lays them out in levels and blocks, and survives a failing sink."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
 from typing import Protocol
 
 from tensorboard.compat.proto.summary_pb2 import Summary
@@ -10,12 +11,24 @@ from tensorboard.compat.proto.summary_pb2 import Summary
 from tb_nanwatch.schema.columns import WINDOW_FIELD
 from tb_nanwatch.schema.tags import RECORDS_PER_BLOCK, Stream
 from tb_nanwatch.stats.record import Record, merge
-from tb_nanwatch.wire.events import initial_value, manifest_value, record_values
+from tb_nanwatch.wire.events import (
+    FILE_BYTES,
+    event_bytes,
+    initial_value,
+    manifest_value,
+    record_values,
+)
 from tb_nanwatch.wire.manifest import Manifest
+from tb_nanwatch.writer.budget import Budget
+from tb_nanwatch.writer.levels import Levels
 from tb_nanwatch.writer.warnings import warn
 
 _MOST_SKIPPED = 32
 """Records that wait, at the most, before a failed sink is tried again."""
+
+_KEPT = 2
+"""Bare records, without histograms, that ordinary ones leave room for: one for the first change of
+what is non-finite, one for the end of the run."""
 
 
 class Sink(Protocol):
@@ -38,16 +51,20 @@ class RecordWriter:
       open_sink: makes the sink, when there is something to write for the first time.
       stream: the identity of the stream.
       where: what a warning calls the sink.
+      budget: of all that is written, exactly kept. Near its end a record goes without what can be
+        spared: the histograms of higher levels, the higher levels, its own histograms.
 
     No method raises because of the sink. The first failure is a warning; a record that could not be
     written is merged into the next one, so that neither a count nor a first step is lost, only
     where exactly in the wider window the rest was.
     """
 
-    def __init__(self, open_sink: Callable[[], Sink], stream: Stream, where: str):
+    def __init__(self, open_sink: Callable[[], Sink], stream: Stream, where: str, budget: Budget):
         self._open_sink = open_sink
         self._stream = stream
         self._where = where
+        self._budget = budget
+        self._levels = Levels()
         self._sink: Sink | None = None
         self._sequence = 0
         self._unwritten: tuple[Manifest, Record] | None = None
@@ -55,13 +72,17 @@ class RecordWriter:
         self._manifests: set[int] = set()
         self._failures = 0
         self._skip = 0
-        self._warned = False
+        self._has_failed = False
+        self._is_full = False
 
     def write(self, manifest: Manifest, record: Record, *, urgent: bool = False) -> int:
-        """Writes the record and returns its size in bytes once it is in the file; 0 if it waits.
+        """Writes the record, and those of higher levels that it completes, as one event.
 
         Fills in the window's manifest, sequence and lost_records. An `urgent` record is tried even
-        where the sink has just failed.
+        where the sink has just failed, and takes what ordinary ones leave of the budget.
+
+        Returns:
+          Its size in bytes, without the higher levels, once it is in the file; 0 if it waits.
         """
         if self._unwritten is not None:
             unwritten_manifest, unwritten = self._unwritten
@@ -73,19 +94,35 @@ class RecordWriter:
         record.window[WINDOW_FIELD["manifest"]] = manifest.hash()
         record.window[WINDOW_FIELD["sequence"]] = self._sequence
         record.window[WINDOW_FIELD["lost_records"]] = self._lost
-        values = record_values(self._stream, 0, self._sequence // RECORDS_PER_BLOCK, record)
+        levels, completed = self._levels.add(record)
+        values = self._values(0, record)  # The statistics, then the histograms.
+        higher = [self._values(level, merged) for level, merged in enumerate(completed, 1)]
+        forms = (
+            [*values, *chain.from_iterable(higher)],
+            [*values, *(statistics for statistics, *_ in higher)],
+            values,
+            values[:1],
+        )
         if urgent:
             self._skip = 0
-        written = self._write(manifest, values, int(record.field("last_step")))
-        self._unwritten = None if written else (manifest, record)
-        self._sequence += written > 0
-        return written
+        bare = event_bytes(values[:1])
+        # An urgent record leaves room for a bare one, unless it is bare itself.
+        keep = [*[bare] * 3, 0] if urgent else [_KEPT * bare] * 4
+        step = int(record.field("last_step"))
+        if not self._write(manifest, zip(forms, keep, strict=True), step):
+            self._unwritten = manifest, record
+            return 0
+        self._unwritten = None
+        self._sequence += 1
+        self._levels = levels
+        return sum(int(value.ByteSize()) for value in values)
 
-    def write_initial(self, manifest: Manifest, record: Record) -> int:
-        """Writes the state before the first step, as `write` does; it has no sequence number."""
+    def write_initial(self, manifest: Manifest, record: Record) -> None:
+        """Writes the state before the first step; it has no sequence number, and never waits."""
         record.window[WINDOW_FIELD["manifest"]] = manifest.hash()
-        value = initial_value(self._stream, record)
-        return self._write(manifest, [value], int(record.field("last_step")))
+        values = [initial_value(self._stream, record)]
+        keep = _KEPT * event_bytes(values)
+        self._write(manifest, [(values, keep)], int(record.field("last_step")))
 
     def close(self) -> None:
         """Closes the sink; a later write opens it again."""
@@ -93,10 +130,28 @@ class RecordWriter:
         if sink is not None:
             self._attempt(sink.close)
 
-    def _write(self, manifest: Manifest, values: list[Summary.Value], step: int) -> int:
+    def _values(self, level: int, record: Record) -> list[Summary.Value]:
+        block = int(record.field("sequence")) // RECORDS_PER_BLOCK
+        return record_values(self._stream, level, block, record)
+
+    def _write(
+        self, manifest: Manifest, forms: Iterable[tuple[list[Summary.Value], int]], step: int
+    ) -> bool:
+        """Writes the first of the forms that leaves so many bytes of the budget as it says."""
+        if self._skip:
+            self._skip -= 1
+            return False
         digest = manifest.hash()
-        if digest not in self._manifests:
-            values = [manifest_value(self._stream, manifest), *values]
+        head = [] if digest in self._manifests else [manifest_value(self._stream, manifest)]
+        size = 0
+        for form, keep in forms:
+            values = [*head, *form]
+            size = event_bytes(values) + (FILE_BYTES if self._sink is None else 0)
+            if size + keep <= self._budget.left:
+                break
+        else:
+            self._tell_full(size)
+            return False
 
         def write() -> None:
             if self._sink is None:
@@ -105,19 +160,25 @@ class RecordWriter:
             self._sink.flush()
             self._failures = 0
 
-        if self._skip:
-            self._skip -= 1
-            return 0
+        self._budget.spend(size)  # Where it fails, part of it may stand in the file all the same.
         if not self._attempt(write):
-            # Part of an event may stand in the file, or the file may be gone: go on in a new one,
-            # complete in itself. And ever more rarely, as each try that fails prints lines of
-            # TensorFlow's own.
+            # Or the file may be gone: go on in a new one, complete in itself. And ever more rarely,
+            # as each try that fails prints lines of TensorFlow's own.
             self._sink = None
             self._manifests.clear()
             self._skip = min(2**self._failures, _MOST_SKIPPED)
-            return 0
+            return False
         self._manifests.add(digest)
-        return sum(value.ByteSize() for value in values)
+        return True
+
+    def _tell_full(self, size: int) -> None:
+        if not self._is_full:
+            self._is_full = True
+            warn(
+                f"max_bytes={self._budget.max_bytes:,} leaves no room for {size:,} bytes more. "
+                "Training goes on, and what follows may not be recorded. Choose a larger "
+                "max_bytes, or watch less."
+            )
 
     def _attempt(self, act: Callable[[], None]) -> bool:
         try:
@@ -126,8 +187,8 @@ class RecordWriter:
         # is, the training that is watched must go on.
         except Exception as error:
             self._failures += 1
-            if not self._warned:
-                self._warned = True
+            if not self._has_failed:
+                self._has_failed = True
                 warn(
                     f"cannot write to {self._where} ({type(error).__name__}: {error}). Training "
                     "goes on; records are merged until writing works again. Free space or choose "

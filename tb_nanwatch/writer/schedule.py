@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-Every = int | Literal["auto"]
+from tb_nanwatch.schema.tags import RECORDS_PER_LEVEL
+from tb_nanwatch.writer.budget import DEFAULT_MAX_BYTES, Budget
 
-DEFAULT_MAX_BYTES = 64 * 2**20
-"""TensorBoard holds in memory what it reads: 3 to 4 times as much in its Python mode."""
+Every = int | Literal["auto"]
 
 AUTO_WINDOW = 16
 """Steps in a window of "auto" once a run is under way; its first windows are 1, 2, 4, 8."""
@@ -32,7 +32,10 @@ class Schedule:
 
     Args:
       every: steps in a window, or "auto", which begins at 1 and widens as the run grows.
-      max_bytes: of all the run's records. Once they fill half of it, windows widen.
+      max_bytes: of all that is written. Once it is half used, windows widen.
+
+    Attributes:
+      budget: the bytes; who writes spends them.
     """
 
     def __init__(self, every: Every = "auto", max_bytes: int = DEFAULT_MAX_BYTES):
@@ -40,14 +43,11 @@ class Schedule:
             raise ValueError(
                 f'Expected every="auto" or a number of steps from 1 on, got {every!r}.'
             )
-        if not isinstance(max_bytes, int) or max_bytes < 1:
-            raise ValueError(f"Expected max_bytes, a number from 1 on, got {max_bytes!r}.")
+        self.budget = Budget(max_bytes)
         self._every = every
-        self._max_bytes = max_bytes
         self._records = 0
         self._changes = 0
         self._steps = 0
-        self._bytes = 0
         self._largest_record = 1
 
     def window(self) -> int:
@@ -57,9 +57,9 @@ class Schedule:
             width = min(AUTO_WINDOW, ramp) << (self._records // AUTO_RECORDS)
         else:
             width = self._every
-        if self._bytes < self._max_bytes / 2:
+        if not self.budget.is_half_used:
             return width
-        still_fit = max(1.0, (self._max_bytes - self._bytes) / self._largest_record)
+        still_fit = max(1.0, self.budget.left / self._with_levels(1))
         return max(width, int(_WIDENING * self._steps / still_fit))
 
     def samples(self) -> bool:
@@ -68,8 +68,11 @@ class Schedule:
         return self._every != "auto" or self._records < ramp or self._records % AUTO_SAMPLED == 0
 
     def written(self, size: int, steps: int, *, by_change: bool) -> None:
-        """Takes in a record of `size` bytes over `steps`, and whether a change cut it short."""
-        self._bytes += size
+        """Takes in a record over `steps`, of `size` bytes at level 0.
+
+        Args:
+          by_change: whether a change of what is non-finite cut it short.
+        """
         self._steps += steps
         self._largest_record = max(self._largest_record, size)
         if by_change:
@@ -77,15 +80,16 @@ class Schedule:
         else:
             self._records += 1
 
-    def _fit(self, records: int) -> bool:
-        return self._bytes + records * self._largest_record <= self._max_bytes
+    def _with_levels(self, records: int) -> float:
+        """Bytes of so many records, and of what the levels above take on top."""
+        return records * self._largest_record * RECORDS_PER_LEVEL / (RECORDS_PER_LEVEL - 1)
 
     def takes_change(self) -> bool:
         """Whether a change of what is non-finite may still cut a window short."""
         if self._changes == 0:
             return True  # The first one is what the whole record is for.
-        return self._changes < CHANGE_RECORDS and self._bytes < self._max_bytes / 2
+        return self._changes < CHANGE_RECORDS and not self.budget.is_half_used
 
-    def takes_record(self, *, last: bool = False) -> bool:
-        """Whether a record still fits; room is kept for the `last` one, when the run ends."""
-        return self._records + self._changes == 0 or self._fit(1 if last else 2)
+    def takes_record(self) -> bool:
+        """Whether another record fits, besides the one that ends the run."""
+        return self._records + self._changes == 0 or self._with_levels(2) <= self.budget.left

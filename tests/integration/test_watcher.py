@@ -149,3 +149,18 @@ def test_integers_are_left_out_with_one_warning(tmp_path: Path) -> None:
         watcher.observe(input=[tf.ones([2]), tf.constant([1])])
         watcher.step_end()
     assert read_recorded(tmp_path / "nanwatch").names("input") == ["input/0"]
+
+
+def test_the_files_stay_below_max_bytes(tmp_path: Path) -> None:
+    budget = 24_000
+    watcher = nanwatch.Watcher(tmp_path, every=1, max_bytes=budget)
+    with watcher:
+        for step in range(300):
+            value = np.nan if step % 50 in (20, 21) else 1.0
+            watcher.observe(gradient={"kernel": tf.fill([4, 5], value), "bias": tf.ones([5])})
+            watcher.step_end()
+    size = sum(file.stat().st_size for file in (tmp_path / "nanwatch").iterdir())
+    assert budget / 2 < size <= budget
+    recorded = read_recorded(tmp_path / "nanwatch")
+    assert recorded.windows()[-1][1] == 299
+    assert sum(recorded.series("gradient", "gradient/kernel", "nonfinite_steps")) == 12

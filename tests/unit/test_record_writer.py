@@ -15,6 +15,7 @@ from tb_nanwatch.schema.tensor_info import TensorInfo
 from tb_nanwatch.stats.record import Record, empty_columns
 from tb_nanwatch.wire.manifest import Manifest
 from tb_nanwatch.wire.records import new_window
+from tb_nanwatch.writer.budget import Budget
 from tb_nanwatch.writer.record_writer import RecordWriter
 
 MANIFEST = Manifest(
@@ -51,7 +52,7 @@ class MemorySink:
             np.frombuffer(value.tensor.tensor_content).reshape(2, -1)
             for _, values in self.events
             for value in values
-            if "/stats/" in value.tag
+            if "/L0/" in value.tag and "/stats/" in value.tag
         ]
 
     def windows(self) -> list[np.ndarray]:
@@ -69,20 +70,21 @@ def record(step: int, nan: int = 0) -> Record:
 
 def test_records_are_numbered_and_the_manifest_comes_once() -> None:
     sink = MemorySink()
-    writer = RecordWriter(sink.open, Stream("ab"), "memory")
+    writer = RecordWriter(sink.open, Stream("ab"), "memory", Budget())
     for step in range(RECORDS_PER_BLOCK + 1):
         assert writer.write(MANIFEST, record(step)) > 0
     tags = [parse_tag(value.tag) for _, values in sink.events for value in values]
     assert [tag.kind for tag in tags if tag][:3] == ["manifest", "stats", "stats"]
     assert [tag.kind for tag in tags if tag].count("manifest") == 1
-    assert {tag.block for tag in tags if tag and tag.kind == "stats"} == {0, 1}
+    blocks = {tag.block for tag in tags if tag and tag.kind == "stats" and tag.level == 0}
+    assert blocks == {0, 1}
     numbers = [window[WINDOW_FIELD["sequence"]] for window in sink.windows()]
     assert numbers == list(range(RECORDS_PER_BLOCK + 1))
 
 
 def test_a_full_disk_is_one_warning_and_loses_no_count() -> None:
     sink = MemorySink()
-    writer = RecordWriter(sink.open, Stream("ab"), "/logs/nanwatch")
+    writer = RecordWriter(sink.open, Stream("ab"), "/logs/nanwatch", Budget())
     writer.write(MANIFEST, record(0))
     sink.full = True
     with pytest.warns(RuntimeWarning, match="cannot write to /logs/nanwatch .*No space left"):
@@ -108,7 +110,7 @@ def test_a_full_disk_is_one_warning_and_loses_no_count() -> None:
 
 def test_a_failed_sink_is_tried_again_ever_more_rarely_but_not_for_ever() -> None:
     sink = MemorySink()
-    writer = RecordWriter(sink.open, Stream("ab"), "memory")
+    writer = RecordWriter(sink.open, Stream("ab"), "memory", Budget())
     sink.full = True
     with pytest.warns(RuntimeWarning, match="cannot write"):
         writer.write(MANIFEST, record(0))
@@ -121,7 +123,7 @@ def test_a_failed_sink_is_tried_again_ever_more_rarely_but_not_for_ever() -> Non
 
 def test_what_cannot_be_merged_is_counted_as_lost() -> None:
     sink = MemorySink()
-    writer = RecordWriter(sink.open, Stream("ab"), "memory")
+    writer = RecordWriter(sink.open, Stream("ab"), "memory", Budget())
     sink.full = True
     with pytest.warns(RuntimeWarning, match="cannot write"):
         writer.write(MANIFEST, record(0))
@@ -138,5 +140,6 @@ def test_a_warning_that_is_an_error_is_logged_instead(caplog: pytest.LogCaptureF
     sink.full = True
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert RecordWriter(sink.open, Stream("ab"), "memory").write(MANIFEST, record(0)) == 0
+        writer = RecordWriter(sink.open, Stream("ab"), "memory", Budget())
+        assert writer.write(MANIFEST, record(0)) == 0
     assert "cannot write to memory" in caplog.text

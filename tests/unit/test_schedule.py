@@ -16,9 +16,12 @@ def run(schedule: Schedule, steps: int, size: int) -> tuple[list[int], int]:
     while done < steps:
         window = min(schedule.window(), steps - done)
         last = done + window == steps
-        if not schedule.takes_record(last=last):
+        if last and size > schedule.budget.left:
+            break  # As whoever writes sees to it.
+        if not last and not schedule.takes_record():
             break
         windows.append(window)
+        schedule.budget.spend(size)
         schedule.written(size, window, by_change=False)
         done += window
         total += size

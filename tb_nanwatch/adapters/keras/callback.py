@@ -15,7 +15,8 @@ from tb_nanwatch.adapters.keras.train_function import ObservedTrainFunction
 from tb_nanwatch.adapters.tensorflow.recorder import Recorder
 from tb_nanwatch.adapters.tensorflow.tensors import Unwatched
 from tb_nanwatch.schema.watch import Watch
-from tb_nanwatch.writer.schedule import DEFAULT_MAX_BYTES, Every, Schedule
+from tb_nanwatch.writer.budget import DEFAULT_MAX_BYTES
+from tb_nanwatch.writer.schedule import Every, Schedule
 from tb_nanwatch.writer.warnings import Guard, warn
 
 Policy = Literal["record", "stop", "raise"]
@@ -45,7 +46,7 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
       on_nonfinite: what happens after a step with a NaN or an infinity: "record" goes on, "stop"
         ends the training as `model.stop_training` does, "raise" raises FloatingPointError. A step
         that a LossScaleOptimizer refuses is marked, and no policy reacts.
-      max_bytes: of the records. Windows widen as they fill up.
+      max_bytes: of the recording's files, never exceeded. Windows widen as they fill up.
 
     Raises:
       ValueError: for an unknown role or policy, a `watch` that records nothing, or an

@@ -68,7 +68,10 @@ class Recorder:
         """
         # A session of its own for each recorder that begins, also for a copy of one.
         self._writer = RecordWriter(
-            lambda: TensorFlowSink(self._directory), Stream(new_session()), self._directory
+            lambda: TensorFlowSink(self._directory),
+            Stream(new_session()),
+            self._directory,
+            self._schedule.budget,
         )
         self._clock = Clock(first_step)
         self._begin_window(first_step)
@@ -142,7 +145,7 @@ class Recorder:
         if self._clock is None:
             return
         signal = self._clock.signal()
-        if signal.next_step > self._first_step and self._schedule.takes_record(last=True):
+        if signal.next_step > self._first_step:
             self._write_window(signal, by_change=False, urgent=True)
 
     def close(self) -> None:

@@ -21,7 +21,8 @@ from tb_nanwatch.adapters.tensorflow.tensors import (
     with_unique_names,
 )
 from tb_nanwatch.schema.roles import FLOW, check_role
-from tb_nanwatch.writer.schedule import DEFAULT_MAX_BYTES, Every, Schedule
+from tb_nanwatch.writer.budget import DEFAULT_MAX_BYTES
+from tb_nanwatch.writer.schedule import Every, Schedule
 
 
 class Watcher:
