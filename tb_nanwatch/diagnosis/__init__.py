@@ -2,6 +2,8 @@
 
 - `diagnose`: the way in, a history to its findings.
 - `finding`: what a finding is, and its form as JSON.
+- `run_report`: what is said of one run, as JSON.
+- `compare`: where two runs part.
 - `thresholds`: every number that a rule compares with.
 - `tracks`: a history by tensor.
 - `spells`: when each tensor was non-finite.
@@ -19,6 +21,7 @@ from __future__ import annotations
 from tb_nanwatch.diagnosis.diagnose import Status, diagnose, status
 from tb_nanwatch.diagnosis.finding import CAUSES, Finding, Place, Victim, short_text, to_json
 from tb_nanwatch.diagnosis.first_nonfinite import FirstNonfinite, first_nonfinite
+from tb_nanwatch.diagnosis.run_report import run_report
 from tb_nanwatch.diagnosis.thresholds import Threshold, Thresholds, thresholds
 
 __all__ = [
@@ -32,6 +35,7 @@ __all__ = [
     "Victim",
     "diagnose",
     "first_nonfinite",
+    "run_report",
     "short_text",
     "status",
     "thresholds",

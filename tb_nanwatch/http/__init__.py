@@ -2,7 +2,7 @@
 
 - `params`: parameters of a request, and what is wrong with them.
 - `respond`: answers and errors in one shape.
-- `index_js`, `runs`, `run`, `grid`, `cell`, `spectrogram`: the routes.
+- `index_js`, `runs`, `run`, `findings`, `grid`, `cell`, `spectrogram`: the routes.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 from tensorboard.data.provider import DataProvider
 
-from tb_nanwatch.http import cell, grid, index_js, run, runs, spectrogram
+from tb_nanwatch.http import cell, findings, grid, index_js, run, runs, spectrogram
 from tb_nanwatch.http.respond import application
 from tb_nanwatch.reader import Reader
 
@@ -20,10 +20,12 @@ from tb_nanwatch.reader import Reader
 def apps(provider: DataProvider) -> dict[str, Callable[..., Any]]:
     """Each route's path with its WSGI application."""
     reader = Reader(provider)
+    diagnoses = findings.Diagnoses()
     return {
         "/index.js": application(index_js.serve),
         "/runs": application(lambda request: runs.serve(request, reader)),
         "/run": application(lambda request: run.serve(request, reader)),
+        "/findings": application(lambda request: findings.serve(request, reader, diagnoses)),
         "/grid": application(lambda request: grid.serve(request, reader)),
         "/cell": application(lambda request: cell.serve(request, reader)),
         "/spectrogram": application(lambda request: spectrogram.serve(request, reader)),

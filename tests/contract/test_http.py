@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from synthetic_logs import NAN, StreamWriter, mlp_manifest
+from synthetic_logs import NAN, StreamWriter, mlp_manifest, mlp_values
 from tensorboard.backend.event_processing.data_provider import MultiplexerDataProvider
 from tensorboard.backend.event_processing.plugin_event_multiplexer import EventMultiplexer
 from werkzeug.test import Client
@@ -17,6 +18,8 @@ from werkzeug.test import Client
 from tb_nanwatch import http
 from tb_nanwatch.grid.cells import NAN as NAN_FLAG
 from tb_nanwatch.grid.cells import RECORDED, SCALE_SKIPPED
+from tb_nanwatch.http import findings
+from tb_nanwatch.reader import listing
 from tb_nanwatch.schema.columns import COLUMN_NAMES
 from tb_nanwatch.schema.tags import Stream
 
@@ -27,9 +30,9 @@ class Tab:
     """Asks the routes as the page does."""
 
     def __init__(self, logs: Path):
-        files = EventMultiplexer(tensor_size_guidance={"nanwatch": 0})
-        files.AddRunsFromDirectory(str(logs)).Reload()
-        self.apps = http.apps(MultiplexerDataProvider(files, str(logs)))
+        self.files = EventMultiplexer(tensor_size_guidance={"nanwatch": 0})
+        self.files.AddRunsFromDirectory(str(logs)).Reload()
+        self.apps = http.apps(MultiplexerDataProvider(self.files, str(logs)))
 
     def open(self, route: str, method: str = "GET", **parameters: Any) -> Any:
         return Client(self.apps[f"/{route}"]).open(
@@ -168,6 +171,52 @@ def test_a_run_has_the_members_of_the_contract(tab: Tab) -> None:
     steps = [kernel[f"{name}_nonfinite_step"] for name in ("first", "last")]
     assert [*steps, kernel["nonfinite_steps"]] == [37, 239, 203]
     assert run["tensors"][-1]["first_nonfinite_step"] is None
+
+
+def test_findings_have_the_members_of_the_contract(tab: Tab) -> None:
+    expected = example("findings")
+    found = tab.json("findings", run="nan_feature")
+    assert set(found) == set(expected)
+    assert found["records"] == expected["records"]
+    (finding,) = (each for each in found["findings"] if each["severity"] == "error")
+    assert set(finding) - {"turn_on"} == set(expected["findings"][0])
+    for name in ("cause", "step", "last_step", "origin"):
+        assert finding[name] == expected["findings"][0][name]
+    assert finding["victims"][0] == expected["findings"][0]["victims"][0]
+    empty = tab.json("findings", run="empty")
+    assert (empty["status"], empty["first_step"], empty["findings"]) == ("empty", None, [])
+    assert "2 records of an earlier session" in tab.json("findings", run="resumed")["problems"][0]
+
+
+def test_findings_are_made_once_for_each_state_of_a_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    diagnosed = []
+
+    def diagnose(history: Any) -> Any:
+        diagnosed.append(history)
+        return real(history)
+
+    real = findings.diagnose
+    monkeypatch.setattr(findings, "diagnose", diagnose)
+    monkeypatch.setattr(listing, "FRESH_SECONDS", 0.0)
+    manifest = mlp_manifest()
+    bad = mlp_values(manifest, lambda tensor, step: (NAN,) * (tensor.role == "input" and step > 15))
+    with StreamWriter(tmp_path / "nanwatch", Stream("0a"), manifest) as writer:
+        writer.write(0, 15, bad)
+        writer.flush()
+        tab = Tab(tmp_path)
+        with ThreadPoolExecutor(8) as threads:
+            answers = list(threads.map(lambda _: tab.json("findings", run="."), range(16)))
+        assert [answer["status"] for answer in answers] == ["healthy"] * 16
+        assert len(diagnosed) == 1
+        writer.write(16, 31, bad)
+        writer.flush()
+        tab.files.Reload()
+        for _ in range(2):
+            answer = tab.json("findings", run=".")
+            assert (answer["status"], answer["findings"][0]["step"]) == ("nonfinite", 16)
+        assert len(diagnosed) == 2
 
 
 def test_a_grid_has_the_members_of_the_contract(tab: Tab) -> None:
@@ -314,6 +363,8 @@ def test_numbers_that_are_not_finite_are_strings(tmp_path: Path) -> None:
     [
         ("run", {}, 400, "Missing parameter 'run'"),
         ("run", {"run": "nanfeature"}, 404, "Unknown run 'nanfeature'. Known runs: bad_checkpoint"),
+        ("findings", {}, 400, "Missing parameter 'run'"),
+        ("findings", {"run": "no"}, 404, "Unknown run 'no'. Known runs: bad_checkpoint"),
         ("grid", {"run": "healthy", "statistic": "nrom"}, 400, "Known statistics: nonfinite, norm"),
         (
             "grid",
@@ -346,7 +397,10 @@ def test_errors_say_what_was_asked_and_what_exists(
     assert text in tab.error(route, status, **parameters)
 
 
-@pytest.mark.parametrize("route", ["index.js", "runs", "run", "grid", "cell", "spectrogram"])
+ROUTES = ["index.js", "runs", "run", "findings", "grid", "cell", "spectrogram"]
+
+
+@pytest.mark.parametrize("route", ROUTES)
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "HEAD"])
 def test_everything_is_read_only(tab: Tab, route: str, method: str) -> None:
     answer = tab.open(route, method=method)

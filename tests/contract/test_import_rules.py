@@ -46,9 +46,11 @@ TABLE: dict[str, set[str]] = {
     "http": CONTRACTS
     | {"reader", "grid", "diagnosis", "werkzeug"}
     | {"tensorboard.backend", "tensorboard.data", "tensorboard.errors", "tensorboard.plugin_util"},
+    # util.grpc_util: how to reach the data server that it starts.
     "cli": CONTRACTS
     | {"reader", "grid", "diagnosis"}
-    | {"tensorboard.backend.event_processing", "tensorboard.context", "tensorboard.data"},
+    | {"tensorboard.backend.event_processing", "tensorboard.context", "tensorboard.data"}
+    | {"tensorboard.compat.tensorflow_stub.io", "tensorboard.util.grpc_util"},
     "plugin": {"http", "tensorboard.plugins.base_plugin"},
     # The public names, loaded when first used, and `python -m`.
     "__init__": {"adapters"},

@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
+import fcntl
+import json
 import os
 import pty
+import struct
 import subprocess
 import sys
+import termios
+import textwrap
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from synthetic_logs import INF, StreamWriter
+from synthetic_logs import INF, NAN, StreamWriter, mlp_manifest, mlp_values, window_record
 
+from tb_nanwatch.schema.columns import WINDOW_FIELD
 from tb_nanwatch.schema.tags import Stream
 from tb_nanwatch.schema.tensor_info import TensorInfo
+from tb_nanwatch.wire.events import record_values
 from tb_nanwatch.wire.manifest import Manifest
 
 ROOT = Path(__file__).parents[2]
+
+BY_DATA_SERVER = (
+    "import sys; from tb_nanwatch.cli import loading, main; "
+    "loading.DATA_SERVER_BYTES = 0; sys.exit(main())"
+)
 
 
 @pytest.fixture(scope="module")
@@ -30,93 +43,242 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 
 def nanwatch(
-    environment: dict[str, str], *words: str | Path, **more: str
+    environment: dict[str, str],
+    *words: str | Path,
+    program: tuple[str, ...] = ("-m", "tb_nanwatch"),
+    **more: str,
 ) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "tb_nanwatch", *map(str, words)],
+        [sys.executable, *program, *map(str, words)],
         env={**environment, **more},
         capture_output=True,
         text=True,
     )
 
 
+def as_json(done: subprocess.CompletedProcess[str]) -> Any:
+    return json.loads(done.stdout, parse_constant=pytest.fail)
+
+
+def one_loss(folder: Path, value: float, name: str = "loss", layer: str = "") -> Path:
+    """A run of one step whose only tensor is its loss."""
+    manifest = Manifest((TensorInfo("loss", layer, name, (), "float32"),), "Watcher")
+    with StreamWriter(folder / "nanwatch", Stream("0a"), manifest) as writer:
+        writer.write(0, 0, lambda step: [np.array(value)])
+    return folder
+
+
 def test_a_report_says_where_it_began(environment: dict[str, str], gallery: Path) -> None:
     done = nanwatch(environment, "report", gallery, "--run", "nan_f")
-    assert done.stdout == (
-        "nan_feature: NON-FINITE\n"
-        "  steps     0 to 239\n"
-        "  records   19 of 19\n"
-        "  first     step 37, input\n"
-        "  layer     -\n"
-        "  tensor    input\n"
-        "  counts    1 NaN, 0 +Inf, 0 -Inf\n"
-        "  later     4 more of 19 tensors\n"
-        "\n"
-    )
     assert (done.returncode, done.stderr) == (1, "")
+    lines = done.stdout.splitlines()
+    assert lines[:5] == [
+        "nan_feature: NON-FINITE",
+        "  steps 0 to 239, 19 of 19 records",
+        "",
+        "  ERROR nonfinite-input, steps 37 to 239",
+        "    origin  input",
+    ]
+    assert lines[5].startswith("    what    ")
+    assert any(line.startswith("    to do   ") for line in lines)
+    assert "    reached 2 gradients, 2 weights, at step 37, in dense" in lines
 
 
 def test_healthy_runs_end_with_0(environment: dict[str, str], gallery: Path) -> None:
     done = nanwatch(environment, "report", gallery, "--run", "^(healthy|loss_scaling|resumed)$")
     assert done.returncode == 0, done.stderr
     assert done.stdout.count(": healthy\n") == 3
-    assert "6 steps refused by the loss-scaling optimizer" in done.stdout
+    assert "6 steps refused by the loss-scaling optimizer" in " ".join(done.stdout.split())
 
 
 def test_a_report_of_everything_fits_the_screen(environment: dict[str, str], gallery: Path) -> None:
     done = nanwatch(environment, "report", gallery)
-    assert done.returncode == 1
-    assert done.stderr == ""
+    assert done.returncode == 1, done.stderr
     assert max(map(len, done.stdout.splitlines())) <= 80
-    assert "before step 0, weight" in done.stdout
+    assert "empty: no record yet" in done.stdout
     assert "(worker worker1)" in done.stdout
     assert "\x1b" not in done.stdout
     assert "\\x1b[31m\\u202e" in done.stdout
 
 
-@pytest.mark.parametrize(
-    ("words", "said"),
-    [
-        (["report", "{logs}/nowhere"], "is no directory"),
-        (["report", "{empty}"], "no NaNWatch data below"),
-        (["report", "{logs}", "--run", "("], "is no regular expression"),
-        (["report", "{logs}", "--run", "zebra"], "no run matches 'zebra'. Runs: bad_checkpoint"),
-        (["report", "{logs}", "--run", "empty"], "no record could be read"),
-        (["report"], "LOGDIR"),
-        (["rapport"], "invalid choice"),
-        (["report", "{logs}", "--json"], "unrecognized arguments"),
-    ],
-)
-def test_what_cannot_be_done_ends_with_2(
-    environment: dict[str, str], gallery: Path, tmp_path: Path, words: list[str], said: str
+def test_json_keeps_the_contract(environment: dict[str, str], gallery: Path) -> None:
+    done = nanwatch(environment, "report", gallery, "--json")
+    assert (done.returncode, done.stderr) == (1, "")
+    answer = as_json(done)
+    assert list(answer) == ["version", "runs"]
+    assert answer["version"] == 1
+    runs = {run["run"]: run for run in answer["runs"]}
+    assert list(runs) == sorted(runs)
+    for run in runs.values():
+        assert set(run) - {"problems"} == {
+            *("run", "status", "first_step", "last_step", "records", "findings")
+        }
+        assert run["status"] in ("nonfinite", "unstable", "healthy", "empty")
+        assert set(run["records"]) == {"written", "read"}
+        for finding in run["findings"]:
+            assert set(finding) - {"turn_on"} == {
+                *("cause", "severity", "step", "last_step", "origin"),
+                *("victims", "evidence", "message", "advice"),
+            }
+            assert set(finding["origin"]) - {"worker"} == {"role", "layer", "tensor"}
+            assert finding["message"]
+            assert finding["advice"]
+            assert 0 <= finding["step"] <= finding["last_step"]
+    (finding,) = (f for f in runs["nan_feature"]["findings"] if f["severity"] == "error")
+    assert (finding["cause"], finding["step"], finding["last_step"]) == ("nonfinite-input", 37, 239)
+    assert finding["origin"] == {"role": "input", "layer": "", "tensor": "input"}
+    assert finding["victims"][0] == {
+        "role": "gradient",
+        "layer": "dense",
+        "tensor": "mlp/dense/kernel",
+        "step": 37,
+    }
+    empty = runs["empty"]
+    assert (empty["status"], empty["first_step"], empty["findings"]) == ("empty", None, [])
+
+
+def test_both_of_tensorboards_loaders_tell_the_same(
+    environment: dict[str, str], gallery: Path
 ) -> None:
-    filled = [word.format(logs=gallery, empty=tmp_path) for word in words]
-    done = nanwatch(environment, *filled)
-    assert done.returncode == 2
-    assert said in done.stderr
-    assert "Traceback" not in done.stderr
+    slow = nanwatch(environment, "report", gallery, "--json")
+    fast = nanwatch(environment, "report", gallery, "--json", program=("-c", BY_DATA_SERVER))
+    assert (fast.returncode, fast.stderr) == (1, "")
+    assert as_json(fast) == as_json(slow)
 
 
-def test_a_damaged_file_costs_its_run_alone(
+def test_without_a_data_server_the_other_loader_reads(
     environment: dict[str, str], gallery: Path, tmp_path: Path
 ) -> None:
-    manifest = Manifest((TensorInfo("loss", "", "loss", (), "float32"),), "Watcher")
-    with StreamWriter(tmp_path / "good" / "nanwatch", Stream("0a"), manifest) as writer:
-        writer.write(0, 0, lambda step: [np.array(1.0)])
+    broken = tmp_path / "server"
+    for content in ("#!/bin/sh\nexit 1\n", "#!/bin/sh\necho 'listening on x:1' >&2\n"):
+        broken.write_text(content)
+        broken.chmod(0o755)
+        done = nanwatch(
+            environment,
+            *("report", gallery, "--run", "nan_f"),
+            program=("-c", BY_DATA_SERVER),
+            TENSORBOARD_DATA_SERVER_BINARY=str(broken),
+        )
+        assert (done.returncode, done.stderr) == (1, "")
+        assert "ERROR nonfinite-input, steps 37 to 239" in done.stdout
+
+
+IMPOSSIBLE = {
+    "report {logs}/nowhere": "is no directory",
+    "report {logs}/nowhere --json": "is no directory",
+    "report {empty}": "no NaNWatch data below",
+    "report nosuch://logs": "TensorBoard cannot read 'nosuch://logs'",
+    "report {logs} --run (": "is no regular expression",
+    "report {logs} --run zebra": "no run matches 'zebra'. Runs: bad_checkpoint",
+    "report {logs} --run empty": "no record could be read",
+    "report {logs} --run empty --json": "no record could be read",
+    "report {logs} --threshold 7": "'7' is no threshold",
+    "report {logs} --threshold a=nan": "Expected NAME=VALUE",
+    "report {logs} --threshold zebra=7": "Unknown threshold 'zebra'. Known",
+    "report {logs} --thresholds {empty}/none": "No such file",
+    "report {logs} --compare": "--compare is of two runs, and here are 8: bad_check",
+    "report {logs} --tolerance -1": "is no share",
+    "report": "LOGDIR",
+    "rapport": "invalid choice",
+    "report {logs} --yaml": "unrecognized arguments",
+}
+
+ONE_AFTER_ANOTHER = """
+import contextlib, io, json, sys
+from tb_nanwatch.cli import main
+ended = []
+for words in json.loads(sys.argv[1]):
+    said = io.StringIO()
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(said):
+        try:
+            status = main(words)
+        except SystemExit as exit:
+            status = exit.code
+    ended.append([status, said.getvalue()])
+print(json.dumps(ended))
+"""
+
+
+def test_what_cannot_be_done_ends_with_2(
+    environment: dict[str, str], gallery: Path, tmp_path: Path
+) -> None:
+    # In one process: most of the time of each would be Python's start.
+    commands = [
+        [word.format(logs=gallery, empty=tmp_path) for word in words.split()]
+        for words in IMPOSSIBLE
+    ]
+    done = nanwatch(environment, json.dumps(commands), program=("-c", ONE_AFTER_ANOTHER))
+    assert done.returncode == 0, done.stderr
+    ended = json.loads(done.stdout)
+    assert len(ended) == len(IMPOSSIBLE)
+    for (words, said), (status, stderr) in zip(IMPOSSIBLE.items(), ended, strict=True):
+        assert (status, said in stderr) == (2, True), (words, status, stderr)
+
+
+@pytest.mark.parametrize("program", [("-m", "tb_nanwatch"), ("-c", BY_DATA_SERVER)])
+def test_a_damaged_file_is_named_and_costs_no_other_run(
+    environment: dict[str, str], tmp_path: Path, program: tuple[str, ...]
+) -> None:
+    one_loss(tmp_path / "good", 1.0)
     bad = tmp_path / "bad"
     bad.mkdir()
     (bad / "events.out.tfevents.1.host").write_bytes(b"not at all" * 100)
-    done = nanwatch(environment, "report", tmp_path)
+    (cut,) = (one_loss(tmp_path / "cut", 1.0) / "nanwatch").iterdir()
+    content = bytearray(cut.read_bytes())
+    content[-20] ^= 1  # Within the last record.
+    cut.write_bytes(content)
+    (bad / "events.out.tfevents.2.host").symlink_to(tmp_path / "nowhere")
+    done = nanwatch(environment, "report", tmp_path, program=program)
     assert done.returncode == 0, done.stderr
     assert "good: healthy" in done.stdout
+    assert "events.out.tfevents.1.host' is damaged" in done.stderr
+    assert f"{cut.name}' is damaged" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
-def on_terminal(environment: dict[str, str], *words: str | Path) -> bytes:
+def test_records_of_a_newer_version_say_so(environment: dict[str, str], tmp_path: Path) -> None:
+    manifest = mlp_manifest()
+    with StreamWriter(tmp_path / "nanwatch", Stream("0a"), manifest) as writer:
+        record = window_record(manifest, 0, 0, 3, mlp_values(manifest))
+        values = record_values(writer.stream, 0, 0, record)
+        packed = np.frombuffer(values[0].tensor.tensor_content).copy()
+        packed[WINDOW_FIELD["version"]] = 99
+        values[0].tensor.tensor_content = packed.tobytes()
+        writer.add(3, values)
+    done = nanwatch(environment, "report", tmp_path)
+    assert done.returncode == 2
+    assert "1 of 1 record is of version 99" in done.stdout
+    assert "no record could be read" in done.stderr
+
+
+def test_findings_of_a_part_of_the_records_say_so(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    manifest = mlp_manifest()
+    with StreamWriter(tmp_path / "nanwatch", Stream("0a"), manifest) as writer:
+        values = mlp_values(manifest, lambda t, s: (NAN,) * (t.role == "loss" and s >= 20))
+        for first in (0, 8, 24, 32):
+            writer.sequence = first // 8
+            writer.write(first, first + 7, values)
+    done = nanwatch(environment, "report", tmp_path)
+    assert done.returncode == 1, done.stderr
+    assert "4 of 5 records" in done.stdout
+    assert "1 of 5 records did not arrive" in done.stdout
+    assert "the findings are partial" in done.stdout
+    (run,) = as_json(nanwatch(environment, "report", tmp_path, "--json"))["runs"]
+    assert run["records"] == {"written": 5, "read": 4}
+    assert "1 of 5 records did not arrive" in run["problems"][0]
+
+
+def on_terminal(
+    environment: dict[str, str], *words: str | Path, columns: int = 0, **more: str
+) -> bytes:
     """What the command writes to a terminal."""
     here, there = pty.openpty()
-    with subprocess.Popen(
-        [sys.executable, "-m", "tb_nanwatch", *map(str, words)], env=environment, stdout=there
-    ):
+    if columns:
+        fcntl.ioctl(there, termios.TIOCSWINSZ, struct.pack("4H", 24, columns, 0, 0))
+    command = [sys.executable, "-m", "tb_nanwatch", *map(str, words)]
+    with subprocess.Popen(command, env={**environment, **more}, stdout=there):
         os.close(there)
         said = b""
         while True:
@@ -133,34 +295,125 @@ def on_terminal(environment: dict[str, str], *words: str | Path) -> bytes:
 
 def test_colour_is_for_terminals_that_want_it(environment: dict[str, str], gallery: Path) -> None:
     plain = {name: value for name, value in environment.items() if name != "NO_COLOR"}
+    plain["TERM"] = "xterm"
     words = ("report", gallery, "--run", "healthy")
-    assert b"\x1b[1;32mhealthy\x1b[0m" in on_terminal(plain, *words)
-    assert b"\x1b" not in on_terminal({**plain, "NO_COLOR": "1"}, *words)
+    coloured = b"\x1b[1;32mhealthy\x1b[0m"
+    assert coloured in on_terminal(plain, *words)
+    assert coloured in on_terminal(plain, *words, NO_COLOR="")  # As no-color.org has it.
+    assert b"\x1b" not in on_terminal(plain, *words, NO_COLOR="1")
+    assert b"\x1b" not in on_terminal(plain, *words, TERM="dumb")
+
+
+@pytest.mark.parametrize("columns", [50, 110])
+def test_text_wraps_to_the_terminal(
+    environment: dict[str, str], gallery: Path, columns: int
+) -> None:
+    said = on_terminal(
+        environment, "report", gallery, "--run", "nan_f", columns=columns, NO_COLOR="1"
+    )
+    lengths = [len(line) for line in said.decode().splitlines()]
+    assert columns - 20 < max(lengths) <= columns
 
 
 def test_a_reader_that_went_away_is_no_traceback(
     environment: dict[str, str], gallery: Path
 ) -> None:
-    command = [sys.executable, "-m", "tb_nanwatch", "report", str(gallery)]
-    with subprocess.Popen(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as process:
-        assert process.stdout is not None
-        assert process.stderr is not None
-        process.stdout.close()
-        assert b"Traceback" not in process.stderr.read()
+    for form in ((), ("--json",)):
+        command = [sys.executable, "-m", "tb_nanwatch", "report", str(gallery), *form]
+        with subprocess.Popen(
+            command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        ) as process:
+            assert process.stdout is not None
+            assert process.stderr is not None
+            process.stdout.close()
+            assert process.stderr.read() == b""
 
 
 def test_names_outside_the_encoding_are_escaped(
     environment: dict[str, str], tmp_path: Path
 ) -> None:
-    manifest = Manifest((TensorInfo("loss", "schicht ü", "verlust 損", (), "float32"),), "Watcher")
-    with StreamWriter(tmp_path / "nanwatch", Stream("0a"), manifest) as writer:
-        writer.write(0, 0, lambda step: [np.array(INF)])
+    one_loss(tmp_path, INF, "verlust 損", "schicht ü")
     done = nanwatch(environment, "report", tmp_path, PYTHONIOENCODING="ascii")
     assert done.returncode == 1, done.stderr
     assert "schicht \\xfc" in done.stdout
     assert "verlust \\u640d" in done.stdout
+    done = nanwatch(environment, "report", tmp_path, "--json", PYTHONIOENCODING="ascii")
+    (run,) = as_json(done)["runs"]
+    assert run["findings"][0]["origin"]["tensor"] == "verlust 損"
+
+
+def test_long_names_are_shortened_in_text_alone(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    name = "a" * 5000 + "/" + "b" * 5000
+    one_loss(tmp_path, INF, name)
+    done = nanwatch(environment, "report", tmp_path)
+    assert len(done.stdout) < 4000
+    assert "aaa...bbb" in done.stdout
+    (run,) = as_json(nanwatch(environment, "report", tmp_path, "--json"))["runs"]
+    assert run["findings"][0]["origin"]["tensor"] == name
+
+
+def test_several_log_directories_are_one_report(
+    environment: dict[str, str], gallery: Path, tmp_path: Path
+) -> None:
+    words = ("report", gallery / "healthy", gallery / "nan_feature", tmp_path)
+    done = nanwatch(environment, *words, "--json")
+    names = [run["run"] for run in as_json(done)["runs"]]
+    assert names == [str(gallery / "healthy"), str(gallery / "nan_feature")]
+    assert (done.returncode, "no NaNWatch data below" in done.stderr) == (1, True)
+
+
+def test_two_runs_are_compared(environment: dict[str, str], gallery: Path, tmp_path: Path) -> None:
+    manifest = mlp_manifest()
+    for name, bad in (("one", ()), ("two", (NAN,))):
+        with StreamWriter(tmp_path / name / "nanwatch", Stream("0a"), manifest) as writer:
+            values = mlp_values(
+                manifest, lambda t, s, bad=bad: bad if t.role == "target" and s == 21 else ()
+            )
+            for first in range(0, 48, 16):
+                writer.write(first, first + 15, values)
+    done = nanwatch(environment, "report", tmp_path, "--compare")
+    assert done.returncode == 1, done.stderr
+    compared = " ".join(done.stdout.split("one and two:\n")[1].split())
+    assert compared.startswith(
+        "they part at step 21, first on target: 1 non-finite element in two alone."
+    )
+    comparison = as_json(nanwatch(environment, "report", tmp_path, "--compare", "--json"))[
+        "comparison"
+    ]
+    assert comparison["runs"] == ["one", "two"]
+    assert comparison["parting"]["step"] == comparison["parting"]["last_step"] == 21
+    words = ("report", tmp_path / "one", tmp_path / "one", "--compare", "--tolerance", "0")
+    done = nanwatch(environment, *words)
+    assert "the same within 0 of every norm. Compared: steps 0 to 47 of 19 tensors." in " ".join(
+        done.stdout.split()
+    )
+
+
+def test_thresholds_come_from_flags_and_a_file(
+    environment: dict[str, str], gallery: Path, tmp_path: Path
+) -> None:
+    listed = nanwatch(environment, "report", "--list-thresholds")
+    assert (listed.returncode, listed.stderr) == (0, "")
+    assert "growth_decades = 3\n" in listed.stdout
+    file = tmp_path / "thresholds"
+    file.write_text(listed.stdout)
+    words = ("report", gallery, "--run", "healthy", "--thresholds", file)
+    assert nanwatch(environment, *words).returncode == 0
+    file.write_text("growth_decades = 3\n\n# nothing\ngrowth_steps = 0  # none\n")
+    done = nanwatch(environment, *words)
+    assert (done.returncode, "Expected growth_steps to be" in done.stderr) == (2, True)
+    assert nanwatch(environment, *words, "--threshold", "growth_steps=3").returncode == 0
+    file.write_text("growth_decades 3\n")
+    done = nanwatch(environment, *words)
+    assert (done.returncode, f"line 1 of '{file}'" in done.stderr) == (2, True)
+
+
+def test_a_path_of_any_file_system_is_read(environment: dict[str, str], gallery: Path) -> None:
+    done = nanwatch(environment, "report", f"file://{gallery}", "--json", PYTHONWARNINGS="")
+    assert done.returncode == 1, done.stderr
+    assert as_json(done) == as_json(nanwatch(environment, "report", gallery, "--json"))
 
 
 def test_help_and_version(environment: dict[str, str]) -> None:
@@ -169,6 +422,18 @@ def test_help_and_version(environment: dict[str, str]) -> None:
         assert (done.returncode, done.stderr) == (0, "")
         assert done.stdout.startswith("usage: nanwatch")
     assert nanwatch(environment, "--version").stdout.startswith("nanwatch ")
+
+
+def test_what_needs_no_log_loads_next_to_nothing(environment: dict[str, str]) -> None:
+    code = """
+        import sys
+        from tb_nanwatch.cli import main
+        main([])
+        heavy = {"numpy", "tensorboard", "google.protobuf", "importlib.metadata"}
+        sys.exit(repr(heavy & set(sys.modules)) if heavy & set(sys.modules) else 0)
+    """
+    done = nanwatch(environment, program=("-c", textwrap.dedent(code)))
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_demo_passes_its_arguments_to_the_gallery(

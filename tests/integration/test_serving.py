@@ -40,6 +40,7 @@ def everything(url: str) -> dict[str, Any]:
     for run in answers["runs"]["runs"]:
         name = run["run"]
         answers[name] = described = get_json(url, "run", run=name)
+        answers[f"{name} findings"] = get_json(url, "findings", run=name)
         for statistic in ("nonfinite", "norm", "largest_magnitude", "zero_share"):
             for columns in (7, 512):
                 key = f"{name} {statistic} {columns}"
@@ -114,6 +115,21 @@ def test_both_loaders_answer_the_same(answers: tuple[dict[str, Any], dict[str, A
     assert list(fast) == list(slow)
     for question in fast:
         assert fast[question] == slow[question], question
+
+
+def test_the_console_says_what_the_tab_does(
+    nasty: Path, answers: tuple[dict[str, Any], dict[str, Any]]
+) -> None:
+    said = subprocess.run(
+        [sys.executable, "-m", "tb_nanwatch", "report", str(nasty), "--json"],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+    )
+    runs = json.loads(said.stdout)["runs"]
+    assert [run["run"] for run in runs] == list(by_name(answers[0]))
+    for run in runs:
+        assert run == answers[0][f"{run['run']} findings"]
 
 
 def test_runs_are_named_as_their_log_directories(

@@ -1,0 +1,61 @@
+"""The console command `nanwatch`: `report` says what is wrong with runs, `demo` shows some.
+
+- `arguments`: what the command line may hold.
+- `status`: the exit statuses.
+- `report`: the command of that name, from the arguments to the exit status.
+- `runs`: the runs of log directories, each with what is wrong with it.
+- `thresholds`: those of the diagnosis, from flags and from a file.
+- `loading`: a log directory as a DataProvider; by `data_server` or by `python_loader`.
+- `progress`: a bar for what takes long.
+- `terminal`, `text`: the report as text.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from tb_nanwatch.cli.status import NO_ERROR, TROUBLE
+
+_GALLERY = "tb_nanwatch_demo"
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Runs the command with the arguments `words`, or else `sys.argv`'s; returns its status."""
+    words = list(sys.argv[1:] if words is None else words)
+    if words[:1] == ["demo"]:  # Ahead of argparse: even --help is the gallery's own.
+        return _demo(words[1:])
+    from tb_nanwatch.cli.arguments import parser
+
+    arguments = parser().parse_args(words)
+    if arguments.command is None:
+        parser().print_help()
+        return NO_ERROR
+    from tb_nanwatch.cli.report import report
+
+    try:
+        return report(arguments)
+    except BrokenPipeError:
+        # A pager that was quit. Python would complain once more while it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return TROUBLE
+    except KeyboardInterrupt:
+        return 130  # As a shell has it for a program that Ctrl-C ended.
+
+
+def _demo(words: list[str]) -> int:
+    """Runs the gallery's own command."""
+    import runpy
+    from importlib import util
+
+    if util.find_spec(_GALLERY) is None:
+        print(
+            "nanwatch: the gallery is not part of this installation. Install tb-nanwatch, or run "
+            "demo/run in its repository.",
+            file=sys.stderr,
+        )
+        return TROUBLE
+    sys.argv = ["nanwatch demo", *words]
+    runpy.run_module(_GALLERY, run_name="__main__")
+    return 0

@@ -1,0 +1,92 @@
+"""`nanwatch report`: from the arguments to the exit status."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from typing import Any
+
+from tb_nanwatch.cli import runs
+from tb_nanwatch.cli.loading import NotReadableError
+from tb_nanwatch.cli.progress import Progress
+from tb_nanwatch.cli.status import ERROR, NO_ERROR, TROUBLE
+from tb_nanwatch.cli.terminal import Terminal
+from tb_nanwatch.cli.text import comparison_lines, run_lines
+from tb_nanwatch.cli.thresholds import chosen
+from tb_nanwatch.diagnosis.compare import Comparison, compare
+
+VERSION = 1
+"""Of the JSON. A key may be added within a version; none goes away or changes what it means."""
+
+
+def report(arguments: argparse.Namespace) -> int:
+    """Does what the arguments say; returns the exit status."""
+    with Progress(sys.stderr) as progress, ExitStack() as opened:
+
+        def say(text: str) -> None:
+            progress.clear()
+            print(f"nanwatch: {Terminal.of(sys.stderr).printable(text)}", file=sys.stderr)
+
+        try:
+            return _report(arguments, progress, opened, say)
+        except (NotReadableError, _WrongArgumentsError) as error:
+            say(str(error))
+            return TROUBLE
+
+
+class _WrongArgumentsError(Exception):
+    """Arguments that cannot be obeyed; the text says what was expected."""
+
+
+def _report(
+    arguments: argparse.Namespace,
+    progress: Progress,
+    opened: ExitStack,
+    say: Callable[[str], None],
+) -> int:
+    try:
+        thresholds = chosen(arguments.thresholds, arguments.threshold)
+    except (OSError, ValueError) as error:
+        raise _WrongArgumentsError(str(error)) from error
+
+    found = runs.choose(runs.find(arguments.logdir, progress, opened, say), arguments.run)
+    if arguments.compare and len(found) != 2:
+        raise _WrongArgumentsError(
+            f"--compare is of two runs, and here are {len(found)}: {runs.names(found)}. "
+            "Choose two with --run or by their directories."
+        )
+    diagnosed = list(runs.diagnosed(found, thresholds, progress))
+    comparison = None
+    if arguments.compare:
+        comparison = compare(*(run.history for run in diagnosed), tolerance=arguments.tolerance)
+
+    progress.clear()
+    if arguments.json:
+        _print_json(diagnosed, comparison)
+    else:
+        _print_text(diagnosed, comparison)
+    if all(run.status == "empty" for run in diagnosed):
+        raise NotReadableError("no record could be read.")
+    errors = any(each.severity == "error" for run in diagnosed for each in run.findings)
+    return ERROR if errors else NO_ERROR
+
+
+def _print_json(diagnosed: Sequence[runs.DiagnosedRun], comparison: Comparison | None) -> None:
+    answer: dict[str, Any] = {"version": VERSION, "runs": [run.to_json() for run in diagnosed]}
+    if comparison is not None:
+        names = [run.name for run in diagnosed]
+        answer["comparison"] = {"runs": names, **comparison.to_json()}
+    # ASCII: whatever names hold, it can be printed.
+    print(json.dumps(answer, indent=2, allow_nan=False))
+
+
+def _print_text(diagnosed: Sequence[runs.DiagnosedRun], comparison: Comparison | None) -> None:
+    terminal = Terminal.of(sys.stdout)
+    blocks = [run_lines(terminal, run) for run in diagnosed]
+    if comparison is not None:
+        blocks.append(comparison_lines(terminal, [run.name for run in diagnosed], comparison))
+    for number, lines in enumerate(blocks):
+        print(*([""] if number else []), *lines, sep="\n")

@@ -1,0 +1,122 @@
+"""The runs of log directories, each with what is wrong with it."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+from tb_nanwatch.cli.loading import NotReadableError, load
+from tb_nanwatch.cli.progress import Progress
+from tb_nanwatch.diagnosis import Finding, Thresholds, diagnose, run_report, status
+from tb_nanwatch.reader import Access, Reader, RunIndex
+from tb_nanwatch.stats.history import History
+
+_LISTED = 20
+
+
+@dataclass(frozen=True)
+class FoundRun:
+    """A run, and how to read on in it.
+
+    Attributes:
+      name: what the report calls it: as TensorBoard does, below its log directory where there are
+        several.
+    """
+
+    name: str
+    reader: Reader
+    access: Access
+    index: RunIndex
+
+
+@dataclass(frozen=True)
+class DiagnosedRun:
+    """A run with what is said of it; `findings` are most important first."""
+
+    found: FoundRun
+    history: History
+    status: str
+    findings: tuple[Finding, ...]
+
+    @property
+    def name(self) -> str:
+        return self.found.name
+
+    @property
+    def index(self) -> RunIndex:
+        return self.found.index
+
+    def to_json(self) -> dict[str, Any]:
+        """The element of `runs` in `nanwatch report --json`."""
+        index = self.index
+        return run_report(
+            self.name,
+            status=self.status,
+            first_step=index.first_step,
+            last_step=index.last_step,
+            written=index.written,
+            read=index.read,
+            findings=self.findings,
+            problems=index.problems,
+        )
+
+
+def find(
+    logdirs: Sequence[str], progress: Progress, opened: ExitStack, say: Callable[[str], None]
+) -> Iterator[FoundRun]:
+    """Every run with NaNWatch data; what cannot be read is said. Open for as long as `opened` is.
+
+    Raises:
+      NotReadableError: where a directory is none, or where there is no run at all.
+    """
+    seen = False
+    for logdir in logdirs:
+        logs = opened.enter_context(load(logdir, progress))
+        for problem in logs.problems:
+            say(problem)
+        reader, access = Reader(logs.provider), Access(logs.context)
+        runs = reader.runs(access)
+        seen |= bool(runs)
+        if not runs and len(logdirs) > 1:
+            say(f"no NaNWatch data below {logdir!r}.")
+        for index in runs:
+            name = index.run
+            if len(logdirs) > 1:
+                name = logdir if name == "." else os.path.join(logdir, name)
+            yield FoundRun(name, reader, access, index)
+    if not seen:
+        raise NotReadableError(
+            f"no NaNWatch data below {' or '.join(map(repr, logdirs))}. Expected event files that "
+            "nanwatch.Callback, nanwatch.Watcher or nanwatch.summary wrote."
+        )
+
+
+def choose(found: Iterable[FoundRun], pattern: re.Pattern[str] | None) -> list[FoundRun]:
+    """Those whose name holds a match; raises NotReadableError where there is none."""
+    found = list(found)
+    chosen = [run for run in found if pattern is None or pattern.search(run.name)]
+    if not chosen and pattern is not None:
+        raise NotReadableError(f"no run matches {pattern.pattern!r}. Runs: {names(found)}.")
+    return chosen
+
+
+def names(found: Sequence[FoundRun]) -> str:
+    """The runs' names in a sentence, the first few of many."""
+    more = ", ..." if len(found) > _LISTED else ""
+    return ", ".join(run.name for run in found[:_LISTED]) + more
+
+
+def diagnosed(
+    found: Sequence[FoundRun], thresholds: Thresholds, progress: Progress
+) -> Iterator[DiagnosedRun]:
+    """Each run with its findings."""
+    progress.start("Looking for what went wrong", len(found))
+    for run in found:
+        history = run.reader.history(run.access, run.index)
+        findings = diagnose(history, thresholds)
+        yield DiagnosedRun(run, history, status(history, findings), findings)
+        progress.advance(1)
