@@ -11,7 +11,10 @@
 - `cascade`: which non-finite tensor explains which.
 - `curves`: norms over the steps, and when they have run away.
 - `run`: all of that for one run, as the rules look at it.
-- `origins`: the rules for what became non-finite.
+- `origins`: the rules for what became non-finite, and `frontier`: which layer did it backward.
+- `trends`: the rules for what grows, fades or stands still.
+- `ranges`: the rules for magnitudes, dtypes and data that is not scaled.
+- `scaling`: the rule for loss scaling.
 - `advice`, `words`: what findings say.
 - `first_nonfinite`: where it began, from the counts alone.
 """

@@ -56,10 +56,14 @@ class _Step:
         self.loss: Event | None = None
         self.backward: Event | None = None
         self.optimizer: Event | None = None
+        self.statistics: Event | None = None
 
     def any(self) -> Event | None:
-        """The first of them in the flow."""
-        return self.data or self.forward or self.loss or self.backward or self.optimizer
+        """The first of them in the flow that goes further than a mask."""
+        forward = self.forward
+        if forward is not None and forward.masked and not forward.reached:
+            forward = None
+        return self.data or forward or self.loss or self.backward or self.optimizer
 
 
 class Cascade:
@@ -163,7 +167,9 @@ class Cascade:
             now.loss = now.loss or event
         elif role in _BACKWARD:
             now.backward = now.backward or event
-        elif role != "weight" or self._flow.is_trained[tensor]:
+        elif role == "weight" and not self._flow.is_trained[tensor]:
+            now.statistics = now.statistics or event
+        else:
             now.optimizer = now.optimizer or event
 
     def _within(self, now: _Step, tensor: int, step: int, bad: Flags) -> Event | None:
@@ -192,8 +198,8 @@ class Cascade:
             return now.data or forward or now.loss or now.backward
         if role == "weight" and not self._flow.is_trained[tensor]:
             if self._is_finite(_FORWARD, step, bad):
-                return now.data
-            return now.data or now.forward or now.loss
+                return now.data or now.statistics
+            return now.data or now.forward or now.loss or now.statistics
         if role in _OPTIMIZER and self._is_finite(("gradient",), step, bad):
             return now.optimizer
         return now.any() or self._owner_of(bad & self._is_gradient)

@@ -50,10 +50,12 @@ class Growth:
     Attributes:
       first: the step at which it begins.
       decades: how far it rises.
+      pace: decades of its longest step from one point to the next.
     """
 
     first: int
     decades: float
+    pace: float
 
 
 def norm_curve(tracks: Iterable[Track]) -> Curve:
@@ -92,19 +94,28 @@ def growth(curve: Curve, decades: float, records: int, jump: float) -> Growth | 
     if len(y) < 2:
         return None
     if len(y) == 2:
-        return Growth(int(curve.steps[0]), y[1] - y[0]) if y[1] - y[0] >= jump else None
+        rise = float(y[1] - y[0])
+        return Growth(int(curve.steps[0]), rise, rise) if rise >= jump else None
     smooth = _median_of_three(y)
-    start = len(y) - 1 - int(np.argmin(smooth[::-1]))
-    rise = float(y[-1] - smooth[start])
+    lowest = float(smooth.min())
+    rise = float(y[-1] - lowest)
+    # From where it was last near its lowest: what came before may have been level for long.
+    start = int(np.flatnonzero(smooth <= lowest + 0.1 * rise)[-1])
     tail = y[start:]
     if rise < decades or len(tail) - 1 < records:
         return None
     increments = np.diff(tail)
-    is_one_jump = rise - increments.max() < 0.2 * rise
+    is_one_jump = rise - increments.max() < 0.15 * rise
     is_at_top = y[-1] >= tail.max() - 0.2 * rise
     if is_one_jump or not is_at_top or _ascending_share(tail) < 0.75:
         return None
-    return Growth(int(curve.steps[start]), rise)
+    return Growth(int(curve.steps[start]), rise, float(increments.max()))
+
+
+def level(curve: Curve, *, first: bool) -> float:
+    """The median of the first or of the last fifth of a curve, of three points at least."""
+    part = max(3, len(curve) // 5)
+    return float(np.median(curve.log10[:part] if first else curve.log10[-part:]))
 
 
 def _median_of_three(y: Matrix) -> Matrix:

@@ -7,9 +7,12 @@ from dataclasses import replace
 from typing import Literal
 
 from tb_nanwatch.diagnosis.finding import Finding, Place
-from tb_nanwatch.diagnosis.origins import origins
+from tb_nanwatch.diagnosis.origins import is_of_magnitude, origins
+from tb_nanwatch.diagnosis.ranges import ranges, unscaled
 from tb_nanwatch.diagnosis.run import Run
+from tb_nanwatch.diagnosis.scaling import loss_scaling
 from tb_nanwatch.diagnosis.thresholds import Thresholds
+from tb_nanwatch.diagnosis.trends import trends
 from tb_nanwatch.stats.history import History
 
 Status = Literal["nonfinite", "unstable", "healthy", "empty"]
@@ -24,7 +27,15 @@ def diagnose(history: History, thresholds: Thresholds | None = None) -> tuple[Fi
     recorded is unknown, and not taken for healthy: `Finding.turn_on` says what would tell more.
     """
     run = Run(history, thresholds or Thresholds())
-    found = _once(origins(run))
+    errors = list(_once(origins(run)))
+    ran_away = [each for each in errors if is_of_magnitude(each)]
+    found = [
+        *errors,
+        *loss_scaling(run),
+        *trends(run, exploded=bool(ran_away)),
+        *ranges(run, overflowed=bool(ran_away)),
+    ]
+    found += unscaled(run, found)
     return tuple(sorted(found, key=lambda each: (_ORDER[each.severity], each.step)))
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from tb_nanwatch.diagnosis.curves import Curve, norm_curve
 from tb_nanwatch.diagnosis.finding import Place, Victim
 from tb_nanwatch.diagnosis.flow import flow
-from tb_nanwatch.diagnosis.spells import Spells, find_spells
+from tb_nanwatch.diagnosis.spells import NEVER, Spells, find_spells
 from tb_nanwatch.diagnosis.thresholds import Thresholds
 from tb_nanwatch.diagnosis.tracks import panels, tracks
 from tb_nanwatch.stats.history import History
@@ -33,11 +33,32 @@ class Run:
         self.flow = flow(history.tensors)
         self.panels = panels(history)
         self.tracks = tracks(self.panels)
+        self._norms: dict[str, Curve] = {}
         self.spells: Spells = find_spells(history, self.panels, is_state=self.flow.is_state)
 
     @cached_property
     def last_step(self) -> int:
         return max((int(panel.last.max()) for panel in self.panels), default=0)
+
+    @cached_property
+    def damaged_from(self) -> int:
+        """The step from which on a trained weight or slot stays non-finite; NEVER for none."""
+        lasting = self.flow.is_trained[self.spells.tensor] & (self.spells.healed == NEVER)
+        return int(self.spells.first[lasting].min(initial=NEVER))
+
+    @cached_property
+    def is_converged(self) -> bool:
+        """Whether the loss ends near zero, where small and zero gradients are what is wanted."""
+        tensors = [t for t in self.flow.of_role("loss") if t in self.tracks]
+        ends = [
+            float(np.median(np.nan_to_num(self.tracks[t].column("largest_norm"))[-5:]))
+            for t in tensors
+        ]
+        return bool(ends) and max(ends) <= self.thresholds.converged_loss
+
+    def largest(self, tensor: int) -> float:
+        """The largest finite magnitude of a tensor over all records; 0 for none."""
+        return float(np.nanmax(self.tracks[tensor].magnitude(), initial=0.0))
 
     def place(self, tensor: int, layer: str | None = None) -> Place:
         """Of a tensor; `layer` stands for its own where that made what is seen on the tensor."""
@@ -53,14 +74,15 @@ class Run:
         """Whether tensors of one of these roles have records."""
         return any(tensor in self.tracks for tensor in self.flow.of_role(*roles))
 
-    def norm(self, *roles: str) -> Curve:
-        """The norm of all tensors of these roles together, without untrained weights."""
-        return norm_curve(
-            self.tracks[tensor]
-            for tensor in self.flow.of_role(*roles)
-            if tensor in self.tracks
-            and (self.history.tensors[tensor].role != "weight" or self.flow.is_trained[tensor])
-        )
+    def norm(self, role: str) -> Curve:
+        """The norm of all tensors of a role together, without untrained weights."""
+        if role not in self._norms:
+            self._norms[role] = norm_curve(
+                self.tracks[tensor]
+                for tensor in self.flow.of_role(role)
+                if tensor in self.tracks and (role != "weight" or self.flow.is_trained[tensor])
+            )
+        return self._norms[role]
 
     def magnitude(self, tensors: Iterable[int], step: int) -> float:
         """Largest finite magnitude of these tensors in the last two records up to `step`."""

@@ -41,6 +41,12 @@ class Thresholds:
         "decades",
         "A loss that ends a hundred times above its start diverges; noise and warm-up stay below.",
     )
+    amplification: float = _threshold(
+        1e5,
+        "ratio",
+        "Activations or predictions so far above the largest input and target are out of "
+        "proportion: logits and regressions stay within a thousand times.",
+    )
     exploding_norm: float = _threshold(
         1e3,
         "value",
@@ -75,6 +81,9 @@ class Thresholds:
         0.2,
         "share of elements",
         "So many non-zero elements under the smallest normal number are a loss of signal.",
+    )
+    underflow_records: int = _threshold(
+        4, "records", "In fewer a small gradient may be a matter of one batch."
     )
     skip_streak: int = _threshold(
         20,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from tb_nanwatch.diagnosis.finding import Place
 
@@ -27,10 +27,25 @@ def named(place: Place) -> str:
     return words + (f" (worker {place.worker})" if place.worker else "")
 
 
+def sentence(words: str) -> str:
+    """The words with a capital letter in front."""
+    return words[:1].upper() + words[1:]
+
+
+def number(value: float) -> str:
+    """With as many digits as a person compares: "3.2e+07", "0.5", "120"."""
+    return f"{value:.3g}"
+
+
+def join(words: Sequence[str]) -> str:
+    """A list in words: "a, b and c"; of many the first ones, and how many more."""
+    if len(words) > 4:
+        return f"{', '.join(words[:3])} and {len(words) - 3:,} more"
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
 def held(evidence: Mapping[str, float]) -> str:
     """Counts in words: "3 NaN and 1 +Inf"."""
     labels = {"nan": "NaN", "pos_inf": "+Inf", "neg_inf": "-Inf"}
     parts = [f"{int(evidence[key]):,} {label}" for key, label in labels.items() if evidence[key]]
-    if len(parts) > 1:
-        parts[-2:] = [f"{parts[-2]} and {parts[-1]}"]
-    return ", ".join(parts) or "non-finite values"
+    return join(parts) if parts else "non-finite values"

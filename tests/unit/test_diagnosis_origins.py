@@ -1,0 +1,345 @@
+"""Where non-finite values come from, in histories made by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+import numpy as np
+import pytest
+from synthetic_histories import (
+    ALL,
+    DEFAULT,
+    LAYERS,
+    STATISTICS,
+    Change,
+    Values,
+    aftermath,
+    history,
+    of_role,
+    poison,
+    ruin,
+)
+
+from tb_nanwatch.diagnosis import Finding, diagnose, status
+
+INF = np.inf
+T = 17
+
+
+def said(change: Change, roles: Collection[str] = ALL, **options: object) -> tuple[Finding, ...]:
+    return diagnose(history(change, roles=roles, **options))  # type: ignore[arg-type]
+
+
+def only(findings: Sequence[Finding]) -> Finding:
+    assert len(findings) == 1, [(each.cause, each.step, each.origin) for each in findings]
+    return findings[0]
+
+
+def breaks_at(step: int, first: Change) -> Change:
+    """`first` at that step, which leaves NaN weights; from then on all is NaN."""
+
+    def change(now: int, values: Values) -> None:
+        if now == step:
+            first(now, values)
+        elif now > step:
+            aftermath(values)
+
+    return change
+
+
+def from_activation(layer: str, value: float = np.nan) -> Change:
+    """A layer makes a NaN, and all behind it is NaN, and so every gradient and weight."""
+
+    def first(step: int, values: Values) -> None:
+        behind = LAYERS[LAYERS.index(layer) :]
+        poison(values, ("activation", layer), value=value)
+        poison(values, *of_role(values, "activation", layers=behind[1:]))
+        ruin(values, "prediction", "loss", "activation_gradient", "gradient", "slot", "update")
+        ruin(values, "weight")
+
+    return first
+
+
+def from_loss(step: int, values: Values) -> None:
+    ruin(values, "loss", "activation_gradient", "gradient", "slot", "update", "weight")
+
+
+def from_backward(layer: str, *, own: bool = False) -> Change:
+    """What that layer gives back is NaN: the gradients before it, and with `own` its variables'."""
+
+    def first(step: int, values: Values) -> None:
+        before = LAYERS[: LAYERS.index(layer)]
+        poison(values, *of_role(values, "activation_gradient", layers=before))
+        variables = (*before, layer) if own else before
+        for role in ("gradient", "slot", "update", "weight"):
+            keys = of_role(values, role, layers=variables)
+            poison(values, *(key for key in keys if key not in STATISTICS))
+
+    return first
+
+
+def from_slot(step: int, values: Values) -> None:
+    poison(values, ("slot", "adam/two_kernel_velocity"), value=INF)
+
+
+def from_input(step: int, values: Values) -> None:
+    poison(values, ("input", "input"))
+    from_activation("one")(step, values)
+
+
+def from_target(step: int, values: Values) -> None:
+    poison(values, ("target", "target"))
+    from_loss(step, values)
+
+
+@pytest.mark.parametrize("every", [1, 8], ids=["each step", "windows of 8"])
+@pytest.mark.parametrize(
+    ("first", "cause", "role", "layer", "tensor"),
+    [
+        (from_input, "nonfinite-input", "input", "", "input"),
+        (from_target, "nonfinite-target", "target", "", "target"),
+        (from_activation("one"), "layer-forward", "activation", "one", "one"),
+        (from_activation("norm", INF), "layer-forward", "activation", "norm", "norm"),
+        (from_activation("four"), "layer-forward", "activation", "four", "four"),
+        (from_loss, "loss-domain", "loss", "", "loss"),
+        (from_backward("two"), "layer-backward", "activation_gradient", "two", "one"),
+        (from_backward("four"), "layer-backward", "activation_gradient", "four", "three"),
+        (from_backward("one", own=True), "layer-backward", "gradient", "one", "one/bias"),
+    ],
+)
+def test_origin_with_every_role(
+    first: Change, cause: str, role: str, layer: str, tensor: str, every: int
+) -> None:
+    found = only(said(breaks_at(T, first), every=every, flush_at={T}))
+    origin = found.origin
+    assert (found.cause, found.severity, found.step) == (cause, "error", T)
+    if tensor.endswith("bias"):
+        assert (origin.role, origin.layer) == (role, layer)
+    else:
+        assert (origin.role, origin.layer, origin.tensor) == (role, layer, tensor)
+    assert found.last_step == 39
+    reached = {(victim.role, victim.tensor) for victim in found.victims}
+    assert ("weight", "one/kernel") in reached
+    assert (origin.role, origin.tensor) not in reached
+    assert not any(role == "input" for role, _ in reached)
+    assert found.turn_on == ()
+
+
+@pytest.mark.parametrize(
+    ("first", "cause", "role", "layer", "turn_on"),
+    [
+        (from_input, "nonfinite-input", "input", "", ()),
+        (from_target, "nonfinite-target", "target", "", ()),
+        (from_activation("two"), "layer-forward", "prediction", "", ("activation",)),
+        (from_loss, "loss-domain", "loss", "", ()),
+        (from_backward("three"), "layer-backward", "gradient", "norm", ("activation_gradient",)),
+        (from_backward("two"), "layer-backward", "gradient", "one", ("activation_gradient",)),
+    ],
+)
+def test_origin_with_the_default_roles(
+    first: Change, cause: str, role: str, layer: str, turn_on: tuple[str, ...]
+) -> None:
+    found = only(said(breaks_at(T, first), DEFAULT))
+    assert (found.cause, found.step) == (cause, T)
+    assert (found.origin.role, found.origin.layer) == (role, layer)
+    assert found.turn_on == turn_on
+
+
+def test_every_gradient_non_finite_under_a_finite_loss_is_the_loss_backward() -> None:
+    def first(step: int, values: Values) -> None:
+        ruin(values, "activation_gradient", "gradient", "slot", "update", "weight")
+
+    exact = only(said(breaks_at(T, first)))
+    assert (exact.cause, exact.step, exact.turn_on) == ("loss-backward", T, ())
+    guessed = only(said(breaks_at(T, first), DEFAULT))
+    assert (guessed.cause, guessed.turn_on) == ("loss-backward", ("activation_gradient",))
+
+
+def test_the_loss_may_hide_it() -> None:
+    """One NaN in the input, and ReLU kernels that drop it: the first kernel alone is lost."""
+
+    def change(step: int, values: Values) -> None:
+        if step == 0:
+            poison(values, ("input", "input"), ("gradient", "one/kernel"))
+        if step > 0:
+            poison(values, ("gradient", "one/kernel"), ("activation", "one"))
+        poison(values, ("weight", "one/kernel"))
+
+    found = only(said(change))
+    assert (found.cause, found.step, found.last_step) == ("nonfinite-input", 0, 39)
+    assert "hides it" in found.message
+    assert found.evidence == {"nan": 1, "pos_inf": 0, "neg_inf": 0}
+
+
+def test_a_loaded_nan_comes_before_the_first_step() -> None:
+    def initial(step: int, values: Values) -> None:
+        poison(values, ("weight", "three/kernel"))
+
+    found = only(said(lambda _, values: aftermath(values), initial=initial))
+    assert (found.cause, found.step) == ("nonfinite-initial-weight", 0)
+    assert (found.origin.layer, found.origin.tensor) == ("three", "three/kernel")
+    assert only(said(breaks_at(0, from_loss), initial=lambda *_: None)).cause == "loss-domain"
+
+
+def test_a_slot_overflows_beside_an_infinite_loss() -> None:
+    """Adam's second moment, as with targets of 1e20: the gradients are finite all the time."""
+
+    def change(step: int, values: Values) -> None:
+        for key in of_role(values, "target", "gradient"):
+            values[key] = values[key] * np.float32(1e20)
+        if step >= 1:
+            poison(values, ("loss", "loss"), value=INF)
+            poison(values, *of_role(values, "slot"), value=INF)
+        if step == 2:
+            ruin(values, "update", "weight")
+        if step > 2:
+            aftermath(values)
+
+    found = said(change)
+    assert [each.cause for each in found] == ["optimizer-overflow", "unscaled-target"]
+    assert (found[0].step, found[0].origin.role) == (1, "slot")
+    assert found[1].severity == "warning"
+    assert "Inf" in found[0].message
+
+
+def test_finite_gradients_and_a_bad_weight_are_the_optimizer() -> None:
+    def first(step: int, values: Values) -> None:
+        ruin(values, "weight")
+
+    found = only(said(breaks_at(T, first), DEFAULT))
+    assert (found.cause, found.step, found.turn_on) == (
+        "optimizer-overflow",
+        T,
+        ("slot", "update"),
+    )
+
+
+def test_statistics_are_poisoned_while_training_goes_on() -> None:
+    def change(step: int, values: Values) -> None:
+        if step >= T:
+            poison(values, *STATISTICS)
+
+    found = only(said(change))
+    assert (found.cause, found.step, found.last_step) == ("poisoned-statistics", T, 39)
+    assert (found.origin.layer, found.origin.tensor) == ("norm", "norm/moving_mean")
+    assert [victim.tensor for victim in found.victims] == ["norm/moving_variance"]
+
+
+def test_a_bad_batch_that_was_skipped_leaves_poisoned_statistics() -> None:
+    def change(step: int, values: Values) -> None:
+        if step == T:
+            poison(values, ("input", "input"))
+            ruin(values, "activation", "prediction", "loss", "activation_gradient", "gradient")
+        if step >= T:
+            poison(values, *STATISTICS)
+
+    found = said(change)
+    assert [(each.cause, each.step) for each in found] == [
+        ("nonfinite-input", T),
+        ("poisoned-statistics", T),
+    ]
+
+
+def test_lost_with_everything_else_statistics_are_no_finding_of_their_own() -> None:
+    def change(step: int, values: Values) -> None:
+        breaks_at(T, from_input)(step, values)
+        if step >= T:
+            poison(values, *STATISTICS)
+
+    assert only(said(change)).cause == "nonfinite-input"
+
+
+def test_a_masked_infinity_is_no_error() -> None:
+    def change(step: int, values: Values) -> None:
+        poison(values, ("activation", "two"), value=-INF)
+
+    recorded = history(change)
+    assert diagnose(recorded) == ()
+    assert status(recorded, ()) == "healthy"
+
+
+def test_a_masked_infinity_does_not_explain_later_trouble() -> None:
+    def change(step: int, values: Values) -> None:
+        poison(values, ("activation", "two"), value=-INF)
+        breaks_at(T, from_activation("three"))(step, values)
+
+    found = only(said(change))
+    assert (found.step, found.origin.layer) == (T, "three")
+
+
+def test_a_mask_beside_a_loss_out_of_its_domain() -> None:
+    """Activations are looked at when something trips: of their past nothing is known."""
+
+    def change(step: int, values: Values) -> None:
+        poison(values, ("activation", "two"), value=-INF)
+        breaks_at(T, from_loss)(step, values)
+
+    found = only(said(change, every=8, flush_at={T}, only_at={"activation": {T}}))
+    assert (found.cause, found.origin.role, found.step) == ("loss-domain", "loss", T)
+
+
+def test_activations_of_the_tripped_step_name_the_layer() -> None:
+    change = breaks_at(T, from_activation("norm"))
+    found = only(said(change, every=8, flush_at={T}, only_at={"activation": {T}}))
+    assert (found.cause, found.origin.layer, found.step) == ("layer-forward", "norm", T)
+
+
+@pytest.mark.parametrize(("following", "number"), [("max_pooling2d", 1), ("where", 0)])
+def test_a_nan_that_pooling_drops_is_swallowed(following: str, number: int) -> None:
+    """What a `where` leaves out is meant; what max-pooling drops is luck."""
+
+    def make(step: int) -> Values:
+        rng = np.random.default_rng(step)
+        names = ("conv", following, "head")
+        return {("activation", name): rng.standard_normal((4, 4)) for name in names} | {
+            ("prediction", "prediction"): rng.standard_normal((4, 1)),
+            ("loss", "loss"): np.float32(rng.random()).reshape(()),
+            ("gradient", "conv/kernel"): rng.standard_normal((4, 4)),
+            ("gradient", "head/kernel"): rng.standard_normal((4, 4)),
+        }
+
+    def change(step: int, values: Values) -> None:
+        if step >= T:
+            poison(values, ("activation", "conv"))
+
+    found = said(change, make=make)
+    assert [(each.cause, each.step, each.origin.layer) for each in found] == [
+        ("swallowed-nonfinite", T, "conv")
+    ][:number]
+
+
+def test_independent_trouble_is_said_once_each() -> None:
+    """Bad batches that a guard skips, in two epochs, and a loss out of its domain between."""
+
+    def change(step: int, values: Values) -> None:
+        if step in (5, 25):
+            poison(values, ("input", "input"))
+            ruin(values, "activation", "prediction", "loss", "activation_gradient", "gradient")
+        if step == 12:
+            ruin(values, "loss", "activation_gradient", "gradient")
+
+    found = said(change)
+    assert [(each.cause, each.step, each.last_step) for each in found] == [
+        ("nonfinite-input", 5, 25),
+        ("loss-domain", 12, 12),
+    ]
+
+
+def test_clipping_spreads_a_nan() -> None:
+    """Gradients are non-finite in the first layers alone, weights everywhere."""
+
+    def first(step: int, values: Values) -> None:
+        from_backward("three")(step, values)
+        ruin(values, "slot", "update", "weight")
+
+    found = only(said(breaks_at(T, first)))
+    assert (found.cause, found.origin.layer) == ("layer-backward", "three")
+    assert "clipping by the global norm spreads" in found.message
+    assert "spreads one" not in only(said(breaks_at(T, from_backward("three")))).message
+
+
+def test_nothing_is_wrong_with_a_healthy_history() -> None:
+    for options in ({}, {"every": 8}, {"roles": DEFAULT}, {"steps": 3}, {"steps": 0}):
+        recorded = history(**options)  # type: ignore[arg-type]
+        assert diagnose(recorded) == ()
+        assert status(recorded, ()) == ("healthy" if options.get("steps", 1) else "empty")

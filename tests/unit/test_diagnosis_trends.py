@@ -1,0 +1,306 @@
+"""What is finite and still wrong, and what looks like it and is not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pytest
+from synthetic_histories import DEFAULT, LAYERS, STATISTICS, Change, Values, history, of_role, ruin
+
+from tb_nanwatch.diagnosis import Finding, Thresholds, diagnose, status
+from tb_nanwatch.stats.history import History
+
+LIMITS = Thresholds()
+
+
+def causes(findings: Sequence[Finding]) -> list[str]:
+    return [each.cause for each in findings]
+
+
+def scaled(values: Values, factor: float, *roles: str, layers: Sequence[str] = LAYERS) -> None:
+    """Multiplies everything of these roles and layers."""
+    for key in of_role(values, *roles, layers=layers):
+        values[key] = values[key] * np.asarray(factor, values[key].dtype)
+
+
+def by_step(factor: Callable[[int], float], *roles: str) -> Change:
+    return lambda step, values: scaled(values, factor(step), *roles)
+
+
+def no_loss_decay(values: Values, value: float = 1.0) -> None:
+    values["loss", "loss"] = np.array(value, np.float32)
+
+
+def explodes(every: int) -> Change:
+    """From a quarter of the run on everything grows by two thirds a record."""
+
+    def change(step: int, values: Values) -> None:
+        factor = 10 ** (0.22 * max(0, step / every - 10))
+        scaled(values, factor, "gradient", "activation_gradient", "weight", "update")
+        no_loss_decay(values, factor**2)
+
+    return change
+
+
+def overflows(step: int, values: Values) -> None:
+    """From step 5 on everything grows tenfold a step, until the loss is Inf at step 25."""
+    factor = 10.0 ** np.clip(step - 5, 0, 25)
+    scaled(values, factor, "gradient", "activation_gradient", "prediction", "weight", "update")
+    no_loss_decay(values, np.inf if step >= 25 else factor)
+    if step > 27:
+        ruin(values, "prediction", "loss", "activation_gradient", "gradient", "update", "weight")
+
+
+@pytest.mark.parametrize("every", [1, 4])
+def test_exploding_while_finite(every: int) -> None:
+    recorded = history(explodes(every), steps=40 * every, every=every)
+    found = diagnose(recorded)
+    assert causes(found) == ["exploding-gradient"]
+    assert found[0].severity == "warning"
+    assert status(recorded, found) == "unstable"
+    assert 8 <= found[0].step / every <= 22
+    assert found[0].last_step == 40 * every - 1
+
+
+def test_exploding_until_it_overflows_is_an_error() -> None:
+    found = diagnose(history(overflows, roles=DEFAULT))
+    assert causes(found) == ["exploding-gradient"]
+    assert (found[0].severity, found[0].step, found[0].origin.role) == ("error", 25, "loss")
+    assert 3 <= found[0].evidence["growth_first_step"] <= 7
+
+
+def test_an_overflow_in_one_step_is_no_growth_over_steps() -> None:
+    """A linear recurrence of gain 1.5 over 200 time steps: predictions of 1e35 at step 0."""
+
+    def change(step: int, values: Values) -> None:
+        scaled(values, 1e35, "prediction")
+        no_loss_decay(values, np.inf)
+        if step > 0:
+            ruin(values, "prediction", "gradient", "weight")
+
+    found = diagnose(history(change, roles=DEFAULT))
+    assert causes(found) == ["exploding-gradient"]
+    assert (found[0].step, found[0].severity) == (0, "error")
+    assert "time step after time step" in found[0].message
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        by_step(lambda step: 1e6 if step == 20 else 1.0, "gradient", "update"),
+        by_step(lambda step: 1e3 if step in (3, 4) else 1.0, "gradient", "loss"),
+        by_step(lambda step: min(step + 1, 20) / 20, "update"),
+        by_step(lambda step: 10.0 ** (-0.3 * step), "gradient", "activation_gradient", "loss"),
+        by_step(lambda step: 10.0 ** (-6 + 0.2 * min(step, 30)), "gradient"),
+        by_step(lambda step: 500.0, "input"),
+        by_step(lambda step: 1e3, "gradient", "activation_gradient"),
+    ],
+    ids=[
+        "one spike of the gradients",
+        "an early spike of the loss",
+        "learning-rate warm-up",
+        "converging to a loss of nearly zero",
+        "leaving a plateau",
+        "large inputs without trouble",
+        "a summed loss",
+    ],
+)
+@pytest.mark.parametrize("every", [1, 4])
+def test_what_looks_like_trouble_and_is_none(change: Change, every: int) -> None:
+    recorded = history(change, every=every)
+    assert diagnose(recorded) == ()
+
+
+def test_statistics_of_batches_may_grow() -> None:
+    def change(step: int, values: Values) -> None:
+        for key in STATISTICS:
+            values[key] = values[key] * np.float32(10 ** (0.3 * min(step, 20)))
+
+    assert diagnose(history(change)) == ()
+
+
+def test_diverging_while_finite() -> None:
+    def change(step: int, values: Values) -> None:
+        no_loss_decay(values, 1.0 if step < 15 else 10 ** (0.2 * (step - 15)))
+
+    found = diagnose(history(change))
+    assert causes(found) == ["divergence"]
+    assert 13 <= found[0].step <= 24
+    assert found[0].last_step == 39
+    assert found[0].origin.role == "loss"
+
+
+def test_one_layer_may_amplify_out_of_proportion() -> None:
+    def change(step: int, values: Values) -> None:
+        scaled(values, 1e7, "activation", layers=["two"])
+
+    found = diagnose(history(change))
+    assert causes(found) == ["divergence"]
+    assert (found[0].origin.role, found[0].origin.layer, found[0].step) == ("activation", "two", 0)
+
+
+def fading(rate: float) -> Change:
+    """Gradients that are `rate` times those of the layer behind."""
+
+    def change(step: int, values: Values) -> None:
+        for place, layer in enumerate(reversed(LAYERS)):
+            scaled(values, rate**place, "gradient", "activation_gradient", layers=[layer])
+
+    return change
+
+
+def test_vanishing() -> None:
+    found = diagnose(history(fading(0.02)))
+    assert causes(found) == ["vanishing-gradient"]
+    assert (found[0].origin.layer, found[0].step, found[0].last_step) == ("one", 0, 39)
+    assert found[0].severity == "warning"
+
+
+def test_vanishing_below_what_float32_can_hold_is_not_dead() -> None:
+    found = diagnose(history(fading(1e-13)))
+    assert causes(found)[:1] == ["vanishing-gradient"]
+    assert "dead-layer" not in causes(found)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        fading(0.2),
+        lambda step, values: scaled(values, 1e-7, "gradient", layers=["one"]),
+        lambda step, values: fading(0.02)(step, values) if step < 9 else None,
+    ],
+    ids=["a little", "one layer alone", "at the start alone"],
+)
+def test_not_vanishing(change: Change) -> None:
+    assert diagnose(history(change)) == ()
+
+
+def dies(layers: Sequence[str], since: int = 12, until: int = 99) -> Change:
+    def change(step: int, values: Values) -> None:
+        no_loss_decay(values, 2.3)
+        if since <= step < until:
+            scaled(values, 0.0, "gradient", "activation_gradient", layers=layers)
+
+    return change
+
+
+@pytest.mark.parametrize("every", [1, 4])
+def test_a_layer_dies(every: int) -> None:
+    found = diagnose(history(dies(["one", "two"]), every=every))
+    assert causes(found) == ["dead-layer"]
+    assert (found[0].origin.layer, found[0].step, found[0].last_step) == ("two", 12, 39)
+    assert [victim.layer for victim in found[0].victims] == ["one"]
+
+
+def test_the_loss_is_cut_off() -> None:
+    found = diagnose(history(dies(LAYERS, since=0)))
+    assert causes(found) == ["dead-layer"]
+    assert "the loss does not depend on the weights" in found[0].message
+    assert "Huber" in found[0].advice
+
+
+def test_zero_gradients_at_a_loss_of_zero_are_what_is_wanted() -> None:
+    def change(step: int, values: Values) -> None:
+        dies(LAYERS)(step, values)
+        no_loss_decay(values, 1.0 if step < 12 else 0.0)
+
+    assert diagnose(history(change)) == ()
+    assert diagnose(history(dies(["one"], until=30))) == ()
+
+
+def test_one_zero_gradient_of_a_layer_does_not_make_it_dead() -> None:
+    def change(step: int, values: Values) -> None:
+        values["gradient", "one/bias"] = np.zeros((5, 4), np.float32)
+
+    assert diagnose(history(change)) == ()
+
+
+def test_data_that_is_not_scaled_is_named_with_the_trouble_it_leads_to() -> None:
+    def change(step: int, values: Values) -> None:
+        scaled(values, 1e3, "input")
+        overflows(step, values)
+
+    found = diagnose(history(change, roles=DEFAULT))
+    assert causes(found) == ["exploding-gradient", "unscaled-input"]
+    assert found[1].evidence["largest_magnitude"] > 1e3
+    assert "exploding-gradient" in found[1].message
+
+
+def test_near_the_limit_of_the_dtype() -> None:
+    risky = by_step(lambda step: 4e3 if step >= 9 else 1.0, "activation")
+    found = diagnose(history(risky, dtypes={"activation": "float16"}))
+    assert causes(found) == ["range-overflow-risk"]
+    assert found[0].step >= 9
+    assert "mixed_bfloat16" in found[0].advice
+    assert diagnose(history(risky)) == ()
+
+
+def test_a_mask_is_not_near_the_limit() -> None:
+    def change(step: int, values: Values) -> None:
+        masked = values["activation", "two"].copy()
+        masked[0] = np.finfo(np.float32).min
+        values["activation", "two"] = masked
+
+    assert diagnose(history(change)) == ()
+
+
+def half(step: int, values: Values) -> None:
+    scaled(values, 1e-5, "gradient", "activation_gradient")
+
+
+def test_half_precision_without_loss_scaling_loses_gradients() -> None:
+    dtypes = {"activation": "float16", "prediction": "float16", "activation_gradient": "float16"}
+    found = diagnose(history(half, dtypes=dtypes))
+    assert causes(found) == ["range-underflow"]
+    assert "LossScaleOptimizer" in found[0].advice
+    assert diagnose(history(half, dtypes=dtypes, loss_scale=lambda step: 2.0**15)) == ()
+    assert diagnose(history(half)) == ()
+
+
+def test_subnormal_gradients() -> None:
+    found = diagnose(history(by_step(lambda step: 1e-38, "gradient", "activation_gradient")))
+    assert causes(found) == ["range-underflow"]
+    assert found[0].evidence["subnormal_share"] > 0.9
+
+
+def refused(steps: Sequence[int], scale: Callable[[int], float], role: str) -> History:
+    def change(step: int, values: Values) -> None:
+        if step in steps:
+            ruin(values, *{"gradient", role})
+
+    return history(change, roles=DEFAULT, skipped=steps, loss_scale=scale)
+
+
+def test_a_scale_that_backs_off_is_information() -> None:
+    recorded = refused(range(8), lambda step: 2.0 ** (15 - min(step, 8)), "gradient")
+    found = diagnose(recorded)
+    assert causes(found) == ["loss-scale-backoff"]
+    assert (found[0].severity, found[0].step, found[0].last_step) == ("info", 0, 7)
+    assert found[0].evidence["skipped_steps"] == 8
+    assert status(recorded, found) == "healthy"
+
+
+@pytest.mark.parametrize(
+    ("steps", "role", "said"),
+    [
+        (range(5, 40), "gradient", "not finite at any of them"),
+        (range(5, 40), "loss", "not finite before any scaling"),
+        ([30], "gradient", "not finite at any of them"),
+    ],
+    ids=["a streak", "a streak that the forward pass makes", "at the floor"],
+)
+def test_a_scale_that_collapses_is_an_error(steps: Sequence[int], role: str, said: str) -> None:
+    recorded = refused(steps, lambda step: 2.0 ** (15 - max(0, step - 4)), role)
+    found = diagnose(recorded)
+    assert causes(found) == ["loss-scale-collapse"]
+    assert (found[0].severity, found[0].step) == ("error", steps[0])
+    assert found[0].origin.role == role
+    assert said in found[0].advice
+    assert status(recorded, found) == "nonfinite"
+
+
+def test_thresholds_are_obeyed() -> None:
+    recorded = history(by_step(lambda step: 500.0, "input"))
+    assert diagnose(recorded, Thresholds.from_mapping({"amplification": 1e-3})) != ()
+    assert diagnose(history(fading(0.02)), Thresholds(vanishing_ratio=1e-12)) == ()
