@@ -8,6 +8,7 @@ All of it is the same at each call.
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
@@ -262,6 +263,27 @@ def workers(logs: Path) -> None:
         with StreamWriter(folder, Stream(f"0a1{index}"), manifest, START + index) as writer:
             for first in range(0, 48, 16):
                 writer.write(first, first + 15, mlp_values(manifest, bad, seed=5))
+
+
+def replicas(logs: Path) -> None:
+    """Two workers of two replicas each; the second replica of the first sees a NaN at step 9."""
+    for index in range(2):
+        manifest = mlp_manifest("Watcher", f"worker-{index}")
+        tensors = [
+            dataclasses.replace(tensor, replica=f"replica-{replica}")
+            for replica in range(2)
+            for tensor in manifest.tensors
+        ]
+        manifest = dataclasses.replace(manifest, tensors=tuple(tensors))
+
+        def bad(tensor: TensorInfo, step: int, index: int = index) -> Sequence[float]:
+            mine = (index, tensor.replica, tensor.role, step) == (0, "replica-1", "input", 9)
+            return (NAN,) if mine else ()
+
+        folder = logs / "replicas" / SUBDIRECTORY / f"worker-{index}"
+        with StreamWriter(folder, Stream(f"0a2{index}"), manifest, START + index) as writer:
+            for first in range(0, 32, 8):
+                writer.write(first, first + 7, mlp_values(manifest, bad, seed=6))
 
 
 def every_hundredth(logs: Path) -> None:

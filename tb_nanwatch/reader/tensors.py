@@ -20,7 +20,8 @@ class Tensor:
     Attributes:
       id: 12 hex digits, the same over reloads and resumed runs.
       info: role, layer, name, shape and dtype.
-      worker: which of several workers watched it; "" where there is one alone.
+      worker: which of several workers or replicas it is of, such as "worker-1", "replica-0" or
+        "worker-1/replica-0"; "" where there is one alone.
       description: the user's own text; "" for none.
     """
 
@@ -46,12 +47,14 @@ class Tensors:
     def add(self, manifest: Manifest) -> npt.NDArray[np.int64]:
         """The index of each row's tensor, int64 [rows], no index twice."""
         rows = []
-        seen: Counter[tuple[str, str]] = Counter()
+        seen: Counter[str] = Counter()
         for info in manifest.tensors:
-            occurrence = seen[info.role, info.name]
-            seen[info.role, info.name] += 1
-            identity = tensor_id(info.role, info.name, manifest.worker, occurrence)
-            tensor = Tensor(identity, info, manifest.worker, manifest.description)
+            worker = "/".join(filter(None, (manifest.worker, info.replica)))
+            identity = tensor_id(info.role, info.name, worker)
+            seen[identity] += 1
+            if seen[identity] > 1:
+                identity = tensor_id(info.role, info.name, worker, seen[identity] - 1)
+            tensor = Tensor(identity, info, worker, manifest.description)
             index = self._index.setdefault(identity, len(self._tensors))
             if index == len(self._tensors):
                 self._tensors.append(tensor)

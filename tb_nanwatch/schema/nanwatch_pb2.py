@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x0enanwatch.proto\x12\x08nanwatch\"\x1d\n\nPluginData\x12\x0f\n\x07version\x18\x01 \x01(\r\"e\n\x06Tensor\x12\x0c\n\x04role\x18\x01 \x01(\t\x12\r\n\x05layer\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\r\n\x05shape\x18\x04 \x03(\x03\x12\x12\n\nrank_known\x18\x05 \x01(\x08\x12\r\n\x05\x64type\x18\x06 \x01(\t\"\x9b\x01\n\x08Manifest\x12\x0f\n\x07version\x18\x01 \x01(\r\x12!\n\x07tensors\x18\x02 \x03(\x0b\x32\x10.nanwatch.Tensor\x12\x0f\n\x07\x63olumns\x18\x03 \x03(\t\x12\x15\n\rwindow_fields\x18\x04 \x03(\t\x12\x0e\n\x06source\x18\x05 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x06 \x01(\t\x12\x0e\n\x06worker\x18\x07 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x0enanwatch.proto\x12\x08nanwatch\"\x1d\n\nPluginData\x12\x0f\n\x07version\x18\x01 \x01(\r\"v\n\x06Tensor\x12\x0c\n\x04role\x18\x01 \x01(\t\x12\r\n\x05layer\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\r\n\x05shape\x18\x04 \x03(\x03\x12\x12\n\nrank_known\x18\x05 \x01(\x08\x12\r\n\x05\x64type\x18\x06 \x01(\t\x12\x0f\n\x07replica\x18\x07 \x01(\t\"\x9b\x01\n\x08Manifest\x12\x0f\n\x07version\x18\x01 \x01(\r\x12!\n\x07tensors\x18\x02 \x03(\x0b\x32\x10.nanwatch.Tensor\x12\x0f\n\x07\x63olumns\x18\x03 \x03(\t\x12\x15\n\rwindow_fields\x18\x04 \x03(\t\x12\x0e\n\x06source\x18\x05 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x06 \x01(\t\x12\x0e\n\x06worker\x18\x07 \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,7 +34,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PLUGINDATA']._serialized_start=28
   _globals['_PLUGINDATA']._serialized_end=57
   _globals['_TENSOR']._serialized_start=59
-  _globals['_TENSOR']._serialized_end=160
-  _globals['_MANIFEST']._serialized_start=163
-  _globals['_MANIFEST']._serialized_end=318
+  _globals['_TENSOR']._serialized_end=177
+  _globals['_MANIFEST']._serialized_start=180
+  _globals['_MANIFEST']._serialized_end=335
 # @@protoc_insertion_point(module_scope)

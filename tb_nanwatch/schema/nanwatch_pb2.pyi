@@ -13,20 +13,22 @@ class PluginData(_message.Message):
     def __init__(self, version: _Optional[int] = ...) -> None: ...
 
 class Tensor(_message.Message):
-    __slots__ = ("role", "layer", "name", "shape", "rank_known", "dtype")
+    __slots__ = ("role", "layer", "name", "shape", "rank_known", "dtype", "replica")
     ROLE_FIELD_NUMBER: _ClassVar[int]
     LAYER_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     SHAPE_FIELD_NUMBER: _ClassVar[int]
     RANK_KNOWN_FIELD_NUMBER: _ClassVar[int]
     DTYPE_FIELD_NUMBER: _ClassVar[int]
+    REPLICA_FIELD_NUMBER: _ClassVar[int]
     role: str
     layer: str
     name: str
     shape: _containers.RepeatedScalarFieldContainer[int]
     rank_known: bool
     dtype: str
-    def __init__(self, role: _Optional[str] = ..., layer: _Optional[str] = ..., name: _Optional[str] = ..., shape: _Optional[_Iterable[int]] = ..., rank_known: bool = ..., dtype: _Optional[str] = ...) -> None: ...
+    replica: str
+    def __init__(self, role: _Optional[str] = ..., layer: _Optional[str] = ..., name: _Optional[str] = ..., shape: _Optional[_Iterable[int]] = ..., rank_known: bool = ..., dtype: _Optional[str] = ..., replica: _Optional[str] = ...) -> None: ...
 
 class Manifest(_message.Message):
     __slots__ = ("version", "tensors", "columns", "window_fields", "source", "description", "worker")

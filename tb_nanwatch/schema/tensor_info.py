@@ -12,9 +12,10 @@ class TensorInfo:
     Attributes:
       role: one of `schema.roles`.
       layer: path of the owning layer; "" where there is none.
-      name: path of the tensor; unique among those of its role.
+      name: path of the tensor; unique among those of its role and replica.
       shape: -1 for a dimension that is not fixed; None where the rank is unknown.
       dtype: NumPy's name of the dtype.
+      replica: which of several replicas of the process it is of; "" where there is one alone.
     """
 
     role: str
@@ -22,3 +23,4 @@ class TensorInfo:
     name: str
     shape: tuple[int, ...] | None
     dtype: str
+    replica: str = ""

@@ -63,6 +63,7 @@ def pack_manifest(manifest: Manifest) -> bytes:
                 shape=tensor.shape or (),
                 rank_known=tensor.shape is not None,
                 dtype=tensor.dtype,
+                replica=_text(tensor.replica),
             )
             for tensor in manifest.tensors
         ],
@@ -86,6 +87,7 @@ def unpack_manifest(data: bytes) -> Manifest:
                 name=tensor.name,
                 shape=tuple(tensor.shape) if tensor.rank_known else None,
                 dtype=tensor.dtype,
+                replica=tensor.replica,
             )
             for tensor in message.tensors
         ),

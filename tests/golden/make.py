@@ -51,7 +51,7 @@ MANIFEST = Manifest(
     tensors=(
         TensorInfo("gradient", "dense", "mlp/dense/kernel", (2, -1), "float32"),
         TensorInfo("gradient", "dense", "mlp/dense/bias", (), "float16"),
-        TensorInfo("loss", "", "lösung", None, "complex64"),
+        TensorInfo("loss", "", "lösung", None, "complex64", replica="replica-1"),
     ),
     source="Watcher",
     description="*two* models",

@@ -16,7 +16,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from synthetic_logs import NAN, START, StreamWriter, mlp_manifest, mlp_values, write_gallery
+from synthetic_logs import (
+    NAN,
+    START,
+    StreamWriter,
+    mlp_manifest,
+    mlp_values,
+    replicas,
+    write_gallery,
+)
 
 from tb_nanwatch.schema.tags import Stream
 
@@ -81,6 +89,7 @@ def nasty(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The gallery with damaged files, restarts within a stream, and a copied run."""
     logs = write_gallery(tmp_path_factory.mktemp("nasty") / "logs")
     damage(logs)
+    replicas(logs)
     shutil.copytree(logs / "nan_feature", logs / "copies" / "nan feature")
     manifest = mlp_manifest()
     with StreamWriter(logs / "nanwatch", Stream("0c"), manifest) as writer:
@@ -137,7 +146,7 @@ def test_runs_are_named_as_their_log_directories(
 ) -> None:
     names = ["again", "at once", "bad_checkpoint", "copies/nan feature", "empty"]
     names += ["every_hundredth"]
-    names += ["healthy", "loss_scaling", "nan_feature", "resumed", "workers"]
+    names += ["healthy", "loss_scaling", "nan_feature", "replicas", "resumed", "workers"]
     assert list(by_name(answers[0])) == [".", *names]
 
 
@@ -181,6 +190,19 @@ def test_watchers_that_write_at_the_same_time_hide_nothing(
         assert run["records"] == {"written": 6, "read": 6}
         assert run["first_nonfinite"]["step"] == 3
         assert run["problems"] == []
+
+
+def test_workers_and_replicas_are_one_run(
+    answers: tuple[dict[str, Any], dict[str, Any]],
+) -> None:
+    for of_loader in answers:
+        run = of_loader["replicas"]
+        names = [f"worker-{worker}/replica-{replica}" for worker in (0, 1) for replica in (0, 1)]
+        assert list(dict.fromkeys(tensor["worker"] for tensor in run["tensors"])) == names
+        assert run["records"] == {"written": 8, "read": 8}
+        (bad,) = [t for t in run["tensors"] if t["first_nonfinite_step"] is not None]
+        assert (bad["worker"], bad["first_nonfinite_step"]) == ("worker-0/replica-1", 9)
+        assert run["first_nonfinite"]["tensor"] == bad["id"]
 
 
 def test_sampling_is_on_screen_where_the_user_asks_for_it(

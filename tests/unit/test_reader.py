@@ -17,6 +17,7 @@ from synthetic_logs import (
     StreamWriter,
     mlp_manifest,
     mlp_values,
+    replicas,
     window_record,
 )
 from tensorboard.backend.event_processing.data_provider import MultiplexerDataProvider
@@ -264,6 +265,20 @@ def test_workers_do_not_replace_each_other(gallery: Path) -> None:
     assert len(index.tensors) == 2 * len(mlp_manifest().tensors)
     assert {tensor.worker for tensor in index.tensors} == {"worker0", "worker1"}
     assert len({tensor.id for tensor in index.tensors}) == len(index.tensors)
+
+
+def test_each_replica_of_each_worker_has_tensors_of_its_own(tmp_path: Path) -> None:
+    replicas(tmp_path)
+    reader = reader_of(tmp_path)
+    index = reader.run(ACCESS, "replicas")
+    assert len({tensor.id for tensor in index.tensors}) == 4 * len(mlp_manifest().tensors)
+    (bad,) = np.flatnonzero(~np.isnan(index.nonfinite.first))
+    history = reader.history(ACCESS, index)
+    assert history.tensors[bad].replica == "replica-1"
+    assert history.workers[bad] == "worker-0/replica-1"
+    assert len(set(history.workers)) == 4
+    cell = columns_of(reader, index)
+    assert sorted(cell) == [0, 8, 16, 24]
 
 
 def test_summaries_are_replaced_by_their_own_later_sessions_alone(tmp_path: Path) -> None:
