@@ -78,7 +78,7 @@ def trained_in_numpy(micro_batches: int = 1) -> Norms:
     return norms
 
 
-def check(found: Recorded, norms_by_name: Norms, rtol: float = 1e-4) -> None:
+def check(found: Recorded, norms_by_name: Norms, rtol: float = 1e-4, atol: float = 0) -> None:
     """That each step is in one record, of these tensors and no others, with these norms.
 
     A record is of one call of the step, which may be several steps.
@@ -101,7 +101,11 @@ def check(found: Recorded, norms_by_name: Norms, rtol: float = 1e-4) -> None:
         }
         for column, truth in truths.items():
             np.testing.assert_allclose(
-                found.series(role, full, column), truth, 2 * rtol, err_msg=f"{role} {full} {column}"
+                found.series(role, full, column),
+                truth,
+                2 * rtol,
+                atol,
+                err_msg=f"{role} {full} {column}",
             )
         assert sum(found.series(role, full, "nonfinite_steps")) == 0
     assert recorded == set()
@@ -199,3 +203,151 @@ def test_every_role_matches_numpy(tmp_path: Path, model: str, mode: str) -> None
     layers = {tensor.layer for tensor in tensors}
     prefix = {"nested": ("encoder/", "head/")}.get(model, ("", ""))
     assert layers == {"", *(f"{a}{b}" for a, b in zip(prefix, ("hidden", "out"), strict=True))}
+
+
+def test_micro_batches_are_steps_with_updates_of_their_own(tmp_path: Path) -> None:
+    optimizer = keras.optimizers.SGD(RATE, MOMENTUM, gradient_accumulation_steps=2)
+    watch = ["all", "-slot"]
+    found = fit(compiled(sequential(), optimizer), tmp_path, watch)
+    truth = trained_in_numpy(micro_batches=2)
+    assert truth["update", "out/kernel"][0] == 0
+    check(found, {key: norms for key, norms in truth.items() if key[0] != "slot"})
+
+
+@pytest.mark.parametrize(("policy", "rtol"), [("mixed_float16", 0.02), ("mixed_bfloat16", 0.1)])
+def test_gradients_of_half_precision_are_recorded_unscaled(
+    tmp_path: Path, policy: str, rtol: float
+) -> None:
+    keras.config.set_dtype_policy(policy)
+    try:
+        optimizer = keras.optimizers.SGD(RATE, MOMENTUM)
+        if policy == "mixed_float16":
+            optimizer = keras.optimizers.LossScaleOptimizer(optimizer, initial_scale=32.0)
+        model = compiled(sequential(), optimizer)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    found = fit(model, tmp_path, ["all", "-prediction"])
+    truth = trained_in_numpy()
+    truth.pop(("prediction", "prediction"))
+    check(found, truth, rtol, atol=rtol)
+    scales = [record.field("loss_scale") for record in found.records]
+    np.testing.assert_array_equal(scales, [32 if policy == "mixed_float16" else np.nan] * STEPS)
+
+
+WATCHED = {
+    "eager": lambda step: step,
+    "graph": tf.function,
+    "xla": tf.function(jit_compile=True),
+}
+
+
+@pytest.mark.parametrize("mode", WATCHED)
+def test_a_loop_of_its_own_shows_what_it_hands_over(tmp_path: Path, mode: str) -> None:
+    model = compiled(sequential())
+    optimizer, (hidden, out) = model.optimizer, model.layers
+    optimizer.build(model.trainable_variables)
+    watcher = nanwatch.Watcher(tmp_path, every=1)
+
+    @WATCHED[mode]
+    def step(x: tf.Tensor, y: tf.Tensor) -> None:
+        before = [tf.identity(each) for each in model.trainable_variables]
+        with tf.GradientTape(persistent=True) as tape:
+            activation = hidden(x)
+            prediction = out(activation)
+            loss = tf.reduce_mean((prediction - y) ** 2)
+        gradients = tape.gradient(loss, model.trainable_variables)
+        arriving = tape.gradient(loss, {"hidden": activation, "out": prediction})
+        optimizer.apply(gradients, model.trainable_variables)
+        after = model.trainable_variables
+        watcher.observe(
+            input=x,
+            target=y,
+            activation={"hidden": activation, "out": prediction},
+            prediction=prediction,
+            loss=loss,
+            activation_gradient=arriving,
+            gradient=zip(gradients, after, strict=True),
+            slot=optimizer.variables[2:],
+            update=[(new - old, new) for old, new in zip(before, after, strict=True)],
+            weight=after,
+        )
+
+    x, y = data()
+    with watcher:
+        for number in range(STEPS):
+            rows = slice(number * BATCH, (number + 1) * BATCH)
+            step(tf.constant(x[rows]), tf.constant(y[rows]))
+            assert watcher.step_end() is False
+    check(read_recorded(tmp_path / "nanwatch"), trained_in_numpy())
+
+
+class Gan(keras.Model):
+    """Two linear models and two optimizers, of which one is compiled in."""
+
+    def __init__(self, critics: Any) -> None:
+        super().__init__()
+        options = {"use_bias": False, "kernel_initializer": "ones"}
+        layers = keras.layers
+        self.generator = keras.Sequential([layers.Dense(2, name="g", **options)], name="generator")
+        self.critic = keras.Sequential([layers.Dense(1, name="c", **options)], name="critic")
+        self.optimizers = {"critic": critics}
+
+    def call(self, noise: Any) -> Any:
+        return self.critic(self.generator(noise))
+
+    def train_step(self, batch: Any) -> Any:
+        noise, real = batch
+        optimizer = self.optimizers["critic"]
+        variables = self.critic.trainable_variables
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean(self(noise)) - tf.reduce_mean(self.critic(real))
+            scaled = optimizer.scale_loss(loss)
+        gradients = tape.gradient(scaled, variables)
+        optimizer.apply_gradients(zip(gradients, variables, strict=True))
+        with tf.GradientTape() as tape:
+            fooled = -tf.reduce_mean(self(noise))
+        variables = self.generator.trainable_variables
+        self.optimizer.apply(tape.gradient(fooled, variables), variables)
+        return {"critic": loss, "generator": fooled}
+
+
+@pytest.mark.parametrize("scale", [None, 2.0**5])
+def test_a_gan_shows_both_its_models_and_optimizers(tmp_path: Path, scale: float | None) -> None:
+    rng = np.random.default_rng(0)
+    noise, real = rng.normal(size=(STEPS * BATCH, 3)), rng.normal(size=(STEPS * BATCH, 2))
+    optimizer = keras.optimizers.SGD(0.1)
+    if scale:
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer, initial_scale=scale)
+    model = Gan(optimizer)
+    model(noise[:1])
+    model.compile(keras.optimizers.SGD(0.2))
+    callback = nanwatch.Callback(tmp_path, watch=["gradient", "activation", "update"], every=1)
+    batches = tf.data.Dataset.from_tensor_slices((noise, real)).batch(BATCH)
+    model.fit(batches, shuffle=False, verbose=0, callbacks=[callback])
+
+    truth: Norms = {}
+    generator, critic = np.ones((3, 2)), np.ones((2, 1))
+
+    def show(role: str, name: str, value: np.ndarray) -> None:
+        truth.setdefault((role, name), []).append(float(np.linalg.norm(value)))
+
+    for step in range(STEPS):
+        rows = slice(step * BATCH, (step + 1) * BATCH)
+        fake = noise[rows] @ generator
+        show("activation", "generator/g", fake)
+        show("activation", "critic/c", fake @ critic)
+        show("activation", "critic/c#2", real[rows] @ critic)
+        gradient = (fake.mean(0) - real[rows].mean(0))[:, None]
+        show("gradient", "critic/c/kernel", gradient)
+        show("update", "critic/c/kernel", 0.1 * gradient)
+        critic = critic - 0.1 * gradient
+        show("activation", "generator/g#2", fake)
+        show("activation", "critic/c#3", fake @ critic)
+        gradient = -noise[rows].mean(0)[:, None] @ critic.T
+        show("gradient", "generator/g/kernel", gradient)
+        show("update", "generator/g/kernel", 0.2 * gradient)
+        generator = generator - 0.2 * gradient
+    found = read_recorded(tmp_path / "nanwatch")
+    check(found, truth)
+    scales = [record.field("loss_scale") for record in found.records]
+    np.testing.assert_array_equal(scales, [scale or np.nan] * STEPS)

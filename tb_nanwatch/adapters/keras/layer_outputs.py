@@ -47,9 +47,9 @@ def watched_layers(model: Any) -> Iterator[WatchedLayer]:
 def _hands_on(layer: Any) -> bool:
     # By name, as the class of functional models has no public one.
     call = type(layer).call
-    return call.__qualname__ in ("Sequential.call", "Functional.call") and (
-        call.__module__.partition(".")[0] == "keras"
-    )
+    is_kerass = getattr(call, "__module__", "").partition(".")[0] == "keras"
+    name = getattr(call, "__qualname__", "")
+    return is_kerass and name in ("Sequential.call", "Functional.call")
 
 
 def called_method(layer: Any) -> str:

@@ -205,11 +205,17 @@ class Observation:
           layers: paths of the layers that there are.
           refused: of these, whose calls cannot be seen.
         """
-        absent = [role for role in ROLE_NAMES if role not in self._shown]
-        for role in absent:
+        owners = [self._layer(variable) for variable in self._model.weights]
+        known = list(dict.fromkeys([*layers, *owners]))
+        unmatched = self._watch.unmatched_patterns(known)
+        for pattern in unmatched:
+            self._unwatched.note(
+                f"the pattern {pattern!r} in watch matches no layer. There are: {', '.join(known)}."
+            )
+        for role in [role for role in ROLE_NAMES if role not in self._shown]:
             if role in _SHOWN_BY_CALLS and self._watch.has_role(role):
                 self._unwatched.missing(role)
-            elif role in _ABSENT and role in self._watch.named_roles:
+            elif role in _ABSENT and role in self._watch.named_roles and not unmatched:
                 self._unwatched.note(f"no {role} is recorded: {_ABSENT[role]}.")
         hidden = [layer for layer in self._elsewhere if layer not in self._called]
         if hidden:
@@ -221,12 +227,6 @@ class Observation:
             self._unwatched.note(
                 "outputs not recorded, as the method `call` of these layers cannot be wrapped: "
                 f"{', '.join(refused)}."
-            )
-        owners = [self._layer(variable) for variable in self._model.weights]
-        known = list(dict.fromkeys([*layers, *owners]))
-        for pattern in self._watch.unmatched_patterns(known):
-            self._unwatched.note(
-                f"the pattern {pattern!r} in watch matches no layer. There are: {', '.join(known)}."
             )
 
     def _layer(self, variable: Any) -> str:

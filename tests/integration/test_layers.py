@@ -1,0 +1,249 @@
+"""Outputs of layers of every kind, and of models that make it hard to see them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from recorded import Recorded, read_recorded
+
+import tb_nanwatch as nanwatch
+
+BATCH = 4
+ROLES = ["activation", "activation_gradient"]
+
+layers = keras.layers
+
+
+def data(*shape: int) -> np.ndarray:
+    return np.random.default_rng(0).normal(size=(2 * BATCH, *shape)).astype("float32")
+
+
+def fit(
+    model: keras.Model, x: Any, y: Any, log_dir: Path, watch: Any = ROLES, **options: Any
+) -> Recorded:
+    """Two steps of plain SGD on the mean of the squared error."""
+    model.compile("sgd", "mse", **options)
+    callback = nanwatch.Callback(log_dir, watch=watch, every=1)
+    model.fit(x, y, batch_size=BATCH, shuffle=False, verbose=0, callbacks=[callback])
+    return read_recorded(log_dir / "nanwatch")
+
+
+def norms(found: Recorded, role: str) -> dict[str, float]:
+    """Norms of the first step by name, in the order of the record."""
+    first = found.records[0]
+    names = [
+        t.name for t in found.manifests[int(first.field("manifest"))].tensors if t.role == role
+    ]
+    return {name: found.series(role, name, "largest_norm")[0] for name in names}
+
+
+@pytest.mark.parametrize("options", [{}, {"run_eagerly": True}], ids=["graph", "eager"])
+def test_calls_and_outputs_of_a_layer_are_told_apart(
+    tmp_path: Path, options: dict[str, Any]
+) -> None:
+    class Split(layers.Layer):
+        def call(self, x: Any) -> Any:
+            return {"low": x[:, :3], "high": [x[:, 3:4], x[:, 4:]]}
+
+    inputs = keras.Input((6,))
+    twice = layers.Dense(6, use_bias=False, kernel_initializer="ones", name="twice")
+    parts = Split(name="split")(layers.Dropout(0.0, name="drop")(twice(twice(inputs))))
+    joined = layers.Concatenate(name="join")([parts["low"], parts["high"][1]])
+    model = keras.Model(inputs, joined)
+    x = data(6)
+    found = fit(model, x, np.zeros((2 * BATCH, 5)), tmp_path, **options)
+
+    once = x[:BATCH] @ np.ones((6, 6))
+    again = once @ np.ones((6, 6))
+    outputs = {
+        "twice": once,
+        "twice#2": again,
+        "drop": again,
+        "split/high/0": again[:, 3:4],
+        "split/high/1": again[:, 4:],
+        "split/low": again[:, :3],
+        "join": np.delete(again, 3, axis=1),
+    }
+    expected = {name: np.linalg.norm(output) for name, output in outputs.items()}
+    got = norms(found, "activation")
+    assert list(got) == list(expected)
+    assert got == pytest.approx(expected, rel=1e-4)
+
+    upstream = 2 * again / (BATCH * 5)
+    upstream[:, 3] = 0
+    arriving = {
+        "twice": upstream @ np.ones((6, 6)),
+        "twice#2": upstream,
+        "drop": upstream,
+        "split/high/1": upstream[:, 4:],  # nothing goes on from high/0
+        "split/low": upstream[:, :3],
+        "join": np.delete(upstream, 3, axis=1),
+    }
+    expected = {name: np.linalg.norm(gradient) for name, gradient in arriving.items()}
+    got = norms(found, "activation_gradient")
+    got.pop("split/high/0", None)  # zeros, where the layer's gradient is taken as a whole
+    assert list(got) == list(expected)
+    assert got == pytest.approx(expected, rel=1e-4)
+
+
+def test_masks_go_on_as_they_were(tmp_path: Path) -> None:
+    x = np.array([[1, 2, 0, 0], [3, 1, 2, 0], [1, 0, 0, 0], [2, 2, 2, 2]] * 2)
+
+    def train(*callbacks: keras.callbacks.Callback) -> list[np.ndarray]:
+        keras.utils.set_random_seed(0)
+        model = keras.Sequential(
+            [
+                keras.Input((4,), dtype="int32"),
+                layers.Embedding(4, 3, mask_zero=True, name="table"),
+                layers.Dropout(0.0, name="drop"),
+                layers.LSTM(2, name="lstm"),
+                layers.RepeatVector(3, name="repeat"),
+                layers.Masking(name="masking"),
+                layers.Bidirectional(layers.GRU(2, name="gru"), name="both"),
+                layers.Dense(1, name="out"),
+            ]
+        )
+        model.compile("sgd", "mse")
+        model.fit(x, data(1), BATCH, shuffle=False, verbose=0, callbacks=list(callbacks))
+        return model.get_weights()
+
+    plain, watched = train(), train(nanwatch.Callback(tmp_path, watch=ROLES, every=1))
+    for before, after in zip(plain, watched, strict=True):
+        np.testing.assert_array_equal(before, after)
+    found = read_recorded(tmp_path / "nanwatch")
+    seen = ["table", "drop", "lstm", "repeat", "masking"]
+    inner = ["both/forward_gru", "both/backward_gru"]
+    # What a cell computes at each time step is not among them.
+    assert list(norms(found, "activation")) == [*seen, *inner, "both", "out"]
+    assert list(norms(found, "activation_gradient")) == [*seen, *inner, "both", "out"]
+
+
+def test_ragged_outputs_are_watched(tmp_path: Path) -> None:
+    class Lengthen(layers.Layer):
+        def call(self, x: Any) -> Any:
+            return tf.RaggedTensor.from_row_lengths(tf.reshape(x, [-1]), [1, 5, 4, 2])
+
+    class Sum(layers.Layer):
+        def call(self, x: Any) -> Any:
+            return tf.reduce_sum(x, axis=1, keepdims=True)
+
+    class Model(keras.Model):
+        def __init__(self) -> None:
+            super().__init__()
+            self.hidden, self.lengthen, self.sum = layers.Dense(3), Lengthen(name="long"), Sum()
+
+        def call(self, x: Any) -> Any:
+            return self.sum(self.lengthen(self.hidden(x)))
+
+    found = fit(Model(), data(3), data(1), tmp_path, run_eagerly=True)
+    assert found.series("activation", "long", "elements") == [12, 12]
+    assert found.series("activation_gradient", "long", "elements") == [12, 12]
+
+
+def test_layers_that_cannot_be_seen_are_named_and_the_rest_is_recorded(tmp_path: Path) -> None:
+    class Property(layers.Layer):
+        @property
+        def call(self) -> Callable[..., Any]:
+            return lambda x: 2 * x
+
+    class Own(keras.Model):
+        def __init__(self) -> None:
+            super().__init__()
+            self.seen = layers.Dense(3, name="seen")
+            self.refusing = Property(name="refusing")
+            self.traced = layers.Dense(3, name="traced")
+            self.looped = layers.Dense(3, name="looped")
+
+        @tf.function
+        def traced_call(self, x: Any) -> Any:
+            return self.traced(x)
+
+        def call(self, x: Any) -> Any:
+            x = self.traced_call(self.refusing(self.seen(x)))
+            return tf.map_fn(lambda row: self.looped(row[None])[0], x)
+
+    model = Own()
+    model(data(3))
+    with pytest.warns(RuntimeWarning) as warned:
+        found = fit(model, data(3), data(3), tmp_path)
+    told = sorted(str(each.message) for each in warned if "NaNWatch" in str(each.message))
+    assert len(told) == 2
+    assert "the method `call` of these layers cannot be wrapped: refusing." in told[0]
+    assert "within a tf.function, a loop or a branch of their own: traced, looped." in told[1]
+    assert list(norms(found, "activation")) == ["seen"]
+    assert list(norms(found, "activation_gradient")) == ["seen"]
+    for layer in model._flatten_layers():
+        assert "call" not in vars(layer)
+
+
+def test_what_is_computed_again_in_the_backward_pass_is_seen_once(tmp_path: Path) -> None:
+    with keras.RematScope(mode="full"):
+        hidden = layers.Dense(3, "relu", name="hidden")
+    model = keras.Sequential([keras.Input((3,)), hidden, layers.Dense(1, name="out")])
+    found = fit(model, data(3), data(1), tmp_path, run_eagerly=True)  # Keras cannot in a graph
+    assert list(norms(found, "activation")) == ["hidden", "out"]
+    assert list(norms(found, "activation_gradient")) == ["hidden", "out"]
+
+
+@pytest.mark.parametrize("options", [{}, {"run_eagerly": True}], ids=["graph", "eager"])
+def test_gradients_of_gradients_are_what_they_were(tmp_path: Path, options: dict[str, Any]) -> None:
+    class Penalised(keras.Sequential):
+        def train_step(self, batch: Any) -> Any:
+            x, _ = batch
+            with tf.GradientTape(persistent=True) as outer:
+                with tf.GradientTape() as inner:
+                    inner.watch(x)
+                    y = self(x)
+                slope = inner.gradient(y, x)
+                penalty = tf.reduce_mean(slope**2)
+                loss = tf.reduce_mean(y**2) + penalty
+            variables = self.trainable_variables
+            outer.gradient(loss, variables)
+            self.optimizer.apply(outer.gradient(loss, variables), variables)
+            return {"loss": loss}
+
+    def train(*callbacks: keras.callbacks.Callback) -> list[np.ndarray]:
+        keras.utils.set_random_seed(0)
+        model = Penalised(
+            [keras.Input((3,)), layers.Dense(4, "tanh", name="a"), layers.Dense(1, name="b")]
+        )
+        model.compile("sgd", **options)
+        model.fit(data(3), data(1), BATCH, shuffle=False, verbose=0, callbacks=list(callbacks))
+        return model.get_weights()
+
+    plain = train()
+    watched = train(nanwatch.Callback(tmp_path, watch=ROLES, every=1))
+    for before, after in zip(plain, watched, strict=True):
+        np.testing.assert_allclose(before, after, rtol=1e-6)
+    found = norms(read_recorded(tmp_path / "nanwatch"), "activation_gradient")
+    # The slope's pass; then twice the loss's: a further one counts on.
+    assert list(found) == ["a", "b", "a#2", "b#2", "a#3", "b#3"]
+
+
+@pytest.mark.parametrize(
+    ("watch", "message"),
+    [
+        ("slot", "no slot is recorded: the optimizer keeps no state of a variable"),
+        (["loss", "update"], "no update is recorded: the model has no trainable variable"),
+        (
+            ["loss", "activation:hiden"],
+            "the pattern 'hiden' in watch matches no layer. There are: hidden",
+        ),
+    ],
+)
+def test_what_this_model_does_not_have_is_said_once(
+    tmp_path: Path, watch: Any, message: str
+) -> None:
+    model = keras.Sequential([keras.Input((3,)), layers.Dense(1, name="hidden")])
+    model.trainable = "update" not in watch
+    with pytest.warns() as warned:
+        fit(model, data(3), data(1), tmp_path, watch)
+    told = [str(each.message) for each in warned if "NaNWatch" in str(each.message)]
+    assert len(told) == 1
+    assert message in told[0]
