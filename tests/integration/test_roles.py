@@ -190,7 +190,6 @@ def fit(model: keras.Model, log_dir: Path, watch: Any = "all", **options: Any) -
         *(("sequential", mode) for mode in MODES),
         ("functional", "graph"),
         ("nested", "graph"),
-        ("nested", "xla"),
         ("subclassed", "graph"),
         ("own step", "graph"),
         ("own step", "eager"),
