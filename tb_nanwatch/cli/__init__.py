@@ -8,6 +8,7 @@
 - `loading`: a log directory as a DataProvider; by `data_server` or by `python_loader`.
 - `progress`: a bar for what takes long.
 - `terminal`, `text`: the report as text.
+- `page`: the report as one HTML file.
 """
 
 from __future__ import annotations

@@ -39,6 +39,9 @@ def _add_report(report: argparse.ArgumentParser) -> None:
     )
     report.add_argument("--json", action="store_true", help="print JSON in place of text")
     report.add_argument(
+        "--html", metavar="FILE", help="also write a page to attach to a bug report"
+    )
+    report.add_argument(
         "--threshold",
         metavar="NAME=VALUE",
         type=_assignment,

@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 from tb_nanwatch.cli import runs
@@ -52,6 +53,8 @@ def _report(
     except (OSError, ValueError) as error:
         raise _WrongArgumentsError(str(error)) from error
 
+    page = None if arguments.html is None else _writable(arguments.html)
+
     found = runs.choose(runs.find(arguments.logdir, progress, opened, say), arguments.run)
     if arguments.compare and len(found) != 2:
         raise _WrongArgumentsError(
@@ -61,17 +64,30 @@ def _report(
     diagnosed = list(runs.diagnosed(found, thresholds, progress))
     comparison = None
     if arguments.compare:
-        comparison = compare(*(run.history for run in diagnosed), tolerance=arguments.tolerance)
+        comparison = compare(*(run.history() for run in found), tolerance=arguments.tolerance)
 
     progress.clear()
     if arguments.json:
         _print_json(diagnosed, comparison)
     else:
         _print_text(diagnosed, comparison)
+    if page is not None:
+        _write_page(page, arguments.logdir, diagnosed, comparison, progress)
+        say(f"wrote {arguments.html}")
     if all(run.status == "empty" for run in diagnosed):
         raise NotReadableError("no record could be read.")
     errors = any(each.severity == "error" for run in diagnosed for each in run.findings)
     return ERROR if errors else NO_ERROR
+
+
+def _writable(file: str) -> Path:
+    """The file's path, if it looks as if it could be written: found out before much is read."""
+    path = Path(file)
+    if path.is_dir() or not path.absolute().parent.is_dir():
+        raise _WrongArgumentsError(
+            f"cannot write {file!r}. Expected a file in a directory that exists."
+        )
+    return path
 
 
 def _print_json(diagnosed: Sequence[runs.DiagnosedRun], comparison: Comparison | None) -> None:
@@ -90,3 +106,20 @@ def _print_text(diagnosed: Sequence[runs.DiagnosedRun], comparison: Comparison |
         blocks.append(comparison_lines(terminal, [run.name for run in diagnosed], comparison))
     for number, lines in enumerate(blocks):
         print(*([""] if number else []), *lines, sep="\n")
+
+
+def _write_page(
+    path: Path,
+    logdirs: Sequence[str],
+    diagnosed: Sequence[runs.DiagnosedRun],
+    comparison: Comparison | None,
+    progress: Progress,
+) -> None:
+    from tb_nanwatch.cli.page import page
+
+    progress.start("Drawing", len(diagnosed))
+    text = page(logdirs, diagnosed, comparison, lambda: progress.advance(1))
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise _WrongArgumentsError(f"cannot write {str(path)!r}: {error.strerror}.") from error

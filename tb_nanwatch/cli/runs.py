@@ -32,13 +32,16 @@ class FoundRun:
     access: Access
     index: RunIndex
 
+    def history(self) -> History:
+        """All that it recorded; read anew at each call, as that may be much."""
+        return self.reader.history(self.access, self.index)
+
 
 @dataclass(frozen=True)
 class DiagnosedRun:
     """A run with what is said of it; `findings` are most important first."""
 
     found: FoundRun
-    history: History
     status: str
     findings: tuple[Finding, ...]
 
@@ -116,7 +119,7 @@ def diagnosed(
     """Each run with its findings."""
     progress.start("Looking for what went wrong", len(found))
     for run in found:
-        history = run.reader.history(run.access, run.index)
+        history = run.history()
         findings = diagnose(history, thresholds)
-        yield DiagnosedRun(run, history, status(history, findings), findings)
+        yield DiagnosedRun(run, status(history, findings), findings)
         progress.advance(1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import textwrap
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -14,6 +15,10 @@ PLAIN_WIDTH = 80
 _NARROWEST, _WIDEST = 40, 120
 _LONGEST_WORD = 72
 _LONGEST_TEXT = 2000
+
+_CODE = re.compile(r"`[^`]+`")
+_GLUE = "\0"
+"""Stands for a space that no line is broken at. Printable text holds none."""
 
 Colour = int
 """A parameter of the escape sequence "select graphic rendition"."""
@@ -63,11 +68,16 @@ class Terminal:
     def labelled(self, label: str, text: str, *, indent: int, column: int) -> Iterator[str]:
         """Lines of `text`, wrapped, that begin at `column`; the first with `label` before it.
 
-        Long words are shortened, and text that is absurdly long is cut.
+        What stands between backticks, code to copy, is not broken where it fits a line. Long words
+        are shortened, and text that is absurdly long is cut.
         """
         room = max(self.width - column, 16)
         words = " ".join(shortened(word, _LONGEST_WORD) for word in self.printable(text).split())
-        lines = textwrap.wrap(shortened(words, _LONGEST_TEXT), room) or [""]
+        whole = _CODE.sub(
+            lambda code: code[0].replace(" ", _GLUE) if len(code[0]) <= room else code[0],
+            shortened(words, _LONGEST_TEXT),
+        )
+        lines = [line.replace(_GLUE, " ") for line in textwrap.wrap(whole, room)] or [""]
         # A label that reaches into the text's column pushes it one space away.
         head = (" " * indent + label + " " * bool(label)).ljust(column)
         for number, line in enumerate(lines):

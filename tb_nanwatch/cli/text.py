@@ -28,7 +28,7 @@ def run_lines(terminal: Terminal, diagnosed: DiagnosedRun) -> Iterator[str]:
     index, findings = diagnosed.index, diagnosed.findings
     name = terminal.printable(shortened(diagnosed.name, terminal.width - 20))
     yield f"{terminal.paint(name, BOLD)}: {terminal.paint(word, BOLD, colour)}"
-    yield from terminal.labelled("", _what_was_read(index), indent=2, column=2)
+    yield from terminal.labelled("", what_was_read(index), indent=2, column=2)
     for problem in index.problems:
         yield from terminal.labelled("note", problem, indent=2, column=_COLUMN)
     if findings and index.read < index.written:
@@ -39,7 +39,8 @@ def run_lines(terminal: Terminal, diagnosed: DiagnosedRun) -> Iterator[str]:
         yield from _finding_lines(terminal, finding)
 
 
-def _what_was_read(run: RunIndex) -> str:
+def what_was_read(run: RunIndex) -> str:
+    """Steps and records of a run."""
     records = f"{run.read:,} of {run.written:,} records"
     if run.first_step is None or run.last_step is None:
         return records

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import fcntl
+import html
 import json
 import os
 import pty
+import re
 import struct
 import subprocess
 import sys
@@ -178,6 +180,9 @@ IMPOSSIBLE = {
     "report {logs} --thresholds {empty}/none": "No such file",
     "report {logs} --compare": "--compare is of two runs, and here are 8: bad_check",
     "report {logs} --tolerance -1": "is no share",
+    "report {logs} --html {empty}": "cannot write",
+    "report {logs} --html {empty}/none/page.html": "Expected a file in a directory that exists",
+    "report {logs} --html /dev/full": "cannot write '/dev/full': No space left on device",
     "report": "LOGDIR",
     "rapport": "invalid choice",
     "report {logs} --yaml": "unrecognized arguments",
@@ -389,6 +394,24 @@ def test_two_runs_are_compared(environment: dict[str, str], gallery: Path, tmp_p
     assert "the same within 0 of every norm. Compared: steps 0 to 47 of 19 tensors." in " ".join(
         done.stdout.split()
     )
+
+
+def test_a_page_holds_all_in_one_file(
+    environment: dict[str, str], gallery: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "page.html"
+    done = nanwatch(environment, "report", gallery, "--html", file, "--json")
+    assert (done.returncode, done.stderr) == (1, f"nanwatch: wrote {file}\n")
+    content = file.read_text(encoding="utf-8")
+    for run in as_json(done)["runs"]:
+        assert f"<code><bdi>{run['run']}</bdi></code>" in content
+        for finding in run["findings"]:
+            assert html.escape(finding["message"].split("'")[0]) in content
+    assert content.count('<svg class="heatmap"') == 7  # One of the eight runs has no record.
+    assert "<img" not in content
+    assert "<script" not in content
+    assert set(re.findall(r'(?:href|src)="([^#"]{5})', content)) == {"data:"}
+    assert not re.search(r"url\((?!#)|@import|https?:", content)
 
 
 def test_thresholds_come_from_flags_and_a_file(

@@ -110,7 +110,7 @@ def test_sdist_has_the_sources_of_the_tab_and_nothing_built(built: Built) -> Non
 
 
 def test_wheel_has_every_module_and_data_file(names: list[str]) -> None:
-    kinds = {".py", ".pyi", ".proto", ".md", ".typed"}
+    kinds = {".py", ".pyi", ".css", ".proto", ".md", ".typed"}
     package = {
         path.relative_to(ROOT).as_posix()
         for path in (ROOT / "tb_nanwatch").rglob("*")

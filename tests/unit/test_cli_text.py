@@ -60,6 +60,13 @@ def test_labelled_text_hangs_from_its_column(width: int) -> None:
     assert " ".join(line[10:] for line in lines).split() == text.split()
 
 
+def test_code_to_copy_stays_in_one_line_where_it_fits() -> None:
+    text = "Write instead of it `tf.sqrt(tf.maximum(x, 0.0))`, and `" + "code " * 20 + "` too."
+    lines = list(Terminal(48).labelled("", text, indent=0, column=4))
+    assert lines[:2] == ["    Write instead of it", "    `tf.sqrt(tf.maximum(x, 0.0))`, and `code"]
+    assert max(map(len, lines)) <= 48
+
+
 def test_a_label_is_never_glued_to_its_text() -> None:
     (line,) = Terminal().labelled("a long label", "text", indent=2, column=8)
     assert line == "  a long label text"
