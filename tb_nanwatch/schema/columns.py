@@ -119,6 +119,13 @@ WINDOW_FIELDS: tuple[Column, ...] = (
         _ZERO,
         "Steps that a loss-scaling optimizer refused.",
     ),
+    Column(
+        "skipped_steps",
+        "sum",
+        "steps",
+        _ZERO,
+        "Steps whose update was withheld as it was non-finite.",
+    ),
     Column("loss_scale", "min", "", _NAN, "Smallest loss scale of the window; NaN without one."),
     Column(
         "lost_records",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any, Literal, get_args
 
 import keras
@@ -11,6 +11,7 @@ import keras
 from tb_nanwatch.adapters.keras.observation import Observation
 from tb_nanwatch.adapters.keras.observed_step import observed
 from tb_nanwatch.adapters.keras.optimizers import build_optimizer, iterations
+from tb_nanwatch.adapters.keras.skip import Withholding
 from tb_nanwatch.adapters.keras.train_function import ObservedTrainFunction
 from tb_nanwatch.adapters.tensorflow.recorder import Recorder
 from tb_nanwatch.adapters.tensorflow.tensors import Unwatched
@@ -19,7 +20,7 @@ from tb_nanwatch.writer.budget import DEFAULT_MAX_BYTES
 from tb_nanwatch.writer.schedule import Every, Schedule
 from tb_nanwatch.writer.warnings import Guard, warn
 
-Policy = Literal["record", "stop", "raise"]
+Policy = Literal["record", "skip", "stop", "raise"]
 
 
 class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
@@ -44,13 +45,19 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
         such as "activation:encoder/*", of these layers alone; with "-" before it what to leave
         out: "-weight", "-activation:decoder/*", or "-*embedding*" for every role of those layers.
       on_nonfinite: what happens after a step with a NaN or an infinity: "record" goes on, "stop"
-        ends the training as `model.stop_training` does, "raise" raises FloatingPointError. A step
-        that a LossScaleOptimizer refuses is marked, and no policy reacts.
+        ends the training as `model.stop_training` does, "raise" raises FloatingPointError. "skip"
+        has a step with a non-finite loss or gradient, or with a gradient whose square overflows in
+        an optimizer's slot, leave all as it was: weights, slots, iterations, gradient accumulators,
+        moving averages, BatchNorm's statistics, metrics; seed generators advance. A step that a
+        LossScaleOptimizer refuses is marked, and no policy reacts.
+      max_skips: with "skip", so many steps skipped one after another end the training.
+      skip_updates: with "skip", also undoes an update that is not finite itself. The step then
+        keeps a copy of weights and slots, as much memory again.
       max_bytes: of the recording's files, never exceeded. Windows widen as they fill up.
 
     Raises:
-      ValueError: for an unknown role or policy, a `watch` that records nothing, or an
-        `every` or `max_bytes` below 1.
+      ValueError: for an unknown role or policy, a `watch` that records nothing, an `every`,
+        `max_skips` or `max_bytes` below 1, or `skip_updates` without "skip".
     """
 
     def __init__(
@@ -60,6 +67,8 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
         every: Every = "auto",
         watch: str | Collection[str] = "default",
         on_nonfinite: Policy = "record",
+        max_skips: int = 100,
+        skip_updates: bool = False,
         max_bytes: int = DEFAULT_MAX_BYTES,
     ):
         super().__init__()
@@ -67,6 +76,12 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
             raise ValueError(
                 f"Unknown policy on_nonfinite={on_nonfinite!r}. "
                 f"Known policies: {', '.join(get_args(Policy))}."
+            )
+        if isinstance(max_skips, bool) or not isinstance(max_skips, int) or max_skips < 1:
+            raise ValueError(f"Expected max_skips, a number from 1 on, got {max_skips!r}.")
+        if skip_updates and on_nonfinite != "skip":
+            raise ValueError(
+                f'Expected on_nonfinite="skip" with skip_updates=True, got {on_nonfinite!r}.'
             )
         self._watch = Watch(watch)
         self._policy = on_nonfinite
@@ -76,6 +91,9 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
         self._guard = Guard()
         self._is_due = False
         self._tripped = False
+        self._skip_streak = 0
+        self._max_skips = max_skips
+        self._skip_updates = skip_updates
         self._train_function: ObservedTrainFunction | None = None
 
     def on_train_begin(self, logs: Any = None) -> None:
@@ -110,13 +128,23 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
         if self._train_function is None or not self._train_function.fits(self.model):
             self._train_function = ObservedTrainFunction(
                 self.model,
-                lambda train_step: observed(
-                    train_step, self.model, self._watch, self._observation, self._end, self._guard
-                ),
+                self._observed,
                 on_step=self._step_end,
                 on_error=self._flush,
             )
         self._train_function.install()
+
+    def _observed(self, train_step: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        withholding = Withholding(self._skip_updates) if self._policy == "skip" else None
+        return observed(
+            train_step,
+            self.model,
+            self._watch,
+            self._observation,
+            self._end,
+            self._guard,
+            withholding,
+        )
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
         # Another callback's train_on_batch or fit puts the model's own train function back.
@@ -128,12 +156,17 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
         """Right after the step: what it wrote is in the file before any callback can raise."""
         with self._guard("record a step"):
             if not self._guard.tripped:
-                self._tripped |= self._recorder.step_end().trips > 0
+                signal = self._recorder.step_end()
+                self._tripped |= signal.trips > 0
+                self._skip_streak = signal.skip_streak
             self._unwatched.tell()
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         tripped, self._tripped = self._tripped, False
-        if tripped and self._policy != "record":
+        if self._policy == "skip":
+            if self._skip_streak >= self._max_skips:
+                self._stop(f"{self._skip_streak} steps were skipped one after another. The last: ")
+        elif tripped and self._policy != "record":
             self._react()
 
     def on_train_end(self, logs: Any = None) -> None:
@@ -150,15 +183,20 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
     def _observation(self) -> Observation:
         return Observation(self.model, self._watch, self._unwatched, self._guard)
 
-    def _end(self, observation: Observation) -> None:
-        self._recorder.add(observation.tensors(), observation.loss_scale)
+    def _end(self, observation: Observation, skipped: Any) -> None:
+        self._recorder.add(observation.tensors(), observation.loss_scale, skipped=skipped)
 
     def _react(self) -> None:
-        message = (
-            f"NaNWatch: {self._recorder.describe_trouble()}. "
+        if self._policy == "raise":
+            raise FloatingPointError(self._message())
+        self._stop()
+
+    def _stop(self, reason: str = "") -> None:
+        self.model.stop_training = True
+        print(self._message(reason))
+
+    def _message(self, reason: str = "") -> str:
+        return (
+            f"NaNWatch: {reason}{self._recorder.describe_trouble()}. "
             f"See tensorboard --logdir {self._log_dir}, tab NaNWatch."
         )
-        if self._policy == "raise":
-            raise FloatingPointError(message)
-        self.model.stop_training = True
-        print(message)

@@ -194,6 +194,13 @@ class Observation:
         for variable in self._model.weights:
             self._tensors += self._of_variable("weight", variable, variable.value)
 
+    def note_unguarded(self) -> None:
+        """Takes note of an update that cannot be withheld."""
+        self._unwatched.note(
+            'on_nonfinite="skip" does not withhold an update that a train_step makes within a '
+            "tf.function, a loop or a branch of its own: make it in train_step itself."
+        )
+
     def hidden(self, layer: str) -> None:
         """Takes note of a layer that is called where its outputs cannot be collected."""
         self._elsewhere[layer] = None

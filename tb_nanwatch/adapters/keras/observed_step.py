@@ -9,6 +9,7 @@ from typing import Any
 from tb_nanwatch.adapters.keras.layer_outputs import WatchedLayer, called_method, watched_layers
 from tb_nanwatch.adapters.keras.observation import Observation
 from tb_nanwatch.adapters.keras.optimizers import find_optimizers
+from tb_nanwatch.adapters.keras.skip import WithheldStep, Withholding
 from tb_nanwatch.adapters.keras.spies import Spies, Spy
 from tb_nanwatch.schema.watch import Watch
 from tb_nanwatch.writer.warnings import Guard
@@ -19,8 +20,9 @@ def observed(
     model: Any,
     watch: Watch,
     begin: Callable[[], Observation],
-    end: Callable[[Observation], None],
+    end: Callable[[Observation, Any], None],
     guard: Guard,
+    withholding: Withholding | None = None,
 ) -> Callable[[Any], Any]:
     """A `train_step` that does what the given one does and shows an `Observation` of it.
 
@@ -29,14 +31,18 @@ def observed(
       model: the model.
       watch: what to observe.
       begin: makes the observation of a step, when it is traced or run.
-      end: takes it, in the step, after the update.
+      end: takes it, in the step, after the update; and whether the update was withheld, a bool
+        scalar, None without `withholding`.
       guard: keeps trouble of the observation's own out of the step.
+      withholding: withholds the updates of steps that are not finite.
     """
     spies: Spies[Observation] = Spies()
 
     @functools.wraps(train_step)
     def step(data: Any) -> Any:
         observation = begin()
+        withheld = withholding.begin(model) if withholding is not None else None
+        skipped = None
         layers: list[WatchedLayer] = []
         optimizers: list[Any] = []
         spied: list[Spy] = []
@@ -46,18 +52,21 @@ def observed(
             layers = list(watched_layers(model))
             optimizers = find_optimizers(model)
             spied = [
-                Spy(model, "compute_loss", functools.partial(_compute_loss, guard)),
-                *_optimizer_spies(optimizers, guard),
+                Spy(model, "compute_loss", functools.partial(_compute_loss, guard, withheld)),
+                *_optimizer_spies(optimizers, guard, withheld),
                 *_layer_spies(layers, watch, spies, guard),
             ]
         with spies.report_to(observation, spied) as refused:
             outputs = train_step(data)
+        if withheld is not None:
+            skipped = withheld.end()
+            outputs = withheld.outputs(outputs)
         with guard("observe a step"):
             observation.state(optimizers)
             if not guard.tripped:
                 unseen = [path for path, layer in layers if any(layer is each for each in refused)]
                 observation.note_missing([path for path, _ in layers], unseen)
-                end(observation)
+                end(observation, skipped)
         return outputs
 
     return step
@@ -65,6 +74,7 @@ def observed(
 
 def _compute_loss(
     guard: Guard,
+    withheld: WithheldStep | None,
     observation: Observation,
     original: Callable[..., Any],
     *args: Any,
@@ -76,10 +86,14 @@ def _compute_loss(
             y_pred = kwargs.get("y_pred", args[2] if len(args) > 2 else None)
             observation.data("prediction", y_pred)
             observation.loss(loss)
+            if withheld is not None:
+                withheld.loss(loss)
     return loss
 
 
-def _optimizer_spies(optimizers: Iterable[Any], guard: Guard) -> Iterator[Spy]:
+def _optimizer_spies(
+    optimizers: Iterable[Any], guard: Guard, withheld: WithheldStep | None
+) -> Iterator[Spy]:
     def spy(optimizer: Any) -> Spy:
         def apply(
             observation: Observation,
@@ -90,11 +104,17 @@ def _optimizer_spies(optimizers: Iterable[Any], guard: Guard) -> Iterator[Spy]:
             grads = list(grads)
             if trainable_variables is not None:
                 trainable_variables = list(trainable_variables)
-            if observation.is_here():
-                with guard("observe gradients"):
-                    variables = trainable_variables or optimizer._trainable_variables
-                    observation.gradients(optimizer, grads, variables)
-            return original(grads, trainable_variables)
+            if not observation.is_here():
+                if withheld is not None:
+                    observation.note_unguarded()
+                return original(grads, trainable_variables)
+            variables = trainable_variables or optimizer._trainable_variables
+            with guard("observe gradients"):
+                observation.gradients(optimizer, grads, variables)
+            if withheld is None:
+                return original(grads, trainable_variables)
+            update = functools.partial(original, grads, trainable_variables)
+            return withheld.apply(optimizer, update, grads, variables)
 
         return Spy(optimizer, "apply", apply)
 

@@ -98,11 +98,17 @@ def build_optimizer(model: Any) -> None:
     what that step would make: Keras's own step, of a model whose layers are all built.
     """
     optimizer = model.optimizer
+    if optimizer is None:
+        return
     is_plain = getattr(model.train_step, "__func__", None) is keras.Model.train_step
     is_built = all(layer.built for layer in model._flatten_layers())
-    if not is_plain or not is_built or optimizer is None or optimizer.built:
-        return
-    if model.trainable_variables:
+    if is_plain and is_built and model.trainable_variables:
+        build(optimizer, model.trainable_variables)
+
+
+def build(optimizer: Any, variables: Iterable[Any]) -> None:
+    """Makes the optimizer's variables where they are not yet made, as its `apply` would."""
+    if not optimizer.built:
         with keras.name_scope(optimizer.name, caller=optimizer):
-            optimizer.build(model.trainable_variables)
+            optimizer.build(list(variables))
         optimizer.built = True

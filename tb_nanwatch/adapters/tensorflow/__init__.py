@@ -2,7 +2,8 @@
 
 - `kernels`: the statistics of one tensor as TensorFlow operations, eager, in graphs and under XLA.
 - `accumulator`: a window's statistics of many tensors in device variables.
-- `rarely`: what runs in few steps only, as one node of the graph.
+- `branch`: what runs in some steps only, as one node of the graph.
+- `variables`: variables of our own.
 - `watcher`: windows to records, records to a file of their own (`nanwatch.Watcher`).
 - `summary`: one call, one record, to the user's own writer (`nanwatch.summary`).
 - `tensors`: what users hand over (mappings, pairs, slices) as named tensors.

@@ -12,10 +12,9 @@ from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
-from tensorflow.python.ops.resource_variable_ops import ResourceVariable
 
 from tb_nanwatch.adapters.tensorflow import kernels
-from tb_nanwatch.adapters.tensorflow.rarely import rarely
+from tb_nanwatch.adapters.tensorflow.branch import run_if
 from tb_nanwatch.adapters.tensorflow.samples import (
     Samples,
     add_samples,
@@ -23,20 +22,13 @@ from tb_nanwatch.adapters.tensorflow.samples import (
     no_samples,
     take_samples,
 )
+from tb_nanwatch.adapters.tensorflow.variables import variable
 from tb_nanwatch.schema.columns import COLUMN
 from tb_nanwatch.stats.histogram import Histograms
 from tb_nanwatch.stats.record import Matrix, empty_columns
 
 FLUSHED_NONFINITE_STEPS = 4
 """So many steps with a non-finite tensor are each flushed, besides every change of their set."""
-
-
-def _variable(value: object, dtype: tf.DType) -> tf.Variable:
-    # Lifted out of whatever function is being traced: it outlives the trace. And made by its class,
-    # past the variable creators of that function: a function that creates variables is traced
-    # twice, which for a large model takes as long as a hundred steps.
-    with tf.init_scope():
-        return ResourceVariable(tf.constant(value, dtype), trainable=False)
 
 
 class Signal(NamedTuple):
@@ -48,6 +40,8 @@ class Signal(NamedTuple):
       trips: steps since the last drain that were non-finite and not handled by loss scaling.
       sampled_step: the last step since then at which histograms were taken, -1 for none.
       refused_steps: steps since the last drain that a loss-scaling optimizer refused.
+      skipped_steps: steps since the last drain that `on_nonfinite="skip"` withheld.
+      skip_streak: steps withheld one after another until now.
     """
 
     next_step: int
@@ -55,27 +49,30 @@ class Signal(NamedTuple):
     trips: int
     sampled_step: int
     refused_steps: int
+    skipped_steps: int
+    skip_streak: int
 
 
 _ZERO = np.float64(0)
 _SAMPLED_STEP = Signal._fields.index("sampled_step")
+_SKIP_STREAK = Signal._fields.index("skip_streak")
 
 
 class Clock:
     """Counts the steps on the device and holds what accumulators tell the host.
 
     Attributes:
-      state: int64 [5], the members of `Signal`.
+      state: int64 [7], the members of `Signal`.
       sample_at: int64 scalar, the next step at which histograms are due.
       nonfinite_steps: int64 scalar, steps with a non-finite tensor so far.
       loss_scale: float64 scalar, the smallest of the window; NaN without one.
     """
 
     def __init__(self, first_step: int = 0):
-        self.state = _variable([first_step, 0, 0, -1, 0], tf.int64)
-        self.sample_at = _variable(first_step, tf.int64)
-        self.nonfinite_steps = _variable(0, tf.int64)
-        self.loss_scale = _variable(float("nan"), tf.float64)
+        self.state = variable([first_step, 0, 0, -1, 0, 0, 0], tf.int64)
+        self.sample_at = variable(first_step, tf.int64)
+        self.nonfinite_steps = variable(0, tf.int64)
+        self.loss_scale = variable(float("nan"), tf.float64)
 
     def signal(self) -> Signal:
         """On the host: what happened since the last `restart`."""
@@ -83,9 +80,16 @@ class Clock:
         state = tf.raw_ops.ReadVariableOp(resource=self.state.handle, dtype=tf.int64)
         return Signal(*state.numpy().tolist())
 
-    def restart(self, next_step: int) -> None:
-        """On the host: begins a window at `next_step`."""
-        self.state.assign([next_step, 0, 0, -1, 0])
+    def count_skip(self, skipped: tf.Tensor) -> None:
+        """In the step: takes in whether it was withheld."""
+        streak = self.state[_SKIP_STREAK]
+        one = tf.cast(skipped, tf.int64)
+        change = tf.where(skipped, one, -streak)
+        self.state.assign_add(tf.stack([0, 0, 0, 0, 0, one, change]))
+
+    def restart(self, signal: Signal) -> None:
+        """On the host: begins a window after that of `signal`."""
+        self.state.assign([signal.next_step, 0, 0, -1, 0, 0, signal.skip_streak])
         self.loss_scale.assign(np.nan)
 
 
@@ -126,19 +130,19 @@ class Accumulator:
         tensors = len(self._formats)
 
         # Squares of each, elements of each, steps: what every step adds to, in one operation.
-        self._totals = _variable(np.zeros(2 * tensors + 1), tf.float64)
-        self._largest_norm = _variable(np.full(tensors, -1.0), tf.float64)
-        self._nonfinite = _variable(np.zeros((tensors, 5)), tf.float64)  # nan, inf, -inf, 2 steps
-        self._first_last = _variable(np.full((tensors, 2), np.nan), tf.float64)
-        self._bad = _variable(np.zeros(tensors, bool), tf.bool)
-        self._any_bad = _variable(False, tf.bool)
-        self._sampled_steps = _variable(0, tf.int64)
+        self._totals = variable(np.zeros(2 * tensors + 1), tf.float64)
+        self._largest_norm = variable(np.full(tensors, -1.0), tf.float64)
+        self._nonfinite = variable(np.zeros((tensors, 5)), tf.float64)  # nan, inf, -inf, 2 steps
+        self._first_last = variable(np.full((tensors, 2), np.nan), tf.float64)
+        self._bad = variable(np.zeros(tensors, bool), tf.bool)
+        self._any_bad = variable(False, tf.bool)
+        self._sampled_steps = variable(0, tf.int64)
         self._no_samples = no_samples(self._formats)
         self._read_and_reset: Callable[[], list[tf.Tensor]] | None = None
         self._samples = Samples(
-            _variable(self._no_samples.histograms, tf.int64),
-            _variable(self._no_samples.keys, tf.int64),
-            _variable(self._no_samples.totals, tf.float64),
+            variable(self._no_samples.histograms, tf.int64),
+            variable(self._no_samples.keys, tf.int64),
+            variable(self._no_samples.totals, tf.float64),
         )
 
     @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
@@ -178,13 +182,13 @@ class Accumulator:
             due = tf.equal(step, clock.sample_at) | flush
             tf.cond(due, lambda: self._sample(flat, step, factor, healthy), lambda: False)
 
-        rarely(~trusted | tf.equal(step, clock.sample_at), examine)
+        run_if(~trusted | tf.equal(step, clock.sample_at), examine)
         if loss_scale is not None:
             scale = tf.cast(loss_scale.scale, tf.float64)
             lowest = tf.where(tf.math.is_nan(clock.loss_scale), scale, clock.loss_scale)
             clock.loss_scale.assign(tf.minimum(lowest, scale))
         if new_step:
-            clock.state.assign_add([1, 0, 0, 0, 0])
+            clock.state.assign_add([1, 0, 0, 0, 0, 0, 0])
 
     def _unscale_factors(self, loss_scale: LossScale | None) -> tf.Tensor | None:
         """float64 [tensors]: by what to multiply each to undo the loss scale."""
@@ -232,7 +236,7 @@ class Accumulator:
         early = any_trouble & (self._clock.nonfinite_steps < FLUSHED_NONFINITE_STEPS)
         self._clock.nonfinite_steps.assign_add(tf.cast(any_trouble, tf.int64))
         flush = changed | early
-        flags = (False, flush, any_trouble & ~refused, False, refused)
+        flags = (False, flush, any_trouble & ~refused, False, refused, False, False)
         self._clock.state.assign_add(tf.cast(tf.stack(flags), tf.int64))
         return flush
 
@@ -258,12 +262,12 @@ class Accumulator:
                 lambda: take_samples(flat, masked=False),
                 lambda: take_samples(flat, masked=True),
             )
-        old = Samples(*(variable.read_value() for variable in self._samples))
+        old = Samples(*(each.read_value() for each in self._samples))
         self._assign_samples(add_samples(old, new))
         self._sampled_steps.assign_add(1)
         state = self._clock.state
         since = step - state[_SAMPLED_STEP]
-        state.assign_add(tf.stack([0, 0, 0, since, 0]))
+        state.assign_add(tf.stack([0, 0, 0, since, 0, 0, 0]))
         return tf.constant(True)
 
     def drain(self) -> tuple[Matrix, Histograms | None]:
@@ -301,7 +305,7 @@ class Accumulator:
         """Reads the window's state and empties it: one call, as each eager operation costs."""
         window = (self._totals, self._largest_norm, self._nonfinite, self._first_last)
         variables = (*window, self._sampled_steps, *self._samples)
-        state = [variable.read_value() for variable in variables]
+        state = [each.read_value() for each in variables]
         with tf.control_dependencies(state):
             self._totals.assign(tf.zeros_like(self._totals))
             self._largest_norm.assign(-tf.ones_like(self._largest_norm))
@@ -317,8 +321,8 @@ class Accumulator:
         return [tf.identity(tensor) for tensor in state]
 
     def _assign_samples(self, samples: Samples) -> None:
-        for variable, value in zip(self._samples, samples, strict=True):
-            variable.assign(value)
+        for held, value in zip(self._samples, samples, strict=True):
+            held.assign(value)
 
     def forget_trouble(self) -> None:
         """On the host: takes every tensor for healthy, so that trouble is a change again."""

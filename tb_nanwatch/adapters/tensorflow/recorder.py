@@ -6,6 +6,7 @@ import os
 from collections.abc import Hashable, Sequence
 
 import numpy as np
+import tensorflow as tf
 
 from tb_nanwatch.adapters.tensorflow.accumulator import Accumulator, Clock, LossScale, Signal
 from tb_nanwatch.adapters.tensorflow.tensors import NamedTensor, tell_apart
@@ -74,7 +75,7 @@ class Recorder:
             self._schedule.budget,
         )
         self._clock = Clock(first_step)
-        self._begin_window(first_step)
+        self._begin_window(self._clock.signal())
         self._sample(first_step)
 
     def begin_again(self) -> None:
@@ -105,12 +106,16 @@ class Recorder:
         loss_scale: LossScale | None = None,
         *,
         new_step: bool = True,
+        skipped: tf.Tensor | None = None,
     ) -> None:
         """In the step, whatever it runs in: takes its tensors in and counts the step.
 
-        With `new_step=False` they belong to the step that was counted last.
+        With `new_step=False` they belong to the step that was counted last. `skipped`, a bool
+        scalar, tells whether the step's update was withheld.
         """
         assert self._clock is not None, "begin() comes before the first step"
+        if skipped is not None:
+            self._clock.count_skip(skipped)
         if not tensors:
             return
         infos = _infos(tensors)
@@ -153,11 +158,11 @@ class Recorder:
         self.flush()
         self._writer.close()
 
-    def _begin_window(self, first_step: int) -> None:
+    def _begin_window(self, signal: Signal) -> None:
         assert self._clock is not None
-        self._first_step = first_step
-        self._last_step = first_step + self._schedule.window() - 1
-        self._clock.restart(first_step)
+        self._first_step = signal.next_step
+        self._last_step = self._first_step + self._schedule.window() - 1
+        self._clock.restart(signal)
         self._sample(self._last_step if self._schedule.samples() else _NEVER)
 
     def _sample(self, step: int) -> None:
@@ -169,6 +174,7 @@ class Recorder:
         assert self._clock is not None
         window = new_window(0, 0, self._first_step, signal.next_step - 1)
         window[WINDOW_FIELD["scale_skipped_steps"]] = signal.refused_steps
+        window[WINDOW_FIELD["skipped_steps"]] = signal.skipped_steps
         window[WINDOW_FIELD["loss_scale"]] = self._clock.loss_scale.numpy()
         if signal.sampled_step >= 0:
             window[WINDOW_FIELD["sampled_step"]] = signal.sampled_step
@@ -184,7 +190,7 @@ class Recorder:
         size = self._writer.write(manifest, record, urgent=urgent)
         steps = signal.next_step - self._first_step
         self._schedule.written(size, steps, by_change=by_change)
-        self._begin_window(signal.next_step)
+        self._begin_window(signal)
 
 
 def _further(

@@ -1,4 +1,4 @@
-"""What is done in few steps only, at next to no cost in the others."""
+"""A branch as one node of the graph: next to no cost for what is not run."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 import tensorflow as tf
 
 
-def rarely(predicate: tf.Tensor, function: Callable[[], None]) -> None:
+def run_if(predicate: tf.Tensor, function: Callable[[], object]) -> None:
     """Runs `function` where the bool scalar `predicate` holds; eagerly, in graphs and under XLA.
 
     In a graph that is one node, whose branches are functions. `tf.cond` would be expanded into the
@@ -26,7 +26,7 @@ def rarely(predicate: tf.Tensor, function: Callable[[], None]) -> None:
     branch = tf.function(run, autograph=False).get_concrete_function()
     captured = branch.captured_inputs
     skip = tf.function(
-        lambda *_: tf.zeros([], tf.int32),
+        lambda *unused: tf.zeros([], tf.int32),
         autograph=False,
         input_signature=[tf.TensorSpec(tensor.shape, tensor.dtype) for tensor in captured],
     )
