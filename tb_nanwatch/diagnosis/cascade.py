@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 
 from tb_nanwatch.diagnosis.flow import Flow
 from tb_nanwatch.diagnosis.spells import Flags, Spells, Steps
@@ -89,7 +90,8 @@ class Cascade:
         self._last = np.full(count, -1)
         self._healed = np.full(count, -1)
         self._lasting = np.zeros(count, bool)
-        self._owner: list[Event | None] = [None] * count
+        self._owner = np.full(count, None, object)
+        self._known: dict[tuple[bytes, ...], npt.NDArray[np.object_]] = {}
         for step in np.unique(spells.first).tolist():
             self._follow(step)
 
@@ -97,9 +99,9 @@ class Cascade:
         begin, end = np.searchsorted(self._spells.first, [step, step + 1])
         indices = np.arange(begin, end)
         before = self._spells.initial[indices]
-        self._start(indices[before], step)
         for group in (indices[before], indices[~before]):
-            self._explain(step, group.tolist())
+            group = group[np.argsort(self._flow.rank[self._spells.tensor[group]])]
+            self._explain(step, group)
             self._start(group, step)
 
     def _start(self, indices: Steps, step: int) -> None:
@@ -113,29 +115,34 @@ class Cascade:
             self._flow.is_trained[tensors] | initial
         )
 
-    def _explain(self, step: int, indices: list[int]) -> None:
-        spells, flow = self._spells, self._flow
-        indices.sort(key=lambda index: flow.rank[spells.tensor[index]])
-        state = self._owner_of(self._lasting & (self._since < step) & (self._healed >= step))
+    def _explain(self, step: int, indices: Steps) -> None:
+        """Finds the event of each of these spells, which begin at `step` and stand by rank."""
+        spells = self._spells
+        tensors = spells.tensor[indices]
+        lasting = self._lasting & (self._since < step) & (self._healed >= step)
         bad = (self._since <= step) & (self._last >= step)
-        bad[spells.tensor[indices]] = True
+        bad[tensors] = True
+        # What flickers for a whole run is the same again and again, and is explained once.
+        key = (tensors.tobytes(), bad.tobytes(), lasting.tobytes())
+        if key in self._known:
+            self._owner[tensors] = self._known[key]
+            for index, event in zip(indices.tolist(), self._known[key], strict=True):
+                event.last_step = max(event.last_step, int(spells.last[index]))
+            return
+        state = self._owner_of(lasting)
         now = _Step()
         now.data = self._owner_of(bad & self._is_data)
         now.loss = self._owner_of(bad & self._is_loss)
-        for index in indices:
-            tensor = int(spells.tensor[index])
-            if spells.initial[index]:
-                cause = now.by_role.get("initial")
-                event = self._join(cause, index, step)
-                now.by_role["initial"] = event
-            elif self._is_data[tensor]:
-                role = self._roles[tensor]
+        for index, tensor in zip(indices.tolist(), tensors.tolist(), strict=True):
+            role = "initial" if spells.initial[index] else self._roles[tensor]
+            if role in ("initial", *_DATA):
                 event = now.by_role[role] = self._join(now.by_role.get(role), index, step)
-                now.data = now.data or event
+                now.data = now.data or (event if role in _DATA else None)
             else:
                 event = self._join(state or self._within(now, tensor, step, bad), index, step)
                 self._note(now, event, tensor)
             self._owner[tensor] = event
+        self._known[key] = self._owner[tensors]
 
     def _owner_of(self, which: Flags) -> Event | None:
         """The event that owns the first of these tensors in the flow; None where there is none."""

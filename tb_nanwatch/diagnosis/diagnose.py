@@ -17,6 +17,8 @@ from tb_nanwatch.stats.history import History
 
 Status = Literal["nonfinite", "unstable", "healthy", "empty"]
 
+_PARTIAL = "Records are missing from this run, so it may have begun earlier or elsewhere."
+
 _ORDER = {"error": 0, "warning": 1, "info": 2}
 
 
@@ -36,7 +38,14 @@ def diagnose(history: History, thresholds: Thresholds | None = None) -> tuple[Fi
         *ranges(run, overflowed=bool(ran_away)),
     ]
     found += unscaled(run, found)
-    return tuple(sorted(found, key=lambda each: (_ORDER[each.severity], each.step)))
+    if not history.is_complete:
+        found = [replace(each, message=f"{each.message} {_PARTIAL}") for each in found]
+    return tuple(sorted(found, key=_importance))
+
+
+def _importance(finding: Finding) -> tuple[int, bool, int]:
+    """Orders findings; what led to trouble comes after the trouble, however early it began."""
+    return _ORDER[finding.severity], finding.cause.startswith("unscaled-"), finding.step
 
 
 def _once(findings: Iterable[Finding]) -> Iterable[Finding]:

@@ -36,11 +36,13 @@ class Maker:
       layer: its path; None where it is the loss.
       between: the layers on both sides of the frontier where they do not name it for sure.
       sure: whether the recorded tensors name it.
+      own: whether the gradients of its variables alone show it.
     """
 
     layer: str | None
     between: tuple[str, str] | None = None
     sure: bool = True
+    own: bool = False
 
 
 def maker(run: Run, origin: int, step: int) -> Maker:
@@ -53,9 +55,10 @@ def maker(run: Run, origin: int, step: int) -> Maker:
 
     What arrives at a layer's output is made behind it: by the next layer that got something
     finite. A variable's gradient is made by its own layer, where what arrived there was finite.
-    Where arrivals were not recorded, the layer is one of those from the last non-finite gradient
-    to the first finite one; if a layer there is of the kind that has an infinite slope, it is
-    that one.
+    Where arrivals were not recorded: if gradients of layers before it are finite, it is the layer
+    of the variable, as a non-finite arrival would have gone on to them. Else it is one of those
+    from the last non-finite gradient to the first finite one; if a layer there is of the kind that
+    has an infinite slope, it is that one.
     """
     flow = run.flow
     depth = int(flow.depth[origin])
@@ -70,13 +73,12 @@ def maker(run: Run, origin: int, step: int) -> Maker:
         behind = [int(flow.depth[each]) for each in arrivals if flow.depth[each] > depth]
         return Maker(flow.layers[min(behind)]) if behind else Maker(None)
     if any(flow.depth[each] == depth for each in arrivals):
-        return Maker(flow.layers[depth])
+        return Maker(flow.layers[depth], own=True)
+    finite = _finite(run, step)
+    if any(flow.depth[each] < depth for each in finite):
+        return Maker(flow.layers[depth], own=True)
 
-    behind = [
-        int(flow.depth[each])
-        for each in flow.of_role(*_BACKWARD)
-        if flow.depth[each] > depth and each in run.tracks and run.tracks[each].saw(step)
-    ]
+    behind = [int(flow.depth[each]) for each in finite if flow.depth[each] > depth]
     end = min(behind) if behind else len(flow.layers)
     candidates = range(depth, min(end + 1, len(flow.layers)))
     scores = [_suspicion(flow.layers[each], within=depth < each < end) for each in candidates]
@@ -85,6 +87,20 @@ def maker(run: Run, origin: int, step: int) -> Maker:
         return Maker(None, sure=False)
     between = (flow.layers[depth], flow.layers[end]) if behind else None
     return Maker(flow.layers[best], between, sure=False)
+
+
+def _finite(run: Run, step: int) -> list[int]:
+    """What the backward pass was seen to leave finite at the step, where it has a layer."""
+    spells = run.spells
+    bad = spells.tensor[(spells.first <= step) & (spells.last >= step)]
+    return [
+        each
+        for each in run.flow.of_role(*_BACKWARD)
+        if run.flow.depth[each] >= 0
+        and each in run.tracks
+        and run.tracks[each].saw(step)
+        and each not in bad
+    ]
 
 
 _OWN, _WITHIN, _CUSTOM, _POLE = 0, 1, 2, 3

@@ -84,6 +84,8 @@ def _with(finding: Finding, later: Finding) -> Finding:
 
 def _finding(run: Run, event: Event, overflowing: Sequence[Event]) -> Finding | None:
     role = run.history.tensors[event.origin].role
+    if _is_mask(run, event):
+        return None
     if role in ("input", "target"):
         return _nonfinite_data(run, event, role)
     if run.spells.initial[event.spell]:
@@ -106,6 +108,15 @@ def _finding(run: Run, event: Event, overflowing: Sequence[Event]) -> Finding | 
     if role in _BACKWARD:
         return _backward(run, event)
     return _optimizer(run, event)
+
+
+def _is_mask(run: Run, event: Event) -> bool:
+    """Whether it is -Inf alone, in data or a constant, and nothing ever came of it."""
+    nan, pos_inf, _ = run.spells.counts[event.spell]
+    is_trained = bool(run.flow.is_trained[event.origin])
+    return not (event.victims or nan or pos_inf or is_trained) and (
+        run.history.tensors[event.origin].role == "input" or bool(run.spells.initial[event.spell])
+    )
 
 
 def _is_trained(run: Run, event: Event) -> bool:
@@ -165,12 +176,17 @@ def _aftermath(run: Run, event: Event) -> str:
                 "Weights whose own gradients are finite are among them: clipping by the global "
                 "norm spreads one NaN to all."
             )
-    losses = [t for t in run.flow.of_role("loss") if t in run.tracks]
-    if losses and not any(t in event.victims or t == event.origin for t in losses):
-        reached = [t for t in event.victims if run.history.tensors[t].role not in ("input",)]
-        if reached:
-            parts.append("The loss stays finite and hides it.")
+    if event.victims and _loss_hides(run, event):
+        parts.append("The loss stays finite and hides it.")
     return " ".join(parts)
+
+
+def _loss_hides(run: Run, event: Event) -> bool:
+    """Whether there is a loss, and it is finite from the event's first to its last step."""
+    losses = [t for t in run.flow.of_role("loss") if t in run.tracks]
+    spells = run.spells
+    during = (spells.first <= event.last_step) & (spells.last >= event.step)
+    return bool(losses) and not np.isin(spells.tensor[during], losses).any()
 
 
 def _spread_by_clipping(run: Run, event: Event) -> bool:
@@ -326,6 +342,18 @@ def _backward(run: Run, event: Event) -> Finding:
     around = run.magnitude(run.flow.of_role(*_BACKWARD), event.step)
     if around >= huge(run.dtype([event.origin])):
         return _exploding_in_depth(run, event, around, "gradients")
+    if _all_at_once(run, event):
+        return _said(
+            run,
+            event,
+            "loss-domain",
+            f"{sentence(named(place))} and every other gradient become non-finite at step "
+            f"{event.step:,}: so is the loss then, most likely, or what comes before it. Neither "
+            "was recorded.",
+            variant="domain",
+            layer="",
+            turn_on=("input", "prediction", "loss"),
+        )
     made = maker(run, event.origin, event.step)
     turn_on = () if made.sure else ("activation_gradient",)
     message = f"{sentence(named(place))} holds {held(evidence)} at step {event.step:,}"
@@ -334,7 +362,9 @@ def _backward(run: Run, event: Event) -> Finding:
     if made.layer is None:
         message += ": the gradient of the loss itself is not finite."
         return _said(run, event, "loss-backward", message, layer="", turn_on=turn_on)
-    if made.between is None:
+    if made.own:
+        message += f": layer {made.layer!r} makes it itself, from something finite."
+    elif made.between is None:
         message += f": what comes back to layer {made.layer!r} is finite, what it gives on is not."
     else:
         message += (
@@ -345,6 +375,16 @@ def _backward(run: Run, event: Event) -> Finding:
     if not made.sure and not run.records("activation_gradient"):
         message += " Which layer it is exactly was not recorded."
     return _said(run, event, "layer-backward", message, layer=made.layer, turn_on=turn_on)
+
+
+def _all_at_once(run: Run, event: Event) -> bool:
+    """Whether no loss was seen at the step, and no gradient that is finite."""
+    tracks = run.tracks
+    seen = [t for t in run.flow.of_role("loss") if t in tracks and tracks[t].saw(event.step)]
+    if seen:
+        return False
+    bad = {event.origin, *(t for t, step in event.victims.items() if step == event.step)}
+    return all(t in bad for t in run.flow.of_role(*_BACKWARD) if t in tracks)
 
 
 def _optimizer(run: Run, event: Event) -> Finding:
@@ -467,7 +507,7 @@ def _poisoned_statistics(run: Run, event: Event) -> Finding | None:
         message += f", with {len(others):,} more"
     message += (
         ". Training uses the statistics of each batch and goes on; evaluation and prediction use "
-        "these, and give NaN."
+        "these, and are lost."
     )
     return _said(run, own, "poisoned-statistics", message)
 

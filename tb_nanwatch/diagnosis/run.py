@@ -13,6 +13,7 @@ from tb_nanwatch.diagnosis.flow import flow
 from tb_nanwatch.diagnosis.spells import NEVER, Spells, find_spells
 from tb_nanwatch.diagnosis.thresholds import Thresholds
 from tb_nanwatch.diagnosis.tracks import panels, tracks
+from tb_nanwatch.schema.columns import COLUMN, WINDOW_FIELD
 from tb_nanwatch.stats.history import History
 
 
@@ -77,12 +78,28 @@ class Run:
     def norm(self, role: str) -> Curve:
         """The norm of all tensors of a role together, without untrained weights."""
         if role not in self._norms:
-            self._norms[role] = norm_curve(
-                self.tracks[tensor]
+            tensors = [
+                tensor
                 for tensor in self.flow.of_role(role)
                 if tensor in self.tracks and (role != "weight" or self.flow.is_trained[tensor])
-            )
+            ]
+            curve = norm_curve(self.tracks[tensor] for tensor in tensors)
+            self._norms[role] = self._with_initial(curve, tensors) if role == "weight" else curve
         return self._norms[role]
+
+    def _with_initial(self, curve: Curve, tensors: Sequence[int]) -> Curve:
+        """The curve with the norm before the first step of all in front, where that is known."""
+        if not self.history.initial:
+            return curve
+        first = self.history.initial[0]
+        rows = np.isin(first.rows, tensors)
+        step = int(first.windows[0, WINDOW_FIELD["first_step"]]) - 1
+        norm = float(np.linalg.norm(np.nan_to_num(first.columns[0, rows, COLUMN["largest_norm"]])))
+        if norm <= 0 or (len(curve) and curve.steps[0] <= step):
+            return curve
+        return Curve(
+            np.concatenate([[step], curve.steps]), np.concatenate([[np.log10(norm)], curve.log10])
+        )
 
     def magnitude(self, tensors: Iterable[int], step: int) -> float:
         """Largest finite magnitude of these tensors in the last two records up to `step`."""

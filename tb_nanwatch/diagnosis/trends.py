@@ -95,6 +95,8 @@ def _divergence(run: Run) -> Finding | None:
         risen = _risen(curve, decades)
         if risen is None or (role == "weight" and curve.log10[-1] < 3):
             continue
+        if role == "loss" and _improves(run):
+            continue  # A log-likelihood falls below zero, and on.
         tensor = _leading(run, role, int(curve.steps[-1]))
         what = "loss" if role == "loss" else "norm of the weights"
         return _said(
@@ -117,8 +119,8 @@ def _amplified(run: Run) -> Finding | None:
     chain = [t for t in run.flow.of_role("activation", "prediction") if t in run.tracks]
     chain.sort(key=lambda tensor: run.flow.rank[tensor])
     given = [t for t in run.flow.of_role("input", "target") if t in run.tracks]
-    if not given:
-        return None
+    if not any(run.history.tensors[tensor].role == "target" for tensor in given):
+        return None  # Whole numbers are not recorded, and may be as large.
     scale = max(1.0, *(run.largest(tensor) for tensor in given))
     for tensor in chain:
         track = run.tracks[tensor]
@@ -159,14 +161,21 @@ def _risen(curve: Curve, decades: float) -> _Rise | None:
     else:
         return None
     below = np.flatnonzero(curve.log10 < start + 0.3 * rise)
-    begins = int(below[-1]) if len(below) else 0
-    return _Rise(int(curve.steps[begins]), float(rise))
+    first = int(curve.steps[below[-1]]) + 1 if len(below) else int(curve.steps[0])
+    return _Rise(first, float(rise))
 
 
 def _improves(run: Run) -> bool:
-    """Whether the loss ends below its start."""
-    curve = run.norm("loss").until(run.damaged_from)
-    return len(curve) > 3 and level(curve, first=False) < level(curve, first=True)
+    """Whether the loss, with its sign, ends below its start."""
+    for tensor in run.flow.of_role("loss"):
+        if tensor not in run.tracks:
+            continue
+        track = run.tracks[tensor]
+        keep = (track.last < run.damaged_from) & (track.column("sampled_finite") > 0)
+        values = track.column("sum")[keep] / track.column("sampled_finite")[keep]
+        part = max(3, len(values) // 5)
+        return len(values) > 3 and bool(np.median(values[-part:]) < np.median(values[:part]))
+    return False
 
 
 def _leading(run: Run, role: str, step: int) -> int:

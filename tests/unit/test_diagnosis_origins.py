@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -343,3 +344,82 @@ def test_nothing_is_wrong_with_a_healthy_history() -> None:
         recorded = history(**options)  # type: ignore[arg-type]
         assert diagnose(recorded) == ()
         assert status(recorded, ()) == ("healthy" if options.get("steps", 1) else "empty")
+
+
+def test_a_mask_in_the_data_or_in_a_constant_is_meant() -> None:
+    def masked(step: int, values: Values) -> None:
+        poison(values, ("input", "input"), ("weight", "norm/moving_mean"), value=-INF)
+
+    def initial(step: int, values: Values) -> None:
+        poison(values, ("weight", "norm/moving_mean"), value=-INF)
+
+    assert diagnose(history(masked, initial=initial)) == ()
+
+
+def test_gradients_alone_cannot_tell_the_loss_from_what_comes_before_it() -> None:
+    def change(step: int, values: Values) -> None:
+        if step >= T:
+            ruin(values, "gradient")
+
+    found = only(said(change, ["gradient"]))
+    assert (found.step, found.turn_on) == (T, ("input", "prediction", "loss"))
+    assert "the loss is finite" not in found.message
+
+
+@pytest.mark.parametrize("roles", [ALL, DEFAULT])
+def test_a_layer_may_spoil_its_own_gradient_alone(roles: Collection[str]) -> None:
+    """As the root of a weight that is 0 in a regularizer does: layers before it are finite."""
+
+    def first(step: int, values: Values) -> None:
+        poison(values, ("gradient", "norm/gamma"), ("weight", "norm/gamma"))
+
+    def change(step: int, values: Values) -> None:
+        if step >= T:
+            first(step, values)
+
+    found = only(said(change, roles))
+    assert (found.cause, found.origin.layer, found.turn_on) == ("layer-backward", "norm", ())
+
+
+def test_a_layer_of_the_kind_that_has_a_pole_is_the_likely_one() -> None:
+    """Between the last non-finite gradient and the first finite one there may be several."""
+
+    def make(step: int) -> Values:
+        rng = np.random.default_rng(step)
+        names = ("dense", "dropout", "euclidean_norm", "dense_1")
+        values: Values = {("activation", name): rng.standard_normal((4, 4)) for name in names}
+        values["loss", "loss"] = np.array(1.0)
+        for name in ("dense", "dense_1"):
+            values["gradient", f"{name}/kernel"] = rng.standard_normal((4, 4))
+        return values
+
+    def change(step: int, values: Values) -> None:
+        if step >= T:
+            poison(values, ("gradient", "dense/kernel"))
+
+    found = only(said(change, ["loss", "gradient", "activation"], make=make))
+    assert (found.cause, found.origin.layer) == ("layer-backward", "euclidean_norm")
+    assert found.turn_on == ("activation_gradient",)
+    assert "'dense' are finite from 'dense_1' on" in found.message
+
+
+def test_what_could_not_be_read_is_said() -> None:
+    partial = replace(history(breaks_at(T, from_loss)), is_complete=False)
+    assert "Records are missing" in only(diagnose(partial)).message
+
+
+def test_one_step_with_a_learning_rate_beyond_reason() -> None:
+    def change(step: int, values: Values) -> None:
+        if step >= 5:
+            for key in of_role(values, "weight"):
+                values[key] = values[key] * np.float32(1e25)
+        if step == 6:
+            ruin(values, "activation", "prediction", "loss", "activation_gradient", "gradient")
+            ruin(values, "slot", "update", "weight")
+        elif step > 6:
+            aftermath(values)
+
+    found = said(lambda step, values: change(step + 5, values), initial=lambda *_: None)
+    assert [(each.cause, each.severity, each.step) for each in found] == [
+        ("exploding-gradient", "error", 1)
+    ]

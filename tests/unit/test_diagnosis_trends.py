@@ -304,3 +304,10 @@ def test_thresholds_are_obeyed() -> None:
     recorded = history(by_step(lambda step: 500.0, "input"))
     assert diagnose(recorded, Thresholds.from_mapping({"amplification": 1e-3})) != ()
     assert diagnose(history(fading(0.02)), Thresholds(vanishing_ratio=1e-12)) == ()
+
+
+def test_a_log_likelihood_may_fall_below_zero() -> None:
+    def change(step: int, values: Values) -> None:
+        no_loss_decay(values, 1.0 - step**2)
+
+    assert diagnose(history(change)) == ()
