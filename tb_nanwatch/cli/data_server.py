@@ -6,7 +6,6 @@ and never learns when the first load is done; the server's log says so.
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import threading
@@ -35,7 +34,7 @@ def serve(logdir: str, progress: Progress) -> Iterator[Logs | None]:
         process = subprocess.Popen(
             [
                 binary,
-                f"--logdir={os.path.expanduser(logdir)}",
+                f"--logdir={logdir}",
                 "--reload=once",
                 "--samples-per-plugin=nanwatch=all",
                 "--checksum",  # Without it bit flips pass unnoticed.

@@ -50,6 +50,7 @@ def load(logdir: str, progress: Progress) -> Iterator[Logs]:
     # With this module TensorBoard takes its own file access in place of TensorFlow's, as where
     # there is none: no seconds of import, and no TensorFlow on a machine that only reads.
     sys.modules.setdefault("tensorboard.compat.notf", types.ModuleType("notf"))
+    logdir = os.path.expanduser(logdir)
     size = _local_bytes(logdir)
     if size is None or size >= DATA_SERVER_BYTES:
         from tb_nanwatch.cli import data_server
@@ -73,7 +74,13 @@ def _local_bytes(logdir: str) -> int | None:
             f"{logdir!r} is no directory. Expected what TensorBoard takes as --logdir."
         )
     total = 0
-    for folder, _, names in os.walk(logdir, followlinks=True):
+    seen: set[tuple[int, int]] = set()
+    for folder, below, names in os.walk(logdir, followlinks=True):
+        known = os.stat(folder)
+        if (known.st_dev, known.st_ino) in seen:  # A link to a folder around it, say.
+            below.clear()
+            continue
+        seen.add((known.st_dev, known.st_ino))
         for name in names:
             if "tfevents" in name:
                 try:

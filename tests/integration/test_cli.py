@@ -13,8 +13,9 @@ import subprocess
 import sys
 import termios
 import textwrap
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -58,7 +59,37 @@ def nanwatch(
     )
 
 
-def as_json(done: subprocess.CompletedProcess[str]) -> Any:
+ONE_AFTER_ANOTHER = """
+import contextlib, io, json, sys
+from tb_nanwatch.cli import main
+ended = []
+for words in json.loads(sys.argv[1]):
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            status = main(words)
+        except SystemExit as exit:
+            status = exit.code
+    ended.append([status, out.getvalue(), err.getvalue()])
+print(json.dumps(ended))
+"""
+
+
+class Ended(NamedTuple):
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def nanwatch_each(environment: dict[str, str], *commands: Sequence[str | Path]) -> list[Ended]:
+    """Several commands in one process: most of the time of each would be Python's start."""
+    words = json.dumps([[str(word) for word in command] for command in commands])
+    done = nanwatch(environment, words, program=("-c", ONE_AFTER_ANOTHER))
+    assert done.returncode == 0, done.stderr
+    return [Ended(*each) for each in json.loads(done.stdout)]
+
+
+def as_json(done: subprocess.CompletedProcess[str] | Ended) -> Any:
     return json.loads(done.stdout, parse_constant=pytest.fail)
 
 
@@ -188,36 +219,19 @@ IMPOSSIBLE = {
     "report {logs} --yaml": "unrecognized arguments",
 }
 
-ONE_AFTER_ANOTHER = """
-import contextlib, io, json, sys
-from tb_nanwatch.cli import main
-ended = []
-for words in json.loads(sys.argv[1]):
-    said = io.StringIO()
-    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(said):
-        try:
-            status = main(words)
-        except SystemExit as exit:
-            status = exit.code
-    ended.append([status, said.getvalue()])
-print(json.dumps(ended))
-"""
-
 
 def test_what_cannot_be_done_ends_with_2(
     environment: dict[str, str], gallery: Path, tmp_path: Path
 ) -> None:
-    # In one process: most of the time of each would be Python's start.
-    commands = [
-        [word.format(logs=gallery, empty=tmp_path) for word in words.split()]
-        for words in IMPOSSIBLE
-    ]
-    done = nanwatch(environment, json.dumps(commands), program=("-c", ONE_AFTER_ANOTHER))
-    assert done.returncode == 0, done.stderr
-    ended = json.loads(done.stdout)
-    assert len(ended) == len(IMPOSSIBLE)
-    for (words, said), (status, stderr) in zip(IMPOSSIBLE.items(), ended, strict=True):
-        assert (status, said in stderr) == (2, True), (words, status, stderr)
+    ended = nanwatch_each(
+        environment,
+        *(
+            [word.format(logs=gallery, empty=tmp_path) for word in words.split()]
+            for words in IMPOSSIBLE
+        ),
+    )
+    for (words, said), done in zip(IMPOSSIBLE.items(), ended, strict=True):
+        assert (done.returncode, said in done.stderr) == (2, True), (words, done)
 
 
 @pytest.mark.parametrize("program", [("-m", "tb_nanwatch"), ("-c", BY_DATA_SERVER)])
@@ -265,12 +279,14 @@ def test_findings_of_a_part_of_the_records_say_so(
         for first in (0, 8, 24, 32):
             writer.sequence = first // 8
             writer.write(first, first + 7, values)
-    done = nanwatch(environment, "report", tmp_path)
+    done, structured = nanwatch_each(
+        environment, ["report", tmp_path], ["report", tmp_path, "--json"]
+    )
     assert done.returncode == 1, done.stderr
     assert "4 of 5 records" in done.stdout
     assert "1 of 5 records did not arrive" in done.stdout
     assert "the findings are partial" in done.stdout
-    (run,) = as_json(nanwatch(environment, "report", tmp_path, "--json"))["runs"]
+    (run,) = as_json(structured)["runs"]
     assert run["records"] == {"written": 5, "read": 4}
     assert "1 of 5 records did not arrive" in run["problems"][0]
 
@@ -352,11 +368,26 @@ def test_long_names_are_shortened_in_text_alone(
 ) -> None:
     name = "a" * 5000 + "/" + "b" * 5000
     one_loss(tmp_path, INF, name)
-    done = nanwatch(environment, "report", tmp_path)
+    done, structured = nanwatch_each(
+        environment, ["report", tmp_path], ["report", tmp_path, "--json"]
+    )
     assert len(done.stdout) < 4000
     assert "aaa...bbb" in done.stdout
-    (run,) = as_json(nanwatch(environment, "report", tmp_path, "--json"))["runs"]
+    (run,) = as_json(structured)["runs"]
     assert run["findings"][0]["origin"]["tensor"] == name
+
+
+def test_links_to_logs_are_followed(
+    environment: dict[str, str], gallery: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "linked").symlink_to(gallery / "nan_feature")
+    (tmp_path / "healthy").mkdir()
+    (tmp_path / "healthy" / "around").symlink_to(tmp_path)
+    for program in (("-m", "tb_nanwatch"), ("-c", BY_DATA_SERVER)):
+        done = nanwatch(environment, "report", tmp_path / "linked", program=program)
+        assert (done.returncode, done.stderr) == (1, "")
+    done = nanwatch(environment, "report", tmp_path, program=("-c", BY_DATA_SERVER))
+    assert "linked: NON-FINITE" in done.stdout
 
 
 def test_several_log_directories_are_one_report(
@@ -378,21 +409,19 @@ def test_two_runs_are_compared(environment: dict[str, str], gallery: Path, tmp_p
             )
             for first in range(0, 48, 16):
                 writer.write(first, first + 15, values)
-    done = nanwatch(environment, "report", tmp_path, "--compare")
+    compared = ["report", tmp_path, "--compare"]
+    again = ["report", tmp_path / "one", tmp_path / "one", "--compare", "--tolerance", "0"]
+    done, structured, same = nanwatch_each(environment, compared, [*compared, "--json"], again)
     assert done.returncode == 1, done.stderr
-    compared = " ".join(done.stdout.split("one and two:\n")[1].split())
-    assert compared.startswith(
+    said = " ".join(done.stdout.split("one and two:\n")[1].split())
+    assert said.startswith(
         "they part at step 21, first on target: 1 non-finite element in two alone."
     )
-    comparison = as_json(nanwatch(environment, "report", tmp_path, "--compare", "--json"))[
-        "comparison"
-    ]
+    comparison = as_json(structured)["comparison"]
     assert comparison["runs"] == ["one", "two"]
     assert comparison["parting"]["step"] == comparison["parting"]["last_step"] == 21
-    words = ("report", tmp_path / "one", tmp_path / "one", "--compare", "--tolerance", "0")
-    done = nanwatch(environment, *words)
     assert "the same within 0 of every norm. Compared: steps 0 to 47 of 19 tensors." in " ".join(
-        done.stdout.split()
+        same.stdout.split()
     )
 
 
@@ -417,20 +446,29 @@ def test_a_page_holds_all_in_one_file(
 def test_thresholds_come_from_flags_and_a_file(
     environment: dict[str, str], gallery: Path, tmp_path: Path
 ) -> None:
-    listed = nanwatch(environment, "report", "--list-thresholds")
+    (listed,) = nanwatch_each(environment, ["report", "--list-thresholds"])
     assert (listed.returncode, listed.stderr) == (0, "")
     assert "growth_decades = 3\n" in listed.stdout
-    file = tmp_path / "thresholds"
-    file.write_text(listed.stdout)
-    words = ("report", gallery, "--run", "healthy", "--thresholds", file)
-    assert nanwatch(environment, *words).returncode == 0
-    file.write_text("growth_decades = 3\n\n# nothing\ngrowth_steps = 0  # none\n")
-    done = nanwatch(environment, *words)
-    assert (done.returncode, "Expected growth_steps to be" in done.stderr) == (2, True)
-    assert nanwatch(environment, *words, "--threshold", "growth_steps=3").returncode == 0
-    file.write_text("growth_decades 3\n")
-    done = nanwatch(environment, *words)
-    assert (done.returncode, f"line 1 of '{file}'" in done.stderr) == (2, True)
+    files = {
+        "all": listed.stdout,
+        "wrong": "growth_decades = 3\n\n# nothing\ngrowth_steps = 0  # none\n",
+        "broken": "growth_decades 3\n",
+        "binary": "",
+    }
+    for name, content in files.items():
+        (tmp_path / name).write_text(content)
+    (tmp_path / "binary").write_bytes(b"\xff\xfe")
+    report = ["report", gallery, "--run", "healthy", "--thresholds"]
+    commands = [[*report, tmp_path / name] for name in files]
+    commands.append([*report, tmp_path / "wrong", "--threshold", "growth_steps=3"])
+    every, wrong, broken, binary, mended = nanwatch_each(environment, *commands)
+    assert every.returncode == mended.returncode == 0
+    for done, said in (
+        (wrong, "Expected growth_steps to be"),
+        (broken, f"line 1 of '{tmp_path / 'broken'}': 'growth_decades 3' is no threshold"),
+        (binary, "is no text in UTF-8"),
+    ):
+        assert (done.returncode, said in done.stderr) == (2, True), done
 
 
 def test_a_path_of_any_file_system_is_read(environment: dict[str, str], gallery: Path) -> None:
@@ -440,8 +478,7 @@ def test_a_path_of_any_file_system_is_read(environment: dict[str, str], gallery:
 
 
 def test_help_and_version(environment: dict[str, str]) -> None:
-    for words in (["--help"], ["report", "--help"], []):
-        done = nanwatch(environment, *words)
+    for done in nanwatch_each(environment, ["--help"], ["report", "--help"], []):
         assert (done.returncode, done.stderr) == (0, "")
         assert done.stdout.startswith("usage: nanwatch")
     assert nanwatch(environment, "--version").stdout.startswith("nanwatch ")
