@@ -11,7 +11,9 @@
 - `cascade`: which non-finite tensor explains which.
 - `curves`: norms over the steps, and when they have run away.
 - `run`: all of that for one run, as the rules look at it.
-- `origins`: the rules for what became non-finite, and `frontier`: which layer did it backward.
+- `origins`: the rules for what became non-finite, one for each role, and of them apart
+  `frontier` (which layer did it backward), `runaway` (growth until it overflows) and `poisoned`
+  (statistics that stay non-finite); `events`: an event of the cascade as a finding.
 - `trends`: the rules for what grows, fades or stands still.
 - `ranges`: the rules for magnitudes, dtypes and data that is not scaled.
 - `scaling`: the rule for loss scaling.

@@ -7,9 +7,10 @@ from dataclasses import replace
 from typing import Literal
 
 from tb_nanwatch.diagnosis.finding import Finding, Place
-from tb_nanwatch.diagnosis.origins import is_of_magnitude, origins
+from tb_nanwatch.diagnosis.origins import origins
 from tb_nanwatch.diagnosis.ranges import ranges, unscaled
 from tb_nanwatch.diagnosis.run import Run
+from tb_nanwatch.diagnosis.runaway import is_of_magnitude
 from tb_nanwatch.diagnosis.scaling import loss_scaling
 from tb_nanwatch.diagnosis.thresholds import Thresholds
 from tb_nanwatch.diagnosis.trends import trends

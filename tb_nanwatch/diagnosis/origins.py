@@ -7,17 +7,28 @@ from dataclasses import replace
 
 import numpy as np
 
-from tb_nanwatch.diagnosis.advice import advice
 from tb_nanwatch.diagnosis.cascade import Cascade, Event
-from tb_nanwatch.diagnosis.curves import Growth, growth, huge
-from tb_nanwatch.diagnosis.finding import CAUSES, Finding, Severity, Victim
+from tb_nanwatch.diagnosis.curves import LARGEST, huge
+from tb_nanwatch.diagnosis.events import counts, told
+from tb_nanwatch.diagnosis.finding import Finding
 from tb_nanwatch.diagnosis.frontier import maker
+from tb_nanwatch.diagnosis.poisoned import poisoned_statistics
 from tb_nanwatch.diagnosis.run import Run
+from tb_nanwatch.diagnosis.runaway import (
+    belongs,
+    exploding,
+    exploding_in_depth,
+    growth_before,
+    huge_data,
+    is_of_magnitude,
+    with_later,
+)
 from tb_nanwatch.diagnosis.words import held, join, named, number, sentence
 
 _FORWARD = ("activation", "prediction")
 _BACKWARD = ("activation_gradient", "gradient")
 _OPTIMIZER = ("slot", "update", "weight")
+
 
 _POOLS = ("pool", "relu", "re_lu", "activation")
 
@@ -33,53 +44,16 @@ def origins(run: Run) -> Iterator[Finding]:
     ran_away: list[Finding] = []
     for event in events:
         found = _finding(run, event, overflowing)
-        if found is not None and ran_away and _belongs(found, ran_away[-1]):
-            ran_away[-1] = _with(ran_away[-1], found)
+        if found is not None and ran_away and belongs(found, ran_away[-1]):
+            ran_away[-1] = with_later(ran_away[-1], found)
         elif found is not None and is_of_magnitude(found):
             ran_away.append(found)
         elif found is not None:
             yield found
-        poisoned = _poisoned_statistics(run, event)
-        if poisoned is not None:
-            yield poisoned
+        lost = poisoned_statistics(run, event)
+        if lost is not None:
+            yield lost
     yield from ran_away
-
-
-def is_of_magnitude(finding: Finding) -> bool:
-    """Whether a finding tells of magnitudes that ran away."""
-    if finding.cause == "loss-domain":
-        largest = (
-            finding.evidence.get(name, 0) for name in ("largest_target", "largest_prediction")
-        )
-        return max(largest) >= huge("float32")
-    if finding.cause == "layer-forward":
-        return finding.evidence.get("largest_magnitude_before", 0) >= huge("float32")
-    return finding.cause in ("exploding-gradient", "optimizer-overflow")
-
-
-def _belongs(later: Finding, earlier: Finding) -> bool:
-    """Whether a finding is what comes next where magnitudes have run away already."""
-    is_data = later.origin.role in ("input", "target")
-    return later.step <= earlier.last_step + 1 and not is_data
-
-
-def _with(finding: Finding, later: Finding) -> Finding:
-    origin = later.origin
-    reached = Victim(origin.role, origin.layer, origin.tensor, later.step, origin.worker)
-    known = {(each.role, each.tensor, each.worker) for each in finding.victims}
-    known.add((finding.origin.role, finding.origin.tensor, finding.origin.worker))
-    return replace(
-        finding,
-        last_step=max(finding.last_step, later.last_step),
-        victims=(
-            *finding.victims,
-            *(
-                each
-                for each in (reached, *later.victims)
-                if (each.role, each.tensor, each.worker) not in known
-            ),
-        ),
-    )
 
 
 def _finding(run: Run, event: Event, overflowing: Sequence[Event]) -> Finding | None:
@@ -93,14 +67,14 @@ def _finding(run: Run, event: Event, overflowing: Sequence[Event]) -> Finding | 
     if role in _FORWARD and not event.reached:
         return _swallowed(run, event)
     if role == "weight" and not _is_trained(run, event):
-        return None  # `_poisoned_statistics` says it.
-    data = _huge_data(run, event.step)
+        return None  # `poisoned_statistics` says it.
+    data = huge_data(run, event.step)
     if role == "loss" and data and any(each.step <= event.step + 1 for each in overflowing):
         return None  # A loss of Inf stops nothing; what its gradient does to the optimizer does.
     if not data:
         grown = growth_before(run, event.step)
         if grown is not None:
-            return _exploding(run, event, grown)
+            return exploding(run, event, grown)
     if role in _FORWARD:
         return _layer_forward(run, event)
     if role == "loss":
@@ -123,105 +97,18 @@ def _is_trained(run: Run, event: Event) -> bool:
     return bool(run.flow.is_trained[event.origin])
 
 
-def counts(run: Run, event: Event) -> dict[str, float]:
-    """The elements of the record that holds the event's first step."""
-    nan, pos_inf, neg_inf = run.spells.counts[event.spell].astype(np.int64).tolist()
-    return {"nan": nan, "pos_inf": pos_inf, "neg_inf": neg_inf}
-
-
-def _said(
-    run: Run,
-    event: Event,
-    cause: str,
-    message: str,
-    *,
-    variant: str = "",
-    layer: str | None = None,
-    severity: Severity | None = None,
-    evidence: dict[str, float] | None = None,
-    turn_on: tuple[str, ...] = (),
-) -> Finding:
-    place = run.place(event.origin, layer)
-    key = f"{cause}/{variant}" if variant else cause
-    return Finding(
-        cause,
-        severity or CAUSES[cause],
-        event.step,
-        event.last_step,
-        place,
-        tuple(run.victim(tensor, step) for tensor, step in event.victims.items()),
-        {**counts(run, event), **(evidence or {})},
-        f"{message} {_aftermath(run, event)}".strip(),
-        advice(key, place),
-        tuple(role for role in turn_on if not run.records(role)),
-    )
-
-
-def _aftermath(run: Run, event: Event) -> str:
-    """What came of it: the weights, and whether the loss shows it."""
-    weights = {
-        tensor: step
-        for tensor, step in event.victims.items()
-        if run.history.tensors[tensor].role == "weight" and run.flow.is_trained[tensor]
-    }
-    parts = []
-    if weights:
-        count = sum(run.flow.is_trained[t] for t in run.flow.of_role("weight"))
-        parts.append(
-            f"From step {min(weights.values()):,} on {len(weights):,} of {count:,} trained weights "
-            "are non-finite."
-        )
-        if _spread_by_clipping(run, event):
-            parts.append(
-                "Weights whose own gradients are finite are among them: clipping by the global "
-                "norm spreads one NaN to all."
-            )
-    if event.victims and _loss_hides(run, event):
-        parts.append("The loss stays finite and hides it.")
-    return " ".join(parts)
-
-
-def _loss_hides(run: Run, event: Event) -> bool:
-    """Whether there is a loss, and it is finite from the event's first to its last step."""
-    losses = [t for t in run.flow.of_role("loss") if t in run.tracks]
-    spells = run.spells
-    during = (spells.first <= event.last_step) & (spells.last >= event.step)
-    return bool(losses) and not np.isin(spells.tensor[during], losses).any()
-
-
-def _spread_by_clipping(run: Run, event: Event) -> bool:
-    """Whether weights went bad at a step with both finite and non-finite gradients, all at once."""
-    infos = run.history.tensors
-    gradients = {
-        infos[tensor].name: tensor
-        for tensor in run.flow.of_role("gradient")
-        if tensor in run.tracks and run.tracks[tensor].saw(event.step)
-    }
-    bad = {
-        infos[t].name
-        for t, step in (*event.victims.items(), (event.origin, event.step))
-        if step == event.step and infos[t].role == "gradient"
-    }
-    weights = {
-        infos[t].name
-        for t, step in event.victims.items()
-        if step == event.step and infos[t].role == "weight"
-    }
-    return bool(bad) and any(name in gradients and name not in bad for name in weights)
-
-
 def _nonfinite_data(run: Run, event: Event, role: str) -> Finding:
     place, evidence = run.place(event.origin), counts(run, event)
     others = [t for t in event.victims if run.history.tensors[t].role == role]
     message = f"{sentence(named(place))} holds {held(evidence)} at step {event.step:,}"
     if others:
         message += f", and so {join([repr(run.history.tensors[t].name) for t in others])}"
-    return _said(run, event, f"nonfinite-{role}", f"{message}: the data itself is not finite.")
+    return told(run, event, f"nonfinite-{role}", f"{message}: the data itself is not finite.")
 
 
 def _initial_weight(run: Run, event: Event) -> Finding:
     place, evidence = run.place(event.origin), counts(run, event)
-    return _said(
+    return told(
         run,
         event,
         "nonfinite-initial-weight",
@@ -255,7 +142,7 @@ def _layer_forward(run: Run, event: Event) -> Finding:
         message += " The prediction does not show it."
     if place.role == "prediction" and not run.records("activation"):
         message += " Which layer makes it was not recorded."
-    return _said(
+    return told(
         run,
         event,
         "layer-forward",
@@ -288,7 +175,7 @@ def _swallowed(run: Run, event: Event) -> Finding | None:
     if not any(word in name for word in _POOLS):
         return None
     place = run.place(event.origin)
-    return _said(
+    return told(
         run,
         event,
         "swallowed-nonfinite",
@@ -309,7 +196,7 @@ def _loss(run: Run, event: Event, data: str) -> Finding:
         if np.isfinite(value)
     }
     if not data and predicted >= limit:
-        return _exploding_in_depth(run, event, predicted, "predictions")
+        return exploding_in_depth(run, event, predicted, "predictions")
     overflows = bool(data) or max(numbers.values(), default=0.0) >= limit
     message = (
         f"{sentence(named(place))} is {held(evidence).split(' ', 1)[-1]} at step "
@@ -326,7 +213,7 @@ def _loss(run: Run, event: Event, data: str) -> Finding:
         message += f": values of {number(largest)} are too large for what the loss does with them."
     else:
         message += ": the loss takes a log, root or quotient outside of its domain."
-    return _said(
+    return told(
         run,
         event,
         "loss-domain",
@@ -341,9 +228,9 @@ def _backward(run: Run, event: Event) -> Finding:
     place, evidence = run.place(event.origin), counts(run, event)
     around = run.magnitude(run.flow.of_role(*_BACKWARD), event.step)
     if around >= huge(run.dtype([event.origin])):
-        return _exploding_in_depth(run, event, around, "gradients")
+        return exploding_in_depth(run, event, around, "gradients")
     if _all_at_once(run, event):
-        return _said(
+        return told(
             run,
             event,
             "loss-domain",
@@ -361,7 +248,7 @@ def _backward(run: Run, event: Event) -> Finding:
         message += " while the loss is finite"
     if made.layer is None:
         message += ": the gradient of the loss itself is not finite."
-        return _said(run, event, "loss-backward", message, layer="", turn_on=turn_on)
+        return told(run, event, "loss-backward", message, layer="", turn_on=turn_on)
     if made.own:
         message += f": layer {made.layer!r} makes it itself, from something finite."
     elif made.between is None:
@@ -374,7 +261,7 @@ def _backward(run: Run, event: Event) -> Finding:
         message += "." if made.layer in made.between else f", most likely in {made.layer!r}."
     if not made.sure and not run.records("activation_gradient"):
         message += " Which layer it is exactly was not recorded."
-    return _said(run, event, "layer-backward", message, layer=made.layer, turn_on=turn_on)
+    return told(run, event, "layer-backward", message, layer=made.layer, turn_on=turn_on)
 
 
 def _all_at_once(run: Run, event: Event) -> bool:
@@ -398,9 +285,12 @@ def _optimizer(run: Run, event: Event) -> Finding:
     if np.isfinite(around):
         message += f", the largest {number(around)}"
     message += ": the optimizer's own arithmetic overflows."
-    return _said(
+    since = _squares_overflow(run, event) if place.role == "weight" else event.step
+    if since < event.step:
+        message += f" The squares of the gradients are beyond float32 from step {since:,} on."
+    return told(
         run,
-        event,
+        replace(event, step=since),
         "optimizer-overflow",
         message,
         variant="half" if half else "",
@@ -409,118 +299,17 @@ def _optimizer(run: Run, event: Event) -> Finding:
     )
 
 
-def growth_before(run: Run, step: int) -> tuple[str, Growth] | None:
-    """What grew and how, of gradients, weights, predictions and loss up to a step."""
-    limits = run.thresholds
-    for name in ("gradient", "weight", "prediction", "loss"):
-        curve = run.norm(name).until(step + 1)
-        grown = growth(curve, limits.growth_decades, limits.growth_steps, limits.jump_decades)
-        # On its way to where squares overflow: what stays moderate has not made it.
-        if grown is not None and curve.log10[-1] + 3 * grown.pace >= np.log10(huge("float32")):
-            return name, grown
-    return None
+def _squares_overflow(run: Run, event: Event) -> int:
+    """The step from which on, up to the event, a gradient's square is beyond its dtype.
 
-
-def _exploding(run: Run, event: Event, grown: tuple[str, Growth]) -> Finding:
-    place, evidence = run.place(event.origin), counts(run, event)
-    what, rise = grown
-    words = {
-        "gradient": "norm of the gradients",
-        "weight": "norm of the weights",
-        "prediction": "norm of the predictions",
-    }
-    return _said(
-        run,
-        event,
-        "exploding-gradient",
-        f"The {words.get(what, what)} grows by a factor of {number(10**rise.decades)} "
-        f"from step {rise.first:,} to step {event.step:,}, where {named(place)} holds "
-        f"{held(evidence)}: the training runs away and overflows.",
-        severity="error",
-        evidence={"growth_decades": rise.decades, "growth_first_step": rise.first},
-    )
-
-
-def _exploding_in_depth(run: Run, event: Event, largest: float, what: str) -> Finding:
-    place, evidence = run.place(event.origin), counts(run, event)
-    came_in = run.magnitude(run.flow.of_role("input"), event.step)
-    message = (
-        f"{sentence(named(place))} holds {held(evidence)} at step {event.step:,}: within this "
-        f"one step the {what} reach {number(largest)}"
-    )
-    if np.isfinite(came_in):
-        message += f" from inputs of {number(came_in)}"
-    return _said(
-        run,
-        event,
-        "exploding-gradient",
-        f"{message}. The layers amplify, one after another or time step after time step.",
-        variant="depth",
-        severity="error",
-        evidence={"largest_magnitude": largest},
-    )
-
-
-def _huge_data(run: Run, step: int) -> str:
-    """The role of data whose magnitude alone explains an overflow; "" for none."""
-    for role in ("target", "input"):
-        tensors = run.flow.of_role(role)
-        if tensors and run.magnitude(tensors, step) >= huge(run.dtype(tensors)):
-            return role
-    return ""
-
-
-def _poisoned_statistics(run: Run, event: Event) -> Finding | None:
-    """For state that is not trained and stays non-finite while the training goes on well."""
-    flow, spells = run.flow, run.spells
-    statistics = {
-        tensor: step
-        for tensor, step in {event.origin: event.step, **event.victims}.items()
-        if run.history.tensors[tensor].role == "weight" and not flow.is_trained[tensor]
-    }
-    if not statistics or spells.initial[event.spell]:
-        return None
-    first = min(statistics, key=lambda tensor: (statistics[tensor], flow.rank[tensor]))
-    step = statistics[first]
-    mine = next(
-        index
-        for index in range(len(spells))
-        if spells.tensor[index] == first and spells.first[index] == step
-    )
-    is_origin = first == event.origin
-    if not is_origin and not _goes_on(run, step, int(spells.last[mine])):
-        return None
-    others = [tensor for tensor in statistics if tensor != first]
-    own = Event(
-        first,
-        step,
-        mine,
-        max(int(spells.last[mine]), step),
-        {tensor: statistics[tensor] for tensor in others},
-    )
-    place, evidence = run.place(first), counts(run, own)
-    message = (
-        f"{sentence(named(place))}, a statistic that training keeps and does not train, holds "
-        f"{held(evidence)} from step {step:,} on"
-    )
-    if others:
-        message += f", with {len(others):,} more"
-    message += (
-        ". Training uses the statistics of each batch and goes on; evaluation and prediction use "
-        "these, and are lost."
-    )
-    return _said(run, own, "poisoned-statistics", message)
-
-
-def _goes_on(run: Run, step: int, until: int) -> bool:
-    """Whether the training is healthy at some step after `step`, up to `until`."""
-    spells = run.spells
-    trained = run.flow.is_trained[spells.tensor]
-    if np.any(trained & (spells.first <= step) & (spells.healed > step + 1)):
-        return False
-    for tensor in run.flow.of_role("loss", "gradient"):
+    Where slots were not recorded this is when they overflowed: it shows on the weights one step
+    later. The event's own step where no square overflows.
+    """
+    steps = [event.step]
+    for tensor in run.flow.of_role("gradient"):
+        limit = np.sqrt(LARGEST.get(run.history.tensors[tensor].dtype, np.inf))
         if tensor in run.tracks:
             track = run.tracks[tensor]
-            later = (track.first > step) & (track.last <= until)
-            return bool(np.any(later & (track.column("nonfinite_steps") == 0)))
-    return False
+            beyond = (track.magnitude() > limit) & (track.last < event.step)
+            steps += track.last[beyond].tolist()
+    return min(steps)

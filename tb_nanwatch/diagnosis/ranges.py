@@ -9,8 +9,8 @@ import numpy as np
 from tb_nanwatch.diagnosis.advice import advice
 from tb_nanwatch.diagnosis.curves import LARGEST
 from tb_nanwatch.diagnosis.finding import CAUSES, Finding
-from tb_nanwatch.diagnosis.origins import is_of_magnitude
 from tb_nanwatch.diagnosis.run import Run
+from tb_nanwatch.diagnosis.runaway import is_of_magnitude
 from tb_nanwatch.diagnosis.words import named, number, sentence
 from tb_nanwatch.schema.columns import WINDOW_FIELD
 

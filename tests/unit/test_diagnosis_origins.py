@@ -215,6 +215,21 @@ def test_finite_gradients_and_a_bad_weight_are_the_optimizer() -> None:
     )
 
 
+def test_slots_that_were_not_recorded_overflowed_when_the_squares_did() -> None:
+    def change(step: int, values: Values) -> None:
+        if step == T:
+            for key in of_role(values, "gradient"):
+                values[key] = values[key] * np.float32(1e24)
+        if step == T + 1:
+            ruin(values, "weight")
+        elif step > T + 1:
+            aftermath(values)
+
+    found = only(said(change, DEFAULT))
+    assert (found.cause, found.step) == ("optimizer-overflow", T)
+    assert f"from step {T} on" in found.message
+
+
 def test_statistics_are_poisoned_while_training_goes_on() -> None:
     def change(step: int, values: Values) -> None:
         if step >= T:
