@@ -1,5 +1,5 @@
 import { afterEach, expect, test, vi } from "vitest";
-import { CellCache } from "../src/api/cells";
+import { AnswerCache, cellCache } from "../src/api/answers";
 import { Latest } from "../src/api/latest";
 import { errorSentence, get } from "../src/api/request";
 import type { CellAnswer } from "../src/wire/answers";
@@ -46,7 +46,7 @@ test("a later request takes the place of an earlier one", async () => {
 
 test("a cell is asked for once, until the data changes", async () => {
   const fetchCell = vi.fn(async () => ({ records: 1 }) as CellAnswer);
-  const cells = new CellCache(fetchCell);
+  const cells = cellCache(fetchCell);
   const query = { run: "r", tensor: "t", first: 0, last: 3 };
   expect(cells.peek(query)).toBeUndefined();
   await cells.get(query);
@@ -58,7 +58,7 @@ test("a cell is asked for once, until the data changes", async () => {
 
 test("an answer that was on its way when the data changed is not kept", async () => {
   let answer: (cell: CellAnswer) => void = () => undefined;
-  const cells = new CellCache(
+  const cells = cellCache(
     () =>
       new Promise((resolve) => {
         answer = resolve;
@@ -70,4 +70,18 @@ test("an answer that was on its way when the data changed is not kept", async ()
   answer({ records: 1 } as CellAnswer);
   await asked;
   expect(cells.peek(query)).toBeUndefined();
+});
+
+test("answers are dropped by their weight, the least recently used first", async () => {
+  const fetched = vi.fn(async ({ size }: { size: number }) => ({ size }));
+  const cache = new AnswerCache(fetched, 10, ({ size }) => size);
+  await cache.get({ size: 4 });
+  await cache.get({ size: 5 });
+  await cache.get({ size: 4 });
+  await cache.get({ size: 3 });
+  expect(cache.peek({ size: 5 })).toBeUndefined();
+  expect(cache.peek({ size: 4 })).toEqual({ size: 4 });
+  await cache.get({ size: 20 });
+  expect([3, 4, 20].filter((size) => cache.peek({ size }))).toEqual([20]);
+  expect(fetched).toHaveBeenCalledTimes(4);
 });

@@ -24,16 +24,28 @@ test("another plugin's address is left alone", () => {
 });
 
 test("what an address holds wrongly is left out", () => {
-  expect(parseFragment("#nanwatch&p.nanwatch.run=%E0%A4%A&p.nanwatch.step=3")).toEqual({
-    step: "3",
-  });
-  expect(choicesOf({ statistic: "nrom", tensor: "t", step: "1.5", closed: "" })).toEqual({});
   expect(
-    choicesOf({ run: "", statistic: "norm", tensor: "t", step: "3", closed: "loss,weight" }),
+    choicesOf({
+      ...{ run: "", statistic: "norm", tensor: "t", step: "3", steps: "-5..40" },
+      ...{ folds: "-loss,+weight%3Aa%2Cb", pinned: "x%2Cy,z", filter: "/a/", order: "worst" },
+      ...{ layout: "tree", role: "loss", only: "trouble" },
+    }),
   ).toEqual({
     run: "",
     statistic: "norm",
     selection: { tensor: "t", step: 3 },
-    closed: new Set(["loss", "weight"]),
+    range: { from: -5, to: 41 },
+    folds: new Map([
+      ["loss", false],
+      ["weight:a,b", true],
+    ]),
+    pinned: new Set(["x,y", "z"]),
+    ...{ filter: "/a/", order: "worst", layout: "tree", role: "loss", onlyTrouble: true },
   });
+  expect(
+    choicesOf({
+      ...{ statistic: "nrom", tensor: "t", step: "third", steps: "9..3", folds: "%E0%A4" },
+      ...{ order: "best", layout: "forest", only: "joy" },
+    }),
+  ).toEqual({ folds: new Map() });
 });

@@ -9,6 +9,9 @@ import { count, gridValue, measure, powerOfTen, stepRange } from "../src/model/n
 import {
   columnAt,
   columnOfStep,
+  columnsInSight,
+  inSight,
+  stepAt,
   stepsOfColumn,
   stepTicks,
   timelineOf,
@@ -74,20 +77,20 @@ describe("numbers", () => {
 describe("lanes", () => {
   const tensors = [
     tensor({ id: "w", role: "weight" }),
-    tensor({ id: "g1", role: "gradient", nonfinite_steps: 2 }),
+    tensor({ id: "g1", role: "gradient", first_nonfinite_step: 2 }),
     tensor({ id: "g2", role: "gradient" }),
     tensor({ id: "z", role: "of_a_newer_version" }),
   ];
 
   test("stand in the order of a step's data flow, unknown roles last", () => {
     const lanes = lanesOf(tensors);
-    expect(lanes.map(({ role }) => role)).toEqual(["gradient", "weight", "of_a_newer_version"]);
+    expect(lanes.map(({ key }) => key)).toEqual(["gradient", "weight", "of_a_newer_version"]);
     expect(lanes[0]?.tensors.map(({ id }) => id)).toEqual(["g1", "g2"]);
     expect(lanes[0]?.nonfinite).toBe(1);
   });
 
   test("a closed lane takes one line, and every height belongs to one line", () => {
-    const lines = layLines(lanesOf(tensors), new Set(["gradient"]), 1000);
+    const lines = layLines(lanesOf(tensors), (item) => item.key !== "gradient", 1000);
     expect(lines.lines.map(({ kind }) => kind)).toEqual([
       "lane",
       "lane",
@@ -106,8 +109,8 @@ describe("lanes", () => {
 
   test("rows become dense where they would not fit", () => {
     const lanes = lanesOf(Array.from({ length: 100 }, (_, index) => tensor({ id: String(index) })));
-    expect(layLines(lanes, new Set(), 5000).rowHeight).toBe(22);
-    expect(layLines(lanes, new Set(), 800).rowHeight).toBe(16);
+    expect(layLines(lanes, () => true, 5000).rowHeight).toBe(22);
+    expect(layLines(lanes, () => true, 800).rowHeight).toBe(16);
   });
 });
 
@@ -134,6 +137,29 @@ describe("the timeline", () => {
         expect(columnOfStep(timeline, (edges[0] as number) - 1)).toBe(-1);
         expect(columnOfStep(timeline, edges.at(-1) as number)).toBe(-1);
         expect(columnAt(timeline, timeline.width)).toBe(-1);
+      }),
+    );
+  });
+
+  test("gives each step in sight its place, and back", () => {
+    const range = fc.tuple(
+      fc.double({ min: 0, max: 900, noNaN: true }),
+      fc.integer({ min: 8, max: 400 }),
+    );
+    fc.assert(
+      fc.property(anyEdges, range, (edges, [offset, span]) => {
+        const from = (edges[0] as number) + offset;
+        const timeline = timelineOf(edges, 700, { from, to: from + span });
+        const step = Math.floor(from + span / 2);
+        expect(stepAt(timeline, xOfStep(timeline, step))).toBeCloseTo(step, 6);
+        expect(inSight(timeline, step)).toBe(true);
+        expect(inSight(timeline, Math.floor(from) - 1)).toBe(false);
+        const [begin, end] = columnsInSight(timeline);
+        for (let column = 0; column < timeline.columns; column++) {
+          const [first, last] = stepsOfColumn(timeline, column);
+          const seen = last + 1 > from && first < from + span;
+          expect(column >= begin && column < end).toBe(seen);
+        }
       }),
     );
   });

@@ -1,8 +1,9 @@
 import { describe, expect, test } from "vitest";
 import { inkOf, inksOf } from "../src/draw/ink";
-import { columnEdges, paintStrip, type Raster, worstOf } from "../src/draw/raster";
+import { paintStrip, type Raster, stretchOf } from "../src/draw/raster";
+import { worstOf } from "../src/model/cells";
 import { NAN, NEG_INF, POS_INF, RECORDED, SCALE_SKIPPED } from "../src/model/marks";
-import { timelineOf } from "../src/model/timeline";
+import { columnsInSight, timelineOf } from "../src/model/timeline";
 import { DARK, LIGHT, MARK_COLOURS } from "../src/theme/colours";
 
 const magnitude = { scale: "log10", low: 0, high: 1 } as const;
@@ -14,7 +15,7 @@ function painted(value: number[], flags: number[], width: number, height = 12): 
     Math.round((column * width) / value.length),
   );
   const strip = { value: Float32Array.from(value), flags: Uint8Array.from(flags) };
-  paintStrip(raster, 0, height, edges, strip, magnitude, inks);
+  paintStrip(raster, 0, height, { begin: 0, edges }, strip, magnitude, inks);
   return raster;
 }
 
@@ -70,7 +71,8 @@ describe("a cell", () => {
     const raster = { pixels: new Uint32Array(4), width: 4, height: 1, density: 1 };
     const flags = Uint8Array.of(RECORDED, RECORDED | NAN, RECORDED);
     const strip = { value: new Float32Array(3), flags };
-    paintStrip(raster, 0, 1, Int32Array.of(0, 2, 2, 2), strip, magnitude, inks);
+    const stretch = { begin: 0, edges: Int32Array.of(0, 2, 2, 2) };
+    paintStrip(raster, 0, 1, stretch, strip, magnitude, inks);
     const { fill, texture } = MARK_COLOURS.nan;
     expect([inkOf(fill), inkOf(texture)]).toContain(raster.pixels[2]);
   });
@@ -78,11 +80,29 @@ describe("a cell", () => {
 
 test("columns meet without gap or overlap at any density", () => {
   for (const density of [1, 1.25, 2]) {
-    const edges = columnEdges(timelineOf([0, 3, 4, 9], 333), density);
+    const { edges } = stretchOf(timelineOf([0, 3, 4, 9], 333), density);
     expect(edges[0]).toBe(0);
     expect([...edges]).toEqual([...edges].sort((a, b) => a - b));
     expect(edges.at(-1)).toBe(Math.round(Math.min(333, 9 * 28) * density));
   }
+});
+
+test("a bad cell at the right end is as wide as any", () => {
+  const raster = { pixels: new Uint32Array(8), width: 8, height: 1, density: 1 };
+  const strip = { value: new Float32Array(2), flags: Uint8Array.of(RECORDED, RECORDED | NAN) };
+  paintStrip(raster, 0, 1, { begin: 0, edges: Int32Array.of(0, 8, 8) }, strip, magnitude, inks);
+  const { fill, texture } = MARK_COLOURS.nan;
+  for (const x of [5, 6, 7]) expect([inkOf(fill), inkOf(texture)]).toContain(raster.pixels[x]);
+});
+
+test("columns out of sight are cut, and those in sight keep their values", () => {
+  const timeline = timelineOf([0, 2, 4, 6], 28, { from: 3, to: 5 });
+  const stretch = stretchOf(timeline, 1, ...columnsInSight(timeline));
+  expect(stretch).toEqual({ begin: 1, edges: Int32Array.of(-14, 14, 42) });
+  const raster = { pixels: new Uint32Array(28), width: 28, height: 1, density: 1 };
+  const strip = { value: Float32Array.of(0, 1, 0), flags: new Uint8Array(3).fill(RECORDED) };
+  paintStrip(raster, 0, 1, stretch, strip, magnitude, inks);
+  expect([raster.pixels[0], raster.pixels[27]]).toEqual([inks.table[255], inks.table[0]]);
 });
 
 test("a closed lane shows the worst of its tensors", () => {

@@ -80,6 +80,32 @@ class Tab:
         script = f"element => getComputedStyle(element).getPropertyValue('--{name}')"
         return str(self.find("body").evaluate(script)).strip()
 
+    @property
+    def view(self) -> tuple[int, int] | None:
+        """First and last step in sight, where it is not the whole run."""
+        text = self.find(".sight span").text_content() if self.find(".sight").count() else None
+        if text is None:
+            return None
+        first, last = text.replace(",", "").split("–")
+        return int(first), int(last)
+
+    def press(self, *keys: str) -> None:
+        """Presses keys, one after another, with the heatmap in focus."""
+        self.find(".scroller").focus()
+        for key in keys:
+            self.page.keyboard.press(key)
+
+    def drag(self, selector: str, start: Point, end: Point) -> None:
+        """Drags within an element."""
+        box = self.find(selector).bounding_box()
+        assert box is not None
+        mouse = self.page.mouse
+        mouse.move(box["x"] + start.x, box["y"] + start.y)
+        mouse.down()
+        mouse.move(box["x"] + (start.x + end.x) / 2, box["y"] + (start.y + end.y) / 2)
+        mouse.move(box["x"] + end.x, box["y"] + end.y)
+        mouse.up()
+
     def hover(self, point: Point) -> None:
         self.find("canvas.cells").hover(position={"x": point.x, "y": point.y})
 

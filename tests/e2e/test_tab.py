@@ -1,4 +1,4 @@
-"""The tab on the gallery, in both load modes."""
+"""The tab on the gallery; what reads the log, in both load modes."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from e2e.tab import Tab
 from playwright.sync_api import expect
 
 OpenTab = Callable[..., Tab]
+Visit = Callable[..., Tab]
 
 
 def test_opens_with_the_earliest_trouble(served: str, open_tab: OpenTab) -> None:
     tab = open_tab(served)
     expect(tab.headline).to_have_text(
-        "First non-finite: before step 0, weight mlp/dense_1/kernel: 1 NaN, 1 −Inf"
+        "Broke before step 0: non-finite weight before training · weight mlp/dense_1/kernel"
     )
     expect(tab.find(".circumstances")).to_contain_text("1 of 19 tensors affected")
     expect(tab.find(".run-name")).to_have_text(
@@ -34,14 +35,14 @@ def test_opens_with_the_earliest_trouble(served: str, open_tab: OpenTab) -> None
     expect(tab.details).to_contain_text("mlp/dense_1/kernel")
 
 
-def test_another_run_is_chosen_by_a_click(served: str, open_tab: OpenTab) -> None:
-    tab = open_tab(served)
+def test_another_run_is_chosen_by_a_click(gallery_url: str, visit: Visit) -> None:
+    tab = visit(gallery_url)
     tab.find(
         ".run-choice",
     ).filter(has_text="healthy").click()
     expect(tab.headline).to_have_text("Nothing non-finite in steps 0–159")
     expect(tab.details).to_contain_text("Select a cell")
-    assert "p.nanwatch.run=healthy" in tab.page.url
+    expect(tab.page).to_have_url(re.compile(r"p\.nanwatch\.run=healthy"))
 
 
 def test_a_nan_cell_has_the_reserved_colour(served: str, open_tab: OpenTab) -> None:
@@ -56,8 +57,8 @@ def test_a_nan_cell_has_the_reserved_colour(served: str, open_tab: OpenTab) -> N
     assert {tab.reserved("nan"), tab.reserved("neg-inf")} <= infinite
 
 
-def test_tooltip_tells_exact_numbers(served: str, open_tab: OpenTab) -> None:
-    tab = open_tab(served, run="nan_feature", statistic="nonfinite")
+def test_tooltip_tells_exact_numbers(gallery_url: str, visit: Visit) -> None:
+    tab = visit(gallery_url, run="nan_feature", statistic="nonfinite")
     expect(tab.details).to_contain_text("input · step 37")
     tab.hover(tab.point(tab.label("mlp/dense/kernel"), 37, 0, 239))
     tooltip = tab.find(".tooltip")
@@ -79,8 +80,8 @@ def test_click_shows_the_histogram_and_every_number(served: str, open_tab: OpenT
     expect(tab.find(".apart")).to_have_text(re.compile(r"NaN1\+Inf1−Inf1$"))
 
 
-def test_keys_select_and_the_address_remembers(served: str, open_tab: OpenTab) -> None:
-    tab = open_tab(served, run="nan_feature")
+def test_keys_select_and_the_address_remembers(gallery_url: str, visit: Visit) -> None:
+    tab = visit(gallery_url, run="nan_feature")
     expect(tab.details).to_contain_text("input · step 37")
     spoken = tab.find("[aria-live=polite]")
     expect(spoken).to_contain_text("input input, step 37: NaN; norm")
@@ -99,6 +100,7 @@ def test_keys_select_and_the_address_remembers(served: str, open_tab: OpenTab) -
     expect(tab.find(".scroller")).to_be_focused()
     tab.find("input[value=zero_share]").check()
     tab.find(".lane button").filter(has_text="Weights").click()
+    expect(tab.page).to_have_url(re.compile(r"folds=.*tensor="))
     tab.page.reload()
     expect(tab.details).to_contain_text("target · step 0")
     expect(tab.find("input[value=zero_share]")).to_be_checked()
@@ -106,9 +108,9 @@ def test_keys_select_and_the_address_remembers(served: str, open_tab: OpenTab) -
     assert tab.label("mlp/dense/kernel").count() == 1
 
 
-def test_names_are_text(served: str, open_tab: OpenTab) -> None:
-    tab = open_tab(served, run="every_hundredth")
-    expect(tab.headline).to_contain_text("gradient <img src=x onerror=alert(1)>/")
+def test_names_are_text(gallery_url: str, visit: Visit) -> None:
+    tab = visit(gallery_url, run="every_hundredth")
+    expect(tab.headline).to_contain_text("<img src=x onerror=alert(1)>/")
     expect(tab.details.locator("h2")).to_contain_text("&amp;␊")
     assert tab.find("img").count() == 0
 
@@ -116,20 +118,22 @@ def test_names_are_text(served: str, open_tab: OpenTab) -> None:
 def test_handled_overflows_are_told_apart(served: str, open_tab: OpenTab) -> None:
     tab = open_tab(served, run="loss_scaling")
     expect(tab.headline).to_have_text("Nothing non-finite in steps 0–95")
-    expect(tab.find(".circumstances")).to_have_text("loss scaling skipped 6 steps and handled them")
+    expect(tab.find(".circumstances")).to_have_text(
+        "steps 0–95 recorded · loss scaling skipped 6 steps and handled them"
+    )
     expect(tab.find(".legend")).to_contain_text("skipped by loss scaling")
     reserved = {tab.reserved(name) for name in ("nan", "pos-inf", "neg-inf")}
     assert not reserved & tab.colours(tab.point(tab.label("mlp/dense/kernel"), 60, 0, 95))
 
 
-def test_run_without_a_record_says_how_to_record(served: str, open_tab: OpenTab) -> None:
-    tab = open_tab(served, run="empty")
+def test_run_without_a_record_says_how_to_record(gallery_url: str, visit: Visit) -> None:
+    tab = visit(gallery_url, run="empty")
     expect(tab.find(".no-data h2")).to_have_text("No record in this run yet")
 
 
 @pytest.mark.parametrize("width", [600, 1800])
-def test_fits_its_width(served: str, open_tab: OpenTab, width: int) -> None:
-    tab = open_tab(served, run="nan_feature", width=width)
+def test_fits_its_width(gallery_url: str, open_tab: OpenTab, width: int) -> None:
+    tab = open_tab(gallery_url, run="nan_feature", width=width)
     expect(tab.details).to_contain_text("input · step 37")
     overflow = "body => document.documentElement.scrollWidth - window.innerWidth"
     assert tab.find("body").evaluate(overflow) <= 0

@@ -1,6 +1,6 @@
 /** The routes of the backend, one function each. */
 
-import type { CellAnswer, RunDetail, RunSummary } from "../wire/answers";
+import type { CellAnswer, FindingsAnswer, RunDetail, RunSummary } from "../wire/answers";
 import { decodeGrid, type Grid } from "../wire/grid";
 import { get } from "./request";
 
@@ -13,12 +13,22 @@ export async function fetchRun(run: string, signal?: AbortSignal): Promise<RunDe
   return (await (await get("run", { run }, signal)).json()) as RunDetail;
 }
 
+export async function fetchFindings(run: string, signal?: AbortSignal): Promise<FindingsAnswer> {
+  return (await (await get("findings", { run }, signal)).json()) as FindingsAnswer;
+}
+
 export interface GridQuery {
   run: string;
   statistic: string;
+  /** A closed range of steps. */
+  first: number;
+  last: number;
   /** The most columns wanted. */
   columns: number;
 }
+
+/** The server's own bound. */
+export const MOST_COLUMNS = 4096;
 
 export async function fetchGrid(query: GridQuery, signal?: AbortSignal): Promise<Grid> {
   return decodeGrid(await (await get("grid", { ...query }, signal)).arrayBuffer());

@@ -1,20 +1,42 @@
-/** Draws the axis of steps above the heatmap, with the first non-finite and the selected step. */
+/** Draws the axis of steps above the heatmap: ticks, the findings, the selected step, a brush. */
 
 import { count } from "../model/numbers";
-import { columnOfStep, columnSpan, stepTicks, type Timeline, xOfStep } from "../model/timeline";
+import {
+  columnOfStep,
+  columnSpan,
+  inSight,
+  stepTicks,
+  type Timeline,
+  xOfStep,
+} from "../model/timeline";
 import type { Theme } from "../theme/colours";
+import type { Severity } from "../wire/answers";
 import { GUTTER, surfaceOf } from "./canvas";
 
-export const AXIS_HEIGHT = 34;
+export const AXIS_HEIGHT = 38;
+/** Findings stand above the numbers. */
+const FLAG_HEIGHT = 17;
+const FLAG_RADIUS = 6.5;
 const FONT = "11px system-ui, sans-serif";
 const APART = 70;
+
+/** A finding on the axis. */
+export interface Flag {
+  step: number;
+  severity: Severity;
+  /** The one that is read. */
+  chosen: boolean;
+  text: string;
+}
 
 export interface AxisPicture {
   timeline: Timeline;
   theme: Theme;
   width: number;
   selectedStep: number | null;
-  firstStep: number | null;
+  flags: readonly Flag[];
+  /** Both ends in pixels of what is being brushed. */
+  brush: readonly [number, number] | null;
 }
 
 export function drawAxis(canvas: HTMLCanvasElement, picture: AxisPicture): void {
@@ -22,10 +44,18 @@ export function drawAxis(canvas: HTMLCanvasElement, picture: AxisPicture): void 
   if (!surface) return;
   const { context } = surface;
   context.translate(GUTTER, 0);
-  const { timeline, theme, firstStep, selectedStep } = picture;
+  const { timeline, theme, selectedStep } = picture;
   context.font = FONT;
   context.textBaseline = "alphabetic";
   const floor = AXIS_HEIGHT;
+  if (picture.brush) {
+    const [left, right] = picture.brush;
+    context.fillStyle = theme["accent-ground"];
+    context.fillRect(left, 0, right - left, floor);
+    context.fillStyle = theme.accent;
+    context.fillRect(left, 0, 1, floor);
+    context.fillRect(right - 1, 0, 1, floor);
+  }
   context.fillStyle = theme.strong;
   context.fillRect(0, floor - 1, timeline.width, 1);
   for (const step of stepTicks(timeline, APART)) {
@@ -33,22 +63,98 @@ export function drawAxis(canvas: HTMLCanvasElement, picture: AxisPicture): void 
     context.fillStyle = theme.strong;
     context.fillRect(Math.round(middle), floor - 5, 1, 5);
     context.fillStyle = theme.muted;
-    writeWithin(context, count(step), middle, floor - 9, picture.width);
+    writeWithin(context, count(step), middle, floor - 8, picture.width);
   }
-  if (firstStep !== null && columnOfStep(timeline, firstStep) >= 0) {
-    const x = Math.max(0, Math.round(xOfStep(timeline, firstStep)) - 1);
-    context.fillStyle = theme.alarm;
-    context.fillRect(x, 4, 1, floor - 4);
-    context.font = `600 ${FONT}`;
-    const text = `first non-finite: ${count(firstStep)}`;
-    const room = picture.width - x - 6;
-    const right = context.measureText(text).width <= room;
-    context.textAlign = right ? "left" : "right";
-    context.fillText(text, right ? x + 5 : x - 5, 12);
-    context.textAlign = "left";
-    context.font = FONT;
-  }
+  // The chosen one last, upon the others.
+  const flags = picture.flags.filter(({ step }) => inSight(timeline, step));
+  for (const flag of flags) if (!flag.chosen) drawFlag(context, picture, flag);
+  for (const flag of flags) if (flag.chosen) drawFlag(context, picture, flag);
   if (selectedStep !== null) drawSelected(context, picture, selectedStep);
+}
+
+/** Index of the flag at a place of the axis; -1 where there is none. */
+export function flagAt(flags: readonly Flag[], timeline: Timeline, x: number, y: number): number {
+  if (y > FLAG_HEIGHT + 2) return -1;
+  const hits = flags
+    .map((flag, index) => ({ flag, index, apart: Math.abs(flagX(timeline, flag.step) - x) }))
+    .filter(({ flag, apart }) => inSight(timeline, flag.step) && apart <= FLAG_RADIUS + 3)
+    .sort((a, b) => a.apart - b.apart || Number(b.flag.chosen) - Number(a.flag.chosen));
+  return hits[0]?.index ?? -1;
+}
+
+function flagX(timeline: Timeline, step: number): number {
+  const x = Math.round(Math.max(0, xOfStep(timeline, step))) - 0.5;
+  return Math.min(timeline.width - FLAG_RADIUS, Math.max(FLAG_RADIUS, x));
+}
+
+/** A sign in the colour of its severity: a cross in a disc, a bar in a triangle, a dot in a ring. */
+function drawFlag(
+  context: CanvasRenderingContext2D,
+  { timeline, theme, width }: AxisPicture,
+  { step, severity, chosen, text }: Flag,
+): void {
+  const colour = severityColour(theme, severity);
+  const x = flagX(timeline, step);
+  const y = FLAG_HEIGHT / 2;
+  context.fillStyle = colour;
+  if (chosen) {
+    const line = Math.max(0, Math.round(xOfStep(timeline, step)) - 1);
+    context.fillRect(line, FLAG_HEIGHT - 2, 1, AXIS_HEIGHT - FLAG_HEIGHT + 2);
+  }
+  drawSign(context, severity, x, y, colour, theme.ground);
+  if (!chosen) return;
+  context.font = `600 ${FONT}`;
+  const room = width - x - FLAG_RADIUS - 8;
+  const size = context.measureText(text).width;
+  const at = size <= room ? x + FLAG_RADIUS + 5 : x - FLAG_RADIUS - 5 - size;
+  context.fillStyle = theme.ground;
+  context.fillRect(at - 2, 1, size + 4, FLAG_HEIGHT - 2);
+  context.fillStyle = colour;
+  context.fillText(text, at, y + 4);
+  context.font = FONT;
+}
+
+export function severityColour(theme: Theme, severity: Severity): string {
+  return (
+    { error: theme.alarm, warning: theme.caution, info: theme.accent }[severity] ?? theme.muted
+  );
+}
+
+function drawSign(
+  context: CanvasRenderingContext2D,
+  severity: Severity,
+  x: number,
+  y: number,
+  colour: string,
+  ground: string,
+): void {
+  const radius = FLAG_RADIUS;
+  context.lineWidth = 1.6;
+  context.fillStyle = colour;
+  context.strokeStyle = ground;
+  context.beginPath();
+  if (severity === "warning") {
+    context.moveTo(x, y - radius);
+    context.lineTo(x + radius + 0.5, y + radius - 0.5);
+    context.lineTo(x - radius - 0.5, y + radius - 0.5);
+    context.closePath();
+  } else context.arc(x, y, radius, 0, 2 * Math.PI);
+  context.stroke();
+  context.fill();
+  context.beginPath();
+  if (severity === "error") {
+    context.moveTo(x - 2.5, y - 2.5);
+    context.lineTo(x + 2.5, y + 2.5);
+    context.moveTo(x + 2.5, y - 2.5);
+    context.lineTo(x - 2.5, y + 2.5);
+  } else {
+    const top = severity === "warning" ? y - 2 : y - 0.5;
+    context.moveTo(x, top);
+    context.lineTo(x, top + 3);
+    context.moveTo(x, severity === "warning" ? y + 3 : y - 3.5);
+    context.lineTo(x, severity === "warning" ? y + 4.5 : y - 2);
+  }
+  context.stroke();
 }
 
 function drawSelected(
@@ -57,7 +163,7 @@ function drawSelected(
   step: number,
 ): void {
   const column = columnOfStep(timeline, step);
-  if (column < 0) return;
+  if (column < 0 || !inSight(timeline, step)) return;
   const [left, right] = columnSpan(timeline, column);
   const middle = (left + right) / 2;
   context.fillStyle = theme.text;

@@ -1,19 +1,29 @@
 /** Draws the part of the heatmap that is in view: cells, glyphs, the selected cell. */
 
+import { gridRow, mergedRow, type Strip } from "../model/cells";
 import type { Selection } from "../model/cursor";
-import { type Lines, linesWithin } from "../model/lanes";
+import { type Line, type Lines, lineOf, linesWithin } from "../model/lanes";
 import type { Magnitude } from "../model/magnitude";
-import { columnOfStep, columnSpan, type Timeline, xOfStep } from "../model/timeline";
+import {
+  columnOfStep,
+  columnSpan,
+  columnsInSight,
+  inSight,
+  type Timeline,
+  xOfStep,
+} from "../model/timeline";
 import type { Theme } from "../theme/colours";
 import type { Grid } from "../wire/grid";
 import { GUTTER, surfaceOf } from "./canvas";
 import { inksOf } from "./ink";
 import { drawMarks } from "./marks";
-import { columnEdges, paintStrip, type Raster, type Strip, worstOf } from "./raster";
+import { paintStrip, type Raster, stretchOf } from "./raster";
 
 export interface HeatmapPicture {
-  grid: Grid;
+  /** From the coarsest to the finest; each shows where the next one does not reach. */
+  layers: readonly Grid[];
   lines: Lines;
+  /** What is in sight; its own columns are those of the finest layer. */
   timeline: Timeline;
   magnitude: Magnitude;
   theme: Theme;
@@ -22,76 +32,82 @@ export interface HeatmapPicture {
   width: number;
   height: number;
   selection: Selection | null;
-  /** Where the run's first non-finite value stands. */
-  firstStep: number | null;
+  /** Steps that a line is drawn at. */
+  marked: readonly MarkedStep[];
+}
+
+export interface MarkedStep {
+  step: number;
+  colour: string;
 }
 
 export function drawHeatmap(canvas: HTMLCanvasElement, picture: HeatmapPicture): void {
   const surface = surfaceOf(canvas, GUTTER + picture.width, picture.height);
   if (!surface) return;
   const { context, density } = surface;
-  const { lines, timeline, theme, scrollTop, grid, magnitude } = picture;
-  const image = context.createImageData(canvas.width, canvas.height);
-  const raster: Raster = {
-    pixels: new Uint32Array(image.data.buffer),
-    width: canvas.width,
-    height: canvas.height,
-    density,
-  };
+  const { lines, timeline, theme, scrollTop, magnitude, layers } = picture;
+  // No wider than what is in sight: cells that begin or end beyond it are cut.
+  const width = Math.max(1, Math.round(timeline.width * density));
+  const image = context.createImageData(width, canvas.height);
+  const pixels = new Uint32Array(image.data.buffer);
+  const raster: Raster = { pixels, width, height: canvas.height, density };
   const inks = inksOf(theme, density);
-  const edges = columnEdges(timeline, density);
-  const strips = stripsInView(grid, lines, scrollTop, picture.height);
-  for (const { strip, top, height } of strips) {
+  const shown = needed(layers, timeline).map((grid) => ({ grid, timeline: alike(timeline, grid) }));
+  for (const line of linesWithin(lines, scrollTop, scrollTop + picture.height)) {
+    const [top, height] = stripBox(line);
     const from = Math.round((top - scrollTop) * density);
     const to = Math.round((top - scrollTop + height) * density);
-    paintStrip(raster, from, to, edges, strip, magnitude, inks);
+    for (const { grid, timeline } of shown) {
+      const strip = stripOf(grid, line);
+      if (!strip) continue;
+      const stretch = stretchOf(timeline, density, ...columnsInSight(timeline));
+      paintStrip(raster, from, to, stretch, strip, magnitude, inks);
+    }
   }
   context.putImageData(image, Math.round(GUTTER * density), 0);
   context.translate(GUTTER, 0);
-  if (picture.firstStep !== null) drawFirstStep(context, picture, picture.firstStep);
-  for (const { strip, top, height } of strips) {
-    drawMarks(context, timeline, strip, top - scrollTop, height, theme.ground);
+  for (const mark of picture.marked) drawMarkedStep(context, picture, mark);
+  const finest = shown.at(-1);
+  for (const line of linesWithin(lines, scrollTop, scrollTop + picture.height)) {
+    const strip = finest && stripOf(finest.grid, line);
+    if (!strip) continue;
+    const [top, height] = stripBox(line);
+    drawMarks(context, finest.timeline, strip, top - scrollTop, height, theme.ground);
   }
   if (picture.selection) drawSelection(context, picture, picture.selection);
 }
 
-interface PlacedStrip {
-  strip: Strip;
-  top: number;
-  height: number;
+/** The layers but for those that the finer ones would hide altogether. */
+function needed(layers: readonly Grid[], { from, to }: Timeline): readonly Grid[] {
+  const covers = ({ edges }: Grid) => (edges[0] ?? 0) <= from && (edges.at(-1) ?? 0) >= to;
+  return layers.slice(Math.max(0, layers.findLastIndex(covers)));
 }
 
-/** The strips of the lines in view. Rows keep a pixel of ground between them. */
-function stripsInView(grid: Grid, lines: Lines, scrollTop: number, height: number): PlacedStrip[] {
-  const columns = Math.max(0, grid.edges.length - 1);
-  const rowOf = new Map(grid.rows.map((id, row) => [id, row]));
-  const stripOf = (id: string): Strip[] => {
-    const row = rowOf.get(id);
-    if (row === undefined) return []; // Seen since this grid was asked for.
-    const [from, to] = [row * columns, (row + 1) * columns];
-    return [{ value: grid.value.subarray(from, to), flags: grid.flags.subarray(from, to) }];
-  };
-  return linesWithin(lines, scrollTop, scrollTop + height).flatMap((line) => {
-    if (line.kind === "tensor") {
-      const place = { top: line.top, height: line.height - 1 };
-      return stripOf(line.tensor.id).map((strip) => ({ strip, ...place }));
-    }
-    if (line.open) return [];
-    const strip = worstOf(
-      line.lane.tensors.flatMap((tensor) => stripOf(tensor.id)),
-      columns,
-    );
-    return [{ strip, top: line.top + 5, height: line.height - 10 }];
-  });
+/** The same steps in sight, the columns of another grid. */
+function alike({ from, to, pixelsPerStep, width }: Timeline, { edges }: Grid): Timeline {
+  return { edges, columns: Math.max(0, edges.length - 1), from, to, pixelsPerStep, width };
 }
 
-function drawFirstStep(
+/** Top and height of a line's cells. Rows keep a pixel of ground between them. */
+function stripBox(line: Line): [number, number] {
+  if (line.kind !== "lane") return [line.top, line.height - 1];
+  return [line.top + 5, line.height - 10];
+}
+
+/** The cells of a line; undefined where it shows none. */
+function stripOf(grid: Grid, line: Line): Strip | undefined {
+  if (line.kind === "tensor") return gridRow(grid, line.tensor.id);
+  if (line.open) return undefined;
+  return mergedRow(grid, line.kind === "lane" ? line.lane.tensors : line.group.tensors);
+}
+
+function drawMarkedStep(
   context: CanvasRenderingContext2D,
-  { timeline, theme, height }: HeatmapPicture,
-  step: number,
+  { timeline, height }: HeatmapPicture,
+  { step, colour }: MarkedStep,
 ): void {
-  if (columnOfStep(timeline, step) < 0) return;
-  context.fillStyle = theme.alarm;
+  if (!inSight(timeline, step)) return;
+  context.fillStyle = colour;
   context.fillRect(Math.max(0, Math.round(xOfStep(timeline, step)) - 1), 0, 1, height);
 }
 
@@ -102,8 +118,10 @@ function drawSelection(
 ): void {
   const column = columnOfStep(timeline, step);
   if (column < 0) return;
-  const [left, right] = columnSpan(timeline, column);
-  const line = lines.lines.find((one) => one.kind === "tensor" && one.tensor.id === tensor);
+  const span = columnSpan(timeline, column);
+  const [left, right] = [Math.max(0, span[0]), Math.min(timeline.width, span[1])];
+  if (right < left) return;
+  const line = lineOf(lines, tensor);
   if (!line) return;
   const top = line.top - scrollTop;
   if (top + line.height < 0 || top > height) return;

@@ -1,10 +1,10 @@
 /** Glyphs over the cells: in each non-finite cell that is wide enough, else where a stretch begins. */
 
+import type { Strip } from "../model/cells";
 import { MARKS, type Mark, NONFINITE } from "../model/marks";
-import { columnSpan, type Timeline } from "../model/timeline";
+import { columnSpan, columnsInSight, type Timeline } from "../model/timeline";
 import { MARK_COLOURS } from "../theme/colours";
 import { drawGlyph, drawTile } from "./glyphs";
-import type { Strip } from "./raster";
 
 const WIDE_ENOUGH = 9;
 /** Room for the outline of a selected cell. */
@@ -18,13 +18,16 @@ export function drawMarks(
   height: number,
   ground: string,
 ): void {
-  let last = 0;
-  for (let column = 0; column < timeline.columns; column++) {
+  const [begin, end] = columnsInSight(timeline);
+  // A stretch that began out of sight does not begin again where one looks.
+  let last = begin > 0 ? (flags[begin - 1] as number) & NONFINITE : 0;
+  for (let column = begin; column < end; column++) {
     const marked = (flags[column] as number) & NONFINITE;
     const begins = marked !== 0 && last === 0;
     last = marked;
     if (marked === 0) continue;
-    const [left, right] = columnSpan(timeline, column);
+    const span = columnSpan(timeline, column);
+    const [left, right] = [Math.max(0, span[0]), Math.min(timeline.width, span[1])];
     const marks = MARKS.filter((mark) => marked & mark.flag);
     if (right - left >= WIDE_ENOUGH) drawInBands(context, marks, left, right, top, height);
     else if (begins) drawBeside(context, marks, left, right, top, height, ground);

@@ -1,5 +1,6 @@
 /** Paints the cells of one line into pixels. No canvas here: arrays in, pixels out. */
 
+import type { Strip } from "../model/cells";
 import { type Magnitude, tableIndex } from "../model/magnitude";
 import { NONFINITE, RECORDED, SCALE_SKIPPED } from "../model/marks";
 import { columnSpan, type Timeline } from "../model/timeline";
@@ -13,21 +14,28 @@ export interface Raster {
   density: number;
 }
 
-/** One line's cells. */
-export interface Strip {
-  value: Float32Array;
-  flags: Uint8Array;
+/** Columns of one grid, side by side. */
+export interface Stretch {
+  /** The first of the columns, as the grid counts them. */
+  begin: number;
+  /** Their left ends in device pixels; the last entry is the right end of the last one. */
+  edges: Int32Array;
 }
 
-/** Left ends of the columns in device pixels; the last entry is the right end of the last one. */
-export function columnEdges(timeline: Timeline, density: number): Int32Array {
-  const edges = new Int32Array(timeline.columns + 1);
-  for (let column = 0; column < timeline.columns; column++) {
+/** The columns `begin` to before `end`. */
+export function stretchOf(
+  timeline: Timeline,
+  density: number,
+  begin = 0,
+  end = timeline.columns,
+): Stretch {
+  const edges = new Int32Array(Math.max(0, end - begin) + 1);
+  for (let column = begin; column < end; column++) {
     const [left, right] = columnSpan(timeline, column);
-    edges[column] = Math.round(left * density);
-    edges[column + 1] = Math.round(right * density);
+    edges[column - begin] = Math.round(left * density);
+    edges[column - begin + 1] = Math.round(right * density);
   }
-  return edges;
+  return { begin, edges };
 }
 
 /** Narrower cells stand without a gap, so that the colours are all there is to see. */
@@ -40,17 +48,17 @@ export function paintStrip(
   raster: Raster,
   top: number,
   bottom: number,
-  edges: Int32Array,
+  { begin, edges }: Stretch,
   strip: Strip,
   magnitude: Magnitude,
   inks: Inks,
 ): void {
   const marked: [Box, number][] = [];
-  for (let column = 0; column + 1 < edges.length; column++) {
-    const left = edges[column] as number;
-    const right = rightEnd(left, edges[column + 1] as number, raster.density);
-    const flags = strip.flags[column] as number;
-    const value = strip.value[column] as number;
+  for (let at = 0; at + 1 < edges.length; at++) {
+    const left = edges[at] as number;
+    const right = rightEnd(left, edges[at + 1] as number, raster.density);
+    const flags = strip.flags[begin + at] as number;
+    const value = strip.value[begin + at] as number;
     const box = { left, right, top, bottom };
     if (flags & NONFINITE) marked.push([box, flags]);
     else if (!(flags & RECORDED)) paintTile(raster, box, inks.none);
@@ -61,8 +69,9 @@ export function paintStrip(
   }
   // Last, so that nothing is painted over them.
   for (const [box, flags] of marked) {
-    const right = Math.max(box.right, box.left + Math.round(NARROWEST_MARKED * raster.density));
-    paintMarks(raster, { ...box, right }, flags, inks);
+    const least = Math.round(NARROWEST_MARKED * raster.density);
+    const left = Math.min(box.left, raster.width - least);
+    paintMarks(raster, { ...box, left, right: Math.max(box.right, left + least) }, flags, inks);
     if (flags & SCALE_SKIPPED) paintSkipped(raster, box, inks);
   }
 }
@@ -87,8 +96,9 @@ function fill(raster: Raster, box: Box, ink: number): void {
   const left = Math.max(0, box.left);
   const right = Math.min(box.right, width);
   const bottom = Math.min(box.bottom, height);
+  if (right <= left) return;
   for (let y = Math.max(0, box.top); y < bottom; y++) {
-    for (let x = left; x < right; x++) pixels[y * width + x] = ink;
+    pixels.fill(ink, y * width + left, y * width + right);
   }
 }
 
@@ -130,19 +140,4 @@ function paintMarks(raster: Raster, box: Box, flags: number, inks: Inks): void {
 function paintSkipped(raster: Raster, box: Box, { skipped }: Inks): void {
   const height = 3 * Math.max(1, Math.round(raster.density));
   paintTile(raster, { ...box, top: box.bottom - height }, skipped);
-}
-
-/** Several lines as one: the worst of each column. What a closed lane shows. */
-export function worstOf(strips: readonly Strip[], columns: number): Strip {
-  const value = new Float32Array(columns).fill(Number.NaN);
-  const flags = new Uint8Array(columns);
-  for (const strip of strips) {
-    for (let column = 0; column < columns; column++) {
-      const candidate = strip.value[column] as number;
-      const known = value[column] as number;
-      if (Number.isNaN(known) || candidate > known) value[column] = candidate;
-      flags[column] = (flags[column] as number) | (strip.flags[column] as number);
-    }
-  }
-  return { value, flags };
 }

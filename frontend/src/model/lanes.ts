@@ -1,21 +1,28 @@
 /** The heatmap's lines from top to bottom: one lane a role, in the order of a step's data flow. */
 
+import { bisectRight } from "d3-array";
 import type { Tensor } from "../wire/answers";
 import { ROLES } from "../wire/schema";
+import { visibleName } from "./names";
+import { type Group, type Member, treeOf } from "./tree";
+import { roleWord } from "./verdict";
 
 export interface Lane {
-  role: string;
+  /** Names it among the lanes: its role. */
+  key: string;
   label: string;
   description: string;
-  tensors: Tensor[];
+  tensors: readonly Tensor[];
+  members: readonly Member[];
   /** Tensors that went non-finite at some step. */
   nonfinite: number;
 }
 
-/** A line of the heatmap. A lane's own line also stands for all its tensors while it is closed. */
+/** A line of the heatmap. A closed lane's and a closed group's line stand for all their tensors. */
 export type Line =
   | { kind: "lane"; top: number; height: number; lane: Lane; open: boolean }
-  | { kind: "tensor"; top: number; height: number; tensor: Tensor; lane: Lane };
+  | { kind: "group"; top: number; height: number; group: Group; open: boolean }
+  | { kind: "tensor"; top: number; height: number; tensor: Tensor; label: string; depth: number };
 
 export interface Lines {
   lines: Line[];
@@ -28,52 +35,86 @@ export const LANE_HEIGHT = 26;
 const ROOMY = 22;
 const DENSE = 16;
 
-export function lanesOf(tensors: readonly Tensor[]): Lane[] {
+const PINNED = "pinned";
+
+export interface Arrangement {
+  /** By their paths, or one after another. */
+  tree: boolean;
+  /** Ids of the tensors that stand in a lane of their own, above all others. */
+  pinned: ReadonlySet<string>;
+}
+
+export function lanesOf(
+  tensors: readonly Tensor[],
+  { tree, pinned }: Arrangement = { tree: false, pinned: new Set() },
+): Lane[] {
   const byRole = new Map<string, Tensor[]>();
   for (const tensor of tensors) {
-    const lane = byRole.get(tensor.role);
+    const key = pinned.has(tensor.id) ? PINNED : tensor.role;
+    const lane = byRole.get(key);
     if (lane) lane.push(tensor);
-    else byRole.set(tensor.role, [tensor]);
+    else byRole.set(key, [tensor]);
   }
   // A role of a newer version comes last, under its own name, rather than vanish.
-  const known = ROLES.map((role) => role.name as string);
+  const known = [PINNED, ...ROLES.map((role) => role.name as string)];
   const unknown = [...byRole.keys()].filter((role) => !known.includes(role));
-  return [...known, ...unknown].flatMap((role) => {
-    const members = byRole.get(role);
+  return [...known, ...unknown].flatMap((key) => {
+    const members = byRole.get(key);
     if (!members) return [];
-    const described = ROLES.find((candidate) => candidate.name === role);
+    const described = key === PINNED ? PINS : ROLES.find((candidate) => candidate.name === key);
     return {
-      role,
-      label: described?.label ?? role,
+      key,
+      label: described?.label ?? visibleName(key),
       description: described?.description ?? "",
       tensors: members,
-      nonfinite: members.filter((tensor) => tensor.nonfinite_steps > 0).length,
+      members: tree && key !== PINNED ? treeOf(members, key) : listOf(members, key === PINNED),
+      nonfinite: members.filter((tensor) => tensor.first_nonfinite_step !== null).length,
     };
   });
+}
+
+const PINS = { label: "Pinned", description: "Kept in sight by you, whatever its role." };
+
+function listOf(tensors: readonly Tensor[], withRole: boolean): Member[] {
+  return tensors.map((tensor) => ({
+    kind: "tensor",
+    tensor,
+    label: withRole ? `${roleWord(tensor.role)} ${tensor.name}` : tensor.name,
+    depth: 0,
+  }));
 }
 
 /** Lays the lines out; rows are roomy where all of them fit into `available` pixels so. */
 export function layLines(
   lanes: readonly Lane[],
-  closed: ReadonlySet<string>,
+  isOpen: (lane: Lane | Group) => boolean,
   available: number,
 ): Lines {
-  const rows = lanes.reduce(
-    (sum, lane) => sum + (closed.has(lane.role) ? 0 : lane.tensors.length),
-    0,
-  );
-  const rowHeight = lanes.length * LANE_HEIGHT + rows * ROOMY <= available ? ROOMY : DENSE;
   const lines: Line[] = [];
-  let top = 0;
-  for (const lane of lanes) {
-    const open = !closed.has(lane.role);
-    lines.push({ kind: "lane", top, height: LANE_HEIGHT, lane, open });
-    top += LANE_HEIGHT;
-    if (!open) continue;
-    for (const tensor of lane.tensors) {
-      lines.push({ kind: "tensor", top, height: rowHeight, tensor, lane });
-      top += rowHeight;
+  const add = (members: readonly Member[]) => {
+    for (const member of members) {
+      if (member.kind === "tensor") {
+        lines.push({ ...member, top: 0, height: ROOMY });
+        continue;
+      }
+      const open = isOpen(member.group);
+      lines.push({ kind: "group", top: 0, height: ROOMY, group: member.group, open });
+      if (open) add(member.group.members);
     }
+  };
+  for (const lane of lanes) {
+    const open = isOpen(lane);
+    lines.push({ kind: "lane", top: 0, height: LANE_HEIGHT, lane, open });
+    if (open) add(lane.members);
+  }
+  const rows = lines.filter(({ kind }) => kind !== "lane").length;
+  const roomy = (lines.length - rows) * LANE_HEIGHT + rows * ROOMY <= available;
+  const rowHeight = roomy ? ROOMY : DENSE;
+  let top = 0;
+  for (const line of lines) {
+    line.top = top;
+    if (line.kind !== "lane") line.height = rowHeight;
+    top += line.height;
   }
   return { lines, height: top, rowHeight };
 }
@@ -81,10 +122,24 @@ export function layLines(
 /** The line at a height; undefined below the last one. */
 export function lineAt({ lines, height }: Lines, y: number): Line | undefined {
   if (y < 0 || y >= height) return undefined;
-  return lines.findLast((line) => line.top <= y);
+  return lines[indexAt(lines, y)];
 }
 
 /** The lines that a viewport shows, whole or in part. */
-export function linesWithin({ lines }: Lines, top: number, bottom: number): Line[] {
-  return lines.filter((line) => line.top < bottom && line.top + line.height > top);
+export function linesWithin({ lines, height }: Lines, top: number, bottom: number): Line[] {
+  if (bottom <= 0 || top >= height) return [];
+  return lines.slice(indexAt(lines, Math.max(0, top)), indexAt(lines, bottom - 1e-6) + 1);
+}
+
+/** The line of a tensor; undefined where it is not shown. */
+export function lineOf({ lines }: Lines, tensor: string | undefined): Line | undefined {
+  return lines.find((line) => line.kind === "tensor" && line.tensor.id === tensor);
+}
+
+const tops = new WeakMap<readonly Line[], number[]>();
+
+function indexAt(lines: readonly Line[], y: number): number {
+  const known = tops.get(lines) ?? lines.map(({ top }) => top);
+  tops.set(lines, known);
+  return bisectRight(known, y) - 1;
 }

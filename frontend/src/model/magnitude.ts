@@ -56,7 +56,7 @@ export function legendTicks(magnitude: Magnitude): LegendTick[] {
   }
   const decades = scaleLinear()
     .domain([low, high])
-    .ticks(4)
+    .ticks(3)
     .filter((tick) => Number.isInteger(tick));
   if (decades.length > 1) return decades.map((tick) => ({ at: at(tick), text: powerOfTen(tick) }));
   // Less than a decade or two: round values say more than powers.

@@ -2,23 +2,9 @@
 
 import type { Grid } from "../wire/grid";
 import { STATISTICS } from "../wire/schema";
+import { gridCell } from "./cells";
 import { marksOf, RECORDED, SCALE_SKIPPED } from "./marks";
 import { gridValue } from "./numbers";
-import { columnOfStep, timelineOf } from "./timeline";
-
-export interface GridCell {
-  value: number;
-  flags: number;
-}
-
-/** The cell of a tensor at a step; undefined where the grid does not hold it. */
-export function gridCell(grid: Grid, tensor: string, step: number): GridCell | undefined {
-  const row = grid.rows.indexOf(tensor);
-  const column = columnOfStep(timelineOf(grid.edges, 1), step);
-  if (row < 0 || column < 0) return undefined;
-  const index = row * (grid.edges.length - 1) + column;
-  return { value: grid.value[index] as number, flags: grid.flags[index] as number };
-}
 
 /** The name of a statistic without the unit that its axis has. */
 export function statisticWord(name: string): string {

@@ -9,13 +9,13 @@ export function runToOpen(runs: readonly RunSummary[]): RunSummary | undefined {
   return runsByTrouble(runs)[0];
 }
 
-/** Non-finite runs first, the earliest trouble first of all, then healthy ones, then empty ones. */
+/** Non-finite runs first, the earliest trouble first of all, then unstable, healthy, empty ones. */
 export function runsByTrouble(runs: readonly RunSummary[]): RunSummary[] {
-  const rank = { nonfinite: 0, healthy: 1, empty: 2 };
+  const rank = { nonfinite: 0, unstable: 1, healthy: 2, empty: 3 };
   const collator = new Intl.Collator(undefined, { numeric: true });
   return [...runs].sort(
     (a, b) =>
-      (rank[a.status] ?? 1) - (rank[b.status] ?? 1) ||
+      (rank[a.status] ?? 2) - (rank[b.status] ?? 2) ||
       (a.first_nonfinite?.step ?? 0) - (b.first_nonfinite?.step ?? 0) ||
       collator.compare(a.run, b.run),
   );

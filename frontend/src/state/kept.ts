@@ -2,16 +2,28 @@
 
 import type { Kept } from "../host/fragment";
 import type { Selection } from "../model/cursor";
+import type { Range } from "../model/range";
+import { ORDERS, type Order } from "../model/rows";
 import { STATISTICS, type StatisticName } from "../wire/schema";
+import type { Layout } from "./rows";
 import type { Session } from "./session";
 
 export interface Choices {
   run: string;
   statistic: StatisticName;
-  /** Roles whose lanes are closed. */
-  closed: ReadonlySet<string>;
+  folds: ReadonlyMap<string, boolean>;
+  pinned: ReadonlySet<string>;
+  filter: string;
+  order: Order;
+  layout: Layout;
+  role: string;
+  onlyTrouble: boolean;
   selection: Selection;
+  range: Range;
 }
+
+/** First and last step in sight: "120..260". */
+const STEPS = /^(-?\d{1,16})\.\.(-?\d{1,16})$/;
 
 /** The choices of a kept address; what it does not hold, or holds wrongly, is left out. */
 export function choicesOf(kept: Kept): Partial<Choices> {
@@ -19,22 +31,61 @@ export function choicesOf(kept: Kept): Partial<Choices> {
   if (kept.run !== undefined) choices.run = kept.run;
   const statistic = STATISTICS.find(({ name }) => name === kept.statistic);
   if (statistic) choices.statistic = statistic.name;
-  if (kept.closed) choices.closed = new Set(kept.closed.split(","));
+  if (kept.folds) {
+    choices.folds = new Map(
+      listed(kept.folds).map((fold) => [fold.slice(1), fold.startsWith("+")]),
+    );
+  }
+  if (kept.pinned) choices.pinned = new Set(listed(kept.pinned));
+  if (kept.filter) choices.filter = kept.filter;
+  const order = ORDERS.find(({ name }) => name === kept.order);
+  if (order) choices.order = order.name;
+  if (kept.layout === "tree" || kept.layout === "list") choices.layout = kept.layout;
+  if (kept.role) choices.role = kept.role;
+  if (kept.only === "trouble") choices.onlyTrouble = true;
   const step = Number(kept.step);
   if (kept.tensor && kept.step && Number.isSafeInteger(step)) {
     choices.selection = { tensor: kept.tensor, step };
+  }
+  const steps = STEPS.exec(kept.steps ?? "");
+  if (steps && Number(steps[1]) <= Number(steps[2])) {
+    choices.range = { from: Number(steps[1]), to: Number(steps[2]) + 1 };
   }
   return choices;
 }
 
 export function keptOf(session: Session): Kept {
-  const run = session.run.value;
+  const { rows, view, picture } = session;
   const selection = session.selection.value;
-  const closed = [...session.closed.value].join(",");
-  return {
-    ...(run === null ? {} : { run }),
-    statistic: session.statistic.value,
-    ...(closed ? { closed } : {}),
-    ...(selection ? { tensor: selection.tensor, step: String(selection.step) } : {}),
+  const range = view.chosen.value;
+  const kept: Record<string, string | null> = {
+    run: session.run.value,
+    statistic: picture.statistic.value,
+    steps: range && `${Math.floor(range.from)}..${Math.ceil(range.to) - 1}`,
+    filter: rows.filter.value,
+    role: rows.role.value,
+    order: rows.order.value === "model" ? null : rows.order.value,
+    layout: rows.chosenLayout.value,
+    only: rows.onlyTrouble.value ? "trouble" : null,
+    pinned: list(rows.pinned.value),
+    folds: list([...rows.folds.value].map(([key, open]) => `${open ? "+" : "-"}${key}`)),
+    tensor: selection?.tensor ?? null,
+    step: selection && String(selection.step),
   };
+  return Object.fromEntries(
+    Object.entries(kept).flatMap(([key, value]) => (value ? [[key, value]] : [])),
+  );
+}
+
+/** Keys hold any character, the comma too. */
+function list(keys: Iterable<string>): string {
+  return [...keys].map(encodeURIComponent).join(",");
+}
+
+function listed(text: string): string[] {
+  try {
+    return text.split(",").map(decodeURIComponent);
+  } catch {
+    return []; // A truncated link.
+  }
 }

@@ -4,61 +4,68 @@
  */
 
 import { batch, computed, effect, signal } from "@preact/signals";
-import { CellCache } from "../api/cells";
-import { fetchGrid, fetchRun, fetchRuns } from "../api/routes";
+import { cellCache } from "../api/answers";
+import { fetchFindings, fetchRun, fetchRuns } from "../api/routes";
 import { connectHost } from "../host/channel";
 import { watchDarkness } from "../host/darkness";
 import { readKept, writeKept } from "../host/fragment";
 import { whenShown } from "../host/visibility";
 import type { Selection } from "../model/cursor";
-import { lanesOf } from "../model/lanes";
-import { magnitudeOf } from "../model/magnitude";
-import { columnOfStep, stepsOfColumn, timelineOf } from "../model/timeline";
+import { primaryOf, tensorOf } from "../model/findings";
+import type { Range } from "../model/range";
+import { columnOfStep, stepsOfColumn } from "../model/timeline";
 import { runToOpen } from "../model/verdict";
 import { DARK, LIGHT } from "../theme/colours";
-import type { CellAnswer, RunDetail, RunSummary } from "../wire/answers";
-import type { Grid } from "../wire/grid";
-import type { StatisticName } from "../wire/schema";
+import type { CellAnswer, FindingsAnswer, RunDetail, RunSummary } from "../wire/answers";
 import { type Choices, choicesOf, keptOf } from "./kept";
+import { Picture } from "./picture";
 import { Resource } from "./resource";
+import { Rows } from "./rows";
+import { View } from "./view";
 
 /** A key held down passes over cells faster than they could be asked for. */
 const CELL_DELAY_MS = 70;
+/** The address follows once one has come to rest: browsers limit how often it may change. */
+const KEEP_DELAY_MS = 120;
+
+const NONE: never[] = [];
 
 export class Session {
   readonly runs = new Resource<RunSummary[]>();
   readonly detail = new Resource<RunDetail>();
-  readonly grid = new Resource<Grid>();
+  readonly findings = new Resource<FindingsAnswer>();
   readonly cell = new Resource<CellAnswer>();
-  readonly cells = new CellCache();
+  readonly cells = cellCache();
 
   readonly dark = signal(false);
   readonly run = signal<string | null>(null);
-  readonly statistic = signal<StatisticName>("norm");
-  readonly closed = signal<ReadonlySet<string>>(new Set());
   readonly selection = signal<Selection | null>(null);
-  /** The most columns that the screen has room for; 0 before it is known. */
-  readonly columns = signal(0);
+  /** Index of the finding that is read; -1 for none. */
+  readonly finding = signal(-1);
+  /** The sheet of keys is open. */
+  readonly help = signal(false);
 
   readonly theme = computed(() => (this.dark.value ? DARK : LIGHT));
-  readonly lanes = computed(() => lanesOf(this.detail.value.value?.tensors ?? []));
-  readonly magnitude = computed(() => {
-    const grid = this.grid.value.value;
-    return grid && magnitudeOf(grid.value, grid.scale);
+  /** The steps of the whole run; null where it has none. */
+  readonly whole = computed((): Range | null => {
+    const run = this.run.value;
+    const known = this.detail.value.value ?? this.runs.value.value?.find((one) => one.run === run);
+    if (!known || known.first_step === null || known.last_step === null) return null;
+    return { from: known.first_step, to: known.last_step + 1 };
   });
+  readonly view = new View(this.whole);
+  readonly picture = new Picture(this.run, this.whole, this.view);
+  readonly rows = new Rows(
+    computed(() => this.detail.value.value?.tensors ?? NONE),
+    computed(() => this.findings.value.value?.findings ?? NONE),
+    this.picture.overview.value,
+  );
   readonly selectedTensor = computed(() => {
     const id = this.selection.value?.tensor;
     return this.detail.value.value?.tensors.find((tensor) => tensor.id === id);
   });
   /** First and last step of the column that is selected. */
-  readonly selectedSteps = computed((): [number, number] | undefined => {
-    const grid = this.grid.value.value;
-    const selection = this.selection.value;
-    if (!grid || !selection) return undefined;
-    const timeline = timelineOf(grid.edges, 1);
-    const column = columnOfStep(timeline, selection.step);
-    return column < 0 ? undefined : stepsOfColumn(timeline, column);
-  });
+  readonly selectedSteps = signal<[number, number] | undefined>(undefined);
 
   /** Counts the reloads of TensorBoard. */
   readonly #generation = signal(0);
@@ -72,10 +79,15 @@ export class Session {
     });
     connectHost(whenShown(() => this.reload()));
     effect(() => this.#loadRun());
-    effect(() => this.#loadGrid());
+    this.picture.start();
+    effect(() => this.#findSelectedSteps());
     effect(() => this.#loadCell());
     effect(() => this.#selectFirstTrouble());
-    effect(() => writeKept(keptOf(this)));
+    effect(() => {
+      const kept = keptOf(this);
+      const timer = setTimeout(() => writeKept(kept), KEEP_DELAY_MS);
+      return () => clearTimeout(timer);
+    });
     void this.#loadRuns();
   }
 
@@ -83,6 +95,7 @@ export class Session {
   reload(): void {
     this.cells.clear();
     this.#generation.value++;
+    this.picture.reload();
     void this.#loadRuns();
   }
 
@@ -92,7 +105,11 @@ export class Session {
     batch(() => {
       this.run.value = run;
       this.selection.value = null;
-      for (const resource of [this.detail, this.grid, this.cell]) resource.clear();
+      this.finding.value = -1;
+      this.view.reset();
+      for (const resource of [this.detail, this.findings, this.picture, this.cell]) {
+        resource.clear();
+      }
     });
   }
 
@@ -101,28 +118,61 @@ export class Session {
     this.selection.value = selection;
   }
 
-  /** Selects the run's first non-finite value, in an opened lane. */
-  selectFirstNonfinite(): void {
-    const first = this.detail.value.value?.first_nonfinite;
-    if (!first) return;
+  /** Reads a finding: its origin is selected and comes into sight. */
+  chooseFinding(index: number): void {
+    const finding = this.findings.value.value?.findings[index];
+    if (!finding) return;
     batch(() => {
-      if (this.closed.value.has(first.role)) this.toggleRole(first.role);
-      this.select({ tensor: first.tensor, step: first.step });
+      this.finding.value = index;
+      if (this.#selectPlace(finding.origin, finding.step)) this.view.goTo(finding.step);
     });
   }
 
-  toggleRole(role: string): void {
-    const closed = new Set(this.closed.value);
-    if (!closed.delete(role)) closed.add(role);
-    this.closed.value = closed;
+  nextFinding(direction: 1 | -1): void {
+    const findings = this.findings.value.value?.findings.length ?? 0;
+    if (findings > 0) this.chooseFinding((this.finding.value + direction + findings) % findings);
+  }
+
+  /** Goes to where a finding spread. */
+  choosePlace(place: FindingPlaceAt): void {
+    batch(() => {
+      if (this.#selectPlace(place, place.step)) this.view.goTo(place.step);
+    });
+  }
+
+  /** Selects the run's first non-finite value, unfolded. */
+  selectFirstNonfinite(): void {
+    const first = this.detail.value.value?.first_nonfinite;
+    if (first) this.#reveal(first.tensor, first.step);
+  }
+
+  #selectPlace(place: FindingsAnswer["findings"][number]["origin"], step: number): boolean {
+    const tensor = tensorOf(place, this.detail.value.value?.tensors ?? []);
+    if (!tensor) return false;
+    this.#reveal(tensor.id, step);
+    return true;
+  }
+
+  #reveal(tensor: string, step: number): void {
+    batch(() => {
+      this.rows.reveal(tensor);
+      this.select({ tensor, step });
+    });
   }
 
   #restore(choices: Partial<Choices>): void {
     batch(() => {
       if (choices.run !== undefined) this.run.value = choices.run;
-      if (choices.statistic) this.statistic.value = choices.statistic;
-      if (choices.closed) this.closed.value = choices.closed;
+      if (choices.statistic) this.picture.statistic.value = choices.statistic;
+      if (choices.folds) this.rows.folds.value = choices.folds;
+      if (choices.pinned) this.rows.pinned.value = choices.pinned;
+      if (choices.filter) this.rows.filter.value = choices.filter;
+      if (choices.order) this.rows.order.value = choices.order;
+      if (choices.layout) this.rows.chosenLayout.value = choices.layout;
+      if (choices.role) this.rows.role.value = choices.role;
+      if (choices.onlyTrouble) this.rows.onlyTrouble.value = true;
       if (choices.selection) this.selection.value = choices.selection;
+      if (choices.range) this.view.chosen.value = choices.range;
     });
   }
 
@@ -137,21 +187,31 @@ export class Session {
   #loadRun(): void {
     this.#generation.value;
     const run = this.run.value;
-    if (run !== null) void this.detail.load((signal) => fetchRun(run, signal));
+    if (run === null) return;
+    void this.detail.load((signal) => fetchRun(run, signal));
+    void this.findings.load((signal) => fetchFindings(run, signal));
   }
 
-  #loadGrid(): void {
-    this.#generation.value;
-    const run = this.run.value;
-    const statistic = this.statistic.value;
-    const columns = this.columns.value;
-    if (run === null || columns === 0) return;
-    void this.grid.load((signal) => fetchGrid({ run, statistic, columns }, signal));
+  /** They stay as they are where one pans away from them, and change with the columns' width. */
+  #findSelectedSteps(): void {
+    const selection = this.selection.value;
+    const layers = this.picture.layers.value;
+    const grid = selection && this.picture.gridAt(selection.step);
+    const known = this.selectedSteps.peek();
+    const holds = selection && known && known[0] <= selection.step && selection.step <= known[1];
+    if (!grid) {
+      if (!holds) this.selectedSteps.value = undefined;
+      return;
+    }
+    if (holds && layers.length > 1 && grid === layers[0]) return;
+    const timeline = { edges: grid.edges, columns: grid.edges.length - 1 };
+    const [first, last] = stepsOfColumn(timeline, columnOfStep(timeline, selection.step));
+    if (known?.[0] !== first || known[1] !== last) this.selectedSteps.value = [first, last];
   }
 
   #loadCell(): (() => void) | undefined {
     this.#generation.value;
-    const tensor = this.selection.value?.tensor;
+    const tensor = this.selectedTensor.value?.id;
     const steps = this.selectedSteps.value;
     const run = this.run.value;
     if (tensor === undefined || !steps || run === null) {
@@ -168,10 +228,21 @@ export class Session {
     return () => clearTimeout(timer);
   }
 
+  /** Once all is known that tells where the trouble began. */
   #selectFirstTrouble(): void {
     const detail = this.detail.value.value;
-    if (detail?.first_nonfinite && this.selection.value === null && !this.#dismissed) {
-      this.selectFirstNonfinite();
+    const { value, error } = this.findings;
+    if (!detail || !(value.value || error.value)) return;
+    if (this.finding.peek() < 0 && value.value) {
+      this.finding.value = primaryOf(value.value.findings);
     }
+    // An old address may name a tensor that is no longer there.
+    const selected = this.selection.value !== null && this.selectedTensor.value !== undefined;
+    if (selected || this.#dismissed) return;
+    const finding = value.value?.findings[this.finding.peek()];
+    if (finding && this.#selectPlace(finding.origin, finding.step)) return;
+    if (detail.first_nonfinite) this.selectFirstNonfinite();
   }
 }
+
+type FindingPlaceAt = FindingsAnswer["findings"][number]["victims"][number];

@@ -9,7 +9,7 @@ import type { Session } from "../state/session";
 export function Announcement({ session }: { session: Session }) {
   const tensor = session.selectedTensor.value;
   const steps = session.selectedSteps.value;
-  const grid = session.grid.value.value;
+  const grid = steps && session.picture.gridAt(steps[0]);
   const text =
     tensor && steps && grid
       ? `${roleWord(tensor.role)} ${visibleName(tensor.name).slice(0, 200)}, ${stepRange(...steps)}: ${cellSentence(grid, tensor.id, steps[0])}`

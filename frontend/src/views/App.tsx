@@ -1,13 +1,14 @@
-/** The whole tab: the runs, and the chosen one's verdict, heatmap and details. */
+/** The whole tab: the runs, and the chosen one's findings, heatmap and details. */
 
 import type { Session } from "../state/session";
 import { Details } from "./Details";
+import { Findings } from "./Findings";
 import { Heatmap } from "./Heatmap";
+import { Help } from "./Help";
 import { NoData } from "./NoData";
 import { Failure, Loading } from "./notices";
 import { Runs } from "./Runs";
 import { Toolbar } from "./Toolbar";
-import { Verdict } from "./Verdict";
 
 export function App({ session }: { session: Session }) {
   const runs = session.runs.value.value;
@@ -36,6 +37,7 @@ export function App({ session }: { session: Session }) {
       <main class="run">
         <ChosenRun session={session} />
       </main>
+      <Help session={session} />
     </div>
   );
 }
@@ -48,14 +50,14 @@ function ChosenRun({ session }: { session: Session }) {
   if (detail.tensors.length === 0 || detail.status === "empty") {
     return (
       <>
-        <Verdict session={session} detail={detail} />
+        <Findings session={session} detail={detail} />
         <NoData title="No record in this run yet" onRetry={() => session.reload()} />
       </>
     );
   }
   return (
     <>
-      <Verdict session={session} detail={detail} />
+      <Findings session={session} detail={detail} />
       <Toolbar session={session} />
       <div class="field">
         <Heatmap session={session} detail={detail} />

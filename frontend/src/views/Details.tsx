@@ -38,12 +38,26 @@ export function Details({ session }: { session: Session }) {
         <button type="button" class="close" aria-label="Close details" onClick={close}>
           ×
         </button>
-        <h2 class="name">{wholeName(tensor.name)}</h2>
+        <h2 class="name">
+          <Name name={tensor.name} />
+        </h2>
         <p class="belongs">{belongs(tensor)}</p>
       </header>
       <Numbers session={session} />
     </aside>
   );
+}
+
+/** It breaks after a slash before it breaks anywhere else. */
+function Name({ name }: { name: string }) {
+  return wholeName(name)
+    .split(/(?<=\/)/)
+    .map((part, index) => (
+      <span key={index}>
+        {part}
+        <wbr />
+      </span>
+    ));
 }
 
 function belongs(tensor: Tensor): string {

@@ -1,14 +1,16 @@
 /** The heatmap: a scrolled picture of cells beside their labels, moved about by mouse and keys. */
 
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
-import { AXIS_HEIGHT, drawAxis } from "../draw/axis";
+import { AXIS_HEIGHT, drawAxis, type Flag, flagAt, severityColour } from "../draw/axis";
 import { GUTTER } from "../draw/canvas";
-import { drawHeatmap } from "../draw/heatmap";
+import { drawHeatmap, type MarkedStep } from "../draw/heatmap";
 import { layLines, lineAt } from "../model/lanes";
-import { columnAt, stepsOfColumn, timelineOf } from "../model/timeline";
+import { count } from "../model/numbers";
+import { columnOfStep, stepAt, stepsOfColumn, type Timeline, timelineOf } from "../model/timeline";
 import type { Session } from "../state/session";
 import type { RunDetail } from "../wire/answers";
 import { Announcement } from "./Announcement";
+import { useGestures } from "./gestures";
 import { handleKey, useRowInView } from "./keys";
 import { Labels } from "./Labels";
 import { Failure, Loading } from "./notices";
@@ -27,7 +29,7 @@ interface HeatmapProps {
 }
 
 export function Heatmap({ session, detail }: HeatmapProps) {
-  const error = session.grid.error.value;
+  const error = session.picture.error.value;
   if (error) {
     return <Failure what="The heatmap" message={error} onRetry={() => session.reload()} />;
   }
@@ -36,6 +38,7 @@ export function Heatmap({ session, detail }: HeatmapProps) {
 
 function Picture({ session, detail }: HeatmapProps) {
   const scroller = useRef<HTMLDivElement>(null);
+  const plot = useRef<HTMLDivElement>(null);
   const cells = useRef<HTMLCanvasElement>(null);
   const axis = useRef<HTMLCanvasElement>(null);
   const { width, height } = useSize(scroller);
@@ -45,61 +48,89 @@ function Picture({ session, detail }: HeatmapProps) {
   const labelWidth = labelWidthFor(width);
   const plotWidth = Math.max(0, width - labelWidth - MARGIN);
   const bodyHeight = Math.max(0, height - AXIS_HEIGHT);
-  const grid = session.grid.value.value;
-  const magnitude = session.magnitude.value;
-  const lanes = session.lanes.value;
-  const closed = session.closed.value;
+  const layers = session.picture.layers.value;
+  const magnitude = session.picture.magnitude.value;
+  const { rows } = session;
+  const lanes = rows.lanes.value;
+  const folds = rows.folds.value;
   const selection = session.selection.value;
   const theme = session.theme.value;
-  const firstStep = detail.first_nonfinite?.step ?? null;
-  const lines = useMemo(() => layLines(lanes, closed, bodyHeight), [lanes, closed, bodyHeight]);
-  const timeline = useMemo(() => timelineOf(grid?.edges ?? [], plotWidth), [grid, plotWidth]);
+  const range = session.view.range.value;
+  const lines = useMemo(
+    () => layLines(lanes, (item) => rows.isOpen(item), bodyHeight),
+    [lanes, folds, bodyHeight],
+  );
+  const edges = layers.at(-1)?.edges;
+  const timeline = useMemo(
+    () => timelineOf(edges ?? [], plotWidth, range ?? undefined),
+    [edges, plotWidth, range],
+  );
+  const flags = useFlags(session, detail);
+  const gestures = useGestures({ session, scroller, plot, timeline, inset: labelWidth });
 
   useEffect(() => {
     const wanted = Math.ceil(plotWidth / LEAST_COLUMN_WIDTH / COLUMN_QUANTUM) * COLUMN_QUANTUM;
-    if (plotWidth > 0) session.columns.value = Math.min(4096, wanted);
+    if (plotWidth > 0) session.picture.columns.value = wanted;
   }, [plotWidth, session]);
 
   const picture = useMemo(() => {
-    if (!grid || !magnitude) return null;
-    const known = { grid, lines, timeline, magnitude, theme, scrollTop, selection, firstStep };
+    if (!magnitude) return null;
     const shown = Math.min(bodyHeight, lines.height - scrollTop);
+    const marked: MarkedStep[] = flags
+      .filter(({ chosen }) => chosen)
+      .map(({ step, severity }) => ({ step, colour: severityColour(theme, severity) }));
+    const known = { layers, lines, timeline, magnitude, theme, scrollTop, selection, marked };
     return { ...known, width: plotWidth + MARGIN, height: shown };
   }, [
-    grid,
+    layers,
     lines,
     timeline,
     magnitude,
     theme,
     scrollTop,
     selection,
-    firstStep,
+    flags,
     bodyHeight,
     plotWidth,
   ]);
   const density = useDensity();
   // Not at every render: the pointer's moves change nothing of the picture.
   useLayoutEffect(() => {
-    if (!cells.current || !axis.current || !picture) return;
-    drawHeatmap(cells.current, picture);
-    drawAxis(axis.current, { ...picture, selectedStep: picture.selection?.step ?? null });
+    if (cells.current && picture) drawHeatmap(cells.current, picture);
   }, [picture, density]);
+  useLayoutEffect(() => {
+    if (!axis.current || !picture) return;
+    const selectedStep = picture.selection?.step ?? null;
+    drawAxis(axis.current, { ...picture, flags, selectedStep, brush: gestures.brush });
+  }, [picture, density, flags, gestures.brush]);
   useRowInView(scroller, session, lines, bodyHeight);
 
   const pointAt = (event: PointerEvent | MouseEvent): Hovered | null => {
-    const box = cells.current?.getBoundingClientRect();
-    if (!box) return null;
+    const box = plot.current?.getBoundingClientRect();
+    if (!box || event.clientY < box.top) return null;
     const line = lineAt(lines, event.clientY - box.top + scrollTop);
-    const column = columnAt(timeline, event.clientX - box.left - GUTTER);
-    if (event.clientY < box.top || line?.kind !== "tensor" || column < 0) return null;
-    const steps = stepsOfColumn(timeline, column);
+    const steps = stepsAt(session, timeline, event.clientX - box.left - labelWidth);
+    if (line?.kind !== "tensor" || !steps) return null;
     return { tensor: line.tensor, steps, x: event.clientX, y: event.clientY };
   };
   const onClick = (event: MouseEvent) => {
+    if (gestures.wasDrag()) return;
+    const flag = flagUnder(event);
+    if (flag >= 0) session.chooseFinding(flag);
     const point = pointAt(event);
     if (!point) return;
     session.select({ tensor: point.tensor.id, step: point.steps[0] });
     scroller.current?.focus({ preventScroll: true });
+  };
+  const flagUnder = (event: MouseEvent): number => {
+    const box = axis.current?.getBoundingClientRect();
+    if (!box || event.clientY > box.bottom) return -1;
+    return flagAt(flags, timeline, event.clientX - box.left - GUTTER, event.clientY - box.top);
+  };
+  const onPointerMove = (event: PointerEvent) => {
+    gestures.onPointerMove(event);
+    setHovered(gestures.dragging ? null : pointAt(event));
+    if (axis.current) axis.current.style.cursor = flagUnder(event) >= 0 ? "pointer" : "";
   };
   const onKeyDown = (event: KeyboardEvent) => {
     if (event.target !== event.currentTarget) return;
@@ -107,9 +138,9 @@ function Picture({ session, detail }: HeatmapProps) {
   };
 
   return (
-    <section class="heatmap" aria-label="Heatmap" aria-busy={session.grid.loading.value}>
+    <section class="heatmap" aria-label="Heatmap" aria-busy={session.picture.loading.value}>
       <div
-        class="scroller"
+        class={`scroller ${gestures.dragging ? "dragging" : ""}`}
         ref={scroller}
         role="application"
         // biome-ignore lint/a11y/noNoninteractiveTabindex: it takes the arrow keys.
@@ -120,13 +151,18 @@ function Picture({ session, detail }: HeatmapProps) {
         onScroll={(event) => setScrollTop(event.currentTarget.scrollTop)}
         onKeyDown={onKeyDown}
         onClick={onClick}
-        onPointerMove={(event) => setHovered(pointAt(event))}
+        onDblClick={(event) => event.target instanceof HTMLCanvasElement && session.view.reset()}
+        onPointerDown={gestures.onPointerDown}
+        onPointerMove={onPointerMove}
+        onPointerUp={gestures.onPointerUp}
+        onPointerCancel={gestures.onPointerUp}
         onPointerLeave={() => setHovered(null)}
       >
         <div class="sizer" style={{ height: `${AXIS_HEIGHT + lines.height}px` }}>
           <div class="stage" style={{ height: `${height}px` }}>
+            <Sight session={session} width={labelWidth} />
             <canvas class="axis" ref={axis} style={{ left: `${labelWidth - GUTTER}px` }} />
-            <div class="plot" style={{ top: `${AXIS_HEIGHT}px` }}>
+            <div class="plot" ref={plot} style={{ top: `${AXIS_HEIGHT}px` }}>
               <Labels
                 session={session}
                 lines={lines}
@@ -140,17 +176,75 @@ function Picture({ session, detail }: HeatmapProps) {
           </div>
         </div>
       </div>
-      {!grid && <Loading what="Loading…" />}
+      {layers.length === 0 && <Loading what="Loading…" />}
+      {rows.shown.value.length === 0 && (
+        <p class="nothing-shown">
+          No tensor matches.{" "}
+          <button type="button" onClick={() => rows.showAll()}>
+            Show all
+          </button>
+        </p>
+      )}
       <p id="heatmap-keys" class="keys">
-        <kbd>←</kbd>
-        <kbd>→</kbd> steps <kbd>↑</kbd>
-        <kbd>↓</kbd> tensors <kbd>Home</kbd>
-        <kbd>End</kbd> ends <kbd>Enter</kbd> details <kbd>Esc</kbd> clear
+        <span>
+          <kbd>wheel</kbd> zoom <kbd>drag</kbd> pan
+        </span>
+        <span>
+          <kbd>←</kbd>
+          <kbd>→</kbd> steps <kbd>↑</kbd>
+          <kbd>↓</kbd> tensors
+        </span>
+        <button type="button" class="link" onClick={() => (session.help.value = true)}>
+          <kbd>?</kbd> all keys
+        </button>
       </p>
-      {hovered && grid && <Tooltip session={session} grid={grid} hovered={hovered} />}
+      {hovered && !gestures.dragging && <Tooltip session={session} hovered={hovered} />}
       <Announcement session={session} />
     </section>
   );
+}
+
+/** What is in sight of a run that was zoomed, and the way back. */
+function Sight({ session, width }: { session: Session; width: number }) {
+  const range = session.view.chosen.value && session.view.range.value;
+  if (!range) return null;
+  return (
+    <p class="sight" style={{ width: `${width}px` }}>
+      <span>
+        {count(Math.floor(range.from))}–{count(Math.ceil(range.to) - 1)}
+      </span>
+      <button type="button" onClick={() => session.view.reset()}>
+        Whole run
+      </button>
+    </p>
+  );
+}
+
+function useFlags(session: Session, detail: RunDetail): Flag[] {
+  const findings = session.findings.value.value?.findings;
+  const chosen = session.finding.value;
+  const first = detail.first_nonfinite;
+  return useMemo(() => {
+    if (findings && findings.length > 0) {
+      return findings.map(({ step, severity }, index) => {
+        const text = `step ${count(step)}`;
+        return { step, severity, text, chosen: index === chosen };
+      });
+    }
+    if (!first) return [];
+    const text = `first non-finite: step ${count(first.step)}`;
+    return [{ step: first.step, severity: "error" as const, text, chosen: true }];
+  }, [findings, chosen, first]);
+}
+
+/** First and last step of the cell at a pixel; undefined where there is none. */
+function stepsAt(session: Session, timeline: Timeline, x: number): [number, number] | undefined {
+  if (x < 0 || x >= timeline.width) return undefined;
+  const step = Math.floor(stepAt(timeline, x));
+  const grid = session.picture.gridAt(step);
+  if (!grid) return undefined;
+  const { edges } = grid;
+  return stepsOfColumn(grid, columnOfStep({ edges, columns: edges.length - 1 }, step));
 }
 
 /** Labels take what they need of a wide page and no more than a third of a narrow one. */

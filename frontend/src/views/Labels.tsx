@@ -1,16 +1,19 @@
-/** The labels of the lines in view: the lanes' headers and the tensors' names. */
+/** The labels of the lines in view: the lanes' and the groups' headers, and the tensors' names. */
 
+import { gridCell } from "../model/cells";
 import { type Lane, type Line, type Lines, linesWithin } from "../model/lanes";
 import { MARKS } from "../model/marks";
 import { shapeText, splitName, visibleName, wholeName } from "../model/names";
 import { count } from "../model/numbers";
-import { gridCell } from "../model/sentence";
+import type { Group } from "../model/tree";
 import type { Session } from "../state/session";
 import type { Tensor } from "../wire/answers";
 
 /** Pixels of a label that are not its name's: indent, glyph, step. */
 const AROUND_NAME = 86;
 const CHARACTER = 7;
+const INDENT = 26;
+const INDENT_GROUP = 12;
 
 interface LabelsProps {
   session: Session;
@@ -23,27 +26,39 @@ interface LabelsProps {
 
 export function Labels({ session, lines, scrollTop, height, width, hovered }: LabelsProps) {
   const selected = session.selection.value?.tensor;
-  const longestTail = Math.floor((width - AROUND_NAME) / CHARACTER);
   return (
     <div class={`labels ${lines.rowHeight < 20 ? "dense" : ""}`}>
       {linesWithin(lines, scrollTop, scrollTop + height).map((line) => {
         const box = { top: `${line.top - scrollTop}px`, height: `${line.height}px` };
+        if (line.kind === "tensor") {
+          const state = `${line.tensor.id === selected ? "selected" : ""} ${line.tensor.id === hovered ? "hovered" : ""}`;
+          return (
+            <TensorLabel
+              key={line.tensor.id}
+              session={session}
+              line={line}
+              box={{ ...box, width: `${width}px` }}
+              longestTail={Math.floor(
+                (width - AROUND_NAME - line.depth * INDENT_GROUP) / CHARACTER,
+              )}
+              state={state}
+            />
+          );
+        }
         return line.kind === "lane" ? (
           <LaneHeader
-            key={`lane ${line.lane.role}`}
+            key={`lane ${line.lane.key}`}
             session={session}
             line={line}
             box={box}
             width={width}
           />
         ) : (
-          <TensorLabel
-            key={line.tensor.id}
+          <GroupHeader
+            key={`group ${line.group.key}`}
             session={session}
-            tensor={line.tensor}
+            line={line}
             box={{ ...box, width: `${width}px` }}
-            longestTail={longestTail}
-            state={`${line.tensor.id === selected ? "selected" : ""} ${line.tensor.id === hovered ? "hovered" : ""}`}
           />
         );
       })}
@@ -67,45 +82,95 @@ function LaneHeader({ session, line, box, width }: LaneHeaderProps) {
         style={{ width: `${width}px` }}
         aria-expanded={open}
         title={lane.description}
-        onClick={() => session.toggleRole(lane.role)}
+        onClick={() => session.rows.toggle(lane)}
       >
-        <span class="twist" aria-hidden="true">
-          ▸
-        </span>
+        <Twist />
         <span class="lane-name">{lane.label}</span>
-        <LaneCounts lane={lane} />
+        <Counts tensors={lane.tensors} nonfinite={lane.nonfinite} />
       </button>
       {open && <span class="lane-description">{lane.description}</span>}
     </div>
   );
 }
 
-function LaneCounts({ lane }: { lane: Lane }) {
+function Twist() {
   return (
-    <span class="lane-counts">
-      {lane.nonfinite > 0 && <b>{count(lane.nonfinite)} of </b>}
-      {count(lane.tensors.length)}
+    <span class="twist" aria-hidden="true">
+      ▸
     </span>
   );
 }
 
+function Counts({ tensors, nonfinite }: Pick<Lane, "tensors" | "nonfinite">) {
+  return (
+    <span class="lane-counts">
+      {nonfinite > 0 && <b>{count(nonfinite)} of </b>}
+      {count(tensors.length)}
+    </span>
+  );
+}
+
+interface GroupHeaderProps {
+  session: Session;
+  line: Extract<Line, { kind: "group" }>;
+  box: { top: string; height: string; width: string };
+}
+
+function GroupHeader({ session, line, box }: GroupHeaderProps) {
+  const { group, open } = line;
+  return (
+    <div class={`group ${open ? "open" : "closed"}`} style={box}>
+      <button
+        type="button"
+        style={{ paddingLeft: `${INDENT - 16 + group.depth * INDENT_GROUP}px` }}
+        aria-expanded={open}
+        title={wholeName(group.key.slice(group.key.indexOf(":") + 1))}
+        onClick={() => session.rows.toggle(group)}
+      >
+        <Twist />
+        <span class="group-name">{visibleName(group.label)}</span>
+        <Counts tensors={group.tensors} nonfinite={nonfiniteOf(group)} />
+      </button>
+    </div>
+  );
+}
+
+function nonfiniteOf({ tensors }: Group): number {
+  return tensors.filter(({ first_nonfinite_step }) => first_nonfinite_step !== null).length;
+}
+
 interface TensorLabelProps {
   session: Session;
-  tensor: Tensor;
+  line: Extract<Line, { kind: "tensor" }>;
   box: { top: string; height: string; width: string };
   longestTail: number;
   state: string;
 }
 
-function TensorLabel({ session, tensor, box, longestTail, state }: TensorLabelProps) {
-  const { head, tail } = splitName(tensor.name, longestTail);
+function TensorLabel({ session, line, box, longestTail, state }: TensorLabelProps) {
+  const { tensor, label, depth } = line;
+  const { head, tail } = splitName(label, longestTail);
   const worker = tensor.worker ? `\nworker ${wholeName(tensor.worker)}` : "";
+  const pinned = session.rows.pinned.value.has(tensor.id);
   return (
     <div
       class={`tensor-label ${state}`}
-      style={box}
+      style={{ ...box, paddingLeft: `${INDENT + depth * INDENT_GROUP}px` }}
       title={`${wholeName(tensor.name)}\n${shapeText(tensor)}${worker}`}
     >
+      <button
+        type="button"
+        class={`pin ${pinned ? "pinned" : ""}`}
+        tabIndex={-1}
+        aria-pressed={pinned}
+        aria-label={`Pin ${wholeName(tensor.name)}`}
+        title={pinned ? "Let it go" : "Pin on top"}
+        onClick={() => session.rows.togglePin(tensor.id)}
+      >
+        <svg width="10" height="12" viewBox="0 0 10 12" aria-hidden="true">
+          <path d="M2.5 1h5M3.3 1v4L1.6 7h6.8L6.7 5V1M5 7v4.5" />
+        </svg>
+      </button>
       {tensor.worker && <span class="worker">{visibleName(tensor.worker).slice(0, 12)}</span>}
       <span class="head">{head}</span>
       <span class="tail">{tail}</span>
@@ -118,7 +183,7 @@ function TensorLabel({ session, tensor, box, longestTail, state }: TensorLabelPr
 function FirstNonfiniteMark({ session, tensor }: { session: Session; tensor: Tensor }) {
   const step = tensor.first_nonfinite_step;
   if (step === null) return null;
-  const grid = session.grid.value.value;
+  const grid = session.picture.overview.value.value;
   const flags = grid ? (gridCell(grid, tensor.id, step)?.flags ?? 0) : 0;
   const marks = MARKS.filter((mark) => flags & mark.flag);
   const label = marks.map((mark) => mark.label).join(", ") || "non-finite";

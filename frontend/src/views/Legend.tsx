@@ -24,9 +24,9 @@ const SWATCH_WIDTH = 16;
 const HEIGHT = 12;
 
 export function Legend({ session }: { session: Session }) {
-  const magnitude = session.magnitude.value;
+  const magnitude = session.picture.magnitude.value;
   const theme = session.theme.value;
-  const grid = session.grid.value.value;
+  const grid = session.picture.overview.value.value;
   if (!magnitude || !grid) return <div class="legend" />;
   const skipped = grid.flags.some((flags) => flags & SCALE_SKIPPED);
   const zero = magnitude.scale === "log10" ? Number.NEGATIVE_INFINITY : 0;
@@ -121,7 +121,7 @@ function Swatch({ label, flags, value, theme, magnitude }: SwatchProps) {
       raster,
       0,
       height,
-      Int32Array.of(0, width),
+      { begin: 0, edges: Int32Array.of(0, width) },
       strip,
       magnitude,
       inksOf(theme, density),

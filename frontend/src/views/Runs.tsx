@@ -6,6 +6,7 @@ import { count, counted } from "../model/numbers";
 import { runsByTrouble } from "../model/verdict";
 import type { Session } from "../state/session";
 import type { RunSummary } from "../wire/answers";
+import { StatusMark } from "./signs";
 
 export function Runs({ session, runs }: { session: Session; runs: RunSummary[] }) {
   const nav = useRef<HTMLElement>(null);
@@ -43,20 +44,6 @@ function stateOf({ status, first_nonfinite, tensors }: RunSummary): string {
   if (status === "nonfinite" && first_nonfinite)
     return `non-finite ${first_nonfinite.initial ? "before" : "from"} step ${count(first_nonfinite.step)}`;
   if (status === "empty") return "no record";
+  if (status === "unstable") return `unstable, ${counted(tensors, "tensor")}`;
   return `finite, ${counted(tensors, "tensor")}`;
-}
-
-/** A cross, a tick or a ring: the shape tells it, not the colour alone. */
-export function StatusMark({ status }: { status: RunSummary["status"] }) {
-  const shape = {
-    nonfinite: <path d="M4.5 4.5l5 5m0-5l-5 5" />,
-    healthy: <path d="M3.8 7.3l2.3 2.3 4.2-4.6" />,
-    empty: null,
-  }[status];
-  return (
-    <svg class={`status ${status}`} width="14" height="14" viewBox="0 0 14 14" aria-hidden="true">
-      <circle cx="7" cy="7" r="6.25" />
-      {shape}
-    </svg>
-  );
 }

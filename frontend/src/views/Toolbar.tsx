@@ -1,8 +1,12 @@
-/** The choice of the statistic, and the legend of what is painted. */
+/** The choice of the statistic and of the rows, and the legend of what is painted. */
 
 import type { Session } from "../state/session";
 import { STATISTICS } from "../wire/schema";
 import { Legend } from "./Legend";
+import { RowsBar } from "./RowsBar";
+
+/** The legend has it. */
+const UNIT = / \(log10\)$/;
 
 export function Toolbar({ session }: { session: Session }) {
   return (
@@ -15,15 +19,16 @@ export function Toolbar({ session }: { session: Session }) {
               type="radio"
               name="statistic"
               value={name}
-              checked={session.statistic.value === name}
+              checked={session.picture.statistic.value === name}
               onChange={() => {
-                session.statistic.value = name;
+                session.picture.statistic.value = name;
               }}
             />
-            <span>{label}</span>
+            <span>{label.replace(UNIT, "")}</span>
           </label>
         ))}
       </fieldset>
+      <RowsBar session={session} />
       <Legend session={session} />
     </div>
   );

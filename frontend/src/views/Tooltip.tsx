@@ -7,7 +7,6 @@ import { cellSentence } from "../model/sentence";
 import { roleWord } from "../model/verdict";
 import type { Session } from "../state/session";
 import { type CellAnswer, numberFromWire, type Tensor } from "../wire/answers";
-import type { Grid } from "../wire/grid";
 
 /** Passing over cells asks for none of them. */
 const REST_MS = 90;
@@ -23,12 +22,12 @@ export interface Hovered {
 
 interface TooltipProps {
   session: Session;
-  grid: Grid;
   hovered: Hovered;
 }
 
-export function Tooltip({ session, grid, hovered }: TooltipProps) {
+export function Tooltip({ session, hovered }: TooltipProps) {
   const { tensor, steps, x, y } = hovered;
+  const grid = session.picture.gridAt(steps[0]);
   const answer = useExactCell(session, hovered);
   const box = useRef<HTMLDivElement>(null);
   useLayoutEffect(() => {
@@ -45,7 +44,7 @@ export function Tooltip({ session, grid, hovered }: TooltipProps) {
         {roleWord(tensor.role)} · {stepRange(...steps)}
       </p>
       <p class="name">{wholeName(tensor.name)}</p>
-      <p class="known">{cellSentence(grid, tensor.id, steps[0])}</p>
+      {grid && <p class="known">{cellSentence(grid, tensor.id, steps[0])}</p>}
       {answer?.columns && <Exact answer={answer} />}
     </div>
   );

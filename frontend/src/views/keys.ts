@@ -2,9 +2,15 @@
 
 import { useEffect } from "preact/hooks";
 import { moved, shownTensors } from "../model/cursor";
-import type { Lines } from "../model/lanes";
-import { columnOfStep, stepsOfColumn, type Timeline } from "../model/timeline";
+import { type Lines, lineOf } from "../model/lanes";
+import { spanOf } from "../model/range";
+import { columnOfStep, inSight, stepsOfColumn, type Timeline } from "../model/timeline";
 import type { Session } from "../state/session";
+import { FILTER_ID } from "./RowsBar";
+
+const ZOOM = 1.5;
+/** Of what is in sight. */
+const PAN = 0.25;
 
 /** Acts upon a key; true where it was one of the heatmap's. */
 export function handleKey(
@@ -23,17 +29,65 @@ export function handleKey(
     return true;
   }
   if (event.altKey || event.metaKey) return false;
+  if (!event.ctrlKey && handleViewKey(event.key, session)) return true;
+  return moveSelection(event, session, lines, timeline);
+}
+
+/** Zooming and panning, as in Perfetto, and by signs. */
+function handleViewKey(key: string, session: Session): boolean {
+  const { view } = session;
+  const range = view.range.value;
+  const selected = session.selection.value?.step;
+  const tensor = session.selection.value?.tensor;
+  if (!range) return false;
+  const seen = selected !== undefined && selected >= range.from && selected < range.to;
+  const about = seen ? selected + 0.5 : undefined;
+  const actions: Record<string, () => void> = {
+    "+": () => view.zoom(1 / ZOOM, about),
+    "=": () => view.zoom(1 / ZOOM, about),
+    w: () => view.zoom(1 / ZOOM, about),
+    "-": () => view.zoom(ZOOM, about),
+    s: () => view.zoom(ZOOM, about),
+    a: () => view.pan(-spanOf(range) * PAN),
+    d: () => view.pan(spanOf(range) * PAN),
+    "0": () => view.reset(),
+    f: () => selected !== undefined && view.goTo(selected),
+    n: () => session.nextFinding(1),
+    N: () => session.nextFinding(-1),
+    p: () => tensor !== undefined && session.rows.togglePin(tensor),
+    "/": () => document.getElementById(FILTER_ID)?.focus(),
+  };
+  const action = actions[key];
+  action?.();
+  return action !== undefined;
+}
+
+function moveSelection(
+  event: KeyboardEvent,
+  session: Session,
+  lines: Lines,
+  timeline: Timeline,
+): boolean {
+  const selection = session.selection.value;
+  const whole = session.whole.value;
   const tensors = shownTensors(lines.lines);
   const row = selection ? tensors.indexOf(selection.tensor) : -1;
   const column = selection ? columnOfStep(timeline, selection.step) : -1;
   const far = event.ctrlKey || event.shiftKey;
-  const from = { row: Math.max(0, row), column: Math.max(0, column) };
+  const seen = columnOfStep(timeline, Math.ceil(timeline.from));
+  const from = { row: Math.max(0, row), column: column < 0 ? Math.max(0, seen) : column };
   const to = moved(from, event.key, far, tensors.length, timeline.columns);
-  if (!to) return false;
-  // The first key shows where one is before it moves on.
+  if (!to || !whole) return false;
+  if (selection && row >= 0 && !inSight(timeline, selection.step)) {
+    // The first key shows where one is before it moves on.
+    session.view.include(selection.step);
+    return true;
+  }
   const place = row < 0 || column < 0 ? from : to;
-  const tensor = tensors[place.row] as string;
-  session.select({ tensor, step: stepsOfColumn(timeline, place.column)[0] });
+  const ends: Record<string, number> = { Home: whole.from, End: whole.to - 1 };
+  const step = ends[event.key] ?? stepsOfColumn(timeline, place.column)[0];
+  session.select({ tensor: tensors[place.row] as string, step });
+  session.view.include(step);
   return true;
 }
 
@@ -47,13 +101,15 @@ export function useRowInView(
   const tensor = session.selection.value?.tensor;
   // Only another selection scrolls: a reload must not.
   useEffect(() => {
-    const line = lines.lines.find((one) => one.kind === "tensor" && one.tensor.id === tensor);
+    const line = lineOf(lines, tensor);
     const element = scroller.current;
     if (!line || !element || bodyHeight <= 0) return;
     const { scrollTop } = element;
-    if (line.top < scrollTop) element.scrollTop = line.top - line.height;
-    else if (line.top + line.height > scrollTop + bodyHeight) {
-      element.scrollTop = line.top + 2 * line.height - bodyHeight;
-    }
+    const [above, below] = [scrollTop - line.top, line.top + line.height - scrollTop - bodyHeight];
+    // A neighbour scrolls a little, what is far away comes into the middle.
+    if (Math.max(above, below) > 3 * line.height) {
+      element.scrollTop = line.top - bodyHeight / 2;
+    } else if (above > 0) element.scrollTop = line.top - line.height;
+    else if (below > 0) element.scrollTop = line.top + 2 * line.height - bodyHeight;
   }, [tensor, bodyHeight > 0]);
 }

@@ -5,7 +5,7 @@ import type { ColumnName, StatisticName } from "./schema";
 /** A number as JSON can hold it; null where the value does not exist. */
 export type WireNumber = number | "NaN" | "Infinity" | "-Infinity" | null;
 
-export type RunStatus = "nonfinite" | "healthy" | "empty";
+export type RunStatus = "nonfinite" | "unstable" | "healthy" | "empty";
 
 export interface FirstNonfinite {
   step: number;
@@ -56,6 +56,42 @@ export interface RunDetail {
   first_nonfinite: FirstNonfinite | null;
   problems: string[];
   tensors: Tensor[];
+}
+
+export type Severity = "error" | "warning" | "info";
+
+/** Which tensor a finding speaks of; `tensor` is its name. */
+export interface FindingPlace {
+  role: string;
+  layer: string;
+  tensor: string;
+  worker?: string;
+  operation?: { type: string; pass?: string; file?: string; line?: number; code?: string };
+  /** Rows of the batch. */
+  examples?: number[];
+}
+
+export interface Finding {
+  cause: string;
+  severity: Severity;
+  step: number;
+  last_step: number;
+  origin: FindingPlace;
+  victims: (FindingPlace & { step: number })[];
+  evidence: Record<string, WireNumber>;
+  message: string;
+  advice: string;
+  /** Roles whose recording would give the exact reading. */
+  turn_on?: string[];
+}
+
+/** The findings of a run, the most important first. */
+export interface FindingsAnswer {
+  run: string;
+  status: RunStatus;
+  first_step: number | null;
+  last_step: number | null;
+  findings: Finding[];
 }
 
 /** `count` elements x of this sign with 2**exponent <= |x| < 2**(exponent + 1). */

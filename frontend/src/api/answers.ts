@@ -1,0 +1,79 @@
+/** Answers kept until the data changes, the least recently used dropped first. */
+
+import type { CellAnswer } from "../wire/answers";
+import type { Grid } from "../wire/grid";
+import { type CellQuery, fetchCell, fetchGrid, type GridQuery } from "./routes";
+
+type Fetch<Query, Answer> = (query: Query, signal?: AbortSignal) => Promise<Answer>;
+
+export class AnswerCache<Query extends object, Answer> {
+  #answers = new Map<string, Answer>();
+  #weight = 0;
+
+  /** Keeps answers up to a total weight of `capacity`, and always the newest one. */
+  constructor(
+    readonly fetch: Fetch<Query, Answer>,
+    readonly capacity: number,
+    readonly weigh: (answer: Answer) => number = () => 1,
+  ) {}
+
+  /** What is known without asking. */
+  peek(query: Query): Answer | undefined {
+    return this.#answers.get(keyOf(query));
+  }
+
+  async get(query: Query, signal?: AbortSignal): Promise<Answer> {
+    const answers = this.#answers;
+    const key = keyOf(query);
+    const known = answers.get(key);
+    if (known !== undefined) {
+      answers.delete(key);
+      answers.set(key, known);
+      return known;
+    }
+    const answer = await this.fetch(query, signal);
+    // What was on its way when the data changed lands in the map that was thrown away.
+    if (answers === this.#answers && !answers.has(key)) this.#keep(key, answer);
+    return answer;
+  }
+
+  /** The data has changed. */
+  clear(): void {
+    this.#answers = new Map();
+    this.#weight = 0;
+  }
+
+  #keep(key: string, answer: Answer): void {
+    this.#answers.set(key, answer);
+    this.#weight += this.weigh(answer);
+    // A Map keeps the order of insertion, so the first key is the oldest.
+    for (const [oldest, dropped] of this.#answers) {
+      if (this.#weight <= this.capacity || oldest === key) break;
+      this.#answers.delete(oldest);
+      this.#weight -= this.weigh(dropped);
+    }
+  }
+}
+
+function keyOf(query: object): string {
+  return JSON.stringify(query, Object.keys(query).sort());
+}
+
+const CELLS = 400;
+const GRID_BYTES = 64e6;
+
+export type CellCache = AnswerCache<CellQuery, CellAnswer>;
+export type GridCache = AnswerCache<GridQuery, Grid>;
+
+export function cellCache(fetch: Fetch<CellQuery, CellAnswer> = fetchCell): CellCache {
+  return new AnswerCache(fetch, CELLS);
+}
+
+/** Hovering back, zooming out again and panning to a neighbour cost no request. */
+export function gridCache(fetch: Fetch<GridQuery, Grid> = fetchGrid): GridCache {
+  return new AnswerCache(
+    fetch,
+    GRID_BYTES,
+    ({ value, flags }) => value.byteLength + flags.byteLength,
+  );
+}

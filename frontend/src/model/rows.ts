@@ -1,0 +1,92 @@
+/** Which tensors are shown, and in which order. */
+
+import type { Finding, Tensor } from "../wire/answers";
+import type { Grid } from "../wire/grid";
+import { gridRow } from "./cells";
+import { tensorOf } from "./findings";
+import { NONFINITE } from "./marks";
+import { roleWord } from "./verdict";
+
+export const ORDERS = [
+  { name: "model", label: "Model order" },
+  { name: "first", label: "First bad step" },
+  { name: "worst", label: "Worst value" },
+] as const;
+
+export type Order = (typeof ORDERS)[number]["name"];
+
+export type Filter =
+  | { kind: "all" }
+  | { kind: "matches"; test: (tensor: Tensor) => boolean }
+  | { kind: "wrong"; message: string };
+
+/** `text` is words that all have to be in a tensor's role or name, or a /regular expression/. */
+export function filterOf(text: string): Filter {
+  const trimmed = text.trim();
+  if (trimmed === "") return { kind: "all" };
+  const expression = /^\/(.*?)\/?$/s.exec(trimmed)?.[1];
+  if (expression === undefined) {
+    const words = trimmed.toLowerCase().split(/\s+/);
+    return {
+      kind: "matches",
+      test: (tensor) => {
+        const within = searched(tensor).toLowerCase();
+        return words.every((word) => within.includes(word));
+      },
+    };
+  }
+  try {
+    const pattern = new RegExp(expression, "i");
+    return { kind: "matches", test: (tensor) => pattern.test(searched(tensor)) };
+  } catch {
+    return { kind: "wrong", message: `${trimmed} is no regular expression.` };
+  }
+}
+
+function searched({ role, name, layer, worker }: Tensor): string {
+  return [roleWord(role), name, layer, worker].filter(Boolean).join(" ");
+}
+
+/** Ids of the tensors that were non-finite, or that a finding names. */
+export function troubledTensors(
+  tensors: readonly Tensor[],
+  findings: readonly Finding[],
+): Set<string> {
+  const troubled = tensors.filter(({ first_nonfinite_step }) => first_nonfinite_step !== null);
+  const named = findings
+    .filter(({ severity }) => severity !== "info")
+    .flatMap(({ origin, victims }) => [origin, ...victims])
+    .flatMap((place) => tensorOf(place, tensors) ?? []);
+  return new Set([...troubled, ...named].map(({ id }) => id));
+}
+
+/** The tensors in an order; those that it says nothing of stay in model order, at the end. */
+export function inOrder(
+  tensors: readonly Tensor[],
+  order: Order,
+  grid: Grid | undefined,
+): readonly Tensor[] {
+  if (order === "model") return tensors;
+  const key = order === "first" ? firstBadStep : (tensor: Tensor) => -badness(tensor, grid);
+  const keys = new Map(tensors.map((tensor) => [tensor.id, key(tensor)]));
+  const keyOf = ({ id }: Tensor) => keys.get(id) as number;
+  return [...tensors].sort((a, b) => {
+    const [one, other] = [keyOf(a), keyOf(b)];
+    return one === other ? 0 : one - other;
+  });
+}
+
+function firstBadStep({ first_nonfinite_step }: Tensor): number {
+  return first_nonfinite_step ?? Number.POSITIVE_INFINITY;
+}
+
+/** Larger is worse: any non-finite element, then the largest value that is shown. */
+function badness(tensor: Tensor, grid: Grid | undefined): number {
+  const strip = grid && gridRow(grid, tensor.id);
+  if (!strip) return Number.NEGATIVE_INFINITY;
+  if (strip.flags.some((flags) => flags & NONFINITE)) return Number.POSITIVE_INFINITY;
+  return strip.value.reduce(
+    (most, value) => (value > most ? value : most),
+    Number.NEGATIVE_INFINITY,
+  );
+}

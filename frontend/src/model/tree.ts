@@ -1,0 +1,108 @@
+/** A lane's tensors by their paths: groups that open and close. */
+
+import type { Tensor } from "../wire/answers";
+
+export interface Group {
+  /** Names it among all groups of the run. */
+  key: string;
+  /** What it adds to the path of the group around it; several parts where there is no choice. */
+  label: string;
+  /** Of how many groups it is a member. */
+  depth: number;
+  members: Member[];
+  /** Its tensors and those of its groups, in order. */
+  tensors: Tensor[];
+}
+
+export type Member =
+  | { kind: "group"; group: Group }
+  | { kind: "tensor"; tensor: Tensor; label: string; depth: number };
+
+interface Node {
+  nodes: Map<string, Node>;
+  /** Tensors that end here, and groups, in the order in which they first came. */
+  order: (Node | Tensor)[];
+  part: string;
+}
+
+/** The members of a lane. Groups stand where their first tensor does; one tensor is no group. */
+export function treeOf(tensors: readonly Tensor[], lane: string): Member[] {
+  const root: Node = { nodes: new Map(), order: [], part: "" };
+  for (const tensor of tensors) {
+    let node = root;
+    for (const part of pathOf(tensor).slice(0, -1)) {
+      let next = node.nodes.get(part);
+      if (!next) {
+        next = { nodes: new Map(), order: [], part };
+        node.nodes.set(part, next);
+        node.order.push(next);
+      }
+      node = next;
+    }
+    node.order.push(tensor);
+  }
+  return membersOf(root, lane, "", 0);
+}
+
+function pathOf({ name }: Tensor): string[] {
+  return name.split("/");
+}
+
+function membersOf(node: Node, lane: string, path: string, depth: number): Member[] {
+  return node.order.map((entry): Member => {
+    if (!("nodes" in entry)) {
+      return { kind: "tensor", tensor: entry, label: pathOf(entry).at(-1) ?? "", depth };
+    }
+    const parts = [entry.part];
+    let inner = entry;
+    // A group with nothing but one group in it is one group.
+    for (let only = inner.order[0]; inner.order.length === 1 && only; only = inner.order[0]) {
+      if (!("nodes" in only)) {
+        const label = [...parts, pathOf(only).at(-1) ?? ""].join("/");
+        return { kind: "tensor", tensor: only, label, depth };
+      }
+      inner = only;
+      parts.push(inner.part);
+    }
+    const label = parts.join("/");
+    const whole = path ? `${path}/${label}` : label;
+    const members = membersOf(inner, lane, whole, depth + 1);
+    const tensors = members.flatMap((member) =>
+      member.kind === "tensor" ? [member.tensor] : member.group.tensors,
+    );
+    return { kind: "group", group: { key: `${lane}:${whole}`, label, depth, members, tensors } };
+  });
+}
+
+/** Keys of the groups that hold a tensor, the outermost first; undefined where none of it is here. */
+export function groupsAround(members: readonly Member[], tensor: string): Group[] | undefined {
+  for (const member of members) {
+    if (member.kind === "tensor") {
+      if (member.tensor.id === tensor) return [];
+      continue;
+    }
+    if (!member.group.tensors.some(({ id }) => id === tensor)) continue;
+    const inner = groupsAround(member.group.members, tensor);
+    if (inner) return [member.group, ...inner];
+  }
+  return undefined;
+}
+
+/** How deep groups are open at first: as deep as all of the lines are at most `most`. */
+export function openDepth(lanes: readonly (readonly Member[])[], most: number): number {
+  const atDepth: number[] = [];
+  const visit = (members: readonly Member[]) => {
+    for (const member of members) {
+      const depth = member.kind === "tensor" ? member.depth : member.group.depth;
+      atDepth[depth] = (atDepth[depth] ?? 0) + 1;
+      if (member.kind === "group") visit(member.group.members);
+    }
+  };
+  for (const members of lanes) visit(members);
+  let lines = 0;
+  const tooDeep = atDepth.findIndex((count) => {
+    lines += count;
+    return lines > most;
+  });
+  return tooDeep < 0 ? atDepth.length : Math.max(0, tooDeep - 1);
+}

@@ -1,0 +1,99 @@
+/** Which rows are shown, in which order, and which of them are folded. */
+
+import { computed, type ReadonlySignal, signal } from "@preact/signals";
+import { type Lane, lanesOf } from "../model/lanes";
+import { filterOf, inOrder, type Order, troubledTensors } from "../model/rows";
+import { type Group, groupsAround, openDepth } from "../model/tree";
+import type { Finding, Tensor } from "../wire/answers";
+import type { Grid } from "../wire/grid";
+
+/** More tensors than these are a tree at first. */
+const LONG_LIST = 60;
+/** As many lines are open at first. */
+const OPEN_LINES = 60;
+
+export type Layout = "tree" | "list";
+
+export class Rows {
+  readonly filter = signal("");
+  readonly order = signal<Order>("model");
+  readonly onlyTrouble = signal(false);
+  /** The one role that is shown; null for all. */
+  readonly role = signal<string | null>(null);
+  /** What was chosen; null for what fits the run. */
+  readonly chosenLayout = signal<Layout | null>(null);
+  /** Ids of tensors. */
+  readonly pinned = signal<ReadonlySet<string>>(new Set());
+  /** Lanes and groups that were opened (true) or closed, by their keys. */
+  readonly folds = signal<ReadonlyMap<string, boolean>>(new Map());
+
+  readonly parsed = computed(() => filterOf(this.filter.value));
+  readonly layout = computed(
+    (): Layout =>
+      this.chosenLayout.value ?? (this.tensors.value.length > LONG_LIST ? "tree" : "list"),
+  );
+  readonly shown = computed((): readonly Tensor[] => {
+    const parsed = this.parsed.value;
+    const role = this.role.value;
+    const troubled =
+      this.onlyTrouble.value && troubledTensors(this.tensors.value, this.findings.value);
+    return this.tensors.value.filter(
+      (tensor) =>
+        this.pinned.value.has(tensor.id) ||
+        ((parsed.kind !== "matches" || parsed.test(tensor)) &&
+          (role === null || tensor.role === role) &&
+          (!troubled || troubled.has(tensor.id))),
+    );
+  });
+  readonly lanes = computed((): Lane[] => {
+    const order = this.order.value;
+    // The grid changes far more often than anything that asks for it.
+    const grid = order === "worst" ? this.grid.value : undefined;
+    const tree = this.layout.value === "tree" && order === "model";
+    return lanesOf(inOrder(this.shown.value, order, grid), { tree, pinned: this.pinned.value });
+  });
+  readonly #openDepth = computed(() => {
+    // What one looks for is not folded away.
+    if (this.parsed.value.kind === "matches" || this.onlyTrouble.value) return Number.MAX_VALUE;
+    return openDepth(
+      this.lanes.value.map(({ members }) => members),
+      OPEN_LINES,
+    );
+  });
+
+  constructor(
+    readonly tensors: ReadonlySignal<readonly Tensor[]>,
+    readonly findings: ReadonlySignal<readonly Finding[]>,
+    readonly grid: ReadonlySignal<Grid | undefined>,
+  ) {}
+
+  isOpen(item: Lane | Group): boolean {
+    const chosen = this.folds.value.get(item.key);
+    return chosen ?? (!("depth" in item) || item.depth < this.#openDepth.value);
+  }
+
+  toggle(item: Lane | Group): void {
+    this.folds.value = new Map(this.folds.value).set(item.key, !this.isOpen(item));
+  }
+
+  togglePin(tensor: string): void {
+    const pinned = new Set(this.pinned.value);
+    if (!pinned.delete(tensor)) pinned.add(tensor);
+    this.pinned.value = pinned;
+  }
+
+  /** Opens what a tensor is folded into, and drops the filters that hide it. */
+  reveal(tensor: string): void {
+    if (!this.shown.value.some(({ id }) => id === tensor)) this.showAll();
+    const lane = this.lanes.value.find(({ tensors }) => tensors.some(({ id }) => id === tensor));
+    if (!lane) return;
+    const around = groupsAround(lane.members, tensor) ?? [];
+    for (const item of [lane, ...around]) if (!this.isOpen(item)) this.toggle(item);
+  }
+
+  showAll(): void {
+    this.filter.value = "";
+    this.role.value = null;
+    this.onlyTrouble.value = false;
+  }
+}

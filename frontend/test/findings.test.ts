@@ -1,0 +1,97 @@
+import { describe, expect, test } from "vitest";
+import { flagAt } from "../src/draw/axis";
+import {
+  causeWords,
+  operationWords,
+  primaryOf,
+  runsOf,
+  tensorOf,
+  whenWords,
+} from "../src/model/findings";
+import { timelineOf } from "../src/model/timeline";
+import type { Finding } from "../src/wire/answers";
+import { tensor } from "./answers";
+
+function finding(change: Partial<Finding> = {}): Finding {
+  return {
+    cause: "loss-domain",
+    severity: "error",
+    step: 17,
+    last_step: 240,
+    origin: { role: "loss", layer: "", tensor: "loss" },
+    victims: [],
+    evidence: { nan: 1 },
+    message: "",
+    advice: "",
+    ...change,
+  };
+}
+
+describe("a finding", () => {
+  test("says when, in the tense of its severity", () => {
+    expect(whenWords(finding())).toBe("Broke at step 17");
+    expect(whenWords(finding({ severity: "warning" }))).toBe("Unstable from step 17");
+    const initial = finding({ cause: "nonfinite-initial-weight", step: 0 });
+    expect(whenWords(initial)).toBe("Broke before step 0");
+  });
+
+  test("of an unknown cause keeps its name, whatever is in it", () => {
+    expect(causeWords("loss-domain")).toBe("the loss function");
+    expect(causeWords("of-a-newer\u202eversion")).toBe("of a newer�version");
+  });
+
+  test("leads the page where it is the first error, else the first warning, never a note", () => {
+    const [note, warning, error] = (["info", "warning", "error"] as const).map((severity) =>
+      finding({ severity }),
+    ) as [Finding, Finding, Finding];
+    expect(primaryOf([note, warning, error])).toBe(2);
+    expect(primaryOf([note, warning])).toBe(1);
+    expect(primaryOf([note])).toBe(-1);
+  });
+
+  test("finds its tensor by role, name, layer and worker", () => {
+    const tensors = [
+      tensor({ id: "w", role: "weight" }),
+      tensor({ id: "g0", worker: "worker0" }),
+      tensor({ id: "g1", worker: "worker1" }),
+    ];
+    const place = { role: "gradient", layer: "dense", tensor: "sequential/dense/kernel" };
+    expect(tensorOf({ ...place, worker: "worker1" }, tensors)?.id).toBe("g1");
+    expect(tensorOf(place, tensors)?.id).toBe("g0");
+    expect(tensorOf({ ...place, role: "weight" }, tensors)?.id).toBe("w");
+    expect(tensorOf({ ...place, tensor: "other" }, tensors)).toBeUndefined();
+  });
+
+  test("names the operation as far as it is known", () => {
+    const operation = { type: "Log", pass: "backward", file: "model.py", line: 12 };
+    expect(operationWords({ ...finding().origin, operation })).toBe(
+      "backward pass of Log in model.py, line 12",
+    );
+    expect(operationWords({ ...finding().origin, operation: { type: "Log" } })).toBe("Log");
+    expect(operationWords(finding().origin)).toBe("");
+  });
+});
+
+test("code stands apart from prose, and no character is lost", () => {
+  expect(runsOf("Use `tf.where` twice:\n```python\nx = 1\n```\nDone.")).toEqual([
+    { code: false, block: false, text: "Use " },
+    { code: true, block: false, text: "tf.where" },
+    { code: false, block: false, text: " twice:\n" },
+    { code: true, block: true, text: "x = 1" },
+    { code: false, block: false, text: "\nDone." },
+  ]);
+  expect(runsOf("a lone ` stays")).toEqual([{ code: false, block: false, text: "a lone ` stays" }]);
+  expect(runsOf("")).toEqual([]);
+});
+
+test("a sign of the axis is hit near its step alone, the chosen one before its neighbour", () => {
+  const timeline = timelineOf([0, 100], 700, { from: 0, to: 100 });
+  const flags = [10, 11].map((step) => ({
+    ...{ step, severity: "error" as const, text: "" },
+    chosen: step === 11,
+  }));
+  expect(flagAt(flags, timeline, 70, 8)).toBe(0);
+  expect(flagAt(flags, timeline, 73, 8)).toBe(1);
+  expect(flagAt(flags, timeline, 200, 8)).toBe(-1);
+  expect(flagAt(flags, timeline, 70, 30)).toBe(-1);
+});

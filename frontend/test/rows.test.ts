@@ -1,0 +1,224 @@
+import { signal } from "@preact/signals";
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { gridRow, mergedRow } from "../src/model/cells";
+import { type Line, lanesOf, layLines, lineAt, lineOf, linesWithin } from "../src/model/lanes";
+import { filterOf, inOrder, troubledTensors } from "../src/model/rows";
+import { groupsAround, type Member, openDepth, treeOf } from "../src/model/tree";
+import { Rows } from "../src/state/rows";
+import type { Finding, Tensor } from "../src/wire/answers";
+import { decodeGrid } from "../src/wire/grid";
+import { tensor } from "./answers";
+import { encodeGrid } from "./encode_grid";
+
+function named(...names: string[]): Tensor[] {
+  return names.map((name, index) => tensor({ id: `t${index}`, name }));
+}
+
+function outline(members: readonly Member[]): unknown[] {
+  return members.map((member) =>
+    member.kind === "tensor" ? member.label : [member.group.label, outline(member.group.members)],
+  );
+}
+
+describe("the tree", () => {
+  test("groups by path, joins what has no choice, and makes no group of one", () => {
+    const members = treeOf(
+      named(
+        "net/enc/a/kernel",
+        "net/enc/a/bias",
+        "net/enc/b/kernel",
+        "net/enc/b/bias",
+        "head/out/bias",
+      ),
+      "gradient",
+    );
+    expect(outline(members)).toEqual([
+      [
+        "net/enc",
+        [
+          ["a", ["kernel", "bias"]],
+          ["b", ["kernel", "bias"]],
+        ],
+      ],
+      "head/out/bias",
+    ]);
+    const [group] = members;
+    expect(group?.kind === "group" && group.group.key).toBe("gradient:net/enc");
+  });
+
+  test("keeps a tensor beside a group of its name", () => {
+    expect(outline(treeOf(named("enc", "enc/a", "enc/b"), "activation"))).toEqual([
+      "enc",
+      ["enc", ["a", "b"]],
+    ]);
+  });
+
+  test("loses no tensor, and finds the groups around each", () => {
+    const path = fc.array(fc.constantFrom("a", "b", "c", "/", ""), { maxLength: 6 });
+    fc.assert(
+      fc.property(fc.array(path, { maxLength: 30 }), (paths) => {
+        const tensors = named(...paths.map((parts) => parts.join("/")));
+        const members = treeOf(tensors, "weight");
+        const found = members.flatMap((member) =>
+          member.kind === "tensor" ? [member.tensor] : member.group.tensors,
+        );
+        expect(found.map(({ id }) => id).sort()).toEqual(tensors.map(({ id }) => id).sort());
+        for (const { id } of tensors) {
+          const around = groupsAround(members, id);
+          expect(around).toBeDefined();
+          for (const { tensors: within } of around ?? []) {
+            expect(within.some((one) => one.id === id)).toBe(true);
+            expect(within.length).toBeGreaterThan(1);
+          }
+        }
+        expect(groupsAround(members, "none")).toBeUndefined();
+      }),
+    );
+  });
+
+  test("is open at first as deep as there is room", () => {
+    const lane = treeOf(named("a/x/1", "a/x/2", "a/y/1", "a/y/2", "b"), "weight");
+    expect([2, 3, 4, 7, 8, 99].map((most) => openDepth([lane], most))).toEqual([0, 0, 1, 1, 3, 3]);
+  });
+});
+
+describe("lines", () => {
+  const tensors = named("n/a/kernel", "n/a/bias", "n/b/kernel", "n/b/bias");
+  const tree = { tree: true, pinned: new Set<string>() };
+  const words = (line: Line) =>
+    line.kind === "lane" ? line.lane.label : line.kind === "group" ? line.group.label : line.label;
+
+  test("of a closed group hide its tensors", () => {
+    const { lines } = layLines(lanesOf(tensors, tree), ({ key }) => key !== "gradient:n/b", 999);
+    expect(lines.map(words)).toEqual(["Gradients", "n", "a", "kernel", "bias", "b"]);
+  });
+
+  test("pinned stand above, under their role", () => {
+    const lanes = lanesOf(tensors, { tree: true, pinned: new Set(["t3"]) });
+    expect(lanes.map(({ key, tensors }) => [key, tensors.length])).toEqual([
+      ["pinned", 1],
+      ["gradient", 3],
+    ]);
+    const { lines } = layLines(lanes, () => true, 999);
+    expect(lines.slice(0, 2).map(words)).toEqual(["Pinned", "gradient n/b/bias"]);
+  });
+
+  test("in view are those that a look at every line gives, among thousands", () => {
+    const many = named(...Array.from({ length: 5000 }, (_, index) => `l${index >> 3}/${index}`));
+    const all = layLines(lanesOf(many, tree), () => true, 700);
+    expect(all.lines.length).toBe(1 + 625 + 5000);
+    fc.assert(
+      fc.property(fc.nat(all.height + 50), fc.integer({ min: 1, max: 900 }), (top, height) => {
+        const seen = all.lines.filter(
+          (line) => line.top < top + height && line.top + line.height > top,
+        );
+        expect(linesWithin(all, top, top + height)).toEqual(seen);
+        expect(lineAt(all, top)).toBe(seen[0]);
+      }),
+      { numRuns: 30 },
+    );
+    expect(lineOf(all, "t4999")).toBe(all.lines.at(-1));
+  });
+});
+
+describe("a filter", () => {
+  const tensors = [
+    tensor({ id: "k", name: "net/dense/kernel" }),
+    tensor({ id: "b", name: "net/dense_1/bias", role: "weight" }),
+  ];
+  const left = (text: string) => {
+    const filter = filterOf(text);
+    if (filter.kind !== "matches") return filter.kind;
+    return tensors.filter(filter.test).map(({ id }) => id);
+  };
+
+  test("takes words in any order, of role and name, whatever their case", () => {
+    expect(left("  ")).toBe("all");
+    expect(left("DENSE grad")).toEqual(["k"]);
+    expect(left("bias weight")).toEqual(["b"]);
+    expect(left("nothing")).toEqual([]);
+    expect(left("dense.*kernel")).toEqual([]);
+  });
+
+  test("takes a regular expression between slashes, and says where it is none", () => {
+    expect(left("/dense_\\d/")).toEqual(["b"]);
+    expect(left("/kernel$")).toEqual([]);
+    expect(left("/net\\/dense\\//")).toEqual(["k"]);
+    expect(left("/(/")).toBe("wrong");
+  });
+});
+
+describe("the order", () => {
+  const grid = decodeGrid(
+    encodeGrid({
+      ...{ run: "r", statistic: "norm", scale: "log10", edges: [0, 1, 2] },
+      rows: ["a", "b", "c"],
+      value: [1, Number.NaN, 5, 2, 0, 0],
+      flags: [8, 0, 8, 8, 8, 9],
+    }),
+  );
+  const tensors = [
+    tensor({ id: "a" }),
+    tensor({ id: "b", first_nonfinite_step: 9 }),
+    tensor({ id: "c", first_nonfinite_step: 1 }),
+    tensor({ id: "d" }),
+  ];
+
+  test("is that of the model, of the first bad step, or of the worst value", () => {
+    const ids = (order: "model" | "first" | "worst") =>
+      inOrder(tensors, order, grid)
+        .map(({ id }) => id)
+        .join("");
+    expect(ids("model")).toBe("abcd");
+    expect(ids("first")).toBe("cbad");
+    expect(ids("worst")).toBe("cbad");
+  });
+
+  test("merged rows show the worst of theirs, and are worked out once", () => {
+    const [a, , c] = tensors as [Tensor, Tensor, Tensor];
+    const merged = mergedRow(grid, [a, c, tensor({ id: "unknown" })]);
+    expect([...merged.value]).toEqual([1, 0]);
+    expect([...merged.flags]).toEqual([8, 9]);
+    expect(mergedRow(grid, tensors)).toBe(mergedRow(grid, tensors));
+    expect(gridRow(grid, "unknown")).toBeUndefined();
+  });
+
+  test("trouble is what was non-finite, and what an error or a warning names", () => {
+    const place = { role: "gradient", layer: "dense", tensor: "other" };
+    const finding = { severity: "warning", origin: place, victims: [] } as unknown as Finding;
+    const all = [...tensors, tensor({ id: "e", name: "other" })];
+    expect([...troubledTensors(all, [finding])].sort().join("")).toBe("bce");
+    expect([...troubledTensors(all, [{ ...finding, severity: "info" }])].sort().join("")).toBe(
+      "bc",
+    );
+  });
+});
+
+describe("the rows", () => {
+  const many = named(...Array.from({ length: 200 }, (_, index) => `n/${index >> 2}/${index}`));
+
+  test("are a tree where they are many, and reveal what is folded or filtered away", () => {
+    const rows = new Rows(signal(many), signal([]), signal(undefined));
+    expect(rows.layout.value).toBe("tree");
+    const visible = () =>
+      layLines(rows.lanes.value, (item) => rows.isOpen(item), 700).lines.filter(
+        ({ kind }) => kind === "tensor",
+      ).length;
+    expect(visible()).toBe(0);
+    rows.filter.value = "n/7/29";
+    expect(visible()).toBe(1);
+    rows.reveal("t100");
+    expect(rows.filter.value).toBe("");
+    expect(visible()).toBe(4);
+  });
+
+  test("that are pinned stay, whatever is filtered", () => {
+    const rows = new Rows(signal(many), signal([]), signal(undefined));
+    rows.togglePin("t5");
+    rows.filter.value = "nothing";
+    expect(rows.shown.value.map(({ id }) => id)).toEqual(["t5"]);
+    rows.togglePin("t5");
+    expect(rows.shown.value).toEqual([]);
+  });
+});

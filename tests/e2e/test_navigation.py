@@ -1,0 +1,155 @@
+"""Zooming and panning: by wheel, by dragging, by brushing, by keys, and by address."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import pytest
+from e2e.tab import GUTTER, Point, Tab
+from playwright.sync_api import Route, expect
+
+Visit = Callable[..., Tab]
+
+
+@pytest.fixture
+def tab(gallery_url: str, visit: Visit) -> Tab:
+    """The run `nan_feature`, steps 0 to 239, with its picture."""
+    tab = visit(gallery_url, run="nan_feature")
+    expect(tab.details).to_contain_text("input · step 37")
+    expect(tab.find(".heatmap[aria-busy=false]")).to_be_visible()
+    return tab
+
+
+def width_of_a_step(tab: Tab, steps: int) -> float:
+    row = tab.label("input")
+    return tab.point(row, 1, 0, steps - 1).x - tab.point(row, 0, 0, steps - 1).x
+
+
+def test_the_wheel_zooms_about_the_pointer_and_a_double_click_resets(tab: Tab) -> None:
+    point = tab.point(tab.label("mlp/dense/bias"), 120, 0, 239)
+    tab.hover(point)
+    tab.page.mouse.wheel(0, -600)
+    expect(tab.find(".sight")).to_be_visible()
+    view = tab.view
+    assert view is not None
+    assert 60 < view[0] < 120 < view[1] < 180
+    tab.hover(Point(point.x + 1, point.y))
+    expect(tab.find(".tooltip .where")).to_contain_text("120")
+    tab.page.mouse.wheel(0, 5000)
+    expect(tab.find(".sight")).to_have_count(0)
+    tab.page.mouse.wheel(0, -600)
+    expect(tab.find(".sight")).to_be_visible()
+    tab.find("canvas.cells").dblclick(position={"x": point.x, "y": point.y})
+    expect(tab.find(".sight")).to_have_count(0)
+
+
+def test_dragging_pans_and_selects_nothing(gallery_url: str, visit: Visit) -> None:
+    tab = visit(gallery_url, run="nan_feature", steps="100..119")
+    expect(tab.find(".sight span")).to_have_text("100–119")
+    expect(tab.details).to_contain_text("input · step 37")
+    pixels = width_of_a_step(tab, 20)
+    start = tab.point(tab.label("target"), 110, 100, 119)
+    tab.drag("canvas.cells", start, Point(start.x + 5 * pixels, start.y))
+    expect(tab.find(".sight span")).to_have_text("95–114")
+    expect(tab.details).to_contain_text("input · step 37")
+
+
+def test_brushing_the_axis_zooms_to_the_steps(tab: Tab) -> None:
+    pixels = width_of_a_step(tab, 240)
+    tab.drag("canvas.axis", Point(GUTTER + 30 * pixels, 30), Point(GUTTER + 60 * pixels, 30))
+    expect(tab.find(".sight span")).to_have_text(re.compile(r"^(29|30)–(59|60)$"))
+    assert tab.view is not None
+    colours = tab.colours(tab.point(tab.label("mlp/dense/bias"), 45, *tab.view))
+    assert tab.reserved("nan") in colours
+    assert tab.reserved("nan") not in tab.colours(
+        tab.point(tab.label("mlp/dense/bias"), 34, *tab.view)
+    )
+    tab.find(".sight button").click()
+    expect(tab.find(".sight")).to_have_count(0)
+
+
+def test_keys_zoom_pan_and_reset(tab: Tab) -> None:
+    tab.press("+", "+")
+    expect(tab.find(".sight")).to_be_visible()
+    first = tab.view
+    assert first is not None
+    assert first[0] <= 37 <= first[1]
+    tab.press("d")
+    expect(tab.find(".sight span")).not_to_have_text(f"{first[0]}–{first[1]}")
+    tab.press("a", "f")
+    expect(tab.find(".sight")).to_be_visible()
+    tab.press("0")
+    expect(tab.find(".sight")).to_have_count(0)
+    tab.press("End")
+    expect(tab.details).to_contain_text("input · step 239")
+
+
+def test_moving_the_selection_out_of_sight_takes_the_view_along(
+    gallery_url: str, visit: Visit
+) -> None:
+    tab = visit(gallery_url, run="nan_feature", steps="30..49")
+    expect(tab.details).to_contain_text("input · step 37")
+    tab.press("End")
+    expect(tab.details).to_contain_text("input · step 239")
+    expect(tab.find(".sight span")).to_have_text("220–239")
+    tab.press("Home", "ArrowRight")
+    expect(tab.details).to_contain_text("input · step 1")
+    expect(tab.find(".sight span")).to_have_text("0–19")
+
+
+def test_the_address_keeps_the_steps(gallery_url: str, visit: Visit) -> None:
+    tab = visit(gallery_url, run="nan_feature", steps="30..49")
+    expect(tab.find(".sight span")).to_have_text("30–49")
+    tab.press("d")
+    expect(tab.page).to_have_url(re.compile(r"p\.nanwatch\.steps=35\.\.54"))
+    tab.page.reload()
+    expect(tab.find(".sight span")).to_have_text("35–54")
+
+
+def test_what_was_seen_stays_until_the_new_picture_comes(outsize_url: str, visit: Visit) -> None:
+    tab = visit(outsize_url, run="long")
+    expect(tab.details).to_contain_text("gradient · steps 49,920–50,175")
+    expect(tab.find(".heatmap[aria-busy=false]")).to_be_visible()
+    held: list[Route] = []
+    cancelled: list[str] = []
+    tab.page.route("**/nanwatch/grid?*", lambda route: held.append(route))
+    tab.page.on("requestfailed", lambda request: cancelled.append(request.url))
+    tab.press("f")
+    expect(tab.find(".sight span")).to_have_text("50,016–50,080")
+    label = tab.label("net/dense/kernel")
+    assert tab.reserved("nan") in tab.colours(tab.point(label, 50_075, 50_016, 50_080)), (
+        "The column of 256 steps, stretched."
+    )
+    wait_until(tab, lambda: len(held) == 1)
+    tab.press(*"dddddddd")
+    wait_until(tab, lambda: len(held) == 2)
+    wait_until(tab, lambda: len(cancelled) == 1)
+    held[1].continue_()
+    tab.page.unroute("**/nanwatch/grid?*")
+    tab.press("f")
+    expect(tab.details).to_contain_text("gradient · step 50,048")
+    colours = tab.colours(tab.point(label, 50_075, 50_016, 50_080))
+    assert tab.reserved("nan") not in colours, "One bad step, once its picture is there."
+
+
+def wait_until(tab: Tab, holds: Callable[[], bool]) -> None:
+    """Lets the page go on until something holds; 10 seconds at most."""
+    for _ in range(100):
+        if holds():
+            return
+        tab.page.wait_for_timeout(100)
+    raise AssertionError("It never came to hold.")
+
+
+def test_the_sheet_of_keys_opens_and_closes(tab: Tab) -> None:
+    tab.press("?")
+    sheet = tab.find("dialog.help")
+    expect(sheet).to_be_visible()
+    expect(sheet).to_contain_text("zoom about the pointer")
+    tab.page.keyboard.press("Escape")
+    expect(sheet).to_be_hidden()
+    tab.find(".keys button").click()
+    expect(sheet).to_be_visible()
+    tab.page.keyboard.press("?")
+    expect(sheet).to_be_hidden()

@@ -1,0 +1,111 @@
+"""The rows: folded, filtered, ordered, pinned, and thousands of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from e2e.tab import Tab
+from playwright.sync_api import expect
+
+Visit = Callable[..., Tab]
+
+
+def rows(tab: Tab) -> list[str]:
+    """The names of the rows, from top to bottom."""
+    labels = tab.find(".tensor-label")
+    boxes = [(label.bounding_box(), label.get_attribute("title")) for label in labels.all()]
+    placed = sorted((box["y"], title) for box, title in boxes if box and title)
+    return [title.split("\n")[0] for _, title in placed]
+
+
+def test_a_filter_leaves_what_matches(gallery_url: str, visit: Visit) -> None:
+    tab = visit(gallery_url, run="nan_feature")
+    expect(tab.find(".tensor-label")).to_have_count(19)
+    tab.press("/")
+    filter_ = tab.find("#rows-filter")
+    expect(filter_).to_be_focused()
+    filter_.fill("gradient KERNEL")
+    expect(tab.find(".tensor-label")).to_have_count(4)
+    expect(tab.find(".shown")).to_have_text("4 of 19 tensors")
+    filter_.fill("/dense_[12]/")
+    expect(tab.find(".tensor-label")).to_have_count(8)
+    filter_.fill("/(/")
+    expect(tab.find(".shown")).to_have_text("/(/ is no regular expression.")
+    expect(tab.find(".tensor-label")).to_have_count(19)
+    filter_.fill("nothing like it")
+    tab.find("text=Show all").click()
+    expect(tab.find(".tensor-label")).to_have_count(19)
+    expect(filter_).to_have_value("")
+
+
+def test_only_trouble_and_its_order(gallery_url: str, visit: Visit) -> None:
+    tab = visit(gallery_url, run="nan_feature")
+    tab.find(".rows-bar label").filter(has_text="Only trouble").click()
+    expect(tab.find(".tensor-label")).to_have_count(5)
+    tab.find("select[aria-label='Order of the rows']").select_option("worst")
+    tab.find("select[aria-label=Roles]").select_option("weight")
+    expect(tab.find(".tensor-label")).to_have_count(2)
+    expect(tab.page).to_have_url(re.compile("role=weight.*order=worst.*only=trouble"))
+    tab.page.reload()
+    expect(tab.find(".tensor-label")).to_have_count(2)
+
+
+def test_a_pinned_row_stands_on_top_and_survives_a_reload(gallery_url: str, visit: Visit) -> None:
+    tab = visit(gallery_url, run="nan_feature")
+    expect(tab.details).to_contain_text("input · step 37")
+    bias = tab.label("mlp/logits/bias")
+    bias.hover()
+    bias.locator(".pin").click()
+    expect(tab.find(".lane").first).to_contain_text("Pinned")
+    assert rows(tab)[0] == "mlp/logits/bias"
+    expect(tab.page).to_have_url(re.compile("pinned="))
+    tab.page.reload()
+    expect(tab.find(".lane").first).to_contain_text("Pinned")
+    tab.find("#rows-filter").fill("target")
+    expect(tab.find(".tensor-label")).to_have_count(2)
+    tab.press("Home", "p")
+    expect(tab.find(".lane").first).to_contain_text("Targets")
+
+
+def test_a_tree_folds_and_a_folded_group_shows_its_worst(gallery_url: str, visit: Visit) -> None:
+    tab = visit(gallery_url, run="nan_feature", layout="tree")
+    expect(tab.details).to_contain_text("input · step 37")
+    dense = tab.find('.group button[title="mlp/dense"]').first
+    expect(dense).to_contain_text("2 of 2")
+    expect(tab.find(".tensor-label")).to_have_count(19)
+    dense.click()
+    expect(tab.find(".tensor-label")).to_have_count(17)
+    colours = tab.colours(tab.point(dense, 120, 0, 239))
+    assert {tab.reserved("nan"), tab.reserved("neg-inf")} & colours
+    expect(tab.page).to_have_url(re.compile("folds="))
+    tab.page.reload()
+    expect(tab.find(".tensor-label")).to_have_count(17)
+    # A finding's place is unfolded.
+    tab.find(".victims summary").click()
+    tab.find(".victims li button").filter(has_text="mlp/dense/kernel").first.click()
+    expect(tab.find(".tensor-label")).to_have_count(19)
+
+
+def test_five_thousand_rows_are_no_burden(outsize_url: str, visit: Visit) -> None:
+    tab = visit(outsize_url, run="wide")
+    expect(tab.details.locator("h2")).to_have_text("encoder/block_270/part_1/kernel")
+    expect(tab.find(".tensor-label.selected")).to_be_visible()
+    assert tab.find(".tensor-label, .group").count() < 80
+    tab.find(".rows-bar label").filter(has_text="Tree").click()
+    scroller = tab.find(".scroller")
+    scroller.evaluate("element => { element.scrollTop = element.scrollHeight; }")
+    expect(tab.label("encoder/block_312/part_7/kernel")).to_be_visible()
+    assert tab.find(".tensor-label, .group").count() < 80
+    # A frame has 16 ms; these are 40, with much to spare for a busy machine.
+    took = scroller.evaluate(
+        """async (element) => {
+          const start = performance.now();
+          for (let frame = 0; frame < 40; frame++) {
+            element.scrollTop -= 900;
+            await new Promise(requestAnimationFrame);
+          }
+          return performance.now() - start;
+        }"""
+    )
+    assert took < 4000
