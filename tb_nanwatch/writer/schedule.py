@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from tb_nanwatch.schema.tags import RECORDS_PER_LEVEL
-from tb_nanwatch.writer.budget import DEFAULT_MAX_BYTES, Budget
+from tb_nanwatch.writer.budget import DEFAULT_MAX_BYTES, Budget, whole_number
 
 Every = int | Literal["auto"]
 
@@ -39,12 +39,13 @@ class Schedule:
     """
 
     def __init__(self, every: Every = "auto", max_bytes: int = DEFAULT_MAX_BYTES):
-        if every != "auto" and (not isinstance(every, int) or isinstance(every, bool) or every < 1):
+        is_auto = isinstance(every, str) and every == "auto"
+        if not is_auto and whole_number(every) < 1:
             raise ValueError(
                 f'Expected every="auto" or a number of steps from 1 on, got {every!r}.'
             )
         self.budget = Budget(max_bytes)
-        self._every = every
+        self._every: Every = "auto" if is_auto else whole_number(every)
         self._records = 0
         self._changes = 0
         self._steps = 0

@@ -502,7 +502,7 @@ def test_the_trace_is_made_once_however_often_fit_is_called(tmp_path: Path) -> N
     x, y = data(3)
     model = keras.Sequential([keras.Input((6,)), Counting(), keras.layers.Dense(1)])
     model.compile("sgd", "mse")
-    callback = nanwatch.Callback(tmp_path)
+    callback = nanwatch.Callback(tmp_path, watch="all")
     fit(model, x, y, callback)
     after_first = traces
     for _ in range(3):

@@ -247,3 +247,70 @@ def test_what_this_model_does_not_have_is_said_once(
     told = [str(each.message) for each in warned if "NaNWatch" in str(each.message)]
     assert len(told) == 1
     assert message in told[0]
+
+
+def test_a_model_without_trainable_weights_is_recorded_as_far_as_it_goes(tmp_path: Path) -> None:
+    model = keras.Sequential([keras.Input((3,)), layers.Dense(1, name="hidden")])
+    model.trainable = False
+    with pytest.warns(UserWarning, match="does not have any trainable weights") as warned:
+        found = fit(model, data(3), data(1), tmp_path, "default")  # Keras's warning
+    assert not [each for each in warned if "NaNWatch" in str(each.message)]
+    assert found.names("weight") == [each.path for each in model.weights]
+    assert found.series("loss", "loss", "steps") == [1, 1]
+
+
+def test_a_frozen_layer_and_one_that_the_loss_does_not_reach(tmp_path: Path) -> None:
+    inputs = keras.Input((3,))
+    frozen = layers.Dense(3, use_bias=False, name="frozen", trainable=False)
+    unreached = layers.Dense(2, use_bias=False, name="unreached")
+    hidden = frozen(inputs)
+    outputs = layers.Dense(1, use_bias=False, name="out")(hidden)
+    model = keras.Model(inputs, {"out": outputs, "side": unreached(hidden)})
+    model.compile(keras.optimizers.SGD(0.1, 0.9), {"out": "mse"})
+    initial = model.get_weights()
+    callback = nanwatch.Callback(tmp_path, watch="all", every=1)
+    with pytest.warns(UserWarning, match="Gradients do not exist"):  # Keras's
+        model.fit(data(3), {"out": data(1)}, BATCH, verbose=0, callbacks=[callback])
+    found = read_recorded(tmp_path / "nanwatch")
+    assert found.names("gradient") == ["out/kernel"]
+    assert found.names("update") == ["out/kernel", "unreached/kernel"]
+    assert set(found.names("activation")) == {"frozen", "out", "unreached"}
+    assert found.names("activation_gradient") == ["frozen", "out"]
+    assert found.series("update", "unreached/kernel", "largest_norm") == [0, 0]
+    norm = float(np.linalg.norm(initial[0]))
+    assert found.series("weight", "frozen/kernel", "largest_norm") == pytest.approx([norm] * 2)
+    slots = [slot for slot in found.names("slot") if "unreached" in slot]
+    assert found.series("slot", slots[0], "largest_norm") == [0, 0]
+
+
+@pytest.mark.parametrize("kind", ["ragged", "sparse", "nested"])
+def test_batches_of_any_kind(tmp_path: Path, kind: str) -> None:
+    class Sum(layers.Layer):
+        def call(self, x: Any) -> Any:
+            return tf.reduce_sum(x, axis=1, keepdims=True)
+
+    y, dense = data(1), data(3)
+    dense[np.abs(dense) < 0.3] = 0
+    dense[5, 1] = np.nan
+    if kind == "ragged":
+        x: Any = tf.RaggedTensor.from_row_lengths(dense.ravel(), [1, 5, 4, 2, 3, 3, 0, 6])
+        model = keras.Sequential([Sum(), layers.Dense(1)])
+        counts, options = [12, 12], {"run_eagerly": True}
+    elif kind == "sparse":
+        x, options = tf.sparse.from_dense(dense), {}
+        model = keras.Sequential([keras.Input((3,), sparse=True), layers.Dense(1)])
+        counts = [int(np.count_nonzero(dense[rows])) for rows in (slice(4), slice(4, 8))]
+    else:
+        x, options = {"a": (dense, data(3))}, {}
+        inputs = {"a": (keras.Input((3,)), keras.Input((3,)))}
+        model = keras.Model(inputs, layers.Dense(1)(layers.Add()(list(inputs["a"]))))
+        counts = [12, 12]
+    model.compile("sgd", "mse", **options)
+    batches = tf.data.Dataset.from_tensor_slices((x, y, np.ones(8))).batch(BATCH)
+    callback = nanwatch.Callback(tmp_path, every=1)
+    model.fit(batches, shuffle=False, verbose=0, callbacks=[callback])
+    found = read_recorded(tmp_path / "nanwatch")
+    name = "input/a/0" if kind == "nested" else "input"
+    assert found.series("input", name, "elements") == counts
+    assert found.series("input", name, "nan") == [0, 1]
+    assert found.names("target") == ["target", "sample_weight"]

@@ -38,6 +38,7 @@ def left_behind(model: keras.Model) -> list[str]:
     """Attributes of ours on the model and its optimizer, and where its train function is from."""
     found = [name for name in OURS if name in vars(model)]
     found += [name for name in ("apply",) if name in vars(model.optimizer)]
+    found += [layer.name for layer in model._flatten_layers() if "call" in vars(layer)]
     if "tb_nanwatch" in getattr(model.train_function, "__module__", ""):
         found.append("train_function")
     return found
@@ -113,17 +114,21 @@ def test_an_error_in_the_step_restores_at_once(tmp_path: Path) -> None:
     assert left_behind(model) == []
 
 
-def test_an_error_while_tracing_restores_at_once(tmp_path: Path) -> None:
+@pytest.mark.parametrize("error", [TypeError, KeyboardInterrupt])
+def test_an_error_while_tracing_restores_at_once(
+    tmp_path: Path, error: type[BaseException]
+) -> None:
     class Broken(keras.layers.Layer):
         def call(self, x: Any, training: bool = False) -> Any:
             if training:
-                raise TypeError("a bug in a layer")
+                assert {"apply", "compute_loss", self.name} <= set(left_behind(model))
+                raise error("a bug in a layer")
             return x
 
     model = keras.Sequential([keras.Input((6,)), Broken(), keras.layers.Dense(1)])
     model.compile("sgd", "mse")
-    with pytest.raises(TypeError, match="a bug in a layer"):
-        fit(model, nanwatch.Callback(tmp_path))
+    with pytest.raises(error, match="a bug in a layer"):
+        fit(model, nanwatch.Callback(tmp_path, watch="all"))
     assert left_behind(model) == []
 
 
@@ -137,7 +142,7 @@ def test_the_model_pickles_saves_and_copies_in_the_middle(tmp_path: Path) -> Non
         copies.append(keras.models.load_model(tmp_path / "model.keras"))
 
     model = make_model()
-    fit(model, nanwatch.Callback(tmp_path), At(act))
+    fit(model, nanwatch.Callback(tmp_path, watch="all"), At(act))
     assert len(copies) == 3
     for each in copies:
         fit(each)
@@ -147,8 +152,21 @@ def test_the_model_pickles_saves_and_copies_in_the_middle(tmp_path: Path) -> Non
 def test_evaluation_within_fit_is_untouched(tmp_path: Path) -> None:
     model = make_model()
     options: dict[str, Any] = {"batch_size": 8, "verbose": 0, "validation_data": (X[:16], Y[:16])}
-    model.fit(X, Y, callbacks=[nanwatch.Callback(tmp_path)], **options)
+    seen: list[Any] = []
+
+    class Predict(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            seen.append(self.model.predict(X[:8], verbose=0).shape)
+            seen.append(left_behind(self.model))
+
+    callback = nanwatch.Callback(tmp_path, watch="all", every=1)
+    model.fit(X, Y, callbacks=[callback, Predict()], **options)
     assert left_behind(model) == []
+    # Between two steps there is the train function alone, and nothing on a layer.
+    assert seen == [(8, 1), ["make_train_function", "train_function"]] * 8
+    found = read_recorded(tmp_path / "nanwatch")
+    assert found.windows() == [(step, step) for step in range(8)]
+    assert found.series("activation", found.names("activation")[0], "elements") == [8] * 8
 
 
 def test_two_callbacks_record_two_directories(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -101,3 +102,11 @@ def test_an_every_that_is_no_number_of_steps_is_refused(every: object) -> None:
 def test_a_budget_of_nothing_is_refused() -> None:
     with pytest.raises(ValueError, match="max_bytes"):
         Schedule("auto", 0)
+
+
+def test_numpys_integers_are_numbers_too() -> None:
+    schedule = Schedule(np.int64(4), np.uint32(2**20))
+    assert schedule.window() == 4
+    assert schedule.budget.max_bytes == 2**20
+    with pytest.raises(ValueError, match="got array"):
+        Schedule(np.array([1, 2]))  # type: ignore[arg-type]

@@ -36,6 +36,7 @@ _ABSENT = {
     "target": "the data has no targets",
     "activation": "no call of a layer was seen",
     "activation_gradient": "no gradient arrived at the output of a layer",
+    "gradient": "the model has no trainable variable",
     "slot": "the optimizer keeps no state of a variable",
     "update": "the model has no trainable variable",
 }
@@ -220,7 +221,8 @@ class Observation:
                 f"the pattern {pattern!r} in watch matches no layer. There are: {', '.join(known)}."
             )
         for role in [role for role in ROLE_NAMES if role not in self._shown]:
-            if role in _SHOWN_BY_CALLS and self._watch.has_role(role):
+            has_variables = role != "gradient" or self._model.trainable_variables
+            if role in _SHOWN_BY_CALLS and has_variables and self._watch.has_role(role):
                 self._unwatched.missing(role)
             elif role in _ABSENT and role in self._watch.named_roles and not unmatched:
                 self._unwatched.note(f"no {role} is recorded: {_ABSENT[role]}.")

@@ -97,6 +97,10 @@ class Watcher:
             for role in sorted(data, key=FLOW.__getitem__)
             for tensor in self._named(role, data[role])
         ]
+        if not tensors:
+            self._unwatched.note(
+                "Watcher.observe was given no tensor that can be recorded; no step is counted."
+            )
         self._recorder.add(with_unique_names(tensors), new_step=new_step)
 
     def step_end(self) -> bool:
