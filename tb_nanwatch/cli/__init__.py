@@ -24,7 +24,22 @@ _GALLERY = "tb_nanwatch_demo"
 
 def main(words: Sequence[str] | None = None) -> int:
     """Runs the command with the arguments `words`, or else `sys.argv`'s; returns its status."""
-    words = list(sys.argv[1:] if words is None else words)
+    try:
+        try:
+            return _run(list(sys.argv[1:] if words is None else words))
+        finally:
+            sys.stdout.flush()
+    except KeyboardInterrupt:
+        return 130  # As a shell has it for a program that Ctrl-C ended.
+    except OSError as error:
+        # Python would complain once more while it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):  # That one is a pager that was quit.
+            print(f"nanwatch: {error}", file=sys.stderr)
+        return TROUBLE
+
+
+def _run(words: list[str]) -> int:
     if words[:1] == ["demo"]:  # Ahead of argparse: even --help is the gallery's own.
         return _demo(words[1:])
     from tb_nanwatch.cli.arguments import parser
@@ -35,14 +50,7 @@ def main(words: Sequence[str] | None = None) -> int:
         return NO_ERROR
     from tb_nanwatch.cli.report import report
 
-    try:
-        return report(arguments)
-    except BrokenPipeError:
-        # A pager that was quit. Python would complain once more while it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return TROUBLE
-    except KeyboardInterrupt:
-        return 130  # As a shell has it for a program that Ctrl-C ended.
+    return report(arguments)
 
 
 def _demo(words: list[str]) -> int:

@@ -6,6 +6,7 @@ and never learns when the first load is done; the server's log says so.
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import threading
@@ -110,6 +111,8 @@ def _connect(log: _Log) -> Logs | None:
     from tensorboard.data import server_ingester
     from tensorboard.util.grpc_util import ChannelCredsType
 
+    # gRPC would ask a proxy that the environment names, even for this.
+    os.environ.setdefault("no_grpc_proxy", "localhost")
     provider = server_ingester.ExistingServerDataIngester(
         f"localhost:{log.port}", channel_creds_type=ChannelCredsType.LOCAL
     ).data_provider

@@ -33,6 +33,9 @@ BY_DATA_SERVER = (
     "import sys; from tb_nanwatch.cli import loading, main; "
     "loading.DATA_SERVER_BYTES = 0; sys.exit(main())"
 )
+BY_NOTHING_ELSE = (
+    f"import sys; sys.modules['tb_nanwatch.cli.python_loader'] = None; {BY_DATA_SERVER}"
+)
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +45,9 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     fake.mkdir()
     (fake / "__init__.py").write_text("raise RuntimeError('TensorFlow was imported')\n")
     path = os.pathsep.join([str(fake.parent), str(ROOT)])
-    return {**os.environ, "PYTHONPATH": path, "PYTHONWARNINGS": "error"}
+    variables = {**os.environ, "PYTHONPATH": path, "PYTHONWARNINGS": "error"}
+    variables.pop("PYTHONUNBUFFERED", None)  # It would hide what is only found out at exit.
+    return variables
 
 
 def nanwatch(
@@ -174,7 +179,10 @@ def test_both_of_tensorboards_loaders_tell_the_same(
     environment: dict[str, str], gallery: Path
 ) -> None:
     slow = nanwatch(environment, "report", gallery, "--json")
-    fast = nanwatch(environment, "report", gallery, "--json", program=("-c", BY_DATA_SERVER))
+    # A proxy that the environment names is not asked.
+    proxy = {"http_proxy": "http://127.0.0.1:9", "no_proxy": ""}
+    words = ("report", gallery, "--json")
+    fast = nanwatch(environment, *words, program=("-c", BY_NOTHING_ELSE), **proxy)
     assert (fast.returncode, fast.stderr) == (1, "")
     assert as_json(fast) == as_json(slow)
 
@@ -339,8 +347,9 @@ def test_text_wraps_to_the_terminal(
 def test_a_reader_that_went_away_is_no_traceback(
     environment: dict[str, str], gallery: Path
 ) -> None:
-    for form in ((), ("--json",)):
-        command = [sys.executable, "-m", "tb_nanwatch", "report", str(gallery), *form]
+    # More than a buffer of output, less than one, and argparse's own.
+    for words in (["report", gallery, "--json"], ["report", gallery, "--run", "healthy"], ["-h"]):
+        command = [sys.executable, "-m", "tb_nanwatch", *map(str, words)]
         with subprocess.Popen(
             command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
         ) as process:
@@ -348,6 +357,15 @@ def test_a_reader_that_went_away_is_no_traceback(
             assert process.stderr is not None
             process.stdout.close()
             assert process.stderr.read() == b""
+        assert process.returncode == 2
+
+
+def test_a_full_disk_is_no_traceback(environment: dict[str, str], gallery: Path) -> None:
+    command = [sys.executable, "-m", "tb_nanwatch", "report", str(gallery), "--run", "healthy"]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(command, env=environment, stdout=full, stderr=subprocess.PIPE)
+    assert done.returncode == 2
+    assert done.stderr == b"nanwatch: [Errno 28] No space left on device\n"
 
 
 def test_names_outside_the_encoding_are_escaped(
