@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 from tb_nanwatch.grid.cells import Slab, cells
-from tb_nanwatch.grid.edges import column_edges
+from tb_nanwatch.grid.edges import aligned_edges, column_edges
 from tb_nanwatch.grid.spectrogram import Spectrogram, spectrogram, totals
 
-__all__ = ["Slab", "Spectrogram", "cells", "column_edges", "spectrogram", "totals"]
+__all__ = ["Slab", "Spectrogram", "aligned_edges", "cells", "column_edges", "spectrogram", "totals"]

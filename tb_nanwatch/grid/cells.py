@@ -1,15 +1,15 @@
-"""Value and flags of each tensor in each column of a viewport: the worst of what a cell covers."""
+"""Value and flags of each tensor in each column of a viewport: the merge of what a cell covers."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from tb_nanwatch.schema.columns import COLUMN
-from tb_nanwatch.stats.derived import statistic
+from tb_nanwatch.schema.columns import COLUMN, COLUMNS, Merge
+from tb_nanwatch.stats.derived import STATISTIC_COLUMNS, statistic
 from tb_nanwatch.stats.record import Matrix
 
 Steps = npt.NDArray[np.int64]
@@ -17,6 +17,8 @@ Flags = npt.NDArray[np.uint8]
 
 NAN, POS_INF, NEG_INF, RECORDED, SCALE_SKIPPED = 1, 2, 4, 8, 16
 """The flags of a cell, as `http/http_api.md` gives them."""
+
+_UFUNC: dict[Merge, np.ufunc] = {"sum": np.add, "min": np.fmin, "max": np.fmax}
 
 _NONFINITE = ((NAN, "nan"), (POS_INF, "pos_inf"), (NEG_INF, "neg_inf"))
 
@@ -57,21 +59,27 @@ def cells(
       name: the statistic, of `schema.statistics`.
 
     Returns:
-      value, float32 [rows, columns]: the largest of the statistic over what the cell covers, NaN
-      where it is NaN for all of it; and flags, uint8 [rows, columns], a sum of the constants above.
-      A record's NaN and infinities are flagged between its first and its last non-finite step
-      alone; a record that is held beyond its last step, and was non-finite there, is so further on.
+      value, float32 [rows, columns]: the statistic of the merge of all records that stand for a
+      step of the cell, NaN where there is none; and flags, uint8 [rows, columns], a sum of the
+      constants above. A record's NaN and infinities are flagged between its first and its last
+      non-finite step alone; a record that is held beyond its last step, and was non-finite there,
+      is so further on.
+
+    Merges of records that lie within one cell give the same as those records do.
     """
-    columns = len(edges) - 1
-    value = np.full((len(tensors), columns), np.nan, np.float32)
-    flags = np.zeros((len(tensors), columns), np.uint8)
+    shape = len(tensors), len(edges) - 1
+    # Columns of which none is read take no memory, as nothing ever touches their pages.
+    planes = np.empty((len(COLUMNS), *shape))
+    for needed in STATISTIC_COLUMNS[name]:
+        planes[COLUMN[needed]] = COLUMNS[COLUMN[needed]].empty
+    flags = np.zeros(shape, np.uint8)
     for slab in slabs:
         inside = np.flatnonzero((slab.until >= edges[0]) & (slab.first < edges[-1]))
         if len(inside) and len(tensors):
-            _add(
-                slab, slice(int(inside[0]), int(inside[-1]) + 1), tensors, edges, name, value, flags
-            )
-    return value, flags
+            records = slice(int(inside[0]), int(inside[-1]) + 1)
+            _add(slab, records, tensors, edges, STATISTIC_COLUMNS[name], planes, flags)
+    with np.errstate(over="ignore"):  # Only a damaged file holds counts beyond float32.
+        return statistic(name, np.moveaxis(planes, 0, -1)).astype(np.float32), flags
 
 
 def _rows_of(slab: Slab, tensors: Steps) -> tuple[Steps, Steps]:
@@ -88,11 +96,11 @@ def _add(
     records: slice,
     tensors: Steps,
     edges: Steps,
-    name: str,
-    value: npt.NDArray[np.float32],
+    names: Sequence[str],
+    planes: Matrix,
     flags: Flags,
 ) -> None:
-    """Pools some consecutive records of a slab into `value` and `flags`."""
+    """Merges some consecutive records of a slab into `planes` [columns of a record] and `flags`."""
     source, target = _rows_of(slab, tensors)
     if not len(source):
         return
@@ -110,10 +118,10 @@ def _add(
     covered = from_record < to_record
     span = from_record[covered], to_record[covered]
 
-    with np.errstate(over="ignore"):  # Only a damaged file holds counts beyond float32.
-        worst = _pool(np.fmax, statistic(name, columns).astype(np.float32), *span)
     cell = np.ix_(target, across[covered])
-    value[cell] = np.fmax(value[cell], worst.T)
+    for name in names:
+        ufunc, plane = _UFUNC[COLUMNS[COLUMN[name]].merge], planes[COLUMN[name]]
+        plane[cell] = ufunc(plane[cell], _pool(ufunc, columns[..., COLUMN[name]], *span).T)
 
     seen = columns[..., COLUMN["steps"]] > 0
     skipped = columns[..., COLUMN["scale_skipped_steps"]] > 0

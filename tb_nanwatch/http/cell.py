@@ -25,19 +25,22 @@ def serve(request: wrappers.Request, reader: Reader) -> wrappers.Response:
     tensor = params.tensor(request, index)
     rows: list[Matrix] = []
     windows: list[Matrix] = []
-    for records in reader.records(access, index, first, last):
+    count = 0
+    for records in reader.records(access, index, first, last, index.level):
         for row in np.flatnonzero(records.rows == tensor):
             of_tensor = records.columns[:, row]
             # A stream's record may be without the tensor.
             rows.extend(of_tensor)
             windows.extend(records.windows)
-    found = reader.histograms(access, index, tensor, first, last)
+            count += len(of_tensor) * records.held
+    found = reader.histograms(access, index, tensor, first, last, index.level)
     histograms = [each.histogram for each in found]
     return json_answer(
         request,
         {
             "run": index.run,
             "tensor": describe(index, tensor),
+            "records": count,
             **_merged(np.array(windows), np.array(rows), histograms),
         },
     )
@@ -57,12 +60,11 @@ def _merged(windows: Matrix, rows: Matrix, histograms: list[Histograms]) -> dict
             "sampled_step",
             "histogram",
         )
-        return {"records": 0, **dict.fromkeys(names)}
+        return dict.fromkeys(names)
     merged = merge_columns(rows)
     return {
         "first_step": int(windows[:, WINDOW_FIELD["first_step"]].min()),
         "last_step": int(windows[:, WINDOW_FIELD["last_step"]].max()),
-        "records": len(rows),
         "columns": {
             column.name: _column(column.unit, column.empty, merged[position])
             for position, column in enumerate(COLUMNS)

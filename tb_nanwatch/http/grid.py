@@ -7,7 +7,7 @@ import gzip
 import numpy as np
 from werkzeug import wrappers
 
-from tb_nanwatch.grid import cells, column_edges
+from tb_nanwatch.grid import aligned_edges, cells, column_edges
 from tb_nanwatch.http import params
 from tb_nanwatch.http.respond import respond
 from tb_nanwatch.reader import Reader, Records
@@ -29,10 +29,13 @@ def serve(request: wrappers.Request, reader: Reader) -> wrappers.Response:
         ],
         np.int64,
     )
-    edges, records = np.zeros(1, np.int64), iter(tuple[Records]())
+    edges, records = np.zeros(1, np.int64), list[Records]()
     if first is not None and last is not None:  # None where the run has no record.
+        level = reader.level(index, first, last)
+        records = list(reader.records(params.access(request), index, first, last, level))
         edges = column_edges(first, last, columns)
-        records = reader.records(params.access(request), index, first, last)
+        if level:
+            edges = aligned_edges(edges, records)
     value, flags = cells(records, tensors, edges, statistic.name)
     body = pack_grid(
         {

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from werkzeug import wrappers
 
-from tb_nanwatch.grid import cells, column_edges, spectrogram, totals
+from tb_nanwatch.grid import aligned_edges, cells, column_edges, spectrogram, totals
 from tb_nanwatch.http import params
 from tb_nanwatch.http.respond import respond
 from tb_nanwatch.reader import Reader, Records
@@ -29,9 +29,12 @@ def serve(request: wrappers.Request, reader: Reader) -> wrappers.Response:
     first, last = params.steps(request, (index.first_step, index.last_step))
     edges, records, histograms = np.zeros(1, np.int64), list[Records](), []
     if first is not None and last is not None:  # None where the run has no record.
+        level = reader.level(index, first, last)
+        records = _of_tensor(reader.records(access, index, first, last, level), tensor)
+        histograms = list(reader.histograms(access, index, tensor, first, last, level))
         edges = column_edges(first, last, columns)
-        records = _of_tensor(reader.records(access, index, first, last), tensor)
-        histograms = list(reader.histograms(access, index, tensor, first, last))
+        if level:
+            edges = aligned_edges(edges, records)
     found = spectrogram(histograms, edges)
     sums = totals(records, tensor, edges, _TOTALS)
     channels: dict[str, npt.NDArray[Any]] = {"counts": found.counts.astype(np.float32)}

@@ -7,6 +7,7 @@
 - `steps`: which records a restart replaces, and which steps the others stand for.
 - `digest`: where the tensors of some records are non-finite.
 - `heads`: what of a block a run's overview needs.
+- `cover`: which records of which levels are read.
 - `sessions`: which session replaces what of which.
 - `tensors`: the tensors of a run.
 - `problems`: what is not shown, in sentences.

@@ -11,7 +11,8 @@ import numpy.typing as npt
 from tb_nanwatch.schema.columns import COLUMN
 from tb_nanwatch.stats.record import Matrix
 
-_COUNTS = [COLUMN["nan"], COLUMN["pos_inf"], COLUMN["neg_inf"]]
+COUNTS = [COLUMN["nan"], COLUMN["pos_inf"], COLUMN["neg_inf"]]
+"""The columns that a digest's counts are."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,8 @@ class Digest:
       first: float64 [tensors], the first such step; NaN where there is none.
       last: float64 [tensors], the last such step; NaN where there is none.
       steps: float64 [tensors], how many.
-      counts: float64 [tensors, 3], NaN, +Inf and -Inf elements of the record that holds `first`.
+      counts: float64 [tensors, 3], NaN, +Inf and -Inf elements of the record that holds `first`:
+        in a run's index of the one of level 0 for the first step of all, of one of any level else.
     """
 
     first: Matrix
@@ -57,13 +59,13 @@ def digest(first_steps: npt.NDArray[np.int64], columns: Matrix) -> Digest:
         np.where(hit.any(axis=0), first[earliest, row], np.nan),
         np.fmax.reduce(last, axis=0),
         np.where(hit, steps, 0).sum(axis=0),
-        columns[earliest, row][:, _COUNTS],
+        columns[earliest, row][:, COUNTS],
     )
 
 
 def initial_digest(step: int, columns: Matrix) -> Digest:
     """The digest of the state before `step`, columns [tensors, len(COLUMNS)]."""
-    counts = columns[:, _COUNTS]
+    counts = columns[:, COUNTS]
     where = np.where((counts > 0).any(axis=1), float(step), np.nan)
     return Digest(where, where.copy(), np.zeros(len(columns)), counts)
 

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tb_nanwatch.reader.blocks import Unreadable
+from tb_nanwatch.reader.cover import level_of
 from tb_nanwatch.reader.digest import Digest, combine, initial_digest
 from tb_nanwatch.reader.heads import Head, PartHead
 from tb_nanwatch.reader.listing import Entry
@@ -30,12 +31,14 @@ class Contents:
 
     Attributes:
       entries: all of the run's tags.
-      heads: of each block of level 0; None where TensorBoard could not read it.
+      level: the highest whose records make up the index.
+      heads: of each block that was read; None where TensorBoard could not.
       manifests: hash to manifest, in the order of first appearance.
       initials: the records of the state that a session's first step found.
     """
 
     entries: Sequence[Entry]
+    level: int
     heads: Mapping[Entry, Head | None]
     manifests: Mapping[int, Manifest | Unreadable]
     initials: Mapping[Entry, Record | Unreadable]
@@ -43,10 +46,11 @@ class Contents:
 
 @dataclass(frozen=True)
 class Stretch:
-    """Those records of one block and manifest that make up the run.
+    """Records of one block and manifest.
 
     Attributes:
       entry: the block's tag.
+      begins: int64 [records], number of the first record of level 0 that each holds.
       manifest: hash of the manifest.
       wall_times: float64 [records], to find them in the block by.
       first: int64 [records], first step of each, ascending.
@@ -57,11 +61,31 @@ class Stretch:
 
     entry: Entry
     manifest: int
+    begins: Steps
     wall_times: Matrix
     first: Steps
     last: Steps
     until: Steps
     tensors: Steps
+
+    @property
+    def level(self) -> int:
+        return level_of(self.entry)
+
+    def overlap(self, first: int, last: int) -> npt.NDArray[np.bool_]:
+        """bool [records], which stand for a step of the closed range."""
+        return (self.until >= first) & (self.first <= last)
+
+    def take(self, which: npt.NDArray[np.bool_] | Steps) -> Stretch:
+        """Some of the records."""
+        return replace(
+            self,
+            begins=self.begins[which],
+            wall_times=self.wall_times[which],
+            first=self.first[which],
+            last=self.last[which],
+            until=self.until[which],
+        )
 
 
 @dataclass(frozen=True)
@@ -73,7 +97,9 @@ class RunIndex:
       tensors: in model order.
       nonfinite: where each of `tensors` was non-finite, the state before the first step included.
       initial: bool [tensors], whether `nonfinite.first` is that state.
-      stretches: the records.
+      stretches: the records that make up the run, where they are many of higher levels: no two
+        of one writer and time hold the same.
+      entries: all of the run's tags.
       initials: the state before the first step of each session that no later one replaces.
       first_step: of all records; None where there is none.
       last_step: likewise.
@@ -88,6 +114,7 @@ class RunIndex:
     nonfinite: Digest
     initial: npt.NDArray[np.bool_]
     stretches: tuple[Stretch, ...]
+    entries: Sequence[Entry]
     initials: tuple[Series, ...]
     first_step: int | None
     last_step: int | None
@@ -95,6 +122,11 @@ class RunIndex:
     read: int
     scale_skipped_steps: int
     problems: tuple[str, ...]
+
+    @property
+    def level(self) -> int:
+        """The highest level of its records."""
+        return max((stretch.level for stretch in self.stretches), default=0)
 
 
 PartialDigest = Callable[[Stretch], Digest]
@@ -113,18 +145,21 @@ def _stretches(sessions: Sequence[Session]) -> Iterator[tuple[PartHead, Stretch]
             alive = np.flatnonzero(session.alive)
             mine = slice(begin, begin + len(alive))
             begin += len(alive)
-            for index, (entry, head) in enumerate(session.sources):
-                rows = np.flatnonzero(session.part[alive] == index)
+            for index, piece in enumerate(session.pieces):
+                rows = np.flatnonzero(session.piece[alive] == index)
                 if len(rows):
+                    # A watcher sees every step: its records stand for what they say.
+                    is_watcher = piece.entry.parsed.stream.is_watcher
                     yield (
-                        head,
+                        piece.part,
                         Stretch(
-                            entry,
-                            head.manifest,
-                            head.wall_times[session.position[alive[rows]]],
+                            piece.entry,
+                            piece.part.manifest,
+                            session.begins[alive[rows]],
+                            piece.part.wall_times[session.position[alive[rows]]],
                             first[mine][rows],
                             last[mine][rows],
-                            until[mine][rows],
+                            (last if is_watcher else until)[mine][rows],
                             np.zeros(0, np.int64),
                         ),
                     )
@@ -133,10 +168,10 @@ def _stretches(sessions: Sequence[Session]) -> Iterator[tuple[PartHead, Stretch]
 def _initials(contents: Contents, writers: Iterable[Sequence[Session]]) -> Iterator[Record]:
     """The initial records that no later session replaces."""
     sessions = {
-        stream_key(session.sources[0][0]): session
+        stream_key(session.pieces[0].entry): session
         for writer in writers
         for session in writer
-        if session.sources
+        if session.pieces
     }
     span = spans(contents.entries)
     for entry, record in contents.initials.items():
@@ -158,7 +193,7 @@ def _replaced(writers: Iterable[Sequence[Session]]) -> Replaced | None:
     if not found:
         return None
     return Replaced(
-        sum(int(session.replaced.sum()) for session in found),
+        sum(session.records(session.replaced) for session in found),
         min(int(session.steps("first_step")[session.replaced].min()) for session in found),
         max(int(session.steps("last_step")[session.replaced].max()) for session in found),
     )
@@ -172,12 +207,16 @@ def _scale_skipped(sessions: Iterable[Session]) -> int:
 
 def build(run: str, contents: Contents, partial: PartialDigest) -> RunIndex:
     """The index of a run, from what was read of it."""
-    writers = sessions_by_writer(contents.heads, spans(contents.entries))
+    blocks = [entry for entry in contents.entries if entry.parsed.kind == "stats"]
+    writers = sessions_by_writer(
+        blocks, contents.heads, spans(contents.entries), contents.level, wanted=set()
+    )
     sessions = [session for writer in writers for session in writer]
     unreadable: Counter[Unreadable] = Counter()
-    for head in contents.heads.values():
+    lowest = [head for entry, head in contents.heads.items() if level_of(entry) == 0]
+    for head in lowest:
         unreadable.update(head.unreadable if head else {})
-    read = sum(int(session.kept.sum()) for session in sessions)
+    read = sum(session.records(session.kept) for session in sessions)
     written = read + sum(session.missing() for session in sessions)
     lost = sum(int(session.steps("lost_records").max(initial=0)) for session in sessions)
 
@@ -216,6 +255,7 @@ def build(run: str, contents: Contents, partial: PartialDigest) -> RunIndex:
         nonfinite=everything,
         initial=initial,
         stretches=tuple(stretches),
+        entries=contents.entries,
         initials=tuple(
             Series(rows[int(r.field("manifest"))], r.window[np.newaxis], r.columns[np.newaxis])
             for r in initials
@@ -233,7 +273,7 @@ def build(run: str, contents: Contents, partial: PartialDigest) -> RunIndex:
             read=read,
             lost=lost,
             unreadable=unreadable,
-            unread_tags=sum(head is None for head in contents.heads.values()),
+            unread_tags=lowest.count(None),
             replaced=_replaced(writers),
         ),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -13,10 +13,21 @@ from tensorboard.data.provider import DataProvider
 
 from tb_nanwatch.reader.blocks import Block, Part
 from tb_nanwatch.reader.cache import CACHE_BYTES
-from tb_nanwatch.reader.digest import Digest, digest
+from tb_nanwatch.reader.cover import (
+    Piece,
+    by_level,
+    choose_level,
+    cover,
+    ranges_of,
+    record_bytes,
+    records_of,
+)
+from tb_nanwatch.reader.digest import COUNTS, Digest, digest
 from tb_nanwatch.reader.index import RunIndex, Stretch, build
 from tb_nanwatch.reader.listing import Access, Entry, Listing
+from tb_nanwatch.reader.sessions import StreamKey, stream_key
 from tb_nanwatch.reader.store import Store
+from tb_nanwatch.schema.columns import COLUMN
 from tb_nanwatch.schema.tags import block_tag
 from tb_nanwatch.stats.histogram import Histograms
 from tb_nanwatch.stats.history import History, Series
@@ -52,6 +63,7 @@ class Records:
       rows: int64 [rows], index in `RunIndex.tensors` of each row, none twice.
       windows: float64 [records, len(WINDOW_FIELDS)].
       columns: float64 [records, rows, len(COLUMNS)].
+      level: of the records.
     """
 
     first: Steps
@@ -60,6 +72,12 @@ class Records:
     rows: Steps
     windows: Matrix
     columns: Matrix
+    level: int = 0
+
+    @property
+    def held(self) -> int:
+        """How many records of level 0 each of them holds."""
+        return records_of(self.level)
 
 
 @dataclass(frozen=True)
@@ -96,7 +114,7 @@ class Reader:
         self._provider, self._cache_bytes = provider, cache_bytes
         self._stores: dict[str, Store] = {}
         self._indexes: dict[tuple[str, str], tuple[tuple[Entry, ...], RunIndex]] = {}
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     def runs(self, access: Access) -> list[RunIndex]:
         """Every run with data of ours, by name."""
@@ -109,21 +127,42 @@ class Reader:
             raise UnknownRunError(name, list(listed))
         return self._refresh(access, {name: listed[name]})[name]
 
-    def records(self, access: Access, index: RunIndex, first: int, last: int) -> Iterator[Records]:
-        """The records that stand for a step of the closed range, block by block."""
-        needed = [s for s in index.stretches if s.until[-1] >= first and s.first[0] <= last]
-        for stretch, part in self._parts(access, needed):
-            chosen = (stretch.until >= first) & (stretch.first <= last)
+    def level(self, index: RunIndex, first: int, last: int) -> int:
+        """The finest level of which `records` has so few to read that an answer is quick."""
+        chosen = [s.take(s.overlap(first, last)) for s in index.stretches]
+
+        def cost(level: int) -> tuple[int, int]:
+            records = size = 0
+            for stretch in chosen:
+                finer = max(0, stretch.level - level)
+                of_stretch = len(stretch.first) * records_of(finer)
+                records += of_stretch
+                size += of_stretch * record_bytes(len(stretch.tensors))
+            return records, size
+
+        return choose_level(index.level, cost)
+
+    def records(
+        self, access: Access, index: RunIndex, first: int, last: int, level: int = 0
+    ) -> Iterator[Records]:
+        """The records that stand for a step of the closed range, block by block.
+
+        Args:
+          level: take records of this level, and of finer ones where it has none, or where one of
+            it reaches beyond the range. So they hold just what those of level 0 hold.
+        """
+        for stretch, part in self._parts(access, self._chosen(access, index, first, last, level)):
             position, found = _find(stretch, part)
-            chosen &= found
-            if chosen.any():
+            if found.any():
+                stretch, position = stretch.take(found), position[found]
                 yield Records(
-                    stretch.first[chosen],
-                    stretch.last[chosen],
-                    stretch.until[chosen],
+                    stretch.first,
+                    stretch.last,
+                    stretch.until,
                     stretch.tensors,
-                    part.windows[position[chosen]],
-                    _take(part.columns, position[chosen]),
+                    part.windows[position],
+                    _take(part.columns, position),
+                    stretch.level,
                 )
 
     def history(self, access: Access, index: RunIndex) -> History:
@@ -138,35 +177,106 @@ class Reader:
         )
 
     def histograms(
-        self, access: Access, index: RunIndex, tensor: int, first: int, last: int
+        self, access: Access, index: RunIndex, tensor: int, first: int, last: int, level: int = 0
     ) -> Iterator[RecordHistogram]:
         """One tensor's exponent histograms of the records that stand for a step of the range.
 
         Records without histograms, or with unreadable ones, are left out.
+
+        Args:
+          level: as in `records`.
         """
-        needed = [
-            s
-            for s in index.stretches
-            if s.until[-1] >= first and s.first[0] <= last and tensor in s.tensors
-        ]
+        chosen = self._chosen(access, index, first, last, level)
+        yield from self._histograms(access, index, tensor, chosen)
+
+    def _histograms(
+        self, access: Access, index: RunIndex, tensor: int, stretches: Iterable[Stretch]
+    ) -> Iterator[RecordHistogram]:
+        needed = [stretch for stretch in stretches if tensor in stretch.tensors]
         tags = {_histogram_key(s.entry): s.entry for s in needed}
-        listed = self._listing.entries(access).get(index.run, ())
         packed = {
             tags[entry.key]: held
             for entry, held in self._store(access).packed_histograms(
-                access, [entry for entry in listed if entry.key in tags]
+                access, [entry for entry in index.entries if entry.key in tags]
             )
         }
+        finer: list[Stretch] = []
         for stretch, part in self._parts(access, needed):
             row = int(np.flatnonzero(stretch.tensors == tensor)[0])
             position, found = _find(stretch, part)
-            chosen = found & (stretch.until >= first) & (stretch.first <= last)
             held = packed.get(stretch.entry, {})
-            for record in np.flatnonzero(chosen):
+            for record in np.flatnonzero(found):
                 histogram = _row(held.get(int(part.event_steps[position[record]])), row)
                 if histogram is not None:
                     steps = int(stretch.first[record]), int(stretch.until[record])
                     yield RecordHistogram(*steps, histogram)
+                elif stretch.level:  # Left out to save bytes.
+                    finer += self._refine(
+                        access, index, [stretch.take(np.array([record]))], stretch.level - 1
+                    )
+        if finer:
+            yield from self._histograms(access, index, tensor, finer)
+
+    def _chosen(
+        self, access: Access, index: RunIndex, first: int, last: int, level: int
+    ) -> list[Stretch]:
+        """The records that stand for a step of the range, of `level` or finer ones."""
+        chosen: list[Stretch] = []
+        coarse: list[Stretch] = []
+        for stretch in index.stretches:
+            overlap = stretch.overlap(first, last)
+            beyond = (stretch.first < first) | (stretch.until > last)
+            too_coarse = beyond & (stretch.level > 0) | (stretch.level > level)
+            for into, which in ((chosen, overlap & ~too_coarse), (coarse, overlap & too_coarse)):
+                if which.any():
+                    into.append(stretch.take(which))
+        for stretch in self._refine(access, index, coarse, level, (first, last + 1)):
+            overlap = stretch.overlap(first, last)
+            if overlap.any():
+                chosen.append(stretch.take(overlap))
+        return chosen
+
+    def _refine(
+        self,
+        access: Access,
+        index: RunIndex,
+        coarse: Sequence[Stretch],
+        level: int,
+        cuts: Sequence[int] = (),
+    ) -> list[Stretch]:
+        """What records of higher levels hold, in records of `level` or below (`cover.cover`)."""
+        by_stream: dict[StreamKey, list[Stretch]] = {}
+        for stretch in coarse:
+            by_stream.setdefault(stream_key(stretch.entry), []).append(stretch)
+        if not by_stream:
+            return []
+        blocks = {
+            key: by_level(
+                entry
+                for entry in index.entries
+                if entry.parsed.kind == "stats" and stream_key(entry) == key
+            )
+            for key in by_stream
+        }
+        store = self._store(access)
+        pieces: dict[StreamKey, list[Piece]] = {}
+
+        def need(wanted: set[Entry]) -> None:
+            for key, stretches in by_stream.items():
+                ranges = ranges_of([(s.begins, s.level) for s in stretches])
+                pieces[key] = cover(
+                    blocks[key], store.heads, level, wanted, ranges=ranges, cuts=cuts
+                )
+
+        with self._lock:
+            store.read_heads(access, need)
+        return [
+            _stretch(piece, tensors[piece.part.manifest])
+            for key, stretches in by_stream.items()
+            for tensors in ({stretch.manifest: stretch.tensors for stretch in stretches},)
+            for piece in pieces[key]
+            if piece.part.manifest in tensors
+        ]
 
     def _store(self, access: Access) -> Store:
         if access.experiment not in self._stores:
@@ -186,7 +296,7 @@ class Reader:
             stale = [name for name in wanted if name not in fresh]
             store = self._store(access)
             if stale:
-                store.update(access, [entry for name in stale for entry in wanted[name]])
+                store.update(access, [wanted[name] for name in stale])
                 listed = self._listing.entries(access)
                 for experiment, name in list(self._indexes):
                     if experiment == access.experiment and name not in listed:
@@ -196,10 +306,26 @@ class Reader:
                 )
             for name in stale:
                 contents = store.contents(wanted[name])
-                fresh[name] = build(name, contents, lambda s: self._partial(access, s))
+                index = build(name, contents, lambda s: self._partial(access, s))
+                fresh[name] = self._with_exact_counts(access, index)
                 if None not in contents.heads.values():
                     self._indexes[access.experiment, name] = wanted[name], fresh[name]
             return {name: fresh[name] for name in wanted}
+
+    def _with_exact_counts(self, access: Access, index: RunIndex) -> RunIndex:
+        """The index with the counts of the run's first non-finite step as level 0 has them."""
+        found = index.nonfinite
+        if not index.level or np.isnan(found.first).all():
+            return index
+        step = int(np.nanmin(found.first))
+        counts = found.counts.copy()
+        for records in self.records(access, index, step, step):
+            of_step = records.columns[..., COLUMN["first_nonfinite_step"]] == step
+            for record, row in np.argwhere(of_step):
+                tensor = records.rows[row]
+                if found.first[tensor] == step and not index.initial[tensor]:
+                    counts[tensor] = records.columns[record, row, COUNTS]
+        return replace(index, nonfinite=replace(found, counts=counts))
 
     def _parts(
         self, access: Access, stretches: Iterable[Stretch]
@@ -219,6 +345,22 @@ class Reader:
             position, found = _find(stretch, part)
             return digest(stretch.first[found], _take(part.columns, position[found]))
         return digest(stretch.first[:0], np.zeros((0, len(stretch.tensors), 0)))
+
+
+def _stretch(piece: Piece, tensors: Steps) -> Stretch:
+    """The records of a piece that a watcher wrote."""
+    part, at = piece.part, piece.positions
+    first, last = part.steps("first_step")[at], part.steps("last_step")[at]
+    return Stretch(
+        piece.entry,
+        part.manifest,
+        piece.begins,
+        part.wall_times[at],
+        first,
+        last,
+        last,
+        tensors,
+    )
 
 
 def _part(block: Block, stretch: Stretch) -> Part | None:

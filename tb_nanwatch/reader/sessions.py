@@ -9,7 +9,8 @@ from itertools import groupby
 import numpy as np
 import numpy.typing as npt
 
-from tb_nanwatch.reader.heads import Head, PartHead
+from tb_nanwatch.reader.cover import Piece, by_level, cover, is_complete, records_of
+from tb_nanwatch.reader.heads import Head
 from tb_nanwatch.reader.listing import Entry
 from tb_nanwatch.reader.steps import missing, survivors
 from tb_nanwatch.schema.columns import WINDOW_FIELD
@@ -62,9 +63,11 @@ class Session:
 
     Attributes:
       span: when it was written.
-      sources: the parts, and the entry of each.
-      part: int64 [records], index in `sources`.
-      position: int64 [records], row in that part.
+      pieces: the records by block and manifest, as few as hold all that was written.
+      piece: int64 [records], index in `pieces`.
+      position: int64 [records], row in that piece's part.
+      begins: int64 [records], number of the first record of level 0 that it holds.
+      count: int64 [records], how many of those it holds.
       windows: float64 [records, len(WINDOW_FIELDS)].
       kept: bool [records], which of them no later one of the session replaces.
       alive: bool [records], which of them make up the run.
@@ -72,9 +75,11 @@ class Session:
     """
 
     span: Span
-    sources: Sequence[tuple[Entry, PartHead]]
-    part: Steps
+    pieces: Sequence[Piece]
+    piece: Steps
     position: Steps
+    begins: Steps
+    count: Steps
     windows: Matrix
     kept: Flags
     alive: Flags
@@ -95,15 +100,21 @@ class Session:
 
     def missing(self) -> int:
         """How many records were written, but did not arrive readable."""
-        kept = self.kept
-        sequence, first, last = (
-            self.steps(name)[kept] for name in ("sequence", "first_step", "last_step")
-        )
-        return max(missing(sequence, first, last), self.unreadable)
+        first, last = (self.steps(name)[self.kept] for name in ("first_step", "last_step"))
+        absent = missing(self.begins[self.kept], first, last, self.count[self.kept])
+        return max(absent, self.unreadable)
+
+    def records(self, which: Flags) -> int:
+        """How many records of level 0 those are."""
+        return int(self.count[which].sum())
 
 
 def sessions_by_writer(
-    heads: Mapping[Entry, Head | None], span: Mapping[StreamKey, Span]
+    entries: Iterable[Entry],
+    heads: Mapping[Entry, Head | None],
+    span: Mapping[StreamKey, Span],
+    level: int,
+    wanted: set[Entry],
 ) -> list[list[Session]]:
     """The sessions of each writer, oldest first.
 
@@ -111,53 +122,74 @@ def sessions_by_writer(
     the name. A session that begins to write when an older one has ended goes on with it: when one
     of its records begins at step s, those of the older one whose last step is s or later are
     replaced. Sessions written at the same time stand side by side.
+
+    Args:
+      entries: the blocks of all levels.
+      heads: of those that were read; None of one that cannot be read.
+      span: when each stream was written.
+      level: the highest to take records of.
+      wanted: as in `cover.cover`.
     """
 
     def writer(entry: Entry) -> tuple[str, str, str]:
         return entry.run, entry.parsed.stream.role, entry.parsed.stream.name
 
     return [
-        _sessions(list(entries), heads, span)
-        for _, entries in groupby(sorted(heads, key=writer), key=writer)
+        _sessions(of_writer, heads, span, level, wanted)
+        for _, of_writer in groupby(sorted(entries, key=writer), key=writer)
     ]
 
 
 def _sessions(
-    entries: Sequence[Entry], heads: Mapping[Entry, Head | None], span: Mapping[StreamKey, Span]
+    entries: Iterable[Entry],
+    heads: Mapping[Entry, Head | None],
+    span: Mapping[StreamKey, Span],
+    level: int,
+    wanted: set[Entry],
 ) -> list[Session]:
-    by_session: dict[str, list[Entry]] = {}
+    by_key: dict[StreamKey, list[Entry]] = {}
     for entry in entries:
-        by_session.setdefault(entry.parsed.stream.session, []).append(entry)
+        by_key.setdefault(stream_key(entry), []).append(entry)
     sessions: list[Session] = []
     # The newest first: whether a record replaces others depends on later ones alone.
-    for name in sorted(by_session, reverse=True):
-        of_session = by_session[name]
-        mine = span[stream_key(of_session[0])]
+    for key in sorted(by_key, reverse=True):
+        mine = span[key]
         later = [other.begins_at() for other in sessions if mine.precedes(other.span)]
         cut = min((step for step in later if step is not None), default=None)
-        sessions.append(_session([(e, heads[e] or Head()) for e in of_session], mine, cut))
+        blocks = by_level(by_key[key])
+        highest = min(level, max(blocks))
+        if highest and not is_complete(blocks, heads, wanted):
+            highest = 0
+        cuts = [] if cut is None else [cut]
+        pieces = cover(blocks, heads, highest, wanted, cuts=cuts)
+        read = (heads.get(entry) for entry in blocks.get(0, {}).values())
+        unreadable = sum(head.unreadable.total() for head in read if head is not None)
+        sessions.append(_session(pieces, mine, cut, unreadable))
     return sessions[::-1]
 
 
-def _session(heads: Sequence[tuple[Entry, Head]], span: Span, cut: int | None) -> Session:
-    sources = [(entry, part) for entry, head in heads for part in head.parts]
-    sizes = [len(head.windows) for _, head in sources]
+def _session(pieces: Sequence[Piece], span: Span, cut: int | None, unreadable: int) -> Session:
+    sizes = [len(piece.positions) for piece in pieces]
     empty = np.zeros((0, len(WINDOW_FIELD)))
-    windows = np.concatenate([empty, *(head.windows for _, head in sources)])
-    wall_times = np.concatenate([empty[:, 0], *(head.wall_times for _, head in sources)])
-    order = np.lexsort((wall_times, windows[:, WINDOW_FIELD["sequence"]]))
+    windows = np.concatenate([empty, *(p.part.windows[p.positions] for p in pieces)])
+    wall_times = np.concatenate([empty[:, 0], *(p.part.wall_times[p.positions] for p in pieces)])
+    count = np.repeat(np.array([records_of(p.level) for p in pieces], np.int64), sizes)
+    begins = windows[:, WINDOW_FIELD["sequence"]].astype(np.int64) * count
+    order = np.lexsort((wall_times, begins))
     windows = windows[order]
     first = windows[:, WINDOW_FIELD["first_step"]].astype(np.int64)
     last = windows[:, WINDOW_FIELD["last_step"]].astype(np.int64)
     return Session(
         span,
-        sources,
-        np.repeat(np.arange(len(sources)), sizes)[order],
-        np.concatenate([np.zeros(0, np.int64), *(np.arange(size) for size in sizes)])[order],
+        pieces,
+        np.repeat(np.arange(len(pieces)), sizes)[order],
+        np.concatenate([np.zeros(0, np.int64), *(piece.positions for piece in pieces)])[order],
+        begins[order],
+        count[order],
         windows,
         kept=survivors(first, last),
         alive=survivors(first, last, cut),
-        unreadable=sum(head.unreadable.total() for _, head in heads),
+        unreadable=unreadable,
     )
 
 

@@ -7,6 +7,8 @@ on whether a replaced record was still there to be read.
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 import numpy.typing as npt
 
@@ -38,13 +40,14 @@ def survivors(first: Steps, last: Steps, before: int | None = None) -> npt.NDArr
     return alive
 
 
-def missing(sequence: Steps, first: Steps, last: Steps) -> int:
+def missing(sequence: Steps, first: Steps, last: Steps, count: Steps | Literal[1] = 1) -> int:
     """How many records of one stream were written and are not there.
 
     Args:
       sequence: number of each surviving record in its stream [records], ascending.
       first: its first step.
       last: its last step.
+      count: how many records it is, with consecutive numbers.
 
     A gap in the numbers is records that were sampled away or damaged, or that a restart within
     the stream replaced. Records do not overlap, so no more can be missing than there is room for
@@ -52,7 +55,7 @@ def missing(sequence: Steps, first: Steps, last: Steps) -> int:
     """
     if not len(sequence):
         return 0
-    gaps = np.diff(sequence, prepend=-1) - 1
+    gaps = sequence - np.append(0, (sequence + count)[:-1])
     # Steps count from 0 wherever somebody counts them; a stream may begin later all the same.
     room = np.append(max(int(first[0]), 0), first[1:] - last[:-1] - 1)
     return int(np.clip(np.minimum(gaps, room), 0, None).sum())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -16,17 +16,15 @@ from tb_nanwatch.reader.blocks import (
     decode_manifest,
 )
 from tb_nanwatch.reader.cache import ByteLimitedCache
+from tb_nanwatch.reader.cover import by_level, choose_level, record_bytes
 from tb_nanwatch.reader.fetch import fetch
 from tb_nanwatch.reader.heads import Head, head_of
 from tb_nanwatch.reader.index import Contents
 from tb_nanwatch.reader.listing import Access, Entry
-from tb_nanwatch.schema.columns import COLUMNS
+from tb_nanwatch.reader.sessions import StreamKey, sessions_by_writer, spans, stream_key
 from tb_nanwatch.schema.tags import RECORDS_PER_BLOCK, Stream
 from tb_nanwatch.stats.record import Record
 from tb_nanwatch.wire.manifest import Manifest
-
-LEVEL = 0
-"""The level that is read: no other is written yet."""
 
 _SMALL = 2**16
 """Estimate of the bytes of a manifest or an initial record."""
@@ -41,7 +39,7 @@ PackedHistograms = Mapping[int, npt.NDArray[np.uint8]]
 class Store:
     """Manifests, initial records and heads for as long as their tags exist; blocks while they fit.
 
-    `update` and `contents` are for one thread at a time, `blocks` for any.
+    `update`, `contents` and `read_heads` are for one thread at a time, `blocks` for any.
     """
 
     def __init__(self, provider: DataProvider, cache_bytes: int):
@@ -54,9 +52,10 @@ class Store:
         self._by_hash: dict[int, Manifest | Unreadable] = {}
         self._rows: dict[Stream, int] = {}
 
-    def update(self, access: Access, entries: Iterable[Entry]) -> None:
-        """Reads what is new of these entries."""
-        entries = tuple(entries)
+    def update(self, access: Access, runs: Iterable[Sequence[Entry]]) -> None:
+        """Reads what is new of these runs, each given by all of its entries."""
+        runs = tuple(runs)
+        entries = [entry for run in runs for entry in run]
         fresh = {
             entry: _SMALL
             for entry in entries
@@ -70,9 +69,48 @@ class Store:
         for entry, datums in read.items():
             if entry.parsed.kind == "initial":
                 self._initials[entry] = decode_initial(datums or (), self._by_hash)
-        heads = [e for e in entries if _is_block(e) and self._heads.get(e) is None]
-        for entry, block in self._read(access, heads):
-            self._heads[entry] = None if block is None else head_of(block)
+        for failed in [e for e in entries if e in self._heads and self._heads[e] is None]:
+            del self._heads[failed]  # It is tried again.
+
+        def need(wanted: set[Entry]) -> None:
+            for run in runs:
+                blocks = [entry for entry in run if entry.parsed.kind == "stats"]
+                sessions_by_writer(blocks, self._heads, spans(run), self._level(run), wanted)
+
+        self.read_heads(access, need)
+
+    def read_heads(self, access: Access, need: Callable[[set[Entry]], None]) -> None:
+        """Reads the heads of the blocks that `need` adds to a set, until it adds none."""
+        while True:
+            wanted: set[Entry] = set()
+            need(wanted)
+            if not wanted:
+                return
+            for entry, block in self._read(access, wanted):
+                self._heads[entry] = None if block is None else head_of(block)
+
+    def _level(self, entries: Iterable[Entry]) -> int:
+        """The level at which the overview of a run with these entries is read."""
+        streams: dict[StreamKey, list[Entry]] = {}
+        for entry in entries:
+            if entry.parsed.kind == "stats":
+                streams.setdefault(stream_key(entry), []).append(entry)
+        blocks = [(stream, by_level(of_stream)) for (_, stream), of_stream in streams.items()]
+
+        def cost(level: int) -> tuple[int, int]:
+            records = size = 0
+            for stream, levels in blocks:
+                of_stream = RECORDS_PER_BLOCK * len(levels.get(min(level, max(levels)), ()))
+                records += of_stream
+                size += of_stream * record_bytes(self._rows.get(stream, 0))
+            return records, size
+
+        return choose_level(max((max(levels) for _, levels in blocks), default=0), cost)
+
+    @property
+    def heads(self) -> Mapping[Entry, Head | None]:
+        """Of the blocks that were read so far; None where TensorBoard could not read one."""
+        return self._heads
 
     def _add(self, entry: Entry, manifest: Manifest | Unreadable) -> None:
         self._manifests[entry] = manifest
@@ -103,7 +141,8 @@ class Store:
         hashes = dict.fromkeys(manifest_hash(entry) for entry in manifests)
         return Contents(
             entries=entries,
-            heads={entry: self._heads[entry] for entry in entries if _is_block(entry)},
+            level=self._level(entries),
+            heads={entry: self._heads[entry] for entry in entries if entry in self._heads},
             manifests={hash: self._by_hash[hash] for hash in [*hashes, *self._by_hash]},
             initials={entry: self._initials[entry] for entry in entries if entry in self._initials},
         )
@@ -151,14 +190,9 @@ class Store:
 
     def _estimate(self, entry: Entry) -> int:
         """Bytes of a full block of this entry's stream."""
-        rows = self._rows.get(entry.parsed.stream, 0)
-        return 8 * len(COLUMNS) * RECORDS_PER_BLOCK * (1 + rows)
+        return RECORDS_PER_BLOCK * record_bytes(self._rows.get(entry.parsed.stream, 0))
 
 
 def manifest_hash(entry: Entry) -> int:
     """The hash in the tag of a manifest."""
     return int(entry.parsed.manifest or "", 16)
-
-
-def _is_block(entry: Entry) -> bool:
-    return entry.parsed.kind == "stats" and entry.parsed.level == LEVEL

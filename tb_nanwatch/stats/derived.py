@@ -59,6 +59,15 @@ _STATISTIC: dict[str, Callable[[Matrix], Matrix]] = {
     "zero_share": zero_share,
 }
 
+STATISTIC_COLUMNS: dict[str, tuple[str, ...]] = {
+    "nonfinite": ("steps", "nan", "pos_inf", "neg_inf"),
+    "norm": ("largest_norm",),
+    "largest_magnitude": ("min", "max"),
+    "zero_share": ("zero", "sampled_elements"),
+}
+"""The columns that each statistic is made of."""
+
+assert set(_STATISTIC) == set(STATISTIC_COLUMNS)
 assert set(_STATISTIC) == {statistic.name for statistic in STATISTICS}
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from long_logs import write_session
 from synthetic_logs import (
     NAN,
     START,
@@ -90,6 +91,7 @@ def nasty(tmp_path_factory: pytest.TempPathFactory) -> Path:
     logs = write_gallery(tmp_path_factory.mktemp("nasty") / "logs")
     damage(logs)
     replicas(logs)
+    write_session(logs / "long" / "nanwatch", "0a30", 4300, bad=[4000])
     shutil.copytree(logs / "nan_feature", logs / "copies" / "nan feature")
     manifest = mlp_manifest()
     with StreamWriter(logs / "nanwatch", Stream("0c"), manifest) as writer:
@@ -146,7 +148,7 @@ def test_runs_are_named_as_their_log_directories(
 ) -> None:
     names = ["again", "at once", "bad_checkpoint", "copies/nan feature", "empty"]
     names += ["every_hundredth"]
-    names += ["healthy", "loss_scaling", "nan_feature", "replicas", "resumed", "workers"]
+    names += ["healthy", "long", "loss_scaling", "nan_feature", "replicas", "resumed", "workers"]
     assert list(by_name(answers[0])) == [".", *names]
 
 
@@ -203,6 +205,17 @@ def test_workers_and_replicas_are_one_run(
         (bad,) = [t for t in run["tensors"] if t["first_nonfinite_step"] is not None]
         assert (bad["worker"], bad["first_nonfinite_step"]) == ("worker-0/replica-1", 9)
         assert run["first_nonfinite"]["tensor"] == bad["id"]
+
+
+def test_a_long_run_is_read_from_its_levels(
+    answers: tuple[dict[str, Any], dict[str, Any]],
+) -> None:
+    for of_loader in answers:
+        assert of_loader["long"]["records"] == {"written": 4300, "read": 4300}
+        assert of_loader["long"]["first_nonfinite"]["step"] == 4000
+        body = of_loader["long nonfinite 512"]
+        header = json.loads(body[12 : 12 + int.from_bytes(body[8:12], "little")])
+        assert len(header["edges"]) < 4300 // 16 + 64
 
 
 def test_sampling_is_on_screen_where_the_user_asks_for_it(

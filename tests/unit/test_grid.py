@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tb_nanwatch.grid import cells, column_edges
+from tb_nanwatch.grid import aligned_edges, cells, column_edges
 from tb_nanwatch.grid.cells import NAN, NEG_INF, POS_INF, RECORDED, SCALE_SKIPPED
 from tb_nanwatch.schema.columns import COLUMN
 from tb_nanwatch.schema.statistics import STATISTICS
 from tb_nanwatch.stats.derived import statistic
-from tb_nanwatch.stats.record import empty_columns
+from tb_nanwatch.stats.record import empty_columns, merge_columns
 
 Steps = npt.NDArray[np.int64]
 Matrix = npt.NDArray[np.float64]
@@ -90,22 +90,25 @@ def slow_cells(
     slabs: Sequence[Records], tensors: Steps, edges: Steps, name: str
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.uint8]]:
     """Every step of every record, one by one."""
-    value = np.full((len(tensors), len(edges) - 1), np.nan, np.float32)
-    flags = np.zeros(value.shape, np.uint8)
-    for slab in slabs:
-        for record in range(len(slab.first)):
-            for index, tensor in enumerate(slab.rows):
-                if tensor not in tensors:
-                    continue
-                row = list(tensors).index(tensor)
-                columns = slab.columns[record, index]
-                derived = np.float32(statistic(name, columns))
-                for step in range(slab.first[record], slab.until[record] + 1):
-                    column = np.flatnonzero((edges[:-1] <= step) & (step < edges[1:]))
-                    if len(column):
-                        cell = row, column[0]
-                        value[cell] = np.fmax(value[cell], derived)
-                        flags[cell] |= slow_flags(slab, record, columns, step)
+    shape = len(tensors), len(edges) - 1
+    value = np.full(shape, np.nan, np.float32)
+    flags = np.zeros(shape, np.uint8)
+    for row, tensor in enumerate(tensors):
+        for column in range(shape[1]):
+            found = []
+            for slab in slabs:
+                for record, index in np.ndindex(slab.columns.shape[:2]):
+                    steps = range(
+                        max(slab.first[record], edges[column]),
+                        min(slab.until[record] + 1, edges[column + 1]),
+                    )
+                    if slab.rows[index] != tensor or not steps:
+                        continue
+                    found.append(slab.columns[record, index])
+                    for step in steps:
+                        flags[row, column] |= slow_flags(slab, record, found[-1], step)
+            if found:
+                value[row, column] = statistic(name, merge_columns(found))
     return value, flags
 
 
@@ -209,3 +212,37 @@ def test_no_record_gives_empty_cells() -> None:
     value, flags = cells([], np.array([3, 1]), column_edges(0, 9, 5), "norm")
     assert np.isnan(value).all()
     assert flags.tolist() == [[0] * 5] * 2
+
+
+def runs_of(widths: Sequence[int], first: int = 0) -> Records:
+    """Consecutive records of these widths, of one tensor."""
+    begins = first + np.cumsum([0, *widths])
+    columns = np.stack([empty_columns(1)] * len(widths))
+    return Records(begins[:-1], begins[1:] - 1, begins[1:] - 1, np.array([0]), columns)
+
+
+@given(
+    st.lists(st.integers(1, 30), min_size=1, max_size=40),
+    st.integers(1, 60),
+    st.integers(0, 5),
+)
+def test_aligned_edges_divide_no_record(widths: list[int], columns: int, before: int) -> None:
+    records = runs_of(widths, before)
+    last = int(records.last[-1])
+    edges = column_edges(0, last, columns)
+    aligned = aligned_edges(edges, [records])
+    assert (aligned[0], aligned[-1]) == (0, last + 1)
+    assert (np.diff(aligned) > 0).all()
+    assert len(aligned) <= len(edges)
+    for edge in aligned[1:-1]:
+        assert not ((records.first < edge) & (records.last >= edge)).any()
+    # None is further off than a record is wide.
+    assert np.diff(aligned).max() <= np.diff(edges).max() + max(widths)
+
+
+def test_edges_stay_where_streams_do_not_begin_together() -> None:
+    edges = column_edges(0, 999, 10)
+    streams = [runs_of([10] * 100), runs_of([37] * 28, -1)]
+    assert aligned_edges(edges, streams[:1]).tolist() == edges.tolist()
+    assert aligned_edges(edges, streams).tolist() == edges.tolist()
+    assert len(aligned_edges(edges, [streams[0], runs_of([20] * 50)])) == 11

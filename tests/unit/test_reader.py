@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+from provider import ACCESS, Provider
 from synthetic_logs import (
     INF,
     NAN,
@@ -20,11 +21,8 @@ from synthetic_logs import (
     replicas,
     window_record,
 )
-from tensorboard.backend.event_processing.data_provider import MultiplexerDataProvider
-from tensorboard.backend.event_processing.plugin_event_multiplexer import EventMultiplexer
-from tensorboard.context import RequestContext
 
-from tb_nanwatch.reader import Access, Reader, RunIndex, UnknownRunError
+from tb_nanwatch.reader import Reader, RunIndex, UnknownRunError
 from tb_nanwatch.reader.cache import ByteLimitedCache
 from tb_nanwatch.reader.tensors import tensor_id
 from tb_nanwatch.schema.columns import COLUMN, WINDOW_FIELD
@@ -34,33 +32,7 @@ from tb_nanwatch.stats.histogram import merge_histograms
 from tb_nanwatch.wire.events import manifest_value, record_values
 from tb_nanwatch.wire.manifest import Manifest
 
-ACCESS = Access(RequestContext())
 ONE = Manifest((TensorInfo("loss", "", "loss", (), "float32"),), "Watcher")
-
-
-class Provider(MultiplexerDataProvider):
-    """TensorBoard's own, which counts calls and can fail on a tag."""
-
-    def __init__(self, logs: Path, keep: int = 0):
-        self._files = EventMultiplexer(tensor_size_guidance={"nanwatch": keep})
-        self._logs = logs
-        self.calls: list[str] = []
-        self.fails_on = ""
-        super().__init__(self._files, str(logs))
-        self.reload()
-
-    def reload(self) -> None:
-        self._files.AddRunsFromDirectory(str(self._logs)).Reload()
-
-    def list_tensors(self, *args: Any, **kwargs: Any) -> Any:
-        self.calls.append("list")
-        return super().list_tensors(*args, **kwargs)
-
-    def read_tensors(self, *args: Any, **kwargs: Any) -> Any:
-        self.calls.append("read")
-        if self.fails_on in kwargs["run_tag_filter"].tags:
-            raise RuntimeError("as the data server fails")
-        return super().read_tensors(*args, **kwargs)
 
 
 class Clock:
