@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -441,32 +438,6 @@ def test_sample_weights_are_watched(tmp_path: Path) -> None:
     weights[BATCH] = np.nan
     fit(linear("graph"), x, y, nanwatch.Callback(tmp_path), sample_weight=weights)
     assert read_recorded(tmp_path / "nanwatch").nonfinite()["target", "sample_weight"] == 1
-
-
-def test_several_replicas_are_trained_unrecorded_with_a_warning(tmp_path: Path) -> None:
-    code = f"""
-import warnings, keras, numpy as np, tensorflow as tf, tb_nanwatch as nanwatch
-cpu, = tf.config.list_physical_devices("CPU")
-tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-for devices in (["CPU:0", "CPU:1"], ["CPU:0"]):
-    with tf.distribute.MirroredStrategy(devices).scope():
-        model = keras.Sequential([keras.Input((6,)), keras.layers.Dense(1)])
-        model.compile("sgd", "mse")
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        callback = nanwatch.Callback({str(tmp_path)!r} + f"/{{len(devices)}}")
-        model.fit(np.ones((8, 6)), np.ones((8, 1)), batch_size=4, verbose=0, callbacks=[callback])
-    print(len(devices), [str(each.message) for each in caught if "NaNWatch" in str(each.message)])
-"""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    done = subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
-    two, one = done.stdout.strip().splitlines()[-2:]
-    assert "several replicas are not recorded yet" in two
-    assert one == "1 []"
-    assert read_recorded(tmp_path / "1" / "nanwatch").windows()[-1][1] == 1
 
 
 def test_layers_made_trainable_between_two_fits(tmp_path: Path) -> None:

@@ -164,3 +164,11 @@ def test_the_files_stay_below_max_bytes(tmp_path: Path) -> None:
     recorded = read_recorded(tmp_path / "nanwatch")
     assert recorded.windows()[-1][1] == 299
     assert sum(recorded.series("gradient", "gradient/kernel", "nonfinite_steps")) == 12
+
+
+def test_any_file_system_of_tensorflow_takes_a_recording() -> None:
+    with nanwatch.Watcher("ram://run") as watcher:
+        watcher.observe(loss=tf.constant(np.nan))
+        watcher.step_end()
+    (file,) = tf.io.gfile.glob("ram://run/nanwatch/*")
+    assert tf.io.gfile.stat(file).length > 100

@@ -14,6 +14,7 @@ from tb_nanwatch.adapters.keras.optimizers import build_optimizer, iterations
 from tb_nanwatch.adapters.keras.skip import Withholding
 from tb_nanwatch.adapters.keras.train_function import ObservedTrainFunction
 from tb_nanwatch.adapters.tensorflow.recorder import Recorder
+from tb_nanwatch.adapters.tensorflow.replicas import is_supported
 from tb_nanwatch.adapters.tensorflow.tensors import Unwatched
 from tb_nanwatch.schema.watch import Watch
 from tb_nanwatch.writer.budget import DEFAULT_MAX_BYTES
@@ -105,9 +106,18 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
         if self._guard.tripped:  # Another fit is another chance, with a trace of its own.
             self._guard.tripped = False
             self._train_function = None
-        self._is_due = self.model.distribute_strategy.num_replicas_in_sync == 1
+        strategy = self.model.distribute_strategy
+        self._is_due = is_supported(strategy)
         if not self._is_due:
-            warn("trainings with several replicas are not recorded yet. This one goes on as it is.")
+            warn(
+                f"trainings with the replicas of {type(strategy).__name__} are not recorded. This "
+                "one goes on as it is. MirroredStrategy's are."
+            )
+        if self._policy == "skip" and strategy.num_replicas_in_sync > 1:
+            raise ValueError(
+                'on_nonfinite="skip" works with one replica, and this model is trained by '
+                f'{strategy.num_replicas_in_sync}. Use "record", "stop" or "raise".'
+            )
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         # Not in on_train_begin, where other callbacks may yet restore a checkpoint.
@@ -124,7 +134,8 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
             self._recorder.record_initial(initial.tensors())
         else:
             self._recorder.begin_again()
-        build_optimizer(self.model)
+        with self.model.distribute_strategy.scope():
+            build_optimizer(self.model)
         if self._train_function is None or not self._train_function.fits(self.model):
             self._train_function = ObservedTrainFunction(
                 self.model,

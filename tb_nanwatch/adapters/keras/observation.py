@@ -17,7 +17,9 @@ from tb_nanwatch.adapters.keras.layer_outputs import (
 )
 from tb_nanwatch.adapters.keras.optimizers import loss_scale, slots
 from tb_nanwatch.adapters.tensorflow.accumulator import LossScale
+from tb_nanwatch.adapters.tensorflow.replicas import is_mirrored
 from tb_nanwatch.adapters.tensorflow.tensors import (
+    VARIABLES,
     NamedTensor,
     Unwatched,
     flatten_data,
@@ -187,7 +189,9 @@ class Observation:
             for slot, owner in slots(optimizer, self._model.trainable_variables):
                 layer = "" if owner is None else self._layer(owner)
                 path, value = variable_path(slot), slot.value
-                self._tensors += self._named("slot", layer, path, value, shape=slot.shape)
+                self._tensors += self._named(
+                    "slot", layer, path, value, shape=slot.shape, mirrored=is_mirrored(slot)
+                )
         self.weights()
 
     def weights(self) -> None:
@@ -243,7 +247,9 @@ class Observation:
 
     def _of_variable(self, role: str, variable: Any, value: Any) -> Iterator[NamedTensor]:
         path = variable_path(variable)
-        return self._named(role, self._layer(variable), path, value, shape=variable.shape)
+        mirrored = role in VARIABLES and is_mirrored(variable)
+        layer = self._layer(variable)
+        return self._named(role, layer, path, value, shape=variable.shape, mirrored=mirrored)
 
     def _named(
         self, role: str, layer: str, name: str, value: Any, **options: Any

@@ -6,5 +6,6 @@
 - `variables`: variables of our own.
 - `watcher`: windows to records, records to a file of their own (`nanwatch.Watcher`).
 - `summary`: one call, one record, to the user's own writer (`nanwatch.summary`).
+- `replicas`: which replica of which worker runs a step.
 - `tensors`: what users hand over (mappings, pairs, slices) as named tensors.
 """

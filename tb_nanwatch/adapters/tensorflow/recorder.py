@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tb_nanwatch.adapters.tensorflow.accumulator import Accumulator, Clock, LossScale, Signal
+from tb_nanwatch.adapters.tensorflow.replicas import current_replica, worker_name
 from tb_nanwatch.adapters.tensorflow.tensors import NamedTensor, tell_apart
 from tb_nanwatch.diagnosis.first_nonfinite import first_nonfinite
 from tb_nanwatch.schema.columns import COLUMN, WINDOW_FIELD
@@ -38,7 +39,8 @@ class Recorder:
     """Records one training run.
 
     Args:
-      log_dir: the run's directory; the events go into its subdirectory "nanwatch".
+      log_dir: the run's directory; the events go into its subdirectory "nanwatch", and there into
+        one of its own for each of several workers.
       source: "Callback" or "Watcher", for the manifest.
       schedule: where windows end.
     """
@@ -48,8 +50,10 @@ class Recorder:
         self._source = source
         self._schedule = schedule
         self._directory = directory
-        self._clock: Clock | None = None
-        # By names: a second trace of the same step goes on in the same variables.
+        self._worker = ""
+        # One for each replica of this process.
+        self._clocks: dict[int, Clock] = {}
+        # By replica and names: a second trace of the same step goes on in the same variables.
         self._accumulators: dict[
             tuple[Hashable, ...], tuple[tuple[TensorInfo, ...], Accumulator]
         ] = {}
@@ -60,7 +64,7 @@ class Recorder:
 
     @property
     def is_begun(self) -> bool:
-        return self._clock is not None
+        return bool(self._clocks)
 
     def begin(self, first_step: int) -> None:
         """On the host, before the first step: counting starts from `first_step`.
@@ -69,13 +73,10 @@ class Recorder:
         """
         # A session of its own for each recorder that begins, also for a copy of one.
         self._writer = RecordWriter(
-            lambda: TensorFlowSink(self._directory),
-            Stream(new_session()),
-            self._directory,
-            self._schedule.budget,
+            self._open_sink, Stream(new_session()), self._directory, self._schedule.budget
         )
-        self._clock = Clock(first_step)
-        self._begin_window(self._clock.signal())
+        self._clocks = {0: Clock(first_step)}
+        self._begin_window(self._signal())
         self._sample(first_step)
 
     def begin_again(self) -> None:
@@ -83,7 +84,6 @@ class Recorder:
 
         What is non-finite in it is a change, even if it was so at the end of the training before.
         """
-        assert self._clock is not None
         self.flush()
         self._sample(self._first_step)
         for _, accumulator in self._accumulators.values():
@@ -97,7 +97,7 @@ class Recorder:
         accumulator = _accumulator(clock, tensors)
         accumulator.add([tensor for _, tensor in tensors])
         window = new_window(0, 0, self._first_step, self._first_step)
-        manifest = Manifest(_infos(tensors), self._source)
+        manifest = Manifest(_infos(tensors), self._source, worker=self._worker)
         self._writer.write_initial(manifest, Record(window, *accumulator.drain()))
 
     def add(
@@ -113,15 +113,21 @@ class Recorder:
         With `new_step=False` they belong to the step that was counted last. `skipped`, a bool
         scalar, tells whether the step's update was withheld.
         """
-        assert self._clock is not None, "begin() comes before the first step"
+        self._worker = self._worker or worker_name()
+        replica = current_replica()
+        if replica not in self._clocks:
+            self._clocks[replica] = Clock(self._first_step)
+            self._clocks[replica].sample_at.assign(self._sample_at)
+        clock = self._clocks[replica]
         if skipped is not None:
-            self._clock.count_skip(skipped)
+            clock.count_skip(skipped)
         if not tensors:
             return
         infos = _infos(tensors)
-        key = (new_step, *((info.role, info.name, info.dtype) for info in infos))
+        names = ((info.role, info.name, info.dtype) for info in infos)
+        key = (new_step, replica, *names)
         if key not in self._accumulators:
-            self._accumulators[key] = infos, _accumulator(self._clock, tensors)
+            self._accumulators[key] = infos, _accumulator(clock, tensors)
         accumulator = self._accumulators[key][1]
         accumulator.add([tensor for _, tensor in tensors], loss_scale, new_step=new_step)
 
@@ -131,8 +137,7 @@ class Recorder:
         Also where the set of non-finite tensors changed, or one of the run's first steps was
         non-finite: then the record is in the file when this returns.
         """
-        assert self._clock is not None
-        signal = self._clock.signal()
+        signal = self._signal()
         changed = bool(signal.flush) and self._schedule.takes_change()
         is_full = signal.next_step > self._last_step
         if changed or (is_full and self._schedule.takes_record()):
@@ -147,9 +152,9 @@ class Recorder:
 
     def flush(self) -> None:
         """On the host: writes the open window, if a step is in it."""
-        if self._clock is None:
+        if not self._clocks:
             return
-        signal = self._clock.signal()
+        signal = self._signal()
         if signal.next_step > self._first_step:
             self._write_window(signal, by_change=False, urgent=True)
 
@@ -158,24 +163,34 @@ class Recorder:
         self.flush()
         self._writer.close()
 
+    def _open_sink(self) -> TensorFlowSink:
+        # The first step tells which worker this is: a Watcher may be made outside of any strategy.
+        directory = [self._directory, self._worker] if self._worker else [self._directory]
+        return TensorFlowSink(os.path.join(*directory))
+
+    def _signal(self) -> Signal:
+        """What happened in any of the replicas."""
+        signals = [clock.signal() for clock in self._clocks.values()]
+        return signals[0] if len(signals) == 1 else Signal(*map(max, zip(*signals, strict=True)))
+
     def _begin_window(self, signal: Signal) -> None:
-        assert self._clock is not None
         self._first_step = signal.next_step
         self._last_step = self._first_step + self._schedule.window() - 1
-        self._clock.restart(signal)
+        for clock in self._clocks.values():
+            clock.restart(signal)
         self._sample(self._last_step if self._schedule.samples() else _NEVER)
 
     def _sample(self, step: int) -> None:
-        assert self._clock is not None
         self._sample_at = step
-        self._clock.sample_at.assign(step)
+        for clock in self._clocks.values():
+            clock.sample_at.assign(step)
 
     def _write_window(self, signal: Signal, *, by_change: bool, urgent: bool) -> None:
-        assert self._clock is not None
         window = new_window(0, 0, self._first_step, signal.next_step - 1)
         window[WINDOW_FIELD["scale_skipped_steps"]] = signal.refused_steps
         window[WINDOW_FIELD["skipped_steps"]] = signal.skipped_steps
-        window[WINDOW_FIELD["loss_scale"]] = self._clock.loss_scale.numpy()
+        scales = [clock.loss_scale.numpy() for clock in self._clocks.values()]
+        window[WINDOW_FIELD["loss_scale"]] = np.fmin.reduce(scales)
         if signal.sampled_step >= 0:
             window[WINDOW_FIELD["sampled_step"]] = signal.sampled_step
         parts: list[tuple[tuple[TensorInfo, ...], Record]] = []
@@ -185,7 +200,7 @@ class Recorder:
                 named = infos if new_step else _further(infos, parts)
                 parts.append((named, Record(window, columns, histograms)))
         infos, record = _join(parts)
-        manifest = Manifest(infos, self._source)
+        manifest = Manifest(infos, self._source, worker=self._worker)
         self._trouble = _describe_trouble(infos, record.columns) or self._trouble
         size = self._writer.write(manifest, record, urgent=urgent)
         steps = signal.next_step - self._first_step

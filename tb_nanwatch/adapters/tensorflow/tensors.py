@@ -9,8 +9,12 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from tb_nanwatch.adapters.tensorflow import kernels
+from tb_nanwatch.adapters.tensorflow.replicas import current_label, current_replica
 from tb_nanwatch.schema.tensor_info import TensorInfo
 from tb_nanwatch.writer.warnings import warn
+
+VARIABLES = frozenset({"weight", "slot", "update"})
+"""Roles of variables and what is made of them: replicas that are mirrored hold the same."""
 
 
 class NamedTensor(NamedTuple):
@@ -47,9 +51,20 @@ def parent(path: str) -> str:
 
 
 def name_tensor(
-    role: str, layer: str, name: str, value: Any, *, shape: Any = None, batch: bool = False
+    role: str,
+    layer: str,
+    name: str,
+    value: Any,
+    *,
+    shape: Any = None,
+    batch: bool = False,
+    mirrored: bool = False,
 ) -> NamedTensor:
-    """Names one tensor; `batch` says that its first dimension changes from step to step."""
+    """Names one tensor.
+
+    `batch` says that its first dimension changes from step to step, `mirrored` that it is the same
+    in every replica.
+    """
     tensor = dense(value)
     dims = tensor.shape if shape is None else tf.TensorShape(shape)
     if dims.rank is None:
@@ -58,19 +73,20 @@ def name_tensor(
         listed = tuple(-1 if size is None else int(size) for size in dims)
         if batch and listed:
             listed = (-1, *listed[1:])
-    return NamedTensor(TensorInfo(role, layer, name, listed, tensor.dtype.name), tensor)
+    replica = "" if mirrored else current_label()
+    return NamedTensor(TensorInfo(role, layer, name, listed, tensor.dtype.name, replica), tensor)
 
 
 def tell_apart(infos: Iterable[TensorInfo]) -> list[TensorInfo]:
-    """The tensors with names unique within their role: the second "a" becomes "a#2"."""
-    seen: set[tuple[str, str]] = set()
+    """The tensors with names unique within their role and replica: the second "a" becomes "a#2"."""
+    seen: set[tuple[str, str, str]] = set()
     unique = []
     for info in infos:
         name, number = info.name, 1
-        while (info.role, name) in seen:
+        while (info.role, name, info.replica) in seen:
             number += 1
             name = f"{info.name}#{number}"
-        seen.add((info.role, name))
+        seen.add((info.role, name, info.replica))
         unique.append(replace(info, name=name))
     return unique
 
@@ -128,7 +144,12 @@ class Unwatched:
     def watchable(
         self, role: str, layer: str, name: str, value: Any, **options: Any
     ) -> Iterator[NamedTensor]:
-        """`name_tensor` of these arguments; nothing where `value` cannot be watched."""
+        """`name_tensor` of these arguments; nothing where `value` cannot be watched.
+
+        Of what all replicas hold alike, the first one's.
+        """
+        if options.get("mirrored") and current_replica():
+            return
         try:
             yield name_tensor(role, layer, name, value, **options)
         except (TypeError, ValueError):  # ValueError: what is no tensor at all

@@ -9,7 +9,9 @@ from typing import Any
 import tensorflow as tf
 
 from tb_nanwatch.adapters.tensorflow.recorder import Recorder
+from tb_nanwatch.adapters.tensorflow.replicas import is_mirrored, is_supported
 from tb_nanwatch.adapters.tensorflow.tensors import (
+    VARIABLES,
     NamedTensor,
     Unwatched,
     flatten_data,
@@ -50,8 +52,13 @@ class Watcher:
                 train_step(x, y)
                 watcher.step_end()
 
+    With a MirroredStrategy or a MultiWorkerMirroredStrategy call `observe` in the function that
+    `strategy.run` runs: each replica's tensors are recorded apart, and what all replicas hold
+    alike once.
+
     Args:
-      log_dir: the run's directory; events go into its subdirectory "nanwatch".
+      log_dir: the run's directory, on any file system that `tf.io.gfile` knows; events go into its
+        subdirectory "nanwatch", and there into one for each of several workers.
       first_step: the step that the first `observe` is; a resumed training goes on where it was.
       every, max_bytes: as in `nanwatch.Callback`.
 
@@ -86,11 +93,11 @@ class Watcher:
         """
         for role in data:
             check_role(role)
-        replicas = tf.distribute.get_strategy().num_replicas_in_sync
-        if replicas > 1:
+        if not is_supported(tf.distribute.get_strategy()):
             raise NotImplementedError(
-                f"Watcher.observe was called in {replicas} replicas, and records one alone yet: "
-                "call it outside strategy.run, on values that are reduced over the replicas."
+                f"Watcher.observe was called under {type(tf.distribute.get_strategy()).__name__}; "
+                "it records replicas of MirroredStrategy and MultiWorkerMirroredStrategy. Call it "
+                "outside strategy.run, on values that are reduced over the replicas."
             )
         tensors = [
             tensor
@@ -134,4 +141,7 @@ class Watcher:
 
     def _name_variable(self, role: str, variable: Any, value: Any) -> Iterator[NamedTensor]:
         path = variable_path(variable)
-        yield from self._unwatched.watchable(role, parent(path), path, value, shape=variable.shape)
+        mirrored = role in VARIABLES and is_mirrored(variable)
+        yield from self._unwatched.watchable(
+            role, parent(path), path, value, shape=variable.shape, mirrored=mirrored
+        )

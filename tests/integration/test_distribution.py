@@ -1,0 +1,183 @@
+"""Several replicas and several workers: the one with the bad shard is named."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from recorded import Recorded, read_recorded
+
+from tb_nanwatch.schema.columns import COLUMN
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+GLOBAL_BATCH, BATCHES, FEATURES, BAD_BATCH, BAD_ROW = 8, 4, 3, 2, 5
+
+DATA = f"""
+import numpy as np
+x = np.random.default_rng(0).normal(size=({GLOBAL_BATCH * BATCHES}, {FEATURES})).astype("float32")
+y = np.ones((len(x), 1), "float32")
+x[{BAD_BATCH * GLOBAL_BATCH + BAD_ROW}, 1] = np.nan
+"""
+
+MIRRORED = """
+import sys
+import keras
+import tensorflow as tf
+import tb_nanwatch as nanwatch
+
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+with strategy.scope():
+    dense = keras.layers.Dense(1, use_bias=False, kernel_initializer="zeros", name="dense")
+    model = keras.Sequential([keras.Input((x.shape[1],)), dense])
+    model.compile(keras.optimizers.SGD(0.1, momentum=0.9), "mse")
+
+def fit(rows, **options):
+    watch = nanwatch.Callback(sys.argv[1], every=1, **options)
+    model.fit(x[:rows], y[:rows], batch_size=8, shuffle=False, verbose=0, callbacks=[watch])
+
+try:
+    fit(8, on_nonfinite="skip")
+except ValueError as error:
+    assert "one replica" in str(error), error
+else:
+    raise AssertionError("skip with two replicas")
+fit(len(x), watch=["default", "slot", "update", "activation"])
+"""
+
+WORKER = """
+import sys
+import tensorflow as tf
+import tb_nanwatch as nanwatch
+
+strategy = tf.distribute.MultiWorkerMirroredStrategy()
+watcher = nanwatch.Watcher(sys.argv[1], every=1)
+with strategy.scope():
+    kernel = tf.Variable(tf.zeros([x.shape[1], 1]), name="dense/kernel")
+
+def batches(context):
+    shards = context.num_input_pipelines
+    local = 8 // shards
+    mine = context.input_pipeline_id
+    rows = np.arange(len(x)).reshape(-1, shards, local)[:, mine].reshape(-1)
+    return tf.data.Dataset.from_tensor_slices((x[rows], y[rows])).batch(local)
+
+@tf.function
+def train_step(batch):
+    def step(x, y):
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean((x @ kernel - y) ** 2) / strategy.num_replicas_in_sync
+        gradient = tape.gradient(loss, kernel)
+        context = tf.distribute.get_replica_context()
+        total = context.all_reduce("sum", gradient)
+        context.merge_call(lambda strategy, total: strategy.extended.update(
+            kernel, lambda variable, total: variable.assign_sub(0.1 * total), args=(total,)
+        ), args=(total,))
+        watcher.observe(input=x, loss=loss, gradient=[(gradient, kernel)], weight=[kernel])
+    strategy.run(step, args=batch)
+
+with watcher:
+    for batch in strategy.distribute_datasets_from_function(batches):
+        train_step(batch)
+        watcher.step_end()
+"""
+
+
+def start(script: str, *arguments: str, **variables: str) -> subprocess.Popen[str]:
+    path = os.pathsep.join([str(REPOSITORY), os.environ.get("PYTHONPATH", "")])
+    environment = {**os.environ, "PYTHONPATH": path, "TF_CPP_MIN_LOG_LEVEL": "3", **variables}
+    command = [sys.executable, "-c", textwrap.dedent(DATA + script), *arguments]
+    return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+
+
+def finish(*processes: subprocess.Popen[str]) -> None:
+    for process in processes:
+        _, errors = process.communicate(timeout=240)
+        assert process.returncode == 0, errors[-3000:]
+
+
+def shard(batch: int, number: int) -> tuple[np.ndarray, np.ndarray]:
+    """The rows of one of two replicas, as they come: in turn."""
+    names: dict[str, Any] = {}
+    exec(DATA, names)
+    first = batch * GLOBAL_BATCH + number * GLOBAL_BATCH // 2
+    rows = slice(first, first + GLOBAL_BATCH // 2)
+    return names["x"][rows], names["y"][rows]
+
+
+def column(found: Recorded, record: int, role: str, replica: str, name: str) -> float:
+    manifest = found.manifests[int(found.records[record].field("manifest"))]
+    rows = [
+        row
+        for row, tensor in enumerate(manifest.tensors)
+        if (tensor.role, tensor.replica) == (role, replica)
+    ]
+    return float(found.records[record].columns[rows[0], COLUMN[name]])
+
+
+def assert_is_of_its_shard(found: Recorded, replica: str, number: int) -> None:
+    """Counts and the first step's norm, against NumPy on the rows of that replica."""
+    for batch in range(BATCHES):
+        x, _ = shard(batch, number)
+        assert column(found, batch, "input", replica, "nan") == np.isnan(x).sum()
+        assert column(found, batch, "input", replica, "elements") == x.size
+    x, y = shard(0, number)
+    gradient = 2 * x.T @ (0 - y) / len(x) / 2  # Two replicas share the mean.
+    norm = column(found, 0, "gradient", replica, "largest_norm")
+    np.testing.assert_allclose(norm, np.linalg.norm(gradient), rtol=1e-5)
+
+
+def test_replicas_of_a_mirrored_fit_are_recorded_before_their_gradients_are_summed(
+    tmp_path: Path,
+) -> None:
+    finish(start(MIRRORED, str(tmp_path)))
+    found = read_recorded(tmp_path / "nanwatch")
+    assert found.windows() == [(step, step) for step in range(BATCHES)]
+    for number in (0, 1):
+        assert_is_of_its_shard(found, f"replica-{number}", number)
+    # Row 5 of 8 is the second replica's: its gradient alone is bad, the weight is all replicas'.
+    assert column(found, BAD_BATCH, "gradient", "replica-0", "nan") == 0
+    assert column(found, BAD_BATCH, "gradient", "replica-1", "nan") == FEATURES
+    assert column(found, BAD_BATCH, "activation", "replica-1", "nan") == 1
+    assert column(found, BAD_BATCH, "weight", "", "nan") == FEATURES
+    tensors = found.manifests[int(found.records[0].field("manifest"))].tensors
+    mirrored = {
+        (tensor.role, tensor.replica) for tensor in tensors if tensor.role in MIRRORED_ROLES
+    }
+    assert mirrored == {(role, "") for role in MIRRORED_ROLES}
+
+
+MIRRORED_ROLES = ("weight", "slot", "update")
+
+
+def test_each_of_two_workers_writes_what_it_saw(tmp_path: Path) -> None:
+    with socket.socket() as one, socket.socket() as two:
+        one.bind(("127.0.0.1", 0))
+        two.bind(("127.0.0.1", 0))
+        cluster = {"worker": [f"127.0.0.1:{each.getsockname()[1]}" for each in (one, two)]}
+    finish(
+        *(
+            start(
+                WORKER,
+                str(tmp_path),
+                TF_CONFIG=json.dumps(
+                    {"cluster": cluster, "task": {"type": "worker", "index": index}}
+                ),
+            )
+            for index in (0, 1)
+        )
+    )
+    for number in (0, 1):
+        found = read_recorded(tmp_path / "nanwatch" / f"worker-{number}")
+        assert {manifest.worker for manifest in found.manifests.values()} == {f"worker-{number}"}
+        assert_is_of_its_shard(found, "", number)
+        assert column(found, BAD_BATCH, "gradient", "", "nan") == FEATURES * number
+        assert column(found, BAD_BATCH, "weight", "", "nan") == FEATURES
