@@ -23,37 +23,38 @@ _TEXTS = {
     "nonfinite-input": (
         "Find it in the data: `np.argwhere(~np.isfinite(x))` gives the rows and columns. Drop "
         "those rows or impute the column: `x = np.where(np.isfinite(x), x, "
-        "np.nanmedian(np.where(np.isfinite(x), x, np.nan), axis=0))`. If a normalisation made it, "
-        "a constant column has the standard deviation 0: divide by `np.where(std > 0, std, 1)`. "
-        "{no_cure}"
+        "np.nanmedian(np.where(np.isfinite(x), x, np.nan), axis=0))`. If a normalisation made "
+        "it, a constant column has the standard deviation 0: divide by `np.where(std > 0, std, "
+        "1)`. {no_cure}"
     ),
     "nonfinite-target": (
-        "Find it in the labels: `np.argwhere(~np.isfinite(y))` gives the rows. Drop them or repair "
-        "their source. A sample weight of 0 is not enough, as 0 * NaN is NaN: put a finite label "
-        "there too. {no_cure}"
+        "Find it in the labels: `np.argwhere(~np.isfinite(y))` gives the rows. Drop them or "
+        "repair their source. A sample weight of 0 is not enough, as 0 * NaN is NaN: put a "
+        "finite label there too. {no_cure}"
     ),
     "nonfinite-initial-weight": (
-        "What was loaded or initialised is broken, not the training: "
-        "`[w.path for w in model.weights if not np.isfinite(w.numpy()).all()]` names all such "
-        "weights. Load an earlier checkpoint, or initialise {tensor} again; and save checkpoints "
-        "only after a look at them. {no_cure}"
+        "What was loaded or initialised is broken, not the training: `[w.path for w in "
+        "model.weights if not np.isfinite(w.numpy()).all()]` names all such weights. Load an "
+        "earlier checkpoint, or initialise {tensor} again; and save checkpoints only after a "
+        "look at them. {no_cure}"
     ),
     "layer-forward/domain": (
         "Look in {layer} for an operation outside of its domain: 0 / 0, Inf - Inf, the log or "
         "square root of a negative number, a softmax over a row that is -Inf all over. Keep the "
         "argument inside: `(x - mean) * tf.math.rsqrt(variance + 1e-3)` for a division by a "
-        "spread, `tf.math.log(tf.maximum(x, 1e-6))`, `tf.sqrt(tf.maximum(x, 0.0))`, and `-1e9` "
-        "instead of -Inf in a mask. {no_cure}"
+        "spread, `tf.math.log(tf.maximum(x, 1e-6))`, `tf.sqrt(tf.maximum(x, 1e-6))`, and `-1e9` "
+        "(in float16 `-3e4`) instead of -Inf in a mask. {no_cure}"
     ),
     "layer-forward/pole": (
-        "Look in {layer} for a division by 0 or the log of 0: the values around are moderate, so "
-        "it is no overflow that grew. Keep the argument away from 0: `x / tf.maximum(y, 1e-6)` or "
-        "`tf.math.divide_no_nan(x, y)`, `tf.math.log(tf.maximum(x, 1e-6))`; for an exponential, "
-        "bound what goes in: `tf.exp(tf.minimum(x, 20.0))`. {no_cure}"
+        "Look in {layer} for a division by 0 or the log of 0: the values around are moderate, "
+        "so it is no overflow that grew. Keep the argument away from 0: "
+        "`tf.math.divide_no_nan(x, y)`, or `x / tf.maximum(y, 1e-6)` for a y that is not "
+        "negative; `tf.math.log(tf.maximum(x, 1e-6))`; for an exponential, bound what goes in: "
+        "`tf.exp(tf.minimum(x, 20.0))`. {no_cure}"
     ),
     "layer-forward/overflow": (
-        "The values are too large for their dtype by the time they leave {layer}. Normalise what "
-        "comes in (a BatchNormalization or LayerNormalization before it), use a smaller "
+        "The values are too large for their dtype by the time they leave {layer}. Normalise "
+        "what comes in (a BatchNormalization or LayerNormalization before it), use a smaller "
         "initialiser or a lower learning rate, and bound the argument of an exponential: "
         "`tf.exp(tf.minimum(x, 20.0))`."
     ),
@@ -66,43 +67,51 @@ _TEXTS = {
         "quotient in its domain. {no_cure}"
     ),
     "loss-domain/overflow": (
-        "Predictions or targets are so large that the loss is beyond its dtype. Scale the targets, "
-        "`y = (y - y.mean()) / y.std()`, and scale predictions back after training; or use a loss "
-        "that grows more slowly, such as `keras.losses.Huber()`."
+        "Predictions or targets are so large that the loss is beyond its dtype. Scale the "
+        "targets, `y = (y - y.mean()) / y.std()`, and scale predictions back after training; or "
+        "use a loss that grows more slowly, such as `keras.losses.Huber()`."
     ),
     "layer-backward": (
-        "Look in {layer} for an operation with an infinite slope: the square root, norm or log of "
-        "0, or a `where` whose other branch is not defined. Put a small number inside: "
-        "`tf.sqrt(x + 1e-6)` instead of `tf.sqrt(x)`. Guard the argument of a `where`, not its "
-        "result: `safe = tf.where(x > 0, x, 1.0)`, then `tf.where(x > 0, tf.math.log(safe), 0.0)`. "
-        "Clipping cannot help: a NaN stays a NaN, and `global_clipnorm` spreads it to every "
-        "gradient."
+        "Look in {layer} for an operation with an infinite slope: the square root, norm or log "
+        "of 0, or a `where` whose other branch is not defined. Put a small number inside: "
+        "`tf.sqrt(x + 1e-6)` instead of `tf.sqrt(x)`, and `tf.sqrt(tf.reduce_sum(x * x, "
+        "axis=-1) + 1e-6)` instead of `tf.norm(x, axis=-1)`. Guard the argument of a `where`, "
+        "not its result: `safe = tf.where(x > 0, x, 1.0)`, then `tf.where(x > 0, "
+        "tf.math.log(safe), 0.0)`. Clipping cannot help: a NaN stays a NaN, and "
+        "`global_clipnorm` spreads it to every gradient."
     ),
     "loss-backward": (
-        "Look in the loss for an operation with an infinite slope: the square root, norm or log of "
-        "0, or a `where` whose other branch is not defined. Put a small number inside: "
-        "`tf.sqrt(mse + 1e-6)` instead of `tf.sqrt(mse)`; guard the argument of a `where`, not its "
-        "result: `safe = tf.where(x > 0, x, 1.0)`. Clipping cannot help: a NaN stays a NaN."
+        "Look in the loss for an operation with an infinite slope: the square root, norm or log "
+        "of 0, or a `where` whose other branch is not defined. Put a small number inside: "
+        "`tf.sqrt(mse + 1e-6)` instead of `tf.sqrt(mse)`; guard the argument of a `where`, not "
+        "its result: `safe = tf.where(x > 0, x, 1.0)`. Clipping cannot help: a NaN stays a NaN."
     ),
     "optimizer-overflow": (
-        "Make the gradients smaller before the optimizer squares them: scale the targets, "
-        "`y = (y - y.mean()) / y.std()`, or the loss, or bound finite gradients with "
-        "`optimizer=Adam(global_clipnorm=1.0)`. See also that the learning rate is finite at this "
-        "step: `float(optimizer.learning_rate)`."
+        "Make the gradients smaller before the optimizer squares them: scale the targets, `y = "
+        "(y - y.mean()) / y.std()`, or the loss. Where they have to be clipped, "
+        "`Adam(clipvalue=1.0)` bounds any finite gradient; a clip by norm squares it first, and "
+        "makes NaN of a norm that overflows."
+    ),
+    "optimizer-overflow/rate": (
+        "See that the learning rate is finite at this step: `float(optimizer.learning_rate)`; a "
+        "schedule of your own may take a root, log or quotient outside of its domain. See also "
+        "the constraints of the variables, and that the optimizer's epsilon is not 0. Clipping "
+        "gradients does not remove it: they are finite."
     ),
     "optimizer-overflow/half": (
-        "Half precision is too narrow for an optimizer: the squares of small gradients round to 0 "
-        "in float16, and what is then divided by 0 + 1e-7 is beyond 65504. Keep the variables in "
-        "float32: "
-        "`keras.mixed_precision.set_global_policy('mixed_float16')` instead of "
-        "`keras.config.set_floatx('float16')`; or else `Adam(epsilon=1e-3)`."
+        "Half precision is too narrow for an optimizer: the squares of small gradients round to "
+        "0 in float16, and what is then divided by 0 + 1e-7 is beyond 65504. Keep the variables "
+        "in float32, with the policy `mixed_float16` instead of `float16`: "
+        "`keras.mixed_precision.set_global_policy('mixed_float16')`. Or else "
+        "`Adam(epsilon=1e-3)`."
     ),
     "poisoned-statistics": (
-        "Reset them, `bn.moving_mean.assign(tf.zeros_like(bn.moving_mean))` and "
-        "`bn.moving_variance.assign(tf.ones_like(bn.moving_variance))`, or load an earlier "
-        "checkpoint. Keep bad batches from the model: check them before any call with "
-        "`training=True`, or train with `nanwatch.Callback(log_dir, on_nonfinite='skip')`, which "
-        "keeps the statistics too. They do not heal by themselves: an average with a NaN is NaN."
+        "Load an earlier checkpoint, or reset them and let some batches of training fill them "
+        "again: `bn.moving_mean.assign(keras.ops.zeros_like(bn.moving_mean))` and "
+        "`bn.moving_variance.assign(keras.ops.ones_like(bn.moving_variance))`. Keep bad batches "
+        "from the model: check them before any call with `training=True`, or train with "
+        "`nanwatch.Callback(log_dir, on_nonfinite='skip')`, which keeps the statistics too. "
+        "They do not heal by themselves: an average with a NaN or Inf keeps it."
     ),
     "swallowed-nonfinite": (
         "Repair {layer} although the loss looks fine: max-pooling and ReLU kernels drop a NaN, "
@@ -111,14 +120,15 @@ _TEXTS = {
     ),
     "exploding-gradient": (
         "Lower the learning rate (ten times is a good first try) or warm it up, and bound the "
-        "step: `keras.optimizers.SGD(learning_rate, global_clipnorm=1.0)`. Clipping bounds finite "
-        "gradients; it cures no NaN. See also that inputs and targets have a spread near 1."
+        "step: `keras.optimizers.SGD(learning_rate, global_clipnorm=1.0)`. Clipping bounds "
+        "finite gradients; it cures no NaN. See also that inputs and targets have a spread near "
+        "1."
     ),
     "exploding-gradient/depth": (
         "The factor of each layer or time step multiplies with the next one's. Use gated cells "
         "(`keras.layers.LSTM` or `GRU`), an orthogonal initialiser with gain 1, normalisation "
-        "between layers or shorter sequences; and bound what remains with "
-        "`global_clipnorm=1.0` in the optimizer, which helps while the gradients are finite."
+        "between layers or shorter sequences; and bound what remains with `global_clipnorm=1.0` "
+        "in the optimizer, which helps while their norm is finite."
     ),
     "vanishing-gradient": (
         "Let the gradient reach the first layers: `activation='relu'` with "
@@ -127,29 +137,30 @@ _TEXTS = {
         "just do not learn."
     ),
     "dead-layer/units": (
-        "Every unit of {layer} is off for every example, so nothing before it learns any more. "
-        "Lower the learning rate or warm it up (one huge step does this), initialise that layer "
-        "again, and use `keras.layers.LeakyReLU` or `activation='gelu'`, which have a slope "
-        "everywhere."
+        "No unit of {layer} answers to any example any more (where a ReLU is off its slope is "
+        "0), so neither it nor what is before it learns. Lower the learning rate or warm it up "
+        "(one huge step does this), initialise that layer again, and use "
+        "`keras.layers.LeakyReLU` or `activation='gelu'`, which have a slope everywhere."
     ),
     "dead-layer/loss": (
-        "The loss does not depend on the weights any more: look for a clip, round, argmax or cast "
-        "between the predictions and the loss. To bound the effect of outliers use "
+        "The loss does not depend on the weights any more: look for a clip, round, argmax or "
+        "cast between the predictions and the loss, and for a softmax over one unit, which is "
+        "always 1 (`activation='sigmoid'` is meant). To bound the effect of outliers use "
         "`keras.losses.Huber()`, and clip the gradients (`global_clipnorm=1.0`), not the loss: "
         "outside of its range a clipped value has the slope 0."
     ),
     "unscaled-input": (
-        "Normalise the inputs: `norm = keras.layers.Normalization(); norm.adapt(x)` as the first "
-        "layer, or `x = (x - x.mean(axis=0)) / np.where(x.std(axis=0) > 0, x.std(axis=0), 1)`."
+        "Normalise the inputs: `norm = keras.layers.Normalization(); norm.adapt(x)` as the "
+        "first layer, or `x = (x - x.mean(axis=0)) / np.where(x.std(axis=0) > 0, x.std(axis=0), "
+        "1)`."
     ),
     "unscaled-target": (
-        "Train on scaled targets, `y = (y - y.mean()) / y.std()`, and scale the predictions back; "
-        "or take their logarithm where they span decades."
+        "Train on scaled targets, `y = (y - y.mean()) / y.std()`, and scale the predictions "
+        "back; or take their logarithm where they span decades."
     ),
     "range-overflow-risk": (
-        "The next growth makes it Inf. Lower the learning rate, normalise what comes in, or use a "
-        "wider dtype: bfloat16 has the range of float32, `mixed_bfloat16` instead of "
-        "`mixed_float16`."
+        "The next growth makes it Inf. Lower the learning rate, normalise what comes in, or, "
+        "where it is float16, use the policy `mixed_bfloat16`, which has the range of float32."
     ),
     "range-underflow": (
         "Scale the loss so that the gradients fit: "
@@ -159,8 +170,8 @@ _TEXTS = {
     ),
     "range-underflow/float32": (
         "Let larger numbers through: scale the loss or the targets up, or compute products of "
-        "probabilities as sums of logarithms. On most devices arithmetic takes numbers this small "
-        "for 0."
+        "probabilities as sums of logarithms. On most devices arithmetic takes numbers this "
+        "small for 0."
     ),
     "loss-scale-backoff": (
         "Nothing to do: the optimizer refused the step and halved the scale, as it should."
@@ -172,9 +183,9 @@ _TEXTS = {
         "`mixed_bfloat16`."
     ),
     "loss-scale-collapse/forward": (
-        "No scale helps here: the loss is not finite before any scaling. Repair the forward pass "
-        "first: keep the layer that overflows in float32 with `dtype='float32'` (the last softmax "
-        "always), normalise what comes in, or use `mixed_bfloat16`."
+        "No scale helps here: the loss is not finite before any scaling. Repair the forward "
+        "pass first: keep the layer that overflows in float32 with `dtype='float32'` (the last "
+        "softmax always), normalise what comes in, or use `mixed_bfloat16`."
     ),
     "divergence": (
         "Lower the learning rate (ten times is a good first try) or warm it up, and bound the "

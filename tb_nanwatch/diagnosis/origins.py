@@ -126,7 +126,7 @@ def _layer_forward(run: Run, event: Event) -> Finding:
         variant = "overflow"
     else:
         variant = "pole"
-    came_in = "its input is finite"
+    came_in = "the inputs are finite" if place.role == "prediction" else "what comes in is finite"
     if np.isfinite(around):
         came_in += f" (largest magnitude {number(around)})"
     message = (
@@ -278,22 +278,26 @@ def _optimizer(run: Run, event: Event) -> Finding:
     place, evidence = run.place(event.origin), counts(run, event)
     gradients = run.flow.of_role("gradient")
     around = run.magnitude(gradients, event.step)
-    half = run.dtype([event.origin]) == "float16"
+    dtype = run.dtype([event.origin])
     message = f"{sentence(named(place))} holds {held(evidence)} at step {event.step:,}"
     if any(tensor in run.tracks for tensor in gradients):
         message += " while every gradient is finite"
     if np.isfinite(around):
         message += f", the largest {number(around)}"
-    message += ": the optimizer's own arithmetic overflows."
     since = _squares_overflow(run, event) if place.role == "weight" else event.step
     if since < event.step:
-        message += f" The squares of the gradients are beyond float32 from step {since:,} on."
+        message += f": their squares are beyond {dtype} from step {since:,} on."
+    elif dtype == "float16" or around >= huge(dtype):
+        message += ": the optimizer's own arithmetic overflows."
+    else:
+        message += ": it is the optimizer that makes it, and not of large numbers."
+    variant = "" if since < event.step or around >= huge(dtype) else "rate"
     return told(
         run,
         replace(event, step=since),
         "optimizer-overflow",
         message,
-        variant="half" if half else "",
+        variant="half" if dtype == "float16" else variant,
         evidence={} if np.isnan(around) else {"largest_gradient": around},
         turn_on=("slot", "update") if place.role == "weight" else (),
     )

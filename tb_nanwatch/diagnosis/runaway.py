@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from tb_nanwatch.diagnosis.cascade import Event
-from tb_nanwatch.diagnosis.curves import Growth, growth, huge
+from tb_nanwatch.diagnosis.curves import Curve, Growth, growth, huge
 from tb_nanwatch.diagnosis.events import counts, told
 from tb_nanwatch.diagnosis.finding import Finding, Victim
 from tb_nanwatch.diagnosis.run import Run
@@ -57,8 +57,17 @@ def growth_before(run: Run, step: int) -> tuple[str, Growth] | None:
     for name in ("gradient", "weight", "prediction", "loss"):
         curve = run.norm(name).until(step + 1)
         grown = growth(curve, limits.growth_decades, limits.growth_steps, limits.jump_decades)
-        # On its way to where squares overflow: what stays moderate has not made it.
-        if grown is not None and curve.log10[-1] + 3 * grown.pace >= np.log10(huge("float32")):
+        if grown is None and name == "weight":
+            # A thousandfold in one step is too much for weights, if not for gradients.
+            end = Curve(curve.steps[-2:], curve.log10[-2:])
+            grown = growth(end, np.inf, limits.growth_steps, limits.growth_decades)
+        if grown is None:
+            continue
+        if name == "weight":
+            is_large = curve.log10[-1] >= np.log10(limits.exploding_norm)
+        else:  # On its way to where squares overflow: what stays moderate has not made it.
+            is_large = curve.log10[-1] + 3 * grown.pace >= np.log10(huge("float32"))
+        if is_large:
             return name, grown
     return None
 
@@ -66,6 +75,7 @@ def growth_before(run: Run, step: int) -> tuple[str, Growth] | None:
 def exploding(run: Run, event: Event, grown: tuple[str, Growth]) -> Finding:
     place, evidence = run.place(event.origin), counts(run, event)
     what, rise = grown
+    begins = max(rise.first, 0)  # The state before the first step stands at -1.
     words = {
         "gradient": "norm of the gradients",
         "weight": "norm of the weights",
@@ -76,10 +86,10 @@ def exploding(run: Run, event: Event, grown: tuple[str, Growth]) -> Finding:
         event,
         "exploding-gradient",
         f"The {words.get(what, what)} grows by a factor of {number(10**rise.decades)} "
-        f"from step {rise.first:,} to step {event.step:,}, where {named(place)} holds "
+        f"from step {begins:,} to step {event.step:,}, where {named(place)} holds "
         f"{held(evidence)}: the training runs away and overflows.",
         severity="error",
-        evidence={"growth_decades": rise.decades, "growth_first_step": rise.first},
+        evidence={"growth_decades": rise.decades, "growth_first_step": begins},
     )
 
 

@@ -213,6 +213,7 @@ def test_finite_gradients_and_a_bad_weight_are_the_optimizer() -> None:
         T,
         ("slot", "update"),
     )
+    assert "optimizer.learning_rate" in found.advice
 
 
 def test_slots_that_were_not_recorded_overflowed_when_the_squares_did() -> None:
@@ -228,6 +229,7 @@ def test_slots_that_were_not_recorded_overflowed_when_the_squares_did() -> None:
     found = only(said(change, DEFAULT))
     assert (found.cause, found.step) == ("optimizer-overflow", T)
     assert f"from step {T} on" in found.message
+    assert "clipvalue" in found.advice
 
 
 def test_statistics_are_poisoned_while_training_goes_on() -> None:
@@ -438,3 +440,20 @@ def test_one_step_with_a_learning_rate_beyond_reason() -> None:
     assert [(each.cause, each.severity, each.step) for each in found] == [
         ("exploding-gradient", "error", 1)
     ]
+
+
+def test_weights_that_one_step_makes_a_thousand_times_larger_are_the_reason() -> None:
+    """As with a recurrence, which overflows long before its weights do."""
+
+    def first(step: int, values: Values) -> None:
+        from_activation("two")(step, values)
+
+    def change(step: int, values: Values) -> None:
+        if step == T - 1:
+            for key in of_role(values, "weight"):
+                values[key] = values[key] * np.float32(3e3)
+        breaks_at(T, first)(step, values)
+
+    found = only(said(change, DEFAULT))
+    assert (found.cause, found.severity, found.step) == ("exploding-gradient", "error", T)
+    assert found.evidence["growth_first_step"] == T - 2
