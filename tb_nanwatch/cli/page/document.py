@@ -149,7 +149,7 @@ def _card(run: DiagnosedRun, finding: Finding) -> str:
 
 def _heatmap(run: DiagnosedRun) -> str:
     index, found = run.index, run.found
-    if index.first_step is None or index.last_step is None:
+    if index.first_step is None or index.last_step is None or not index.tensors:
         return ""
     edges = column_edges(index.first_step, index.last_step, MOST_COLUMNS)
     value, flags = cells(
