@@ -9,6 +9,7 @@ from tb_nanwatch.cli.terminal import BLUE, BOLD, DIM, GREEN, RED, YELLOW, Termin
 from tb_nanwatch.diagnosis.compare import Comparison, Parting
 from tb_nanwatch.diagnosis.finding import Finding, Place, Victim
 from tb_nanwatch.reader import RunIndex
+from tb_nanwatch.schema.watch import DEFAULT_ROLES
 
 _STATUS = {
     "nonfinite": ("NON-FINITE", RED),
@@ -65,7 +66,7 @@ def _finding_lines(terminal: Terminal, finding: Finding) -> Iterator[str]:
     if finding.victims:
         rows.append(("reached", victims_text(finding.victims)))
     if finding.turn_on:
-        rows.append(("turn on", f"watch={list(finding.turn_on)!r} would tell more precisely."))
+        rows.append(("turn on", turn_on_text(finding.turn_on)))
     for label, text in rows:
         for number, line in enumerate(
             terminal.labelled(label, text, indent=_INDENT, column=_COLUMN)
@@ -109,6 +110,18 @@ def victims_text(victims: Sequence[Victim]) -> str:
         more = f" and {len(layers) - _LAYERS:,} more" if len(layers) > _LAYERS else ""
         text += f", in {named}{more}"
     return text
+
+
+def turn_on_text(roles: Sequence[str]) -> str:
+    """Which roles to record too, and how where a Callback does not by itself."""
+    named = [role.replace("_", " ") for role in roles]
+    listed = named[0] if len(named) == 1 else f"{', '.join(named[:-1])} and {named[-1]}"
+    text = f"recording {listed} too would tell more precisely"
+    extra = [role for role in roles if role not in DEFAULT_ROLES]
+    if not extra:
+        return f"{text}."
+    entries = ", ".join(f'"{entry}"' for entry in ("default", *extra))
+    return f"{text}: `Callback(..., watch=[{entries}])`."
 
 
 def plural(count: int, noun: str) -> str:

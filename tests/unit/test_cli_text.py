@@ -8,7 +8,7 @@ import pytest
 
 from tb_nanwatch.cli.progress import Progress
 from tb_nanwatch.cli.terminal import Terminal, shortened
-from tb_nanwatch.cli.text import comparison_text, place_text, plural, victims_text
+from tb_nanwatch.cli.text import comparison_text, place_text, plural, turn_on_text, victims_text
 from tb_nanwatch.diagnosis import Place, Victim
 from tb_nanwatch.diagnosis.compare import Comparison, Parting
 
@@ -102,6 +102,14 @@ def test_victims_are_counted_by_role_and_named_by_layer() -> None:
     victims.append(Victim("loss", "", "loss", 9))
     assert victims_text(victims) == (
         "5 gradients, 1 loss, from step 7 to 9, in dense_0, dense_1, dense_2 and 2 more"
+    )
+
+
+def test_what_to_turn_on_is_code_where_it_is_not_the_default() -> None:
+    assert turn_on_text(["loss"]) == "recording loss too would tell more precisely."
+    assert turn_on_text(["input", "slot", "activation_gradient"]) == (
+        "recording input, slot and activation gradient too would tell more precisely: "
+        '`Callback(..., watch=["default", "slot", "activation_gradient"])`.'
     )
 
 

@@ -271,7 +271,7 @@ def test_a_finding_is_a_card() -> None:
         "NaN 2",
         "largest 1.5e-09",
         "ratio Inf",
-        "recording activation_gradient would",
+        "recording activation gradient too would",
     ):
         assert expected in said
     assert [code.text for code in article.iter("code") if "sqrt" in str(code.text)] == [

@@ -7,7 +7,7 @@ import re
 
 from tb_nanwatch.cli.page.histograms import Snapshot, histograms
 from tb_nanwatch.cli.page.markup import name, text
-from tb_nanwatch.cli.text import victims_text, when
+from tb_nanwatch.cli.text import turn_on_text, victims_text, when
 from tb_nanwatch.diagnosis import Finding, Place
 
 
@@ -19,8 +19,7 @@ def card(finding: Finding, snapshots: list[Snapshot], dtype: str) -> str:
     if finding.evidence:
         facts.append(("Evidence", _evidence(finding)))
     if finding.turn_on:
-        roles = ", ".join(name(role) for role in finding.turn_on)
-        facts.append(("Turn on", f"recording {roles} would tell more precisely"))
+        facts.append(("Turn on", prose(turn_on_text(finding.turn_on))))
     picture = ""
     if snapshots:
         title = "Magnitudes of " + (finding.origin.tensor or finding.origin.role)
