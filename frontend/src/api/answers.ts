@@ -2,7 +2,15 @@
 
 import type { CellAnswer } from "../wire/answers";
 import type { Grid } from "../wire/grid";
-import { type CellQuery, fetchCell, fetchGrid, type GridQuery } from "./routes";
+import type { Spectrogram } from "../wire/spectrogram";
+import {
+  type CellQuery,
+  fetchCell,
+  fetchGrid,
+  fetchSpectrogram,
+  type GridQuery,
+  type SpectrogramQuery,
+} from "./routes";
 
 type Fetch<Query, Answer> = (query: Query, signal?: AbortSignal) => Promise<Answer>;
 
@@ -61,9 +69,11 @@ function keyOf(query: object): string {
 
 const CELLS = 400;
 const GRID_BYTES = 64e6;
+const SPECTROGRAMS = 60;
 
 export type CellCache = AnswerCache<CellQuery, CellAnswer>;
 export type GridCache = AnswerCache<GridQuery, Grid>;
+export type SpectrogramCache = AnswerCache<SpectrogramQuery, Spectrogram>;
 
 export function cellCache(fetch: Fetch<CellQuery, CellAnswer> = fetchCell): CellCache {
   return new AnswerCache(fetch, CELLS);
@@ -76,4 +86,8 @@ export function gridCache(fetch: Fetch<GridQuery, Grid> = fetchGrid): GridCache 
     GRID_BYTES,
     ({ value, flags }) => value.byteLength + flags.byteLength,
   );
+}
+
+export function spectrogramCache(): SpectrogramCache {
+  return new AnswerCache(fetchSpectrogram, SPECTROGRAMS);
 }

@@ -2,6 +2,7 @@
 
 import type { CellAnswer, FindingsAnswer, RunDetail, RunSummary } from "../wire/answers";
 import { decodeGrid, type Grid } from "../wire/grid";
+import { decodeSpectrogram, type Spectrogram } from "../wire/spectrogram";
 import { get } from "./request";
 
 export async function fetchRuns(signal?: AbortSignal): Promise<RunSummary[]> {
@@ -20,6 +21,8 @@ export async function fetchFindings(run: string, signal?: AbortSignal): Promise<
 export interface GridQuery {
   run: string;
   statistic: string;
+  /** Every role where there is none. */
+  role?: readonly string[];
   /** A closed range of steps. */
   first: number;
   last: number;
@@ -43,4 +46,16 @@ export interface CellQuery {
 
 export async function fetchCell(query: CellQuery, signal?: AbortSignal): Promise<CellAnswer> {
   return (await (await get("cell", { ...query }, signal)).json()) as CellAnswer;
+}
+
+export interface SpectrogramQuery extends CellQuery {
+  /** The most columns wanted. */
+  columns: number;
+}
+
+export async function fetchSpectrogram(
+  query: SpectrogramQuery,
+  signal?: AbortSignal,
+): Promise<Spectrogram> {
+  return decodeSpectrogram(await (await get("spectrogram", { ...query }, signal)).arrayBuffer());
 }

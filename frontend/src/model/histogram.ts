@@ -15,12 +15,16 @@ export interface Bars {
   most: number;
 }
 
-/** Bars over every exponent from the smallest to the largest, at least `fewest` of them. */
-export function barsOf(bins: readonly HistogramBin[], fewest = 8): Bars {
-  const exponents = bins.map(([, exponent]) => exponent);
+/** Bars over every exponent that one of the histograms has, at least `fewest` of them. */
+export function barsOf(
+  bins: readonly HistogramBin[],
+  others: readonly HistogramBin[] = [],
+  fewest = 8,
+): Bars {
+  const exponents = [...bins, ...others].map(([, exponent]) => exponent);
   let low = Math.min(...exponents);
   let high = Math.max(...exponents);
-  if (bins.length === 0) return { bars: [], most: 0 };
+  if (exponents.length === 0) return { bars: [], most: 0 };
   const lacking = Math.max(0, fewest - (high - low + 1));
   low -= Math.ceil(lacking / 2);
   high += Math.floor(lacking / 2);
@@ -39,6 +43,25 @@ export function barsOf(bins: readonly HistogramBin[], fewest = 8): Bars {
   return { bars, most };
 }
 
+export interface Compared extends Bars {
+  /** The other histogram as if it were of as many elements, exponent by exponent. */
+  other: Bar[];
+}
+
+/** Two histograms upon the same axes. */
+export function comparedBars(
+  own: { bins: readonly HistogramBin[]; elements: number },
+  other: { bins: readonly HistogramBin[]; elements: number } | undefined,
+): Compared {
+  const scale = other && other.elements > 0 ? own.elements / other.elements : 0;
+  const scaled = (other?.bins ?? []).map(
+    ([sign, exponent, count]): HistogramBin => [sign, exponent, count * scale],
+  );
+  const { bars, most } = barsOf(own.bins, scaled);
+  const beside = barsOf(scaled, own.bins);
+  return { bars, most: Math.max(most, beside.most), other: other ? beside.bars : [] };
+}
+
 /** Height of a count from 0 to 1: logarithmic, so that one element among a million is seen. */
 export function barHeight(count: number, most: number): number {
   return count === 0 ? 0 : Math.log10(1 + count) / Math.log10(1 + most);
@@ -50,16 +73,3 @@ export function countTicks(most: number): number[] {
   const every = Math.max(1, Math.ceil(top / 3));
   return Array.from({ length: Math.floor(top / every) + 1 }, (_, index) => 10 ** (index * every));
 }
-
-export interface FormatLimit {
-  label: string;
-  /** Binary exponent of the smallest normal number, and that of the largest finite one. */
-  smallest: number;
-  largest: number;
-}
-
-/** IEEE 754 and bfloat16: where numbers of a format become subnormal, and where they overflow. */
-export const FORMAT_LIMITS: readonly FormatLimit[] = [
-  { label: "fp16", smallest: -14, largest: 15 },
-  { label: "fp32", smallest: -126, largest: 127 },
-];

@@ -7,6 +7,7 @@ const exactCount = format(",d");
 const fourDigits = format(".4~r");
 const scientific = format(".3~e");
 const percent = format(".3~%");
+const twoDigits = format(".2~p");
 
 /** A count, exact, with thousands separators. */
 export function count(value: number): string {
@@ -23,6 +24,11 @@ export function measure(value: number): string {
 
 export function share(value: number): string {
   return Number.isFinite(value) ? percent(value) : nonfinite(value);
+}
+
+/** A share to be read at a glance: two significant digits. */
+export function roughShare(value: number): string {
+  return Number.isFinite(value) ? twoDigits(value) : nonfinite(value);
 }
 
 /** A grid's value in the unit that a person thinks in: a logarithm is undone. */

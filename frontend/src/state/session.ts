@@ -4,7 +4,6 @@
  */
 
 import { batch, computed, effect, signal } from "@preact/signals";
-import { cellCache } from "../api/answers";
 import { fetchFindings, fetchRun, fetchRuns } from "../api/routes";
 import { connectHost } from "../host/channel";
 import { watchDarkness } from "../host/darkness";
@@ -16,15 +15,14 @@ import type { Range } from "../model/range";
 import { columnOfStep, stepsOfColumn } from "../model/timeline";
 import { runToOpen } from "../model/verdict";
 import { DARK, LIGHT } from "../theme/colours";
-import type { CellAnswer, FindingsAnswer, RunDetail, RunSummary } from "../wire/answers";
+import type { FindingsAnswer, RunDetail, RunSummary } from "../wire/answers";
+import { TensorDetail } from "./detail";
 import { type Choices, choicesOf, keptOf } from "./kept";
 import { Picture } from "./picture";
 import { Resource } from "./resource";
 import { Rows } from "./rows";
 import { View } from "./view";
 
-/** A key held down passes over cells faster than they could be asked for. */
-const CELL_DELAY_MS = 70;
 /** The address follows once one has come to rest: browsers limit how often it may change. */
 const KEEP_DELAY_MS = 120;
 
@@ -34,8 +32,6 @@ export class Session {
   readonly runs = new Resource<RunSummary[]>();
   readonly detail = new Resource<RunDetail>();
   readonly findings = new Resource<FindingsAnswer>();
-  readonly cell = new Resource<CellAnswer>();
-  readonly cells = cellCache();
 
   readonly dark = signal(false);
   readonly run = signal<string | null>(null);
@@ -67,6 +63,14 @@ export class Session {
   /** First and last step of the column that is selected. */
   readonly selectedSteps = signal<[number, number] | undefined>(undefined);
 
+  readonly selected = new TensorDetail(
+    this.run,
+    this.selectedTensor,
+    this.selectedSteps,
+    this.whole,
+    this.view.range,
+  );
+
   /** Counts the reloads of TensorBoard. */
   readonly #generation = signal(0);
   /** The person closed the details: nothing is to be selected for them in this run. */
@@ -81,7 +85,7 @@ export class Session {
     effect(() => this.#loadRun());
     this.picture.start();
     effect(() => this.#findSelectedSteps());
-    effect(() => this.#loadCell());
+    this.selected.start();
     effect(() => this.#selectFirstTrouble());
     effect(() => {
       const kept = keptOf(this);
@@ -93,7 +97,7 @@ export class Session {
 
   /** The data may have changed: everything is asked for again, what is chosen stays. */
   reload(): void {
-    this.cells.clear();
+    this.selected.reload();
     this.#generation.value++;
     this.picture.reload();
     void this.#loadRuns();
@@ -107,7 +111,7 @@ export class Session {
       this.selection.value = null;
       this.finding.value = -1;
       this.view.reset();
-      for (const resource of [this.detail, this.findings, this.picture, this.cell]) {
+      for (const resource of [this.detail, this.findings, this.picture, this.selected]) {
         resource.clear();
       }
     });
@@ -207,25 +211,6 @@ export class Session {
     const timeline = { edges: grid.edges, columns: grid.edges.length - 1 };
     const [first, last] = stepsOfColumn(timeline, columnOfStep(timeline, selection.step));
     if (known?.[0] !== first || known[1] !== last) this.selectedSteps.value = [first, last];
-  }
-
-  #loadCell(): (() => void) | undefined {
-    this.#generation.value;
-    const tensor = this.selectedTensor.value?.id;
-    const steps = this.selectedSteps.value;
-    const run = this.run.value;
-    if (tensor === undefined || !steps || run === null) {
-      this.cell.clear();
-      return undefined;
-    }
-    const query = { run, tensor, first: steps[0], last: steps[1] };
-    const ask = () => void this.cell.load((signal) => this.cells.get(query, signal));
-    if (this.cells.peek(query)) {
-      ask();
-      return undefined;
-    }
-    const timer = setTimeout(ask, CELL_DELAY_MS);
-    return () => clearTimeout(timer);
   }
 
   /** Once all is known that tells where the trouble began. */

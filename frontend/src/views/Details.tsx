@@ -1,4 +1,4 @@
-/** The selected tensor at the selected step: its histogram and all its numbers. */
+/** The selected tensor: what formats would hold it, it over time, its histogram and all numbers. */
 
 import { shapeText, visibleName, wholeName } from "../model/names";
 import { stepRange } from "../model/numbers";
@@ -6,8 +6,10 @@ import { roleWord } from "../model/verdict";
 import type { Session } from "../state/session";
 import type { CellAnswer, Tensor } from "../wire/answers";
 import { Facts } from "./Facts";
+import { Formats } from "./Formats";
 import { Histogram } from "./Histogram";
 import { Failure, Loading } from "./notices";
+import { OverTime } from "./OverTime";
 
 export function Details({ session }: { session: Session }) {
   const tensor = session.selectedTensor.value;
@@ -68,8 +70,8 @@ function belongs(tensor: Tensor): string {
 }
 
 function Numbers({ session }: { session: Session }) {
-  const answer = session.cell.value.value;
-  const error = session.cell.error.value;
+  const answer = session.selected.cell.value.value;
+  const error = session.selected.cell.error.value;
   if (error) return <Failure what="This cell" message={error} onRetry={() => session.reload()} />;
   if (!answer) return <Loading what="Loading…" />;
   if (answer.records === 0 || !answer.columns) {
@@ -78,7 +80,13 @@ function Numbers({ session }: { session: Session }) {
   return (
     <>
       <Covered answer={answer} selected={session.selectedSteps.value} />
-      <Histogram answer={answer} columns={answer.columns} />
+      <Formats answer={answer} />
+      <OverTime session={session} />
+      <Histogram
+        answer={answer}
+        earlier={session.selected.earlier.value.value}
+        columns={answer.columns}
+      />
       <Facts answer={answer} columns={answer.columns} />
     </>
   );

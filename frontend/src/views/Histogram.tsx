@@ -1,8 +1,9 @@
 /** The exponent histogram: positive elements above the axis, negative ones below it. */
 
 import { useRef } from "preact/hooks";
-import { type Bar, barHeight, barsOf, countTicks, FORMAT_LIMITS } from "../model/histogram";
-import { count, powerOfTen } from "../model/numbers";
+import { limitLines, type Spread, spreadOf } from "../model/formats";
+import { type Bar, barHeight, comparedBars, countTicks } from "../model/histogram";
+import { count, powerOfTen, stepRange } from "../model/numbers";
 import { type CellAnswer, numberFromWire } from "../wire/answers";
 import { useSize } from "./size";
 
@@ -14,12 +15,16 @@ const LEFT = 30;
 
 interface HistogramProps {
   answer: CellAnswer;
+  /** Of an earlier step, to be compared with. */
+  earlier: CellAnswer | undefined;
   columns: NonNullable<CellAnswer["columns"]>;
 }
 
-export function Histogram({ answer, columns }: HistogramProps) {
+export function Histogram({ answer, earlier, columns }: HistogramProps) {
   const figure = useRef<HTMLElement>(null);
   const { width } = useSize(figure);
+  const spread = spreadOf(answer);
+  const other = earlier && spreadOf(earlier);
   const apart = [
     ["zero", "zero"],
     ["subnormal", "subnormal"],
@@ -30,10 +35,16 @@ export function Histogram({ answer, columns }: HistogramProps) {
   return (
     <figure class="histogram" ref={figure}>
       <figcaption>
-        Elements by binary exponent<span>positive above, negative below, log scale</span>
+        Elements by binary exponent
+        <span>
+          positive above, negative below, log scale
+          {earlier && other && earlier.first_step !== null && earlier.last_step !== null && (
+            <> · outline: {stepRange(earlier.first_step, earlier.last_step)}</>
+          )}
+        </span>
       </figcaption>
-      {answer.histogram ? (
-        <Bars bins={answer.histogram} width={Math.max(200, width)} />
+      {spread ? (
+        <Bars spread={spread} other={other} width={Math.max(200, width)} />
       ) : (
         <p class="nothing">No histogram was taken in these steps.</p>
       )}
@@ -49,8 +60,14 @@ export function Histogram({ answer, columns }: HistogramProps) {
   );
 }
 
-function Bars({ bins, width }: { bins: NonNullable<CellAnswer["histogram"]>; width: number }) {
-  const { bars, most } = barsOf(bins);
+interface BarsProps {
+  spread: Spread;
+  other: Spread | undefined;
+  width: number;
+}
+
+function Bars({ spread, other, width }: BarsProps) {
+  const { bars, most, other: outline } = comparedBars(spread, other);
   if (bars.length === 0) return <p class="nothing">No element is a finite, normal number.</p>;
   const slot = (width - LEFT) / bars.length;
   const low = bars[0]?.exponent ?? 0;
@@ -97,9 +114,23 @@ function Bars({ bins, width }: { bins: NonNullable<CellAnswer["histogram"]>; wid
             {String(exponent).replace("-", "−")}
           </text>
         ))}
+      {outline.length > 0 &&
+        (["positive", "negative"] as const).map((sign) => (
+          <path key={sign} class="earlier" d={outlineOf(outline, sign)} />
+        ))}
       <Limits low={low} high={low + bars.length - 1} xOf={xOf} height={height} />
     </svg>
   );
+
+  /** From edge to edge, over all bars of one sign. */
+  function outlineOf(outline: readonly Bar[], sign: "positive" | "negative"): string {
+    const points = outline.flatMap((bar) => {
+      const { y, height: tall } = barBox(bar[sign], sign === "positive" ? -1 : 1);
+      const end = sign === "positive" ? y : y + tall;
+      return [`${xOf(bar.exponent)} ${end}`, `${xOf(bar.exponent + 1)} ${end}`];
+    });
+    return `M${points.join("L")}`;
+  }
 
   function barBox(value: number, side: -1 | 1): { y: number; height: number } {
     const tall = barHeight(value, most) * HALF;
@@ -116,16 +147,17 @@ interface LimitsProps {
 
 /** Where a narrower format would make subnormals of these elements, or overflow. */
 function Limits({ low, high, xOf, height }: LimitsProps) {
-  const edges = FORMAT_LIMITS.flatMap(({ label, smallest, largest }) => [
-    { text: `${label} min`, exponent: smallest },
-    { text: `${label} max`, exponent: largest + 1 },
-  ]).filter(({ exponent }) => exponent > low && exponent <= high);
+  const edges = limitLines(low, high);
   return (
     <g class="limits">
       {edges.map(({ text, exponent }) => (
         <g key={text}>
           <line x1={xOf(exponent)} x2={xOf(exponent)} y1={TOP - 2} y2={height} />
-          <text x={xOf(exponent)} y={9} text-anchor="middle">
+          <text
+            x={xOf(exponent)}
+            y={9}
+            text-anchor={xOf(exponent) > xOf(high) - 60 ? "end" : "middle"}
+          >
             {text}
           </text>
         </g>

@@ -83,13 +83,13 @@ function useExactCell(session: Session, { tensor, steps }: Hovered): CellAnswer 
   const query = { run, tensor: tensor.id, first, last };
   const [, setArrivals] = useState(0);
   useEffect(() => {
-    if (session.cells.peek(query)) return undefined;
+    if (session.selected.cells.peek(query)) return undefined;
     const controller = new AbortController();
     const arrived = () => setArrivals((arrivals) => arrivals + 1);
     // What the grid knows is shown anyhow; why it failed is told where a cell is selected.
     const failed = () => undefined;
     const timer = setTimeout(
-      () => session.cells.get(query, controller.signal).then(arrived, failed),
+      () => session.selected.cells.get(query, controller.signal).then(arrived, failed),
       REST_MS,
     );
     return () => {
@@ -97,5 +97,5 @@ function useExactCell(session: Session, { tensor, steps }: Hovered): CellAnswer 
       controller.abort();
     };
   }, [run, tensor.id, first, last, session]);
-  return session.cells.peek(query);
+  return session.selected.cells.peek(query);
 }

@@ -1,0 +1,183 @@
+/** Draws exponent histograms over time: steps to the right, magnitudes upwards. */
+
+import { limitLines } from "../model/formats";
+import { marksOf, NONFINITE } from "../model/marks";
+import type { Range } from "../model/range";
+import {
+  columnSpan,
+  columnsInSight,
+  inSight,
+  type Timeline,
+  timelineOf,
+  xOfStep,
+} from "../model/timeline";
+import type { Theme } from "../theme/colours";
+import { MARK_COLOURS } from "../theme/colours";
+import type { Spectrogram } from "../wire/spectrogram";
+import { surfaceOf } from "./canvas";
+import { type Inks, inksOf } from "./ink";
+
+export const SPECTROGRAM_HEIGHT = 168;
+/** Room for the exponents. */
+export const SPECTROGRAM_LEFT = 34;
+/** A strip below for NaN and infinities. */
+const FOOT = 7;
+const FONT = "10px system-ui, sans-serif";
+/** Shares of a column's elements below this one look alike. */
+const LEAST_SHARE = 1e-6;
+/** A limit that is a few binades away is worth to be seen. */
+const NEAR_LIMIT = 4;
+
+export interface SpectrogramPicture {
+  spectrogram: Spectrogram;
+  range: Range;
+  theme: Theme;
+  width: number;
+  selectedStep: number;
+}
+
+export function timelineWithin({ spectrogram, range, width }: SpectrogramPicture): Timeline {
+  const available = width - SPECTROGRAM_LEFT;
+  const timeline = timelineOf(spectrogram.edges, available, range);
+  // A short run fills the chart: there is nothing beside it that it has to be in step with.
+  const pixelsPerStep = available / Math.max(1e-9, range.to - range.from);
+  return { ...timeline, pixelsPerStep, width: available };
+}
+
+export function drawSpectrogram(canvas: HTMLCanvasElement, picture: SpectrogramPicture): void {
+  const { spectrogram, theme, width } = picture;
+  const surface = surfaceOf(canvas, width, SPECTROGRAM_HEIGHT);
+  if (!surface) return;
+  const { context, density } = surface;
+  const timeline = timelineWithin(picture);
+  const [low, high] = exponentsShown(spectrogram);
+  const bottom = SPECTROGRAM_HEIGHT - FOOT - 2;
+  const yOf = (exponent: number) => bottom - ((exponent - low) / (high - low)) * bottom;
+  const inks = inksOf(theme, density);
+
+  context.translate(SPECTROGRAM_LEFT, 0);
+  context.fillStyle = theme.ground;
+  context.fillRect(0, 0, timeline.width, bottom);
+  const [begin, end] = columnsInSight(timeline);
+  for (let column = begin; column < end; column++) {
+    const [left, right] = columnSpan(timeline, column);
+    const x = Math.max(0, left);
+    // Half a pixel more: neighbours meet.
+    const size = Math.min(timeline.width, right + 0.5) - x;
+    drawColumn(context, spectrogram, column, x, size, yOf, inks);
+    const flags = (spectrogram.flags[column] as number) & NONFINITE;
+    if (flags) {
+      const [mark] = marksOf(flags);
+      context.fillStyle = MARK_COLOURS[mark?.name ?? "nan"].fill;
+      context.fillRect(Math.min(x, timeline.width - 2), bottom + 2, Math.max(2, size), FOOT);
+    }
+  }
+  drawExponents(context, low, high, yOf, theme);
+  drawLimits(context, low, high, yOf, timeline.width, theme);
+  if (inSight(timeline, picture.selectedStep)) {
+    const x = Math.max(0.5, Math.round(xOfStep(timeline, picture.selectedStep + 0.5)) - 0.5);
+    context.fillStyle = theme.ground;
+    context.fillRect(x - 1, 0, 3, SPECTROGRAM_HEIGHT);
+    context.fillStyle = theme.text;
+    context.fillRect(x, 0, 1, SPECTROGRAM_HEIGHT);
+  }
+}
+
+/** The exponents from bottom to top: those with elements, some room, and limits that are near. */
+function exponentsShown({ first_exponent, bins }: Spectrogram): [number, number] {
+  let low = first_exponent;
+  let high = first_exponent + Math.max(1, bins);
+  for (const { exponent } of limitLines(low - NEAR_LIMIT, low)) low = Math.min(low, exponent - 1);
+  for (const { exponent } of limitLines(high, high + NEAR_LIMIT)) high = Math.max(high, exponent);
+  const lacking = Math.max(0, 10 - (high - low));
+  return [low - Math.ceil(lacking / 2), high + 1 + Math.floor(lacking / 2)];
+}
+
+function drawColumn(
+  context: CanvasRenderingContext2D,
+  { counts, bins, first_exponent, sampled_elements }: Spectrogram,
+  column: number,
+  x: number,
+  width: number,
+  yOf: (exponent: number) => number,
+  { table }: Inks,
+): void {
+  const elements = sampled_elements[column] as number;
+  for (let bin = 0; bin < bins; bin++) {
+    const count = counts[column * bins + bin] as number;
+    if (count === 0) continue;
+    const level = 1 - Math.log10(count / elements) / Math.log10(LEAST_SHARE);
+    const index = Math.round(Math.min(1, Math.max(0, level)) * (table.length - 1));
+    const top = yOf(first_exponent + bin + 1);
+    context.fillStyle = inkText(table[index] as number);
+    context.fillRect(x, top, width, yOf(first_exponent + bin) - top + 0.5);
+  }
+}
+
+/** A word of ImageData as a colour of a canvas. */
+function inkText(ink: number): string {
+  return `rgb(${ink & 0xff} ${(ink >> 8) & 0xff} ${(ink >> 16) & 0xff})`;
+}
+
+function drawExponents(
+  context: CanvasRenderingContext2D,
+  low: number,
+  high: number,
+  yOf: (exponent: number) => number,
+  theme: Theme,
+): void {
+  context.font = FONT;
+  context.fillStyle = theme.muted;
+  context.textAlign = "right";
+  const every = Math.max(2, Math.ceil((high - low) / 8));
+  for (let exponent = Math.ceil(low / every) * every; exponent < high; exponent += every) {
+    const y = yOf(exponent);
+    if (y < 8) continue;
+    context.fillRect(-4, Math.round(y), 4, 1);
+    context.fillText(`2${raised(exponent)}`, -6, y + 3);
+  }
+  context.textAlign = "left";
+}
+
+const DIGITS = "⁰¹²³⁴⁵⁶⁷⁸⁹";
+
+function raised(exponent: number): string {
+  return String(exponent)
+    .replace("-", "⁻")
+    .replace(/\d/g, (digit) => DIGITS[Number(digit)] ?? "");
+}
+
+/** Where formats end, each line named above itself. */
+function drawLimits(
+  context: CanvasRenderingContext2D,
+  low: number,
+  high: number,
+  yOf: (exponent: number) => number,
+  width: number,
+  theme: Theme,
+): void {
+  context.font = FONT;
+  context.lineWidth = 1;
+  let last = Number.NEGATIVE_INFINITY;
+  for (const { exponent, text } of limitLines(low, high).sort((a, b) => a.exponent - b.exponent)) {
+    const y = Math.round(yOf(exponent)) + 0.5;
+    context.strokeStyle = theme.text;
+    context.setLineDash([3, 3]);
+    context.beginPath();
+    context.moveTo(0, y);
+    context.lineTo(width, y);
+    context.stroke();
+    context.setLineDash([]);
+    const size = context.measureText(text).width;
+    const baseline = y < 13 ? y + 11 : y - 4;
+    // Lines that are near are named at both ends, lest the names lie upon one another.
+    const x = Math.abs(baseline - last) < 12 ? 3 : width - size - 3;
+    last = baseline;
+    context.fillStyle = theme.ground;
+    context.globalAlpha = 0.85;
+    context.fillRect(x - 3, baseline - 9, size + 6, 12);
+    context.globalAlpha = 1;
+    context.fillStyle = theme.text;
+    context.fillText(text, x, baseline);
+  }
+}

@@ -1,0 +1,117 @@
+/** What is known of the selected tensor: its cell, an earlier healthy one, and it over time. */
+
+import { computed, effect, type ReadonlySignal, signal } from "@preact/signals";
+import { cellCache, spectrogramCache } from "../api/answers";
+import type { CellQuery, SpectrogramQuery } from "../api/routes";
+import { earlierStep } from "../model/earlier";
+import { cutFor, type Range } from "../model/range";
+import type { CellAnswer, Tensor } from "../wire/answers";
+import type { Spectrogram } from "../wire/spectrogram";
+import { Resource } from "./resource";
+
+/** A key held down passes over cells faster than they could be asked for. */
+const CELL_DELAY_MS = 70;
+const OVER_TIME_DELAY_MS = 180;
+/** A chart of the details is no wider. */
+const MOST_COLUMNS = 192;
+
+export class TensorDetail {
+  readonly cell = new Resource<CellAnswer>();
+  /** Of a healthy step before the selected one. */
+  readonly earlier = new Resource<CellAnswer>();
+  readonly overTime = new Resource<Spectrogram>();
+  readonly cells = cellCache();
+
+  readonly #spectrograms = spectrogramCache();
+  readonly #generation = signal(0);
+
+  constructor(
+    readonly run: ReadonlySignal<string | null>,
+    readonly tensor: ReadonlySignal<Tensor | undefined>,
+    readonly steps: ReadonlySignal<[number, number] | undefined>,
+    readonly whole: ReadonlySignal<Range | null>,
+    readonly range: ReadonlySignal<Range | null>,
+  ) {}
+
+  start(): void {
+    effect(() => this.#loadCell(this.cell, this.#cellQuery(this.steps.value)));
+    const earlier = computed(() => {
+      const [tensor, steps, whole] = [this.tensor.value, this.steps.value, this.whole.value];
+      return tensor && steps && whole ? earlierStep(tensor, steps, whole.from) : undefined;
+    });
+    effect(() => {
+      const step = earlier.value;
+      return this.#loadCell(
+        this.earlier,
+        this.#cellQuery(step === undefined ? undefined : [step, step]),
+      );
+    });
+    // As text: a signal changes only where its value does.
+    const query = computed(() => {
+      const asked = this.#spectrogramQuery();
+      return asked ? JSON.stringify(asked) : null;
+    });
+    effect(() => {
+      this.#generation.value;
+      if (query.value === null) {
+        this.overTime.clear();
+        return undefined;
+      }
+      const asked = JSON.parse(query.value) as SpectrogramQuery;
+      if (this.overTime.value.peek()?.tensor !== asked.tensor) this.overTime.clear();
+      const load = () => void this.overTime.load((signal) => this.#spectrograms.get(asked, signal));
+      if (this.#spectrograms.peek(asked)) {
+        load();
+        return undefined;
+      }
+      const timer = setTimeout(load, OVER_TIME_DELAY_MS);
+      return () => clearTimeout(timer);
+    });
+  }
+
+  /** The data has changed. */
+  reload(): void {
+    this.cells.clear();
+    this.#spectrograms.clear();
+    this.#generation.value++;
+  }
+
+  clear(): void {
+    for (const resource of [this.cell, this.earlier, this.overTime]) resource.clear();
+  }
+
+  #cellQuery(steps: [number, number] | undefined): CellQuery | undefined {
+    this.#generation.value;
+    const [run, tensor] = [this.run.value, this.tensor.value];
+    if (run === null || !tensor || !steps) return undefined;
+    return { run, tensor: tensor.id, first: steps[0], last: steps[1] };
+  }
+
+  #loadCell(
+    resource: Resource<CellAnswer>,
+    query: CellQuery | undefined,
+  ): (() => void) | undefined {
+    if (!query) {
+      resource.clear();
+      return undefined;
+    }
+    const ask = () => void resource.load((signal) => this.cells.get(query, signal));
+    if (this.cells.peek(query)) {
+      ask();
+      return undefined;
+    }
+    const timer = setTimeout(ask, CELL_DELAY_MS);
+    return () => clearTimeout(timer);
+  }
+
+  #spectrogramQuery(): SpectrogramQuery | undefined {
+    const [run, tensor, range, whole] = [
+      this.run.value,
+      this.tensor.value,
+      this.range.value,
+      this.whole.value,
+    ];
+    if (run === null || !tensor || !range || !whole) return undefined;
+    return { run, tensor: tensor.id, ...cutFor(range, whole, MOST_COLUMNS / 2, 4 * MOST_COLUMNS) };
+  }
+}

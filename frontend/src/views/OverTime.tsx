@@ -1,0 +1,141 @@
+/** The selected tensor over the steps in sight: its exponents, its norm, its zeros. */
+
+import { useLayoutEffect, useRef } from "preact/hooks";
+import { type Curve, type CurvesPicture, drawCurves } from "../draw/curves";
+import {
+  drawSpectrogram,
+  SPECTROGRAM_LEFT,
+  type SpectrogramPicture,
+  timelineWithin,
+} from "../draw/spectrogram";
+import { NONFINITE } from "../model/marks";
+import { count, powerOfTen, share } from "../model/numbers";
+import { columnOfStep, stepAt, stepsOfColumn } from "../model/timeline";
+import type { Session } from "../state/session";
+import { MARK_COLOURS } from "../theme/colours";
+import type { Spectrogram } from "../wire/spectrogram";
+import { useSize } from "./size";
+
+const CURVE_HEIGHT = 56;
+
+export function OverTime({ session }: { session: Session }) {
+  const figure = useRef<HTMLElement>(null);
+  const { width } = useSize(figure);
+  const spectrogram = session.selected.overTime.value.value;
+  const range = session.view.range.value;
+  const selection = session.selection.value;
+  return (
+    <figure class="over-time" ref={figure} aria-busy={session.selected.overTime.loading.value}>
+      <figcaption>
+        Over time
+        <span>share of the elements by magnitude; a click selects the step</span>
+      </figcaption>
+      {spectrogram && range && selection && width > 0 ? (
+        <Charts
+          session={session}
+          picture={{
+            ...{ spectrogram, range, width },
+            theme: session.theme.value,
+            selectedStep: selection.step,
+          }}
+        />
+      ) : (
+        <p class="nothing">{session.selected.overTime.error.value ?? "Loading…"}</p>
+      )}
+    </figure>
+  );
+}
+
+function Charts({ session, picture }: { session: Session; picture: SpectrogramPicture }) {
+  const canvas = useRef<HTMLCanvasElement>(null);
+  const { spectrogram, theme } = picture;
+  const taken = spectrogram.bins > 0;
+  useLayoutEffect(() => {
+    if (canvas.current) drawSpectrogram(canvas.current, picture);
+  });
+  const timeline = timelineWithin(picture);
+  const onClick = (event: MouseEvent) => {
+    const box = (event.currentTarget as Element).getBoundingClientRect();
+    const step = Math.floor(stepAt(timeline, event.clientX - box.left - SPECTROGRAM_LEFT));
+    const column = columnOfStep(timeline, step);
+    const tensor = session.selection.value?.tensor;
+    if (column < 0 || tensor === undefined) return;
+    session.select({ tensor, step: Math.max(step, stepsOfColumn(timeline, column)[0]) });
+  };
+  const shared = {
+    ...{ timeline, theme, left: SPECTROGRAM_LEFT, height: CURVE_HEIGHT },
+    width: timeline.width,
+    selectedStep: picture.selectedStep,
+    flagged: { columns: nonfinite(spectrogram), colour: MARK_COLOURS.nan.fill },
+  };
+  const { norm, largest_magnitude, zero_share } = spectrogram.statistics;
+  return (
+    // biome-ignore lint/a11y/useKeyWithClickEvents: the heatmap's arrow keys move the same step.
+    // biome-ignore lint/a11y/noStaticElementInteractions: likewise.
+    <div onClick={onClick}>
+      {taken ? (
+        <canvas ref={canvas} role="img" aria-label={describe(spectrogram)} />
+      ) : (
+        <p class="nothing">No histogram was taken in these steps.</p>
+      )}
+      <Chart
+        label="Norm"
+        others="largest magnitude"
+        picture={{
+          ...shared,
+          curves: [
+            { values: largest_magnitude, colour: theme.negative },
+            { values: norm, colour: theme.positive },
+          ],
+          text: (value) => (Number.isInteger(value) ? powerOfTen(value) : ""),
+        }}
+      />
+      <Chart
+        label="Zeros"
+        picture={{
+          ...shared,
+          curves: [{ values: zero_share, colour: theme.positive }],
+          text: share,
+          least: 0,
+        }}
+      />
+    </div>
+  );
+}
+
+interface ChartProps {
+  label: string;
+  /** What the first of two curves shows. */
+  others?: string;
+  picture: CurvesPicture;
+}
+
+function Chart({ label, others, picture }: ChartProps) {
+  const canvas = useRef<HTMLCanvasElement>(null);
+  useLayoutEffect(() => {
+    if (canvas.current) drawCurves(canvas.current, picture);
+  });
+  const colours = picture.curves.map(({ colour }: Curve) => colour);
+  return (
+    <div class="chart">
+      <p>
+        <i style={{ background: colours.at(-1) }} /> {label}
+        {others && (
+          <>
+            <i style={{ background: colours[0] }} /> {others}
+          </>
+        )}
+      </p>
+      <canvas ref={canvas} role="img" aria-label={`${label} over time`} />
+    </div>
+  );
+}
+
+function nonfinite({ flags }: Spectrogram): Uint8Array {
+  return flags.map((flag) => flag & NONFINITE);
+}
+
+function describe({ first_exponent, bins, edges }: Spectrogram): string {
+  const [low, high] = [first_exponent, first_exponent + bins];
+  return `Magnitudes from 2^${low} to 2^${high} over steps ${count(edges[0] ?? 0)} to ${count((edges.at(-1) ?? 1) - 1)}.`;
+}
