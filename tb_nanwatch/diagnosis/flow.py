@@ -12,6 +12,7 @@ from tb_nanwatch.schema.roles import FLOW
 from tb_nanwatch.schema.tensor_info import TensorInfo
 
 _BACKWARD = frozenset({"activation_gradient", "gradient"})
+_LAYERED = frozenset({"activation", "activation_gradient", "gradient", "weight"})
 _STATE = frozenset({"weight", "slot"})
 
 
@@ -46,7 +47,7 @@ def flow(tensors: Sequence[TensorInfo]) -> Flow:
     """The flow through the tensors of a run, which stand in model order within each role."""
     layers = layer_order(tensors)
     position = {layer: index for index, layer in enumerate(layers)}
-    depth = np.array([position.get(info.layer, -1) for info in tensors], np.int64)
+    depth = np.array([position.get(_layer(info), -1) for info in tensors], np.int64)
     stage = np.array([FLOW.get(info.role, len(FLOW)) for info in tensors], np.float64)
     backward = np.array([info.role in _BACKWARD for info in tensors], bool)
     count = len(tensors)
@@ -83,15 +84,11 @@ def layer_order(tensors: Sequence[TensorInfo]) -> tuple[str, ...]:
     Activations stand in that order. Layers without one (or with none recorded) come where the
     order of the variables puts them: after the layer before them, within the one around them.
     """
-    order = list(
-        dict.fromkeys(info.layer for info in tensors if info.role == "activation" and info.layer)
-    )
+    order = list(dict.fromkeys(_layer(info) for info in tensors if info.role == "activation"))
     for role in ("gradient", "weight", "activation_gradient"):
         latest = 0
         known = set(order)
-        for layer in dict.fromkeys(info.layer for info in tensors if info.role == role):
-            if not layer:
-                continue
+        for layer in dict.fromkeys(_layer(info) for info in tensors if info.role == role):
             if layer not in known:
                 around = next((each for each in _around(layer) if each in known), None)
                 latest = order.index(around) if around is not None else latest
@@ -101,6 +98,13 @@ def layer_order(tensors: Sequence[TensorInfo]) -> tuple[str, ...]:
             else:
                 latest = order.index(layer) + 1
     return tuple(order)
+
+
+def _layer(info: TensorInfo) -> str:
+    """The layer; of what names none and has to have one, the path or name stands for it."""
+    if info.layer or info.role not in _LAYERED:
+        return info.layer
+    return info.name.rpartition("/")[0] or info.name
 
 
 def _around(layer: str) -> list[str]:

@@ -24,6 +24,7 @@ from tb_nanwatch.diagnosis.runaway import (
     with_later,
 )
 from tb_nanwatch.diagnosis.words import held, join, named, number, sentence
+from tb_nanwatch.schema.tensor_info import TensorInfo
 
 _FORWARD = ("activation", "prediction")
 _BACKWARD = ("activation_gradient", "gradient")
@@ -171,8 +172,7 @@ def _swallowed(run: Run, event: Event) -> Finding | None:
     if not following:
         return None
     next_one = run.history.tensors[min(following, key=lambda each: flow.rank[each])]
-    name = next_one.layer.rpartition("/")[2].lower()
-    if not any(word in name for word in _POOLS):
+    if not _drops(next_one, run.history.tensors[end]):
         return None
     place = run.place(event.origin)
     return told(
@@ -182,6 +182,19 @@ def _swallowed(run: Run, event: Event) -> Finding | None:
         f"{sentence(named(place))} holds {held(evidence)} at step {event.step:,}, and the next "
         f"layer, {next_one.layer!r}, drops it: prediction, loss and gradients look fine.",
     )
+
+
+def _drops(layer: TensorInfo, before: TensorInfo) -> bool:
+    """Whether a layer is of the kind that drops a NaN by its nature: by its name or its shape."""
+    name = layer.layer.rpartition("/")[2].lower()
+    if any(word in name for word in _POOLS):
+        return True
+    given, made = (before.shape or ())[1:-1], (layer.shape or ())[1:-1]
+    # Fewer places, as many channels: it pools. What is masked keeps its shape.
+    is_smaller = len(given) == len(made) > 0 and any(
+        0 < new < old for new, old in zip(made, given, strict=True)
+    )
+    return is_smaller and (before.shape or ())[-1:] == (layer.shape or ())[-1:]
 
 
 def _loss(run: Run, event: Event, data: str) -> Finding:

@@ -93,7 +93,11 @@ def from_target(step: int, values: Values) -> None:
     from_loss(step, values)
 
 
-@pytest.mark.parametrize("every", [1, 8], ids=["each step", "windows of 8"])
+@pytest.mark.parametrize(
+    ("every", "flush_at"),
+    [(1, ()), (8, {T}), (8, ())],
+    ids=["each step", "windows that a change ends", "windows that go on"],
+)
 @pytest.mark.parametrize(
     ("first", "cause", "role", "layer", "tensor"),
     [
@@ -109,9 +113,15 @@ def from_target(step: int, values: Values) -> None:
     ],
 )
 def test_origin_with_every_role(
-    first: Change, cause: str, role: str, layer: str, tensor: str, every: int
+    first: Change,
+    cause: str,
+    role: str,
+    layer: str,
+    tensor: str,
+    every: int,
+    flush_at: Collection[int],
 ) -> None:
-    found = only(said(breaks_at(T, first), every=every, flush_at={T}))
+    found = only(said(breaks_at(T, first), every=every, flush_at=flush_at))
     origin = found.origin
     assert (found.cause, found.severity, found.step) == (cause, "error", T)
     if tensor.endswith("bias"):
@@ -302,14 +312,17 @@ def test_activations_of_the_tripped_step_name_the_layer() -> None:
     assert (found.cause, found.origin.layer, found.step) == ("layer-forward", "norm", T)
 
 
-@pytest.mark.parametrize(("following", "number"), [("max_pooling2d", 1), ("where", 0)])
-def test_a_nan_that_pooling_drops_is_swallowed(following: str, number: int) -> None:
+@pytest.mark.parametrize(
+    ("following", "places", "number"), [("max_pooling1d", 6, 1), ("smaller", 3, 1), ("where", 6, 0)]
+)
+def test_a_nan_that_pooling_drops_is_swallowed(following: str, places: int, number: int) -> None:
     """What a `where` leaves out is meant; what max-pooling drops is luck."""
 
     def make(step: int) -> Values:
         rng = np.random.default_rng(step)
-        names = ("conv", following, "head")
-        return {("activation", name): rng.standard_normal((4, 4)) for name in names} | {
+        sizes = {"conv": 6, following: places, "head": places}
+        outputs = {name: rng.standard_normal((4, size, 2)) for name, size in sizes.items()}
+        return {("activation", name): output for name, output in outputs.items()} | {
             ("prediction", "prediction"): rng.standard_normal((4, 1)),
             ("loss", "loss"): np.float32(rng.random()).reshape(()),
             ("gradient", "conv/kernel"): rng.standard_normal((4, 4)),
@@ -457,3 +470,21 @@ def test_weights_that_one_step_makes_a_thousand_times_larger_are_the_reason() ->
     found = only(said(change, DEFAULT))
     assert (found.cause, found.severity, found.step) == ("exploding-gradient", "error", T)
     assert found.evidence["growth_first_step"] == T - 2
+
+
+def test_gradients_of_a_loop_of_ones_own_need_no_layers() -> None:
+    """Names alone, as `nanwatch.summary` takes them: they stand in the order of the model."""
+
+    def make(step: int) -> Values:
+        rng = np.random.default_rng(step)
+        return {("gradient", name): rng.standard_normal(4) for name in ("w1", "w2", "w3")}
+
+    def change(step: int, values: Values) -> None:
+        if step >= T:
+            poison(values, ("gradient", "w1"))
+
+    recorded = history(change, make=make)
+    bare = tuple(replace(info, layer="") for info in recorded.tensors)
+    found = only(diagnose(replace(recorded, tensors=bare)))
+    assert (found.cause, found.step, found.origin.tensor) == ("layer-backward", T, "w1")
+    assert "'w2'" in found.message
