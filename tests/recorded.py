@@ -24,6 +24,7 @@ class Recorded:
     records: list[Record] = field(default_factory=list)
     initial: list[Record] = field(default_factory=list)
     streams: list[Stream] = field(default_factory=list)
+    of_stream: dict[Stream, list[Record]] = field(default_factory=dict)
 
     def names(self, role: str) -> list[str]:
         """Names of the role's tensors, over all manifests."""
@@ -79,6 +80,7 @@ def read_recorded(directory: Path) -> Recorded:
                     continue
                 if tag.stream not in found.streams:
                     found.streams.append(tag.stream)
+                    found.of_stream[tag.stream] = []
                 if tag.kind == "manifest":
                     assert tag.manifest is not None
                     manifest = unpack_manifest(value.tensor.string_val[0])
@@ -95,4 +97,6 @@ def read_recorded(directory: Path) -> Recorded:
                     record = unpack_record(packed, found.manifests[peek(packed)[1]])
                     histograms = unpack_histograms(parts["hist"]) if "hist" in parts else None
                     target.append(Record(record.window, record.columns, histograms))
+                    if kind == "stats":
+                        found.of_stream[tag.stream].append(target[-1])
     return found

@@ -1,0 +1,200 @@
+"""A training that is killed at any moment loses its open window at the most."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.parse
+import urllib.request
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from provider import ACCESS, Provider
+from recorded import read_recorded
+
+from tb_nanwatch.reader import Reader
+from tb_nanwatch.schema.columns import COLUMN
+from tb_nanwatch.schema.tags import Stream
+
+SCRIPT = Path(__file__).with_name("killed_trainings.py")
+TRAININGS, AT_ONCE = 6, 2
+CHECKPOINT = 10
+"""Steps between the checkpoints that a resumed training goes on from."""
+
+WINDOW = 16
+"""Steps in a window of every="auto" early in a run."""
+
+
+def is_bad(step: int) -> bool:
+    """As in the trainings."""
+    return step in (2, 3, 19) or step % 37 in (30, 31, 33)
+
+
+class Trainings:
+    """Starts trainings, and kills them."""
+
+    def __init__(self) -> None:
+        environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+        environment["PYTHONPATH"] = str(SCRIPT.parents[2])
+        self._process = subprocess.Popen(
+            [sys.executable, str(SCRIPT)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=environment,
+            text=True,
+        )
+
+    def kill_at(self, log_dir: Path, first_step: int, step: int, seconds: float) -> int:
+        """Kills a training so long after it began `step`; returns the last step that it began."""
+        report = log_dir.with_name(f"{log_dir.name}-{first_step}.begun")
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(f"{log_dir} {report} {first_step}\n")
+        self._process.stdin.flush()
+        child = int(self._process.stdout.readline())
+        deadline = time.monotonic() + 120
+        try:
+            while self._begun(report) < step:
+                assert not Path(f"{report}.error").exists(), Path(f"{report}.error").read_text()
+                assert time.monotonic() < deadline, f"step {step} was not begun"
+                time.sleep(0.002)
+            time.sleep(seconds)
+        finally:
+            os.kill(child, signal.SIGKILL)
+        time.sleep(0.05)  # Until the kernel has done so.
+        return self._begun(report)
+
+    def _begun(self, report: Path) -> int:
+        text = report.read_bytes() if report.exists() else b""
+        return int(text) if text else -1
+
+    def close(self) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait(30)
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+
+
+@dataclass(frozen=True)
+class Killed:
+    """One session that was killed.
+
+    Attributes:
+      first: its first step.
+      begun: the last step that it began.
+      streams: the streams that were in the file by then.
+    """
+
+    first: int
+    begun: int
+    streams: tuple[Stream, ...]
+
+
+Runs = dict[str, tuple[Killed, Killed]]
+
+
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Runs]:
+    """Trainings that were killed, resumed from a checkpoint and killed again, in one directory."""
+    logs = tmp_path_factory.mktemp("killed") / "logs"
+    logs.mkdir()
+    random = np.random.default_rng()  # Another moment at each run of the test.
+    moments = [
+        (*random.integers((0, 1), (90, 40)).tolist(), random.uniform(0, 0.03, 2).tolist())
+        for _ in range(TRAININGS)
+    ]
+
+    def kill(trainings: Trainings, log_dir: Path, first: int, step: int, seconds: float) -> Killed:
+        begun = trainings.kill_at(log_dir, first, step, seconds)
+        return Killed(first, begun, tuple(read_recorded(log_dir / "nanwatch").streams))
+
+    def some(worker: int) -> Runs:
+        trainings = Trainings()
+        try:
+            runs = {}
+            for number in range(worker, TRAININGS, AT_ONCE):
+                step, more, seconds = moments[number]
+                log_dir = logs / f"run{number}"
+                one = kill(trainings, log_dir, 0, step, seconds[0])
+                first = one.begun // CHECKPOINT * CHECKPOINT
+                runs[log_dir.name] = one, kill(trainings, log_dir, first, first + more, seconds[1])
+            return runs
+        finally:
+            trainings.close()
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        done = list(pool.map(some, range(AT_ONCE)))
+    return logs, {name: both for runs in done for name, both in sorted(runs.items())}
+
+
+def test_nothing_but_the_open_window_is_lost(killed: tuple[Path, Runs]) -> None:
+    logs, runs = killed
+    assert len(runs) == TRAININGS
+    for name, (one, two) in runs.items():
+        found = read_recorded(logs / name / "nanwatch")
+        own = {one: one.streams, two: two.streams[len(one.streams) :]}
+        for session, streams in own.items():
+            records = [record for stream in streams for record in found.of_stream[stream]]
+            edges = [(int(r.field("first_step")), int(r.field("last_step"))) for r in records]
+            recorded = edges[-1][1] if edges else session.first - 1
+            # Step by step, without a gap, and up to the open window.
+            assert [begin for begin, _ in edges] == [session.first, *(e + 1 for _, e in edges)][:-1]
+            assert session.begun - WINDOW <= recorded <= session.begun, (name, edges, session)
+            # A step that went non-finite was on disk before the next began.
+            bad = [step for step in range(session.first, session.begun) if is_bad(step)]
+            assert not bad or recorded >= bad[-1], (name, edges, session)
+            counted = sum(
+                r.columns[found.row(r, "input", "input/aux"), COLUMN["nonfinite_steps"]]
+                for r in records
+            )
+            assert counted == sum(map(is_bad, range(session.first, recorded + 1)))
+
+
+def test_a_resumed_run_reads_the_same_in_both_modes(
+    killed: tuple[Path, Runs], tensorboard: Callable[..., AbstractContextManager[str]]
+) -> None:
+    logs, runs = killed
+    answers: list[dict[str, Any]] = []
+    for loader in ("--load_fast=true", "--load_fast=false"):
+        with tensorboard(logs, loader) as url:
+            answers.append({name: everything(url, name) for name in runs})
+    assert answers[0] == answers[1]
+    reader = Reader(Provider(logs))
+    for name, (one, two) in runs.items():
+        index = reader.run(ACCESS, name)
+        steps: list[int] = []
+        for records in reader.records(ACCESS, index, 0, max(one.begun, two.begun)):
+            for begin, end in zip(records.first, records.last, strict=True):
+                steps += range(begin, end + 1)
+        # Each step once, and all of those since the checkpoint.
+        assert len(steps) == len(set(steps))
+        if len(two.streams) > len(one.streams):
+            assert set(range(two.first, (index.last_step or 0) + 1)) <= set(steps)
+        bad = [step for step in sorted(steps) if is_bad(step)]
+        aux = [tensor.info.name for tensor in index.tensors].index("input/aux")
+        assert index.nonfinite.steps[aux] == len(bad)
+        assert not bad or index.nonfinite.first[aux] == bad[0]
+
+
+def everything(url: str, run: str) -> list[Any]:
+    """The run's description and its heatmap."""
+    query = urllib.parse.urlencode({"run": run})
+    found = []
+    for route in ("run", "grid"):
+        with urllib.request.urlopen(
+            f"{url}data/plugin/nanwatch/{route}?{query}", timeout=60
+        ) as answer:
+            body = bytes(answer.read())
+        found.append(json.loads(body) if route == "run" else body)
+    return found
