@@ -232,14 +232,51 @@ def test_stop_ends_the_training_after_the_step(tmp_path: Path, capsys: Any) -> N
     model = linear("graph")
     fit(model, x, y, nanwatch.Callback(tmp_path, on_nonfinite="stop"), epochs=3)
     assert int(model.optimizer.iterations) == 7
-    assert "step 6 went non-finite: target 'target' holds 1 NaN" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert said.count("NaNWatch: ") == 1
+    assert "nonfinite-target at step 6: " in said
+    assert "1 NaN" in said
+
+
+def test_what_goes_wrong_is_said_at_once_and_once(tmp_path: Path, capsys: Any) -> None:
+    said: list[str] = []
+
+    class Listen(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            said.append(capsys.readouterr().out)
+
+    x, y = data(20)
+    x[6 * BATCH] = np.nan
+    fit(relu("graph"), x, y, nanwatch.Callback(tmp_path), Listen(), epochs=2)
+    assert [step for step, text in enumerate(said) if "NaNWatch" in text] == [6]
+    assert "nonfinite-input at step 6: " in said[6]
+    assert str(tmp_path) in said[6]
+
+
+def test_a_healthy_training_says_nothing(tmp_path: Path, capsys: Any) -> None:
+    fit(relu("graph"), *data(20), nanwatch.Callback(tmp_path), epochs=2)
+    assert capsys.readouterr().out == ""
+
+
+def test_a_rule_that_fails_is_one_warning_and_the_recording_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(history: Any) -> Any:
+        raise ZeroDivisionError("a rule")
+
+    monkeypatch.setattr("tb_nanwatch.adapters.tensorflow.live_diagnosis.diagnose", fail)
+    x, y = data(5)
+    x[0] = np.nan
+    with pytest.warns(RuntimeWarning, match="could not diagnose .*a rule"):
+        fit(linear("graph"), x, y, nanwatch.Callback(tmp_path))
+    assert read_recorded(tmp_path / "nanwatch").windows()[-1][1] == 4
 
 
 def test_raise_says_what_where_and_when(tmp_path: Path) -> None:
     x, y = data(20)
     x[6 * BATCH, :2] = np.inf
     model = linear("graph")
-    with pytest.raises(FloatingPointError, match=r"step 6 .*input 'input' holds 2 \+Inf"):
+    with pytest.raises(FloatingPointError, match=r"nonfinite-input at step 6: .* 2 \+Inf"):
         fit(model, x, y, nanwatch.Callback(tmp_path, on_nonfinite="raise"))
     assert read_recorded(tmp_path / "nanwatch").nonfinite()["input", "input"] == 6
 
@@ -485,7 +522,10 @@ def test_the_trace_is_made_once_however_often_fit_is_called(tmp_path: Path) -> N
     ("arguments", "message"),
     [
         ({"watch": ["gradient", "logits"]}, "Unknown role .logits. in watch=.* Known roles: in"),
-        ({"on_nonfinite": "explode"}, "Unknown policy .*'explode'. Known policies: record, stop"),
+        (
+            {"on_nonfinite": "explode"},
+            "Unknown policy .*'explode'. Known policies: record, skip, stop",
+        ),
         ({"every": 0}, 'every="auto" or a number'),
     ],
 )

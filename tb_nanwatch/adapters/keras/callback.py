@@ -174,11 +174,18 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         tripped, self._tripped = self._tripped, False
-        if self._policy == "skip":
-            if self._skip_streak >= self._max_skips:
-                self._stop(f"{self._skip_streak} steps were skipped one after another. The last: ")
-        elif tripped and self._policy != "record":
-            self._react()
+        diagnosis = self._recorder.diagnosis
+        if self._policy in ("stop", "raise") and tripped:
+            diagnosis.news()
+            if self._policy == "raise":
+                raise FloatingPointError(diagnosis.message(diagnosis.worst()))
+            self._stop(diagnosis.worst())
+        elif self._skip_streak >= self._max_skips:
+            self._stop(
+                f"{self._skip_streak} steps were skipped one after another: {diagnosis.worst()}"
+            )
+        else:
+            diagnosis.print_news()
 
     def on_train_end(self, logs: Any = None) -> None:
         if self._train_function is not None:
@@ -186,6 +193,7 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
         self._is_due = False
         # Not closed: a file for each of a thousand short fits would burden TensorBoard.
         self._flush()
+        self._recorder.diagnosis.print_news(last=True)
 
     def _flush(self) -> None:
         with self._guard("record the last steps"):
@@ -197,17 +205,6 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
     def _end(self, observation: Observation, skipped: Any) -> None:
         self._recorder.add(observation.tensors(), observation.loss_scale, skipped=skipped)
 
-    def _react(self) -> None:
-        if self._policy == "raise":
-            raise FloatingPointError(self._message())
-        self._stop()
-
-    def _stop(self, reason: str = "") -> None:
+    def _stop(self, reason: str) -> None:
         self.model.stop_training = True
-        print(self._message(reason))
-
-    def _message(self, reason: str = "") -> str:
-        return (
-            f"NaNWatch: {reason}{self._recorder.describe_trouble()}. "
-            f"See tensorboard --logdir {self._log_dir}, tab NaNWatch."
-        )
+        print("\n" + self._recorder.diagnosis.message(reason))

@@ -6,6 +6,7 @@
 - `variables`: variables of our own.
 - `watcher`: windows to records, records to a file of their own (`nanwatch.Watcher`).
 - `summary`: one call, one record, to the user's own writer (`nanwatch.summary`).
+- `live_diagnosis`: what is wrong with a training, said while it runs.
 - `replicas`: which replica of which worker runs a step.
 - `tensors`: what users hand over (mappings, pairs, slices) as named tensors.
 """

@@ -9,13 +9,13 @@ import numpy as np
 import tensorflow as tf
 
 from tb_nanwatch.adapters.tensorflow.accumulator import Accumulator, Clock, LossScale, Signal
+from tb_nanwatch.adapters.tensorflow.live_diagnosis import LiveDiagnosis
 from tb_nanwatch.adapters.tensorflow.replicas import current_replica, worker_name
 from tb_nanwatch.adapters.tensorflow.tensors import NamedTensor, tell_apart
-from tb_nanwatch.diagnosis.first_nonfinite import first_nonfinite
 from tb_nanwatch.schema.columns import COLUMN, WINDOW_FIELD
 from tb_nanwatch.schema.tags import SUBDIRECTORY, Stream
 from tb_nanwatch.schema.tensor_info import TensorInfo
-from tb_nanwatch.stats.record import Matrix, Record, merge
+from tb_nanwatch.stats.record import Record, merge
 from tb_nanwatch.wire.manifest import Manifest
 from tb_nanwatch.wire.records import new_window
 from tb_nanwatch.writer.record_writer import RecordWriter
@@ -43,6 +43,9 @@ class Recorder:
         one of its own for each of several workers.
       source: "Callback" or "Watcher", for the manifest.
       schedule: where windows end.
+
+    Attributes:
+      diagnosis: what is wrong with the run so far.
     """
 
     def __init__(self, log_dir: str | os.PathLike[str], source: str, schedule: Schedule):
@@ -60,7 +63,7 @@ class Recorder:
         self._first_step = 0
         self._last_step = 0
         self._sample_at = 0
-        self._trouble = ""
+        self.diagnosis = LiveDiagnosis(os.fspath(log_dir))
 
     @property
     def is_begun(self) -> bool:
@@ -98,7 +101,9 @@ class Recorder:
         accumulator.add([tensor for _, tensor in tensors])
         window = new_window(0, 0, self._first_step, self._first_step)
         manifest = Manifest(_infos(tensors), self._source, worker=self._worker)
-        self._writer.write_initial(manifest, Record(window, *accumulator.drain()))
+        record = Record(window, *accumulator.drain())
+        self._writer.write_initial(manifest, record)
+        self.diagnosis.take_initial(manifest.tensors, record)
 
     def add(
         self,
@@ -145,10 +150,6 @@ class Recorder:
         elif signal.next_step > self._sample_at and not is_full and self._schedule.samples():
             self._sample(self._last_step)
         return signal
-
-    def describe_trouble(self) -> str:
-        """On the host: what was non-finite first in the last window that was; "" for nothing."""
-        return self._trouble
 
     def flush(self) -> None:
         """On the host: writes the open window, if a step is in it."""
@@ -201,8 +202,8 @@ class Recorder:
                 parts.append((named, Record(window, columns, histograms)))
         infos, record = _join(parts)
         manifest = Manifest(infos, self._source, worker=self._worker)
-        self._trouble = _describe_trouble(infos, record.columns) or self._trouble
         size = self._writer.write(manifest, record, urgent=urgent)
+        self.diagnosis.take(infos, record, nonfinite=signal.trips > 0)
         steps = signal.next_step - self._first_step
         self._schedule.written(size, steps, by_change=by_change)
         self._begin_window(signal)
@@ -237,23 +238,6 @@ def _join(
 
 def _infos(tensors: Sequence[NamedTensor]) -> tuple[TensorInfo, ...]:
     return tuple(info for info, _ in tensors)
-
-
-def _describe_trouble(infos: Sequence[TensorInfo], columns: Matrix) -> str:
-    """The first non-finite tensor of a record in words; "" for none."""
-    counts = columns[:, COLUMN["nan"] : COLUMN["neg_inf"] + 1]
-    first = first_nonfinite(
-        [info.role for info in infos],
-        columns[:, COLUMN["first_nonfinite_step"]],
-        np.zeros(len(infos), bool),
-        counts,
-    )
-    if first is None:
-        return ""
-    info = infos[first.tensor]
-    labelled = ((first.nan, "NaN"), (first.pos_inf, "+Inf"), (first.neg_inf, "-Inf"))
-    held = ", ".join(f"{count:,} {label}" for count, label in labelled if count)
-    return f"step {first.step} went non-finite: {info.role} {info.name!r} holds {held}"
 
 
 def _accumulator(clock: Clock, tensors: Sequence[NamedTensor]) -> Accumulator:

@@ -111,9 +111,14 @@ class Watcher:
         self._recorder.add(with_unique_names(tensors), new_step=new_step)
 
     def step_end(self) -> bool:
-        """On the host, after the step: writes what is due. True where a step was non-finite."""
+        """On the host, after the step: writes what is due, and prints what is found to be wrong.
+
+        True where a step was non-finite.
+        """
         self._unwatched.tell()
-        return self._recorder.step_end().trips > 0
+        signal = self._recorder.step_end()
+        self._recorder.diagnosis.print_news()
+        return signal.trips > 0
 
     def close(self) -> None:
         """Writes the open window and closes the file."""
