@@ -111,6 +111,7 @@ def history(
     roles: Collection[str] = ALL,
     initial: Change | None = None,
     flush_at: Collection[int] = (),
+    sample_every: int = 1,
     only_at: Mapping[str, Collection[int]] | None = None,
     loss_scale: Callable[[int], float] = lambda step: np.nan,
     skipped: Collection[int] = (),
@@ -126,6 +127,7 @@ def history(
       roles: that were recorded.
       initial: the same as `change` for the weights before step 0; None: not recorded.
       flush_at: steps that end a window early, as the recorder does where something changes.
+      sample_every: of so many records one is sampled, and those that end early.
       only_at: roles that were looked at in some steps alone.
       loss_scale: at each step.
       skipped: steps that a loss-scaling optimizer refused.
@@ -166,7 +168,8 @@ def history(
         if step < steps - 1 and step - first < every - 1 and step not in flush_at:
             continue
         within = range(first, step + 1)
-        columns.append(merge_columns([rows(each, change, each == step) for each in within]))
+        due = step in flush_at or len(windows) % sample_every == 0
+        columns.append(merge_columns([rows(each, change, due and each == step) for each in within]))
         window = empty_window()
         window[WINDOW_FIELD["first_step"]], window[WINDOW_FIELD["last_step"]] = first, step
         window[WINDOW_FIELD["scale_skipped_steps"]] = sum(each in skipped for each in within)

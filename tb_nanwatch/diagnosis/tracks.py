@@ -80,9 +80,21 @@ class Track:
         return column
 
     def magnitude(self) -> Matrix:
-        """Largest absolute value in each record's sampled steps; NaN where none is."""
-        magnitude: Matrix = self.panel.magnitude[self.seen, self.position]
+        """The largest absolute value in each record, as far as it is known.
+
+        Of the sampled steps exactly; of the others at least their largest root mean square. NaN
+        where nothing is known.
+        """
+        rms = self.rms()
+        least = np.where(rms > 0, rms, np.nan)
+        magnitude: Matrix = np.fmax(self.panel.magnitude[self.seen, self.position], least)
         return magnitude
+
+    def rms(self) -> Matrix:
+        """The largest root mean square of each record's steps, zero where nothing is finite."""
+        elements = self.column("elements") / np.fmax(self.column("steps"), 1)
+        rms: Matrix = np.nan_to_num(self.column("largest_norm")) / np.sqrt(np.fmax(elements, 1))
+        return rms
 
     def record_at(self, step: int) -> int | None:
         """Index among the records of the one that covers `step`; None where none does."""

@@ -250,12 +250,10 @@ class _Gradient:
 def _gradient(run: Run, tensor: int) -> _Gradient:
     track = run.tracks[tensor]
     keep = track.last < run.damaged_from
-    elements = track.column("elements")[keep] / np.fmax(track.column("steps")[keep], 1)
-    norm = np.nan_to_num(track.column("largest_norm")[keep])
-    rms = norm / np.sqrt(np.fmax(elements, 1))
+    rms = track.rms()[keep]
     # By the bits of what was sampled; by the norm of every step that nothing else was there.
     sampled = track.column("sampled_elements")[keep]
-    is_zero = (norm == 0) & (track.column("zero")[keep] == sampled)
+    is_zero = (rms == 0) & (track.column("zero")[keep] == sampled)
     nonzero = np.flatnonzero(~is_zero)
     return _Gradient(track.first[keep], rms, int(nonzero[-1]) + 1 if len(nonzero) else 0)
 

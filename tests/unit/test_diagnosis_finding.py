@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tb_nanwatch.diagnosis import (
+    CAUSES,
     Finding,
     Place,
     Thresholds,
@@ -63,6 +66,16 @@ def test_json_says_more_where_there_is_more() -> None:
 def test_short_text_is_one_line() -> None:
     said = short_text(FINDING)
     assert said == "loss-domain at step 17: The loss is NaN. Use from_logits=True."
+
+
+def test_the_readme_lists_every_cause_with_its_severity() -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    table = readme.split("## What it finds")[1].split("\n\n")[1]
+    listed = {}
+    for row in table.splitlines()[2:]:
+        names, severity, _ = (cell.strip() for cell in row.strip("|").split("|"))
+        listed.update(dict.fromkeys(re.findall("`(.*?)`", names), severity))
+    assert listed == CAUSES
 
 
 def test_thresholds_are_documented_and_can_be_replaced() -> None:

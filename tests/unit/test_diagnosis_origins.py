@@ -121,7 +121,7 @@ def test_origin_with_every_role(
     every: int,
     flush_at: Collection[int],
 ) -> None:
-    found = only(said(breaks_at(T, first), every=every, flush_at=flush_at))
+    found = only(said(breaks_at(T, first), every=every, flush_at=flush_at, sample_every=4))
     origin = found.origin
     assert (found.cause, found.severity, found.step) == (cause, "error", T)
     if tensor.endswith("bias"):
@@ -236,7 +236,7 @@ def test_slots_that_were_not_recorded_overflowed_when_the_squares_did() -> None:
         elif step > T + 1:
             aftermath(values)
 
-    found = only(said(change, DEFAULT))
+    found = only(said(change, DEFAULT, sample_every=4, flush_at={T + 1}))
     assert (found.cause, found.step) == ("optimizer-overflow", T)
     assert f"from step {T} on" in found.message
     assert "clipvalue" in found.advice

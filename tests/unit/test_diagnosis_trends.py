@@ -52,9 +52,9 @@ def overflows(step: int, values: Values) -> None:
         ruin(values, "prediction", "loss", "activation_gradient", "gradient", "update", "weight")
 
 
-@pytest.mark.parametrize("every", [1, 4])
-def test_exploding_while_finite(every: int) -> None:
-    recorded = history(explodes(every), steps=40 * every, every=every)
+@pytest.mark.parametrize(("every", "sample_every"), [(1, 1), (4, 1), (1, 4)])
+def test_exploding_while_finite(every: int, sample_every: int) -> None:
+    recorded = history(explodes(every), steps=40 * every, every=every, sample_every=sample_every)
     found = diagnose(recorded)
     assert causes(found) == ["exploding-gradient"]
     assert found[0].severity == "warning"
@@ -106,10 +106,9 @@ def test_an_overflow_in_one_step_is_no_growth_over_steps() -> None:
         "a summed loss",
     ],
 )
-@pytest.mark.parametrize("every", [1, 4])
-def test_what_looks_like_trouble_and_is_none(change: Change, every: int) -> None:
-    recorded = history(change, every=every)
-    assert diagnose(recorded) == ()
+@pytest.mark.parametrize(("every", "sample_every"), [(1, 1), (4, 1), (1, 4)])
+def test_what_looks_like_trouble_and_is_none(change: Change, every: int, sample_every: int) -> None:
+    assert diagnose(history(change, every=every, sample_every=sample_every)) == ()
 
 
 def test_statistics_of_batches_may_grow() -> None:
@@ -185,9 +184,9 @@ def dies(layers: Sequence[str], since: int = 12, until: int = 99) -> Change:
     return change
 
 
-@pytest.mark.parametrize("every", [1, 4])
-def test_a_layer_dies(every: int) -> None:
-    found = diagnose(history(dies(["one", "two"]), every=every))
+@pytest.mark.parametrize(("every", "sample_every"), [(1, 1), (4, 1), (1, 4)])
+def test_a_layer_dies(every: int, sample_every: int) -> None:
+    found = diagnose(history(dies(["one", "two"]), every=every, sample_every=sample_every))
     assert causes(found) == ["dead-layer"]
     assert (found[0].origin.layer, found[0].step, found[0].last_step) == ("two", 12, 39)
     assert [victim.layer for victim in found[0].victims] == ["one"]
@@ -221,15 +220,16 @@ def test_data_that_is_not_scaled_is_named_with_the_trouble_it_leads_to() -> None
         scaled(values, 1e3, "input")
         overflows(step, values)
 
-    found = diagnose(history(change, roles=DEFAULT))
+    found = diagnose(history(change, roles=DEFAULT, sample_every=4, flush_at={25}))
     assert causes(found) == ["exploding-gradient", "unscaled-input"]
     assert found[1].evidence["largest_magnitude"] > 1e3
     assert "exploding-gradient" in found[1].message
 
 
-def test_near_the_limit_of_the_dtype() -> None:
+@pytest.mark.parametrize("sample_every", [1, 4])
+def test_near_the_limit_of_the_dtype(sample_every: int) -> None:
     risky = by_step(lambda step: 4e3 if step >= 9 else 1.0, "activation")
-    found = diagnose(history(risky, dtypes={"activation": "float16"}))
+    found = diagnose(history(risky, dtypes={"activation": "float16"}, sample_every=sample_every))
     assert causes(found) == ["range-overflow-risk"]
     assert found[0].step >= 9
     assert "mixed_bfloat16" in found[0].advice
@@ -258,8 +258,10 @@ def test_half_precision_without_loss_scaling_loses_gradients() -> None:
     assert diagnose(history(half)) == ()
 
 
-def test_subnormal_gradients() -> None:
-    found = diagnose(history(by_step(lambda step: 1e-38, "gradient", "activation_gradient")))
+@pytest.mark.parametrize("sample_every", [1, 4])
+def test_subnormal_gradients(sample_every: int) -> None:
+    tiny = by_step(lambda step: 1e-38, "gradient", "activation_gradient")
+    found = diagnose(history(tiny, sample_every=sample_every))
     assert causes(found) == ["range-underflow"]
     assert found[0].evidence["subnormal_share"] > 0.9
 
