@@ -1,22 +1,20 @@
-"""Trains the gallery, prints what was recorded, and serves the tab. See --help."""
+"""Trains the gallery, prints what NaNWatch says of it, and serves the tab. See --help."""
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import importlib
-import inspect
-import os
-import shutil
+import json
 import socket
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from tb_nanwatch_demo import CASES
+from tb_nanwatch_demo.runs import train, truths
+from tb_nanwatch_demo.verdicts import judge, table
 
 SERVER = "import sys; from tensorboard.main import run_main; sys.exit(run_main())"
 
@@ -32,47 +30,21 @@ def arguments(words: Sequence[str] | None) -> argparse.Namespace:
         "--port", type=int, help="of TensorBoard; default: the first free from 6006"
     )
     parser.add_argument(
-        "--case", action="append", choices=CASES, help="only this one; may be given several times"
+        "--case",
+        action="append",
+        choices=CASES,
+        metavar="NAME",
+        help="only this one; may be given several times",
     )
+    parser.add_argument("--list", action="store_true", help="print the names of the cases, and end")
+    parser.add_argument("--again", action="store_true", help="train also what is there already")
     parser.add_argument(
         "--no-serve",
         dest="serve",
         action="store_false",
-        help="end after printing what was recorded",
+        help="end after printing what NaNWatch says",
     )
     return parser.parse_args(words)
-
-
-@contextlib.contextmanager
-def quiet_import() -> Iterator[None]:
-    """Holds back what TensorFlow writes to stderr while it loads, unless it fails to."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    saved = os.dup(2)
-    with tempfile.TemporaryFile() as held:
-        os.dup2(held.fileno(), 2)
-        try:
-            yield
-        except BaseException:
-            held.seek(0)
-            os.write(saved, held.read())
-            raise
-        finally:
-            os.dup2(saved, 2)
-            os.close(saved)
-
-
-def train(cases: Sequence[str], logdir: Path) -> None:
-    """Trains each case and its repaired twin; each run replaces what it left the last time."""
-    with quiet_import():
-        modules = {name: importlib.import_module(f"tb_nanwatch_demo.{name}") for name in cases}
-        from tb_nanwatch_demo.progress import Progress
-    for name, module in modules.items():
-        twins = {name: {}}
-        if "repaired" in inspect.signature(module.train).parameters:
-            twins[f"{name}-repaired"] = {"repaired": True}
-        for run, options in twins.items():
-            shutil.rmtree(logdir / run / "nanwatch", ignore_errors=True)
-            module.train(logdir / run, callbacks=[Progress(run, sys.stdout)], **options)
 
 
 def free_port(first: int = 6006) -> int:
@@ -101,11 +73,34 @@ def serve(logdir: Path, port: int) -> int:
         server.wait()
 
 
+def report(cases: Sequence[str], logdir: Path) -> bool:
+    """Prints what is expected of each run beside what NaNWatch says; whether it could be read."""
+    expected = truths(cases, logdir)
+    names = "|".join(expected)
+    command = ["-m", "tb_nanwatch", "report", str(logdir), "--json", "--run", f"^({names})$"]
+    done = subprocess.run([sys.executable, *command], stdout=subprocess.PIPE, text=True)
+    if not done.stdout:
+        return False
+    found = {run["run"]: run for run in json.loads(done.stdout)["runs"]}
+    nothing = {"status": "empty", "findings": []}
+    print()
+    for line in table(
+        [judge(found.get(run, {"run": run, **nothing}), truth) for run, truth in expected.items()]
+    ):
+        print(line)
+    print(f"\nMore of a run: nanwatch report {logdir} --run NAME", flush=True)
+    return True
+
+
 def main(words: Sequence[str] | None = None) -> int:
     """Returns 0, or TensorBoard's own status where it failed."""
     options = arguments(words)
+    if options.list:
+        print("\n".join(CASES))
+        return 0
+    cases = [name for name in CASES if name in (options.case or CASES)]
     try:
-        train(options.case or CASES, options.logdir)
+        train(cases, options.logdir, sys.stdout, options.again)
     except ModuleNotFoundError as error:
         print(
             f"The demo needs TensorFlow and scikit-learn ({error.name} is missing): "
@@ -113,8 +108,8 @@ def main(words: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 2
-    print(f"\n$ nanwatch report {options.logdir}", flush=True)
-    subprocess.run([sys.executable, "-m", "tb_nanwatch", "report", str(options.logdir)])
+    if not report(cases, options.logdir):
+        return 2
     return serve(options.logdir, options.port or free_port()) if options.serve else 0
 
 

@@ -13,35 +13,22 @@ from numbers that never saturate.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
-
 import keras
 
-from tb_nanwatch_demo.training import Array, digits, fit, mlp, one_hot
+from tb_nanwatch_demo.training import Training, digits, mlp
 from tb_nanwatch_demo.truth import Truth
 
-TRUTH = Truth(first_step=85, role="loss", cause="loss-domain")
+TRUTH = Truth(status="nonfinite", causes=("loss-domain",), step=85, roles=("loss",), layer="")
 
 
 def cross_entropy(y: keras.KerasTensor, p: keras.KerasTensor) -> keras.KerasTensor:
     return keras.ops.mean(-(y * keras.ops.log(p) + (1 - y) * keras.ops.log(1 - p)))
 
 
-def build(repaired: bool = False) -> tuple[keras.Model, Array, Array]:
-    x, labels = digits()
+def build(repaired: bool = False) -> Training:
     model = mlp("relu", output=None if repaired else "sigmoid", seed=3)
     model.compile(
         optimizer=keras.optimizers.Adam(0.03),
         loss=keras.losses.BinaryCrossentropy(from_logits=True) if repaired else cross_entropy,
     )
-    return model, x, one_hot(labels)
-
-
-def train(
-    log_dir: str | Path,
-    callbacks: Sequence[keras.callbacks.Callback] = (),
-    repaired: bool = False,
-) -> keras.callbacks.History:
-    model, x, y = build(repaired)
-    return fit(model, x, y, log_dir, callbacks)
+    return Training(model, *digits(), epochs=2)

@@ -14,32 +14,26 @@ gradients' norm (`global_clipnorm`), which bounds the step, though it cures no N
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
-
 import keras
 
-from tb_nanwatch_demo.training import Array, digits, fit, mlp, one_hot
+from tb_nanwatch_demo.training import Training, digits, mlp
 from tb_nanwatch_demo.truth import Truth
 
 LEARNING_RATE = 0.02
-TRUTH = Truth(first_step=22, role="loss", cause="exploding-gradient")
+TRUTH = Truth(
+    status="nonfinite",
+    causes=("exploding-gradient", "divergence"),
+    step=22,
+    roles=("loss",),
+    layer="",
+)
 
 
-def build(repaired: bool = False) -> tuple[keras.Model, Array, Array]:
-    x, labels = digits()
+def build(repaired: bool = False) -> Training:
+    x, y = digits()
     model = mlp("tanh")
     model.compile(
         optimizer=keras.optimizers.SGD(LEARNING_RATE if repaired else 100 * LEARNING_RATE),
-        loss=keras.losses.MeanSquaredError(),
+        loss="mean_squared_error",
     )
-    return model, x - x.mean(), one_hot(labels)
-
-
-def train(
-    log_dir: str | Path,
-    callbacks: Sequence[keras.callbacks.Callback] = (),
-    repaired: bool = False,
-) -> keras.callbacks.History:
-    model, x, y = build(repaired)
-    return fit(model, x, y, log_dir, callbacks)
+    return Training(model, x - x.mean(), y)

@@ -6,29 +6,15 @@ weights that hardly move, and no finding.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
-
 import keras
 
-from tb_nanwatch_demo.training import Array, digits, fit, mlp, one_hot
+from tb_nanwatch_demo.training import Training, classification, digits, mlp
 from tb_nanwatch_demo.truth import Truth
 
 TRUTH = Truth()
 
 
-def build() -> tuple[keras.Model, Array, Array]:
-    x, labels = digits()
+def build() -> Training:
     model = mlp("relu")
-    model.compile(
-        optimizer=keras.optimizers.Adam(1e-3),
-        loss=keras.losses.CategoricalCrossentropy(from_logits=True),
-    )
-    return model, x, one_hot(labels)
-
-
-def train(
-    log_dir: str | Path, callbacks: Sequence[keras.callbacks.Callback] = ()
-) -> keras.callbacks.History:
-    model, x, y = build()
-    return fit(model, x, y, log_dir, callbacks)
+    model.compile(optimizer=keras.optimizers.Adam(1e-3), loss=classification())
+    return Training(model, *digits())

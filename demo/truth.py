@@ -1,22 +1,39 @@
-"""What is known of a case beforehand: what tests and readers compare a recording with."""
+"""What is known of a case beforehand: what a finding is compared with."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
+
+Status = Literal["nonfinite", "unstable", "healthy"]
 
 
 @dataclass(frozen=True)
 class Truth:
-    """Where a training goes wrong.
+    """Where a training goes wrong, and why. The default is a healthy one.
 
     Attributes:
-      first_step: the first step with a non-finite value in anything that is watched; None: none.
-      role: what is non-finite there first, in the order of data flow.
-      cause: NaNWatch's name of the cause; None: a healthy run.
-      loss_stays_finite: whether the loss hides it, with TensorFlow's default (oneDNN) on a CPU.
+      status: `nonfinite` where something became NaN or infinite, `unstable` where training goes
+        wrong and all stays finite.
+      causes: NaNWatch's names of the cause; several, where each is a right answer.
+      also: causes that have to be found besides.
+      beside: causes that are true as well, and need not be found.
+      step: the first step that is wrong; None where there is no such step, as with gradients that
+        are too small from the beginning.
+      roles: the roles of the origin; several, where each is a right answer; none: any.
+      layer: the layer of the origin; "" for what belongs to no layer, as the loss does; None where
+        no single layer is at fault.
+      loss_stays_finite: whether the loss hides it.
+      onednn_hides: whether it does with oneDNN's kernels, TensorFlow's default on x86-64, and only
+        there.
     """
 
-    first_step: int | None = None
-    role: str | None = None
-    cause: str | None = None
+    status: Status = "healthy"
+    causes: tuple[str, ...] = ()
+    also: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()
+    step: int | None = None
+    roles: tuple[str, ...] = ()
+    layer: str | None = None
     loss_stays_finite: bool = False
+    onednn_hides: bool = False
