@@ -53,12 +53,13 @@ def serve(logdir: str, progress: Progress) -> Iterator[Logs | None]:
     except (server_ingester.NoDataServerError, OSError):
         yield None
         return
-    try:
+    with process:
         log = _Log(process)
-        yield _connect(log) if log.loaded(progress) else None
-    finally:
-        process.kill()
-        process.communicate()
+        try:
+            yield _connect(log) if log.loaded(progress) else None
+        finally:
+            process.kill()
+            log.join()
 
 
 class _Log:
@@ -70,7 +71,12 @@ class _Log:
         self._begun, self._ended = threading.Event(), threading.Event()
         self._complete = False
         assert process.stderr is not None
-        threading.Thread(target=self._read, args=(process.stderr,), daemon=True).start()
+        self._thread = threading.Thread(target=self._read, args=(process.stderr,), daemon=True)
+        self._thread.start()
+
+    def join(self) -> None:
+        """Waits for the end of what the server says."""
+        self._thread.join()
 
     def loaded(self, progress: Progress) -> bool:
         """Waits until everything is loaded; False where the server gave up or never began."""
@@ -80,14 +86,10 @@ class _Log:
         return self._complete and bool(self.port)
 
     def _read(self, lines: IO[str]) -> None:
-        try:
-            for line in lines:
-                self._take(line.rstrip())
-        except ValueError:  # Closed by the other thread.
-            pass
-        finally:
-            self._begun.set()
-            self._ended.set()
+        for line in lines:
+            self._take(line.rstrip())
+        self._begun.set()
+        self._ended.set()
 
     def _take(self, line: str) -> None:
         port, trouble = _PORT.match(line), _TROUBLE.search(line)

@@ -18,6 +18,7 @@ from tb_nanwatch.cli.terminal import Terminal
 from tb_nanwatch.cli.text import comparison_lines, run_lines
 from tb_nanwatch.cli.thresholds import chosen
 from tb_nanwatch.diagnosis.compare import Comparison, compare
+from tb_nanwatch.diagnosis.run_report import finite
 
 VERSION = 1
 """Of the JSON. A key may be added within a version; none goes away or changes what it means."""
@@ -52,7 +53,6 @@ def _report(
         thresholds = chosen(arguments.thresholds, arguments.threshold)
     except (OSError, ValueError) as error:
         raise _WrongArgumentsError(str(error)) from error
-
     page = None if arguments.html is None else _writable(arguments.html)
 
     found = runs.choose(runs.find(arguments.logdir, progress, opened, say), arguments.run)
@@ -94,7 +94,7 @@ def _print_json(diagnosed: Sequence[runs.DiagnosedRun], comparison: Comparison |
     answer: dict[str, Any] = {"version": VERSION, "runs": [run.to_json() for run in diagnosed]}
     if comparison is not None:
         names = [run.name for run in diagnosed]
-        answer["comparison"] = {"runs": names, **comparison.to_json()}
+        answer["comparison"] = {"runs": names, **finite(comparison.to_json())}
     # ASCII: whatever names hold, it can be printed.
     print(json.dumps(answer, indent=2, allow_nan=False))
 

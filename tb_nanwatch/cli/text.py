@@ -32,9 +32,6 @@ def run_lines(terminal: Terminal, diagnosed: DiagnosedRun) -> Iterator[str]:
     yield from terminal.labelled("", what_was_read(index), indent=2, column=2)
     for problem in index.problems:
         yield from terminal.labelled("note", problem, indent=2, column=_COLUMN)
-    if findings and index.read < index.written:
-        partial = "the findings are partial: they rest on the records that could be read."
-        yield from terminal.labelled("", partial, indent=2, column=_COLUMN)
     for finding in findings:
         yield ""
         yield from _finding_lines(terminal, finding)

@@ -293,7 +293,7 @@ def test_findings_of_a_part_of_the_records_say_so(
     assert done.returncode == 1, done.stderr
     assert "4 of 5 records" in done.stdout
     assert "1 of 5 records did not arrive" in done.stdout
-    assert "the findings are partial" in done.stdout
+    assert "Records are missing from this run" in " ".join(done.stdout.split())
     (run,) = as_json(structured)["runs"]
     assert run["records"] == {"written": 5, "read": 4}
     assert "1 of 5 records did not arrive" in run["problems"][0]
@@ -441,6 +441,21 @@ def test_two_runs_are_compared(environment: dict[str, str], gallery: Path, tmp_p
     assert "the same within 0 of every norm. Compared: steps 0 to 47 of 19 tensors." in " ".join(
         same.stdout.split()
     )
+
+
+def test_norms_beyond_float64_are_json(environment: dict[str, str], tmp_path: Path) -> None:
+    manifest = Manifest((TensorInfo("gradient", "d", "d/kernel", (3,), "float64"),), "Watcher")
+    for name, size in (("one", 1.0), ("two", 1e300)):
+        with StreamWriter(tmp_path / name / "nanwatch", Stream("0a"), manifest) as writer:
+            writer.write(0, 0, lambda step, size=size: [np.full(3, size)])
+    done, text = nanwatch_each(
+        environment,
+        ["report", tmp_path, "--compare", "--json"],
+        ["report", tmp_path, "--compare", "--html", tmp_path / "page.html"],
+    )
+    one, two = as_json(done)["comparison"]["parting"]["values"]
+    assert (one, two) == (pytest.approx(1.0), "Infinity")
+    assert "root mean square 1 and inf" in " ".join(text.stdout.split())
 
 
 def test_a_page_holds_all_in_one_file(
