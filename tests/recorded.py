@@ -74,10 +74,12 @@ def read_recorded(directory: Path) -> Recorded:
     for file in sorted(directory.glob("events.out.tfevents.*")):
         for event in EventFileLoader(str(file)).Load():
             parts: dict[str, np.ndarray] = {}
+            stream = None
             for value in event.summary.value:
                 tag = parse_tag(value.tag)
                 if tag is None or tag.level:  # Higher levels hold the same again.
                     continue
+                stream = tag.stream
                 if tag.stream not in found.streams:
                     found.streams.append(tag.stream)
                     found.of_stream[tag.stream] = []
@@ -98,5 +100,5 @@ def read_recorded(directory: Path) -> Recorded:
                     histograms = unpack_histograms(parts["hist"]) if "hist" in parts else None
                     target.append(Record(record.window, record.columns, histograms))
                     if kind == "stats":
-                        found.of_stream[tag.stream].append(target[-1])
+                        found.of_stream[stream].append(target[-1])
     return found

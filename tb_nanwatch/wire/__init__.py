@@ -4,6 +4,7 @@
 - `histograms`: a record's exponent histograms as one uint8 tensor.
 - `manifest`: what the rows of the records are, as protobuf.
 - `events`: those tensors as TensorBoard's summary protos.
+- `tensorboard_histograms`: histograms in the form of TensorBoard's own tabs.
 - `grid`: a viewport's cells as the binary body of an HTTP response.
 
 Everything is little-endian and carries a version; what is of another version is an error of

@@ -56,7 +56,8 @@ def _value(tag: str, tensor: TensorProto) -> Summary.Value:
     return Summary.Value(tag=tag, tensor=tensor, metadata=summary_metadata())
 
 
-def _array(array: npt.NDArray[np.float64] | npt.NDArray[np.uint8]) -> TensorProto:
+def array_tensor(array: npt.NDArray[np.float64] | npt.NDArray[np.uint8]) -> TensorProto:
+    """The array as a tensor, little-endian."""
     return TensorProto(
         dtype=_DTYPES[array.dtype],
         tensor_shape=TensorShapeProto(
@@ -76,14 +77,14 @@ def manifest_value(stream: Stream, manifest: Manifest) -> Summary.Value:
 
 def record_values(stream: Stream, level: int, block: int, record: Record) -> list[Summary.Value]:
     """The record, and its exponent histograms where it has any, under one block's tags."""
-    values = [_value(block_tag("stats", stream, level, block), _array(pack_record(record)))]
+    values = [_value(block_tag("stats", stream, level, block), array_tensor(pack_record(record)))]
     if record.histograms is not None:
         packed = pack_histograms(record.histograms)
-        values.append(_value(block_tag("hist", stream, level, block), _array(packed)))
+        values.append(_value(block_tag("hist", stream, level, block), array_tensor(packed)))
     return values
 
 
 def initial_value(stream: Stream, record: Record) -> Summary.Value:
     """The record of the state that the stream's first step found, under its own tag."""
     tag = initial_tag(stream, int(record.field("manifest")))
-    return _value(tag, _array(pack_record(record)))
+    return _value(tag, array_tensor(pack_record(record)))

@@ -19,6 +19,7 @@ from tb_nanwatch.wire.events import (
     record_values,
 )
 from tb_nanwatch.wire.manifest import Manifest
+from tb_nanwatch.wire.tensorboard_histograms import tensorboard_histograms
 from tb_nanwatch.writer.budget import Budget
 from tb_nanwatch.writer.levels import Levels
 from tb_nanwatch.writer.warnings import warn
@@ -52,18 +53,28 @@ class RecordWriter:
       stream: the identity of the stream.
       where: what a warning calls the sink.
       budget: of all that is written, exactly kept. Near its end a record goes without what can be
-        spared: the histograms of higher levels, the higher levels, its own histograms.
+        spared: TensorBoard's histograms, those of higher levels, the higher levels, its own.
+      tensorboard_histograms: whether to write histograms for TensorBoard's own tabs, too.
 
     No method raises because of the sink. The first failure is a warning; a record that could not be
     written is merged into the next one, so that neither a count nor a first step is lost, only
     where exactly in the wider window the rest was.
     """
 
-    def __init__(self, open_sink: Callable[[], Sink], stream: Stream, where: str, budget: Budget):
+    def __init__(
+        self,
+        open_sink: Callable[[], Sink],
+        stream: Stream,
+        where: str,
+        budget: Budget,
+        *,
+        tensorboard_histograms: bool = False,
+    ):
         self._open_sink = open_sink
         self._stream = stream
         self._where = where
         self._budget = budget
+        self._tensorboard_histograms = tensorboard_histograms
         self._levels = Levels()
         self._sink: Sink | None = None
         self._sequence = 0
@@ -97,7 +108,9 @@ class RecordWriter:
         levels, completed = self._levels.add(record)
         values = self._values(0, record)  # The statistics, then the histograms.
         higher = [self._values(level, merged) for level, merged in enumerate(completed, 1)]
+        mirrored = tensorboard_histograms(manifest, record) if self._tensorboard_histograms else []
         forms = (
+            [*values, *chain.from_iterable(higher), *mirrored],
             [*values, *chain.from_iterable(higher)],
             [*values, *(statistics for statistics, *_ in higher)],
             values,
@@ -107,7 +120,7 @@ class RecordWriter:
             self._skip = 0
         bare = event_bytes(values[:1])
         # An urgent record leaves room for a bare one, unless it is bare itself.
-        keep = [*[bare] * 3, 0] if urgent else [_KEPT * bare] * 4
+        keep = [*[bare] * 4, 0] if urgent else [_KEPT * bare] * 5
         step = int(record.field("last_step"))
         if not self._write(manifest, zip(forms, keep, strict=True), step):
             self._unwritten = manifest, record

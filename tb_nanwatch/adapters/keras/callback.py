@@ -55,6 +55,8 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
       skip_updates: with "skip", also undoes an update that is not finite itself. The step then
         keeps a copy of weights and slots, as much memory again.
       max_bytes: of the recording's files, never exceeded. Windows widen as they fill up.
+      tensorboard_histograms: whether to write the histograms once more in the form of TensorBoard's
+        Histograms and Distributions tabs, of the finite elements alone; as run "<run>/nanwatch".
 
     Raises:
       ValueError: for an unknown role or policy, a `watch` that records nothing, an `every`,
@@ -71,6 +73,7 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
         max_skips: int = 100,
         skip_updates: bool = False,
         max_bytes: int = DEFAULT_MAX_BYTES,
+        tensorboard_histograms: bool = False,
     ):
         super().__init__()
         if on_nonfinite not in get_args(Policy):
@@ -87,7 +90,12 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
         self._watch = Watch(watch)
         self._policy = on_nonfinite
         self._log_dir = os.fspath(log_dir)
-        self._recorder = Recorder(self._log_dir, "Callback", Schedule(every, max_bytes))
+        self._recorder = Recorder(
+            self._log_dir,
+            "Callback",
+            Schedule(every, max_bytes),
+            tensorboard_histograms=tensorboard_histograms,
+        )
         self._unwatched = Unwatched()
         self._guard = Guard()
         self._is_due = False

@@ -43,15 +43,24 @@ class Recorder:
         one of its own for each of several workers.
       source: "Callback" or "Watcher", for the manifest.
       schedule: where windows end.
+      tensorboard_histograms: whether to write histograms for TensorBoard's own tabs, too.
 
     Attributes:
       diagnosis: what is wrong with the run so far.
     """
 
-    def __init__(self, log_dir: str | os.PathLike[str], source: str, schedule: Schedule):
+    def __init__(
+        self,
+        log_dir: str | os.PathLike[str],
+        source: str,
+        schedule: Schedule,
+        *,
+        tensorboard_histograms: bool = False,
+    ):
         directory = os.path.join(os.fspath(log_dir), SUBDIRECTORY)
         self._source = source
         self._schedule = schedule
+        self._tensorboard_histograms = tensorboard_histograms
         self._directory = directory
         self._worker = ""
         # One for each replica of this process.
@@ -76,7 +85,11 @@ class Recorder:
         """
         # A session of its own for each recorder that begins, also for a copy of one.
         self._writer = RecordWriter(
-            self._open_sink, Stream(new_session()), self._directory, self._schedule.budget
+            self._open_sink,
+            Stream(new_session()),
+            self._directory,
+            self._schedule.budget,
+            tensorboard_histograms=self._tensorboard_histograms,
         )
         self._clocks = {0: Clock(first_step)}
         self._begin_window(self._signal())

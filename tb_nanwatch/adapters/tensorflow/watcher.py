@@ -60,7 +60,7 @@ class Watcher:
       log_dir: the run's directory, on any file system that `tf.io.gfile` knows; events go into its
         subdirectory "nanwatch", and there into one for each of several workers.
       first_step: the step that the first `observe` is; a resumed training goes on where it was.
-      every, max_bytes: as in `nanwatch.Callback`.
+      every, max_bytes, tensorboard_histograms: as in `nanwatch.Callback`.
 
     Raises:
       ValueError: for an `every` or `max_bytes` below 1.
@@ -73,8 +73,14 @@ class Watcher:
         first_step: int = 0,
         every: Every = "auto",
         max_bytes: int = DEFAULT_MAX_BYTES,
+        tensorboard_histograms: bool = False,
     ):
-        self._recorder = Recorder(log_dir, "Watcher", Schedule(every, max_bytes))
+        self._recorder = Recorder(
+            log_dir,
+            "Watcher",
+            Schedule(every, max_bytes),
+            tensorboard_histograms=tensorboard_histograms,
+        )
         self._recorder.begin(int(first_step))
         self._unwatched = Unwatched()
 
