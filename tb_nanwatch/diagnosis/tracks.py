@@ -45,7 +45,8 @@ class Panel:
                 each.columns[:, :, COLUMN[name]][:, rows]
                 for each, rows in zip(self._series, self._rows, strict=True)
             ]
-            self._columns[name] = np.concatenate(parts)[self._order]
+            # In memory tensor after tensor, as tracks read it.
+            self._columns[name] = np.ascontiguousarray(np.concatenate(parts)[self._order].T).T
         return self._columns[name]
 
     @cached_property
@@ -62,21 +63,22 @@ class Track:
     position: int
 
     @cached_property
-    def seen(self) -> Steps:
-        """int64 [records], rows of the panel in which the tensor was seen."""
-        return np.flatnonzero(self.panel.column("steps")[:, self.position] > 0)
+    def seen(self) -> Steps | slice:
+        """Rows of the panel in which the tensor was seen: int64 [records], or a slice of all."""
+        seen = self.panel.column("steps")[:, self.position] > 0
+        return slice(None) if seen.all() else np.flatnonzero(seen)
 
-    @property
+    @cached_property
     def first(self) -> Steps:
         return self.panel.first[self.seen]
 
-    @property
+    @cached_property
     def last(self) -> Steps:
         return self.panel.last[self.seen]
 
     def column(self, name: str) -> Matrix:
         """A column of the records in which the tensor was seen, float64 [records]."""
-        column: Matrix = self.panel.column(name)[self.seen, self.position]
+        column: Matrix = self.panel.column(name)[:, self.position][self.seen]
         return column
 
     def magnitude(self) -> Matrix:
@@ -87,7 +89,7 @@ class Track:
         """
         rms = self.rms()
         least = np.where(rms > 0, rms, np.nan)
-        magnitude: Matrix = np.fmax(self.panel.magnitude[self.seen, self.position], least)
+        magnitude: Matrix = np.fmax(self.panel.magnitude[:, self.position][self.seen], least)
         return magnitude
 
     def rms(self) -> Matrix:

@@ -28,13 +28,10 @@ def trends(run: Run, *, exploded: bool) -> Iterator[Finding]:
         found = _exploding(run) or _divergence(run)
         if found is not None:
             yield found
-    vanishing = _vanishing(run)
-    if vanishing is not None:
-        yield vanishing
-    else:
-        dead = _dead(run)
-        if dead is not None:
-            yield dead
+    layers = _layers(run)
+    faded = _vanishing(run, layers) or _dead(run, layers)
+    if faded is not None:
+        yield faded
 
 
 def _said(
@@ -258,9 +255,8 @@ def _gradient(run: Run, tensor: int) -> _Gradient:
     return _Gradient(track.first[keep], rms, int(nonzero[-1]) + 1 if len(nonzero) else 0)
 
 
-def _vanishing(run: Run) -> Finding | None:
+def _vanishing(run: Run, layers: Sequence[_Layer]) -> Finding | None:
     limits = run.thresholds
-    layers = _layers(run)
     records = len(run.norm("gradient").until(run.damaged_from))
     if len(layers) < limits.vanishing_layers or records < limits.trend_records:
         return None
@@ -287,9 +283,8 @@ def _vanishing(run: Run) -> Finding | None:
     )
 
 
-def _dead(run: Run) -> Finding | None:
+def _dead(run: Run, layers: Sequence[_Layer]) -> Finding | None:
     limits = run.thresholds
-    layers = _layers(run)
     dead = [layer for layer in layers if layer.zero_records >= limits.dead_records]
     if not dead or run.is_converged:
         return None
