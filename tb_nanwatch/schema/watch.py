@@ -33,7 +33,7 @@ class Watch:
         out stand alone for "default" without what they name.
 
     Attributes:
-      named_roles: the roles that entries ask for by name.
+      named_roles: the roles that entries ask for by name, and none leaves out.
 
     Raises:
       ValueError: for anything else, for an unknown role, and where nothing is left to record.
@@ -52,15 +52,21 @@ class Watch:
                 f"watch={watch!r} records nothing: name at least one role, or leave the argument "
                 f"out. {_KNOWN}"
             )
+        self._entries = list(entries)
         excluding = [each[1:] for each in entries if each.startswith("-")]
         including = [each for each in entries if not each.startswith("-")] or ["default"]
         self._included = [_parse(each, watch) for each in including]
         self._excluded = [_parse(each, watch, excludes=True) for each in excluding]
+        names = {each.partition(":")[0] for each in including}
         self.named_roles = frozenset(
-            role for each in including if (role := each.partition(":")[0]) in ROLE_NAMES
+            role for role in ROLE_NAMES if role in names and self.has_role(role)
         )
         if not any(self.has_role(role) for role in ROLE_NAMES):
             raise ValueError(f"watch={watch!r} leaves out all that it names, and records nothing.")
+
+    def without(self, role: str) -> Watch:
+        """The same, but for one role; ValueError where nothing is left to record."""
+        return Watch([*self._entries, f"-{role}"])
 
     def has_role(self, role: str) -> bool:
         """Whether tensors of the role are recorded, of some layer at least."""

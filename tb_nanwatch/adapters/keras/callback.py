@@ -54,13 +54,16 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
       max_skips: with "skip", so many steps skipped one after another end the training.
       skip_updates: with "skip", also undoes an update that is not finite itself. The step then
         keeps a copy of weights and slots, as much memory again.
+      exact: keeps to what was shown to leave every bit of a training on CPU as it is without: all
+        roles where the model runs eagerly, all but "activation" in graph mode, nothing under XLA.
       max_bytes: of the recording's files, never exceeded. Windows widen as they fill up.
       tensorboard_histograms: whether to write the histograms once more in the form of TensorBoard's
         Histograms and Distributions tabs, of the finite elements alone; as run "<run>/nanwatch".
 
     Raises:
       ValueError: for an unknown role or policy, a `watch` that records nothing, an `every`,
-        `max_skips` or `max_bytes` below 1, or `skip_updates` without "skip".
+        `max_skips` or `max_bytes` below 1, or `skip_updates` without "skip". When a training
+        begins, where `exact` leaves nothing to record.
     """
 
     def __init__(
@@ -72,6 +75,7 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
         on_nonfinite: Policy = "record",
         max_skips: int = 100,
         skip_updates: bool = False,
+        exact: bool = False,
         max_bytes: int = DEFAULT_MAX_BYTES,
         tensorboard_histograms: bool = False,
     ):
@@ -87,7 +91,8 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
             raise ValueError(
                 f'Expected on_nonfinite="skip" with skip_updates=True, got {on_nonfinite!r}.'
             )
-        self._watch = Watch(watch)
+        self._asked = self._watch = Watch(watch)
+        self._exact = exact
         self._policy = on_nonfinite
         self._log_dir = os.fspath(log_dir)
         self._recorder = Recorder(
@@ -114,6 +119,8 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
         if self._guard.tripped:  # Another fit is another chance, with a trace of its own.
             self._guard.tripped = False
             self._train_function = None
+        if self._exact:
+            self._watch = _exactly(self._asked, self.model)
         strategy = self.model.distribute_strategy
         self._is_due = is_supported(strategy)
         if not self._is_due:
@@ -216,3 +223,22 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
     def _stop(self, reason: str) -> None:
         self.model.stop_training = True
         print("\n" + self._recorder.diagnosis.message(reason))
+
+
+def _exactly(watch: Watch, model: Any) -> Watch:
+    """What can be watched without a bit of the training being different."""
+    if model.run_eagerly:
+        return watch
+    if model.jit_compile:
+        raise ValueError(
+            "exact=True records nothing of a model compiled by XLA, which may round differently "
+            "wherever a tensor is looked at. Compile the model with jit_compile=False, or leave "
+            "exact=True out."
+        )
+    if watch.has_role("activation"):
+        watch = watch.without("activation")
+        warn(
+            "exact=True leaves out the role activation: in graph mode TensorFlow may round "
+            "differently where an output that it would add up with others is looked at."
+        )
+    return watch
