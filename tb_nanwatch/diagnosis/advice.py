@@ -1,6 +1,7 @@
 """What to do about each cause: texts, each with the line of code to write instead.
 
-The gallery's repaired twins do what these say.
+The gallery's repaired twins do what these say. The first sentence stands alone where there is room
+for one, and says what to do.
 """
 
 from __future__ import annotations
@@ -13,10 +14,7 @@ _NO_CURE = "Clipping gradients, dropout or a lower learning rate do not remove i
 def advice(key: str, place: Place) -> str:
     """The text for a cause; "cause/variant" where a cause has several."""
     layer = f"layer {place.layer!r}" if place.layer else "the layer that makes it"
-    the_last = "the last layer"
-    return _TEXTS[key].format(
-        layer=layer, tensor=repr(place.tensor), the_last=the_last, no_cure=_NO_CURE
-    )
+    return _TEXTS[key].format(layer=layer, tensor=repr(place.tensor), no_cure=_NO_CURE)
 
 
 _TEXTS = {
@@ -33,10 +31,9 @@ _TEXTS = {
         "finite label there too. {no_cure}"
     ),
     "nonfinite-initial-weight": (
-        "What was loaded or initialised is broken, not the training: `[w.path for w in "
-        "model.weights if not np.isfinite(w.numpy()).all()]` names all such weights. Load an "
-        "earlier checkpoint, or initialise {tensor} again; and save checkpoints only after a "
-        "look at them. {no_cure}"
+        "Load an earlier checkpoint, or initialise {tensor} again: it was so before the "
+        "training. `[w.path for w in model.weights if not np.isfinite(w.numpy()).all()]` names "
+        "all such weights; ask it before a checkpoint is saved, too. {no_cure}"
     ),
     "layer-forward/domain": (
         "Look in {layer} for an operation outside of its domain: 0 / 0, Inf - Inf, the log or "
@@ -53,13 +50,13 @@ _TEXTS = {
         "`tf.exp(tf.minimum(x, 20.0))`. {no_cure}"
     ),
     "layer-forward/overflow": (
-        "The values are too large for their dtype by the time they leave {layer}. Normalise "
-        "what comes in (a BatchNormalization or LayerNormalization before it), use a smaller "
-        "initialiser or a lower learning rate, and bound the argument of an exponential: "
-        "`tf.exp(tf.minimum(x, 20.0))`."
+        "Normalise what comes into {layer} (a BatchNormalization or LayerNormalization before "
+        "it), use a smaller initialiser or a lower learning rate, and bound the argument of an "
+        "exponential: `tf.exp(tf.minimum(x, 20.0))`. The values are too large for their dtype "
+        "by the time they leave that layer."
     ),
     "loss-domain/domain": (
-        "Let the loss see logits: `activation=None` on {the_last} and "
+        "Let the loss see logits: `activation=None` on the last layer and "
         "`BinaryCrossentropy(from_logits=True)` or `CategoricalCrossentropy(from_logits=True)`, "
         "which stay finite; in a loss of your own `tf.nn.log_softmax(z)` instead of "
         "`tf.math.log(tf.nn.softmax(z))`, and `tf.nn.sigmoid_cross_entropy_with_logits`. Adding "
@@ -67,9 +64,9 @@ _TEXTS = {
         "quotient in its domain. {no_cure}"
     ),
     "loss-domain/overflow": (
-        "Predictions or targets are so large that the loss is beyond its dtype. Scale the "
-        "targets, `y = (y - y.mean()) / y.std()`, and scale predictions back after training; or "
-        "use a loss that grows more slowly, such as `keras.losses.Huber()`."
+        "Scale the targets, `y = (y - y.mean()) / y.std()`, and scale predictions back after "
+        "training; or use a loss that grows more slowly, such as `keras.losses.Huber()`. "
+        "Predictions or targets are so large that the loss is beyond its dtype."
     ),
     "layer-backward": (
         "Look in {layer} for an operation with an infinite slope: the square root, norm or log "
@@ -99,11 +96,11 @@ _TEXTS = {
         "gradients does not remove it: they are finite."
     ),
     "optimizer-overflow/half": (
-        "Half precision is too narrow for an optimizer: the squares of small gradients round to "
-        "0 in float16, and what is then divided by 0 + 1e-7 is beyond 65504. Keep the variables "
-        "in float32, with the policy `mixed_float16` instead of `float16`: "
-        "`keras.mixed_precision.set_global_policy('mixed_float16')`. Or else "
-        "`Adam(epsilon=1e-3)`."
+        "Keep the variables in float32, with the policy `mixed_float16` instead of `float16`: "
+        "`keras.mixed_precision.set_global_policy('mixed_float16')`; or else use "
+        "`Adam(epsilon=1e-3)`. Half precision is too narrow for an optimizer: the squares of "
+        "small gradients round to 0 in float16, and what is then divided by 0 + 1e-7 is beyond "
+        "65504."
     ),
     "poisoned-statistics": (
         "Load an earlier checkpoint, or reset them and let some batches of training fill them "
@@ -125,10 +122,10 @@ _TEXTS = {
         "1."
     ),
     "exploding-gradient/depth": (
-        "The factor of each layer or time step multiplies with the next one's. Use gated cells "
-        "(`keras.layers.LSTM` or `GRU`), an orthogonal initialiser with gain 1, normalisation "
-        "between layers or shorter sequences; and bound what remains with `global_clipnorm=1.0` "
-        "in the optimizer, which helps while their norm is finite."
+        "Use gated cells (`keras.layers.LSTM` or `GRU`), an orthogonal initialiser with gain 1, "
+        "normalisation between layers or shorter sequences: the factor of each layer or time "
+        "step multiplies with the next one's. Bound what remains with `global_clipnorm=1.0` in "
+        "the optimizer, which helps while the gradients' norm is finite."
     ),
     "vanishing-gradient": (
         "Let the gradient reach the first layers: `activation='relu'` with "
@@ -137,15 +134,15 @@ _TEXTS = {
         "just do not learn."
     ),
     "dead-layer/units": (
-        "No unit of {layer} answers to any example any more (where a ReLU is off its slope is "
-        "0), so neither it nor what is before it learns. Lower the learning rate or warm it up "
-        "(one huge step does this), initialise that layer again, and use "
-        "`keras.layers.LeakyReLU` or `activation='gelu'`, which have a slope everywhere."
+        "Lower the learning rate or warm it up (one huge step does this), initialise {layer} "
+        "again, and use `keras.layers.LeakyReLU` or `activation='gelu'`, which have a slope "
+        "everywhere. Where a ReLU is off its slope is 0: a layer all of whose units are off "
+        "learns no more, nor does what is before it."
     ),
     "dead-layer/loss": (
-        "The loss does not depend on the weights any more: look for a clip, round, argmax or "
-        "cast between the predictions and the loss, and for a softmax over one unit, which is "
-        "always 1 (`activation='sigmoid'` is meant). To bound the effect of outliers use "
+        "Look for a clip, round, argmax or cast between the predictions and the loss, and for a "
+        "softmax over one unit, which is always 1 (`activation='sigmoid'` is meant): the loss "
+        "does not depend on the weights any more. To bound the effect of outliers use "
         "`keras.losses.Huber()`, and clip the gradients (`global_clipnorm=1.0`), not the loss: "
         "outside of its range a clipped value has the slope 0."
     ),
@@ -159,8 +156,8 @@ _TEXTS = {
         "back; or take their logarithm where they span decades."
     ),
     "range-overflow-risk": (
-        "The next growth makes it Inf. Lower the learning rate, normalise what comes in, or, "
-        "where it is float16, use the policy `mixed_bfloat16`, which has the range of float32."
+        "Lower the learning rate, normalise what comes in, or, where it is float16, use the "
+        "policy `mixed_bfloat16`, which has the range of float32. The next growth makes it Inf."
     ),
     "range-underflow": (
         "Scale the loss so that the gradients fit: "
@@ -177,15 +174,15 @@ _TEXTS = {
         "Nothing to do: the optimizer refused the step and halved the scale, as it should."
     ),
     "loss-scale-collapse/backward": (
-        "No scale helps here: the gradients are not finite at any of them. Look for a division, "
-        "root or log in the model that is not finite in float16 (1 + 1e-7 is 1 there: use "
-        "`epsilon=1e-3`), keep that layer in float32 with `dtype='float32'`, or use "
-        "`mixed_bfloat16`."
+        "Look for a division, root or log in the model that is not finite in float16 (1 + 1e-7 "
+        "is 1 there: use `epsilon=1e-3`), keep that layer in float32 with `dtype='float32'`, or "
+        "use `mixed_bfloat16`. No scale helps here: the gradients are not finite at any of "
+        "them."
     ),
     "loss-scale-collapse/forward": (
-        "No scale helps here: the loss is not finite before any scaling. Repair the forward "
-        "pass first: keep the layer that overflows in float32 with `dtype='float32'` (the last "
-        "softmax always), normalise what comes in, or use `mixed_bfloat16`."
+        "Repair the forward pass first: keep the layer that overflows in float32 with "
+        "`dtype='float32'` (the last softmax always), normalise what comes in, or use "
+        "`mixed_bfloat16`. No scale helps here: the loss is not finite before any scaling."
     ),
     "divergence": (
         "Lower the learning rate (ten times is a good first try) or warm it up, and bound the "

@@ -19,6 +19,7 @@ from tb_nanwatch.diagnosis import (
     thresholds,
     to_json,
 )
+from tb_nanwatch.diagnosis.advice import _TEXTS, advice
 
 FINDING = Finding(
     cause="loss-domain",
@@ -101,3 +102,23 @@ def test_thresholds_are_documented_and_can_be_replaced() -> None:
 def test_wrong_thresholds_say_what_is_right(values: Any, said: str) -> None:
     with pytest.raises(ValueError, match=said):
         Thresholds.from_mapping(values)
+
+
+VERBS = ("Find", "Keep", "Let", "Load", "Look", "Lower", "Make", "Normalise", "Nothing")
+VERBS += ("Repair", "Scale", "See", "Train", "Use")
+
+
+@pytest.mark.parametrize("key", _TEXTS)
+def test_advice_begins_with_what_to_do(key: str) -> None:
+    """In the console of a training there is room for one sentence."""
+    assert key.split("/")[0] in CAUSES
+    for layer in ("dense", ""):
+        text = advice(key, Place("gradient", layer, "dense/kernel"))
+        assert text.split()[0] in VERBS
+        assert text.endswith(".")
+        assert "{" not in text
+        assert len(text.split(". ")[0]) < 320
+
+
+def test_every_cause_has_advice() -> None:
+    assert {key.split("/")[0] for key in _TEXTS} == set(CAUSES)
