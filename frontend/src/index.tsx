@@ -6,6 +6,9 @@ import { adoptSheets } from "./theme/sheets";
 import { App } from "./views/App";
 
 export async function render(): Promise<void> {
+  // The frame's document is TensorBoard's, and says neither.
+  document.title = "NaNWatch";
+  document.documentElement.lang = "en";
   const session = new Session();
   adoptSheets(session.theme);
   session.start();

@@ -63,8 +63,9 @@ export class AnswerCache<Query extends object, Answer> {
   }
 }
 
+/** Whatever the order of its members. */
 function keyOf(query: object): string {
-  return JSON.stringify(query, Object.keys(query).sort());
+  return JSON.stringify(Object.entries(query).sort());
 }
 
 const CELLS = 400;

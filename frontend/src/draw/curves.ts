@@ -25,11 +25,10 @@ export interface CurvesPicture {
   height: number;
   /** The scale reaches down to it, whatever the values are. */
   least?: number;
-  /** A value in the unit that a person thinks in. */
-  text: (value: number) => string;
+  ticks: (low: number, high: number) => readonly { value: number; text: string }[];
   selectedStep: number | null;
-  /** Columns of which something is to be told, with the colour that tells it. */
-  flagged?: { columns: ArrayLike<number>; colour: string };
+  /** Columns of which something is to be told, with the colours that tell it. */
+  flagged: readonly { columns: ArrayLike<number>; colour: string }[];
 }
 
 export function drawCurves(canvas: HTMLCanvasElement, picture: CurvesPicture): void {
@@ -43,25 +42,25 @@ export function drawCurves(canvas: HTMLCanvasElement, picture: CurvesPicture): v
     .domain(extentOf(curves, begin, end, picture.least))
     .range([height - INSET, INSET]);
   context.font = FONT;
-  for (const tick of scale.ticks(2).slice(0, 3)) {
-    const y = Math.round(scale(tick));
+  const [low, high] = scale.domain() as [number, number];
+  const ticks = picture.ticks(low, high);
+  for (const { value } of ticks) {
     context.fillStyle = theme.line;
-    context.fillRect(0, y, timeline.width, 1);
-    context.fillStyle = theme.muted;
-    context.textAlign = "right";
-    const baseline = Math.min(height - 1, Math.max(8, y + 3));
-    if (left >= 20) context.fillText(picture.text(tick), -5, baseline);
+    context.fillRect(0, Math.round(scale(value)), timeline.width, 1);
   }
-  context.textAlign = "left";
-  const { flagged } = picture;
-  if (flagged) {
-    context.fillStyle = flagged.colour;
+  for (const { columns, colour } of picture.flagged) {
+    context.fillStyle = colour;
     for (let column = begin; column < end; column++) {
-      if (!flagged.columns[column]) continue;
+      if (!columns[column]) continue;
       const [from, to] = columnSpan(timeline, column);
-      context.fillRect(Math.max(0, from), height - 3, Math.max(2, to - from), 3);
+      const x = Math.min(Math.max(0, from), timeline.width - 2);
+      context.fillRect(x, height - 3, Math.max(2, Math.min(timeline.width, to) - x), 3);
     }
   }
+  context.save();
+  context.beginPath();
+  context.rect(0, 0, timeline.width, height);
+  context.clip();
   for (const { values, colour } of curves) {
     context.strokeStyle = colour;
     context.lineWidth = 1.5;
@@ -89,11 +88,38 @@ export function drawCurves(canvas: HTMLCanvasElement, picture: CurvesPicture): v
     }
     context.stroke();
   }
+  context.restore();
+  drawTicks(context, picture, ticks, (value) => scale(value));
   const { selectedStep } = picture;
   if (selectedStep !== null && inSight(timeline, selectedStep)) {
     context.fillStyle = theme.text;
     context.fillRect(Math.round(xOfStep(timeline, selectedStep + 0.5)), 0, 1, height);
   }
+}
+
+/** Beside the curves where there is room for it, else upon them. */
+function drawTicks(
+  context: CanvasRenderingContext2D,
+  { theme, left, height }: CurvesPicture,
+  ticks: readonly { value: number; text: string }[],
+  yOf: (value: number) => number,
+): void {
+  context.textAlign = left >= 20 ? "right" : "left";
+  let last = Number.POSITIVE_INFINITY;
+  for (const { value, text } of ticks) {
+    const baseline = Math.min(height - 1, Math.max(8, Math.round(yOf(value)) + 3));
+    if (Math.abs(last - baseline) < 11) continue;
+    last = baseline;
+    if (left < 20) {
+      context.fillStyle = theme.ground;
+      context.globalAlpha = 0.8;
+      context.fillRect(0, baseline - 9, context.measureText(text).width + 6, 11);
+      context.globalAlpha = 1;
+    }
+    context.fillStyle = theme.muted;
+    context.fillText(text, left >= 20 ? -5 : 3, baseline);
+  }
+  context.textAlign = "left";
 }
 
 /** The finite values in sight, from the smallest to the largest; some room where they are one. */

@@ -49,6 +49,16 @@ export function readKept(): Kept {
   }
 }
 
+/** The address of the page with all that is kept in it. */
+export function addressWith(kept: Kept): string {
+  try {
+    const { href, hash } = window.parent.location;
+    return href.replace(/#.*$/s, "") + (withKept(hash, kept) ?? hash);
+  } catch {
+    return window.location.href; // Framed by a page of another origin.
+  }
+}
+
 export function writeKept(kept: Kept): void {
   if (!isShown()) return; // Another tab is: its address is not ours.
   try {

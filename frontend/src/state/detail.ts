@@ -2,7 +2,12 @@
 
 import { computed, effect, type ReadonlySignal, signal } from "@preact/signals";
 import { cellCache, spectrogramCache } from "../api/answers";
-import type { CellQuery, SpectrogramQuery } from "../api/routes";
+import {
+  type CellQuery,
+  fetchSpectrogram,
+  MOST_COLUMNS,
+  type SpectrogramQuery,
+} from "../api/routes";
 import { earlierStep } from "../model/earlier";
 import { cutFor, type Range } from "../model/range";
 import type { CellAnswer, Tensor } from "../wire/answers";
@@ -12,8 +17,8 @@ import { Resource } from "./resource";
 /** A key held down passes over cells faster than they could be asked for. */
 const CELL_DELAY_MS = 70;
 const OVER_TIME_DELAY_MS = 180;
-/** A chart of the details is no wider. */
-const MOST_COLUMNS = 192;
+/** As fine as a chart of the details needs at least. */
+const CHART_COLUMNS = 96;
 
 export class TensorDetail {
   readonly cell = new Resource<CellAnswer>();
@@ -21,6 +26,9 @@ export class TensorDetail {
   readonly earlier = new Resource<CellAnswer>();
   readonly overTime = new Resource<Spectrogram>();
   readonly cells = cellCache();
+
+  /** What is known of the cell is of another selection than the present one. */
+  readonly isStale = signal(false);
 
   readonly #spectrograms = spectrogramCache();
   readonly #generation = signal(0);
@@ -34,7 +42,14 @@ export class TensorDetail {
   ) {}
 
   start(): void {
-    effect(() => this.#loadCell(this.cell, this.#cellQuery(this.steps.value)));
+    effect(() => {
+      const query = this.#cellQuery(this.steps.value);
+      this.isStale.value = query !== undefined && this.cells.peek(query) === undefined;
+      return this.#loadCell(this.cell, query);
+    });
+    effect(() => {
+      if (this.cell.value.value !== undefined || this.cell.error.value) this.isStale.value = false;
+    });
     const earlier = computed(() => {
       const [tensor, steps, whole] = [this.tensor.value, this.steps.value, this.whole.value];
       return tensor && steps && whole ? earlierStep(tensor, steps, whole.from) : undefined;
@@ -67,6 +82,12 @@ export class TensorDetail {
       const timer = setTimeout(load, OVER_TIME_DELAY_MS);
       return () => clearTimeout(timer);
     });
+  }
+
+  /** The tensor over a range of steps, as fine as the server gives it. */
+  async finest({ from, to }: Range): Promise<Spectrogram | undefined> {
+    const query = this.#cellQuery([Math.floor(from), Math.ceil(to) - 1]);
+    return query && fetchSpectrogram({ ...query, columns: MOST_COLUMNS });
   }
 
   /** The data has changed. */
@@ -112,6 +133,6 @@ export class TensorDetail {
       this.whole.value,
     ];
     if (run === null || !tensor || !range || !whole) return undefined;
-    return { run, tensor: tensor.id, ...cutFor(range, whole, MOST_COLUMNS / 2, 4 * MOST_COLUMNS) };
+    return { run, tensor: tensor.id, ...cutFor(range, whole, CHART_COLUMNS, MOST_COLUMNS) };
   }
 }

@@ -18,6 +18,7 @@ export interface Choices {
   layout: Layout;
   role: string;
   onlyTrouble: boolean;
+  curves: boolean;
   selection: Selection;
   range: Range;
 }
@@ -47,6 +48,7 @@ export function choicesOf(kept: Kept): Partial<Choices> {
   if (kept.tensor && kept.step && Number.isSafeInteger(step)) {
     choices.selection = { tensor: kept.tensor, step };
   }
+  if (kept.curves === "off") choices.curves = false;
   const steps = STEPS.exec(kept.steps ?? "");
   if (steps && Number(steps[1]) <= Number(steps[2])) {
     choices.range = { from: Number(steps[1]), to: Number(steps[2]) + 1 };
@@ -62,6 +64,7 @@ export function keptOf(session: Session): Kept {
     run: session.run.value,
     statistic: picture.statistic.value,
     steps: range && `${Math.floor(range.from)}..${Math.ceil(range.to) - 1}`,
+    curves: session.curves.value ? null : "off",
     filter: rows.filter.value,
     role: rows.role.value,
     order: rows.order.value === "model" ? null : rows.order.value,

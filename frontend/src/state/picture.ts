@@ -3,6 +3,7 @@
 import { computed, effect, type ReadonlySignal, signal } from "@preact/signals";
 import { gridCache } from "../api/answers";
 import { type GridQuery, MOST_COLUMNS } from "../api/routes";
+import { CURVE_ROLES } from "../model/curves";
 import { magnitudeOf } from "../model/magnitude";
 import { cutFor, isAsFine, isWhole, panned, type Range, spanOf } from "../model/range";
 import { columnOfStep } from "../model/timeline";
@@ -36,9 +37,19 @@ export class Picture {
     const grid = this.overview.value.value;
     return grid && magnitudeOf(grid.value, grid.scale);
   });
+  /** Norms of what is in sight, for the curves; those of the heatmap where it shows norms. */
+  readonly norms = computed((): Grid | undefined => {
+    const range = this.view.range.value;
+    const [overview] = this.layers.value;
+    if (overview?.statistic !== "norm" || !range) return this.#curves.value.value;
+    const covers = ({ edges }: Grid) =>
+      (edges[0] ?? 0) <= range.from && (edges.at(-1) ?? 0) >= range.to;
+    return this.layers.value.findLast(covers) ?? overview;
+  });
   readonly error = computed(() => this.overview.error.value ?? this.close.error.value);
   readonly loading = computed(() => this.overview.loading.value || this.close.loading.value);
 
+  readonly #curves = new Resource<Grid>();
   readonly #cache = gridCache();
   readonly #generation = signal(0);
 
@@ -72,6 +83,19 @@ export class Picture {
       return () => clearTimeout(timer);
     });
     effect(() => this.#prefetch());
+    const curves = computed(() => {
+      const { range } = this.view;
+      if (this.statistic.value === "norm" || !range.value) return null;
+      const query = this.#queryFor(range.value);
+      return query && JSON.stringify({ ...query, statistic: "norm", role: CURVE_ROLES });
+    });
+    effect(() => {
+      this.#generation.value;
+      if (curves.value === null) return undefined;
+      const query = JSON.parse(curves.value) as GridQuery;
+      const timer = setTimeout(() => void this.#load(this.#curves, query), REST_MS);
+      return () => clearTimeout(timer);
+    });
   }
 
   /** The data has changed; what is in sight stays until the new answers come. */
@@ -83,6 +107,7 @@ export class Picture {
   clear(): void {
     this.overview.clear();
     this.close.clear();
+    this.#curves.clear();
   }
 
   /** The finest grid that holds a step. */

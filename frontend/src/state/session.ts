@@ -7,7 +7,7 @@ import { batch, computed, effect, signal } from "@preact/signals";
 import { fetchFindings, fetchRun, fetchRuns } from "../api/routes";
 import { connectHost } from "../host/channel";
 import { watchDarkness } from "../host/darkness";
-import { readKept, writeKept } from "../host/fragment";
+import { addressWith, readKept, writeKept } from "../host/fragment";
 import { whenShown } from "../host/visibility";
 import type { Selection } from "../model/cursor";
 import { primaryOf, tensorOf } from "../model/findings";
@@ -38,6 +38,8 @@ export class Session {
   readonly selection = signal<Selection | null>(null);
   /** Index of the finding that is read; -1 for none. */
   readonly finding = signal(-1);
+  /** The run as a whole is drawn above the heatmap. */
+  readonly curves = signal(true);
   /** The sheet of keys is open. */
   readonly help = signal(false);
 
@@ -101,6 +103,11 @@ export class Session {
     this.#generation.value++;
     this.picture.reload();
     void this.#loadRuns();
+  }
+
+  /** An address that brings others to what is in sight. */
+  address(): string {
+    return addressWith(keptOf(this));
   }
 
   chooseRun(run: string): void {
@@ -176,6 +183,7 @@ export class Session {
       if (choices.role) this.rows.role.value = choices.role;
       if (choices.onlyTrouble) this.rows.onlyTrouble.value = true;
       if (choices.selection) this.selection.value = choices.selection;
+      if (choices.curves !== undefined) this.curves.value = choices.curves;
       if (choices.range) this.view.chosen.value = choices.range;
     });
   }

@@ -78,7 +78,7 @@ function Numbers({ session }: { session: Session }) {
     return <p class="nothing">Nothing was recorded here.</p>;
   }
   return (
-    <>
+    <div class="numbers" aria-busy={session.selected.isStale.value}>
       <Covered answer={answer} selected={session.selectedSteps.value} />
       <Formats answer={answer} />
       <OverTime session={session} />
@@ -88,7 +88,7 @@ function Numbers({ session }: { session: Session }) {
         columns={answer.columns}
       />
       <Facts answer={answer} columns={answer.columns} />
-    </>
+    </div>
   );
 }
 

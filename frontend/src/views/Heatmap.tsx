@@ -4,12 +4,18 @@ import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/ho
 import { AXIS_HEIGHT, drawAxis, type Flag, flagAt, severityColour } from "../draw/axis";
 import { GUTTER } from "../draw/canvas";
 import { drawHeatmap, type MarkedStep } from "../draw/heatmap";
+import { drawPoster } from "../draw/poster";
+import type { RunCurve } from "../model/curves";
 import { layLines, lineAt } from "../model/lanes";
 import { count } from "../model/numbers";
+import { statisticWord } from "../model/sentence";
 import { columnOfStep, stepAt, stepsOfColumn, type Timeline, timelineOf } from "../model/timeline";
 import type { Session } from "../state/session";
 import type { RunDetail } from "../wire/answers";
 import { Announcement } from "./Announcement";
+import { CURVE_HEIGHT, Curves, useCurves } from "./Curves";
+import { Export } from "./Export";
+import { FirstSteps } from "./FirstSteps";
 import { useGestures } from "./gestures";
 import { handleKey, useRowInView } from "./keys";
 import { Labels } from "./Labels";
@@ -22,6 +28,8 @@ const MARGIN = 12;
 /** Asked for in such steps, so that dragging a window's edge does not ask at every pixel. */
 const COLUMN_QUANTUM = 64;
 const LEAST_COLUMN_WIDTH = 2;
+const LEAST_BODY = 120;
+const NO_CURVES: RunCurve[] = [];
 
 interface HeatmapProps {
   session: Session;
@@ -38,6 +46,7 @@ export function Heatmap({ session, detail }: HeatmapProps) {
 
 function Picture({ session, detail }: HeatmapProps) {
   const scroller = useRef<HTMLDivElement>(null);
+  const stage = useRef<HTMLDivElement>(null);
   const plot = useRef<HTMLDivElement>(null);
   const cells = useRef<HTMLCanvasElement>(null);
   const axis = useRef<HTMLCanvasElement>(null);
@@ -47,7 +56,12 @@ function Picture({ session, detail }: HeatmapProps) {
 
   const labelWidth = labelWidthFor(width);
   const plotWidth = Math.max(0, width - labelWidth - MARGIN);
-  const bodyHeight = Math.max(0, height - AXIS_HEIGHT);
+  const curves = useCurves(session);
+  // They give way where little would be left of the heatmap.
+  const room = height - AXIS_HEIGHT - curves.length * CURVE_HEIGHT;
+  const shownCurves = room >= LEAST_BODY ? curves : NO_CURVES;
+  const headHeight = AXIS_HEIGHT + shownCurves.length * CURVE_HEIGHT;
+  const bodyHeight = Math.max(0, height - headHeight);
   const layers = session.picture.layers.value;
   const magnitude = session.picture.magnitude.value;
   const { rows } = session;
@@ -66,7 +80,11 @@ function Picture({ session, detail }: HeatmapProps) {
     [edges, plotWidth, range],
   );
   const flags = useFlags(session, detail);
-  const gestures = useGestures({ session, scroller, plot, timeline, inset: labelWidth });
+  const gestures = useGestures({
+    ...{ session, scroller, stage, timeline },
+    inset: labelWidth,
+    axisHeight: AXIS_HEIGHT,
+  });
 
   useEffect(() => {
     const wanted = Math.ceil(plotWidth / LEAST_COLUMN_WIDTH / COLUMN_QUANTUM) * COLUMN_QUANTUM;
@@ -137,6 +155,26 @@ function Picture({ session, detail }: HeatmapProps) {
     if (handleKey(event, session, lines, timeline)) event.preventDefault();
   };
 
+  const draw = () => {
+    const box = stage.current?.getBoundingClientRect();
+    const title = document.querySelector("h1")?.textContent ?? "";
+    return drawPoster({
+      ...{ title, theme, lines, scrollTop, labelWidth },
+      subtitle: `${detail.run} · ${statisticWord(session.picture.statistic.value)}`,
+      width,
+      height: Math.min(height, headHeight + lines.height - scrollTop),
+      top: headHeight,
+      names: shownCurves.map(({ label }, index) => ({
+        text: label,
+        middle: AXIS_HEIGHT + (index + 0.5) * CURVE_HEIGHT,
+      })),
+      pictures: [...(stage.current?.querySelectorAll("canvas") ?? [])].map((canvas) => {
+        const place = canvas.getBoundingClientRect();
+        return { canvas, left: place.left - (box?.left ?? 0), top: place.top - (box?.top ?? 0) };
+      }),
+    });
+  };
+
   return (
     <section class="heatmap" aria-label="Heatmap" aria-busy={session.picture.loading.value}>
       <div
@@ -158,11 +196,18 @@ function Picture({ session, detail }: HeatmapProps) {
         onPointerCancel={gestures.onPointerUp}
         onPointerLeave={() => setHovered(null)}
       >
-        <div class="sizer" style={{ height: `${AXIS_HEIGHT + lines.height}px` }}>
-          <div class="stage" style={{ height: `${height}px` }}>
+        <div class="sizer" style={{ height: `${headHeight + lines.height}px` }}>
+          <div class="stage" ref={stage} style={{ height: `${height}px` }}>
             <Sight session={session} width={labelWidth} />
             <canvas class="axis" ref={axis} style={{ left: `${labelWidth - GUTTER}px` }} />
-            <div class="plot" ref={plot} style={{ top: `${AXIS_HEIGHT}px` }}>
+            <Curves
+              {...{ session, timeline, labelWidth }}
+              curves={shownCurves}
+              top={AXIS_HEIGHT}
+              width={plotWidth + MARGIN}
+              step={hovered?.steps[0] ?? selection?.step ?? null}
+            />
+            <div class="plot" ref={plot} style={{ top: `${headHeight}px` }}>
               <Labels
                 session={session}
                 lines={lines}
@@ -194,12 +239,14 @@ function Picture({ session, detail }: HeatmapProps) {
           <kbd>→</kbd> steps <kbd>↑</kbd>
           <kbd>↓</kbd> tensors
         </span>
+        <Export session={session} draw={draw} />
         <button type="button" class="link" onClick={() => (session.help.value = true)}>
           <kbd>?</kbd> all keys
         </button>
       </p>
       {hovered && !gestures.dragging && <Tooltip session={session} hovered={hovered} />}
       <Announcement session={session} />
+      <FirstSteps tensors={detail.tensors} />
     </section>
   );
 }

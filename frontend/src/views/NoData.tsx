@@ -1,6 +1,7 @@
 /** How to record, where nothing has been recorded. */
 
 import { useState } from "preact/hooks";
+import { copyText } from "./files";
 
 const FIT = `import tb_nanwatch as nanwatch
 
@@ -47,20 +48,4 @@ function Snippet({ title, code }: { title: string; code: string }) {
       </pre>
     </figure>
   );
-}
-
-/** The clipboard's interface exists only on secure origins; the older way works on the others. */
-async function copyText(text: string): Promise<boolean> {
-  try {
-    await navigator.clipboard.writeText(text);
-    return true;
-  } catch {
-    const area = document.createElement("textarea");
-    area.value = text;
-    document.body.append(area);
-    area.select();
-    const copied = document.execCommand("copy");
-    area.remove();
-    return copied;
-  }
 }

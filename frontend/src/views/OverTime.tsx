@@ -8,8 +8,9 @@ import {
   type SpectrogramPicture,
   timelineWithin,
 } from "../draw/spectrogram";
+import { logTicks, shareTicks } from "../model/curves";
 import { NONFINITE } from "../model/marks";
-import { count, powerOfTen, share } from "../model/numbers";
+import { count } from "../model/numbers";
 import { columnOfStep, stepAt, stepsOfColumn } from "../model/timeline";
 import type { Session } from "../state/session";
 import { MARK_COLOURS } from "../theme/colours";
@@ -66,7 +67,7 @@ function Charts({ session, picture }: { session: Session; picture: SpectrogramPi
     ...{ timeline, theme, left: SPECTROGRAM_LEFT, height: CURVE_HEIGHT },
     width: timeline.width,
     selectedStep: picture.selectedStep,
-    flagged: { columns: nonfinite(spectrogram), colour: MARK_COLOURS.nan.fill },
+    flagged: [{ columns: nonfinite(spectrogram), colour: MARK_COLOURS.nan.fill }],
   };
   const { norm, largest_magnitude, zero_share } = spectrogram.statistics;
   return (
@@ -87,7 +88,7 @@ function Charts({ session, picture }: { session: Session; picture: SpectrogramPi
             { values: largest_magnitude, colour: theme.negative },
             { values: norm, colour: theme.positive },
           ],
-          text: (value) => (Number.isInteger(value) ? powerOfTen(value) : ""),
+          ticks: logTicks,
         }}
       />
       <Chart
@@ -95,7 +96,7 @@ function Charts({ session, picture }: { session: Session; picture: SpectrogramPi
         picture={{
           ...shared,
           curves: [{ values: zero_share, colour: theme.positive }],
-          text: share,
+          ticks: shareTicks,
           least: 0,
         }}
       />

@@ -78,6 +78,16 @@ export function RowsBar({ session }: { session: Session }) {
         />
         Only trouble
       </label>
+      <label class="check">
+        <input
+          type="checkbox"
+          checked={session.curves.value}
+          onChange={(event) => {
+            session.curves.value = event.currentTarget.checked;
+          }}
+        />
+        Curves
+      </label>
       <span class="shown" role="status">
         {parsed.kind === "wrong" ? (
           <span class="wrong">{parsed.message}</span>

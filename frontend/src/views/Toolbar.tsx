@@ -12,7 +12,7 @@ export function Toolbar({ session }: { session: Session }) {
   return (
     <div class="toolbar">
       <fieldset class="statistics">
-        <legend>Colour shows</legend>
+        <legend>Colour</legend>
         {STATISTICS.map(({ name, label, description }) => (
           <label key={name} title={description}>
             <input

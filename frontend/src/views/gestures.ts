@@ -16,11 +16,12 @@ const PINCH_ZOOM = 0.01;
 export interface Field {
   session: Session;
   scroller: { current: HTMLDivElement | null };
-  /** What labels and cells are laid out upon. */
-  plot: { current: HTMLElement | null };
+  /** What the steps are laid out upon, the axis on top. */
+  stage: { current: HTMLElement | null };
   timeline: Timeline;
-  /** Where the first step in sight begins within `plot`. */
+  /** Where the first step in sight begins within it, and how high the axis is. */
   inset: number;
+  axisHeight: number;
 }
 
 export interface Gestures {
@@ -53,8 +54,8 @@ export function useGestures(field: Field): Gestures {
   const [dragging, setDragging] = useState(false);
 
   const xOf = (clientX: number): number => {
-    const { plot, inset } = latest.current;
-    return clientX - (plot.current?.getBoundingClientRect().left ?? 0) - inset;
+    const { stage, inset } = latest.current;
+    return clientX - (stage.current?.getBoundingClientRect().left ?? 0) - inset;
   };
 
   useEffect(() => {
@@ -117,9 +118,10 @@ export function useGestures(field: Field): Gestures {
         if (event.pointerType === "touch") touches.current.set(event.pointerId, event.clientX);
         const x = xOf(event.clientX);
         dragged.current = false;
-        const plot = latest.current.plot.current;
-        if (x < 0 || !plot) return;
-        const kind = event.clientY < plot.getBoundingClientRect().top ? "brush" : "pan";
+        const { stage, axisHeight } = latest.current;
+        const box = stage.current?.getBoundingClientRect();
+        if (x < 0 || !box) return;
+        const kind = event.clientY < box.top + axisHeight ? "brush" : "pan";
         held.current = { kind, startX: x, lastX: x, lastY: event.clientY, moved: false };
       },
       onPointerMove: move,

@@ -1,0 +1,112 @@
+import { describe, expect, test } from "vitest";
+import { csvOf } from "../src/model/csv";
+import { curveText, logTicks, runCurves } from "../src/model/curves";
+import { fileName } from "../src/views/files";
+import { decodeGrid, type Grid } from "../src/wire/grid";
+import { STATISTICS } from "../src/wire/schema";
+import type { Spectrogram } from "../src/wire/spectrogram";
+import { tensor } from "./answers";
+import { encodeGrid } from "./encode_grid";
+
+const log = (...norms: number[]) => norms.map(Math.log10);
+
+function normsOf(rows: Record<string, number[]>, flags?: number[]): Grid {
+  const value = Object.values(rows).flat();
+  return decodeGrid(
+    encodeGrid({
+      ...{ run: "r", statistic: "norm", scale: "log10", rows: Object.keys(rows), value },
+      edges: Array.from({ length: (Object.values(rows)[0]?.length ?? 0) + 1 }, (_, step) => step),
+      flags: flags ?? value.map(() => 8),
+    }),
+  );
+}
+
+describe("the curves above the heatmap", () => {
+  test("are the loss and the joint norm of all gradients", () => {
+    const grid = normsOf({
+      l: log(0.5, 0.25, 0),
+      a: log(3, 0, Number.NaN),
+      b: log(4, 0, 7),
+    });
+    const curves = runCurves(grid, [
+      tensor({ id: "l", role: "loss" }),
+      tensor({ id: "a" }),
+      tensor({ id: "b" }),
+    ]);
+    expect(curves.map(({ name }) => name)).toEqual(["loss", "gradient"]);
+    const [loss, gradient] = curves as [(typeof curves)[0], (typeof curves)[0]];
+    expect([0, 1, 2].map((column) => curveText(loss.values, column))).toEqual(["0.5", "0.25", "0"]);
+    expect([0, 1, 2].map((column) => curveText(gradient.values, column))).toEqual(["5", "0", "7"]);
+  });
+
+  test("know of non-finite and skipped columns, and of nothing recorded", () => {
+    const grid = normsOf({ a: [Number.NaN, 1], b: [Number.NaN, 2] }, [0, 8 | 2, 0, 8 | 16]);
+    const [gradient] = runCurves(grid, [tensor({ id: "a" }), tensor({ id: "b" })]);
+    expect(gradient && [[...gradient.nonfinite], [...gradient.skipped]]).toEqual([
+      [0, 1],
+      [0, 1],
+    ]);
+    expect(gradient && curveText(gradient.values, 0)).toBe("–");
+    expect(runCurves(normsOf({ a: [Number.NaN] }), [tensor({ id: "a" })])).toEqual([]);
+  });
+
+  test("do not overflow where squares would", () => {
+    const grid = normsOf({ a: [300], b: [300] });
+    const [gradient] = runCurves(grid, [tensor({ id: "a" }), tensor({ id: "b" })]);
+    expect(gradient?.values[0]).toBeCloseTo(300 + Math.log10(2) / 2, 4);
+  });
+
+  test("have the ratio of updates to what they change, of one worker alone", () => {
+    const grid = normsOf({ u: log(0.01), w: log(2), other: log(100), far: log(1e6) });
+    const curves = runCurves(grid, [
+      tensor({ id: "u", role: "update" }),
+      tensor({ id: "w", role: "weight" }),
+      tensor({ id: "other", role: "weight", name: "statistics" }),
+      tensor({ id: "far", role: "update", worker: "worker1" }),
+    ]);
+    expect(curves.map(({ name, values }) => [name, curveText(values, 0)])).toEqual([
+      ["ratio", "0.005"],
+    ]);
+  });
+
+  test("have ticks within their scale", () => {
+    for (const [low, high] of [
+      [-3.2, 4.1],
+      [0.1, 0.3],
+    ] as const) {
+      const ticks = logTicks(low, high);
+      expect(ticks.length).toBeGreaterThan(1);
+      for (const { value } of ticks) expect(value >= low - 1e-9 && value <= high + 1e-9).toBe(true);
+    }
+  });
+});
+
+test("numbers leave as RFC 4180, and a name is never a formula", () => {
+  const spectrogram = {
+    ...{ run: 'a"b', tensor: "t", edges: [0, 10, 20, 30], first_exponent: 0, bins: 0 },
+    counts: new Float32Array(),
+    sampled_elements: Float64Array.of(8, 8, 0),
+    zero: Float64Array.of(1, 0, 0),
+    subnormal: new Float64Array(3),
+    statistics: Object.fromEntries(
+      STATISTICS.map(({ name }) => [name, Float32Array.of(0.5, Number.NEGATIVE_INFINITY, NaN)]),
+    ),
+    flags: Uint8Array.of(8, 8 | 1 | 4, 0),
+  } as Spectrogram;
+  const text = csvOf(spectrogram, tensor({ name: "=1+1,x" }), { from: 10, to: 30 });
+  const lines = text.split("\r\n");
+  expect(lines[0]).toBe(
+    "run,role,layer,tensor,worker,first_step,last_step,recorded,nan,pos_inf,neg_inf,scale_skipped,nonfinite,log10_norm,log10_largest_magnitude,zero_share,sampled_elements,zero,subnormal",
+  );
+  expect(lines.slice(1)).toEqual([
+    `"a""b",gradient,dense,"'=1+1,x",,10,19,1,1,0,1,0,-inf,-inf,-inf,-inf,8,0,0`,
+    `"a""b",gradient,dense,"'=1+1,x",,20,29,0,0,0,0,0,,,,,0,0,0`,
+    "",
+  ]);
+});
+
+test("a file name is one that any system takes", () => {
+  expect(fileName(["a/b:c", "", "dense/kernel"], "csv")).toBe("a_b_c-dense_kernel.csv");
+  expect(fileName(["."], "png")).toBe("nanwatch.png");
+  expect(fileName([""], "png")).toBe("nanwatch.png");
+});

@@ -1,0 +1,109 @@
+"""What a page is expected to do: links, files, a screen reader's words, narrow windows, curves."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+from e2e.tab import Tab
+from playwright.sync_api import expect
+
+Visit = Callable[..., Tab]
+OpenTab = Callable[..., Tab]
+
+AXE = Path(__file__).resolve().parents[2] / "frontend/node_modules/axe-core/axe.min.js"
+
+
+def violations(tab: Tab) -> list[str]:
+    """What axe finds wrong within our frame."""
+    (frame,) = (frame for frame in tab.page.frames if frame != tab.page.main_frame)
+    frame.evaluate(AXE.read_text())
+    found = frame.evaluate("axe.run()")["violations"]
+    return [f"{each['id']}: {[node['target'] for node in each['nodes']]}" for each in found]
+
+
+def test_a_link_brings_to_what_is_in_sight(gallery_url: str, visit: Visit) -> None:
+    tab = visit(gallery_url, run="nan_feature", steps="30..49", order="worst")
+    expect(tab.details).to_contain_text("input · step 37")
+    tab.find("text=Copy link").click()
+    expect(tab.find("text=Link copied")).to_be_visible()
+    address = unquote(tab.page.evaluate("navigator.clipboard.readText()"))
+    assert address.startswith(gallery_url)
+    for part in ("run=nan_feature", "steps=30..49", "order=worst", "step=37"):
+        assert f"p.nanwatch.{part}" in address
+
+
+def test_what_is_in_sight_is_saved_as_a_picture(gallery_url: str, visit: Visit) -> None:
+    tab = visit(gallery_url, run="nan_feature")
+    expect(tab.details).to_contain_text("input · step 37")
+    with tab.page.expect_download() as download:
+        tab.find("text=Save PNG").click()
+    assert download.value.suggested_filename == "nan_feature.png"
+    data = Path(download.value.path()).read_bytes()
+    assert data[:8] == b"\x89PNG\r\n\x1a\n"
+    shown = tab.find(".stage").bounding_box()
+    assert shown is not None
+    width, height = (int.from_bytes(data[at : at + 4], "big") for at in (16, 20))
+    assert width == round(shown["width"])
+    assert 300 < height <= shown["height"] + 44
+
+
+def test_the_selection_is_saved_as_numbers(gallery_url: str, visit: Visit) -> None:
+    tab = visit(gallery_url, run="nan_feature")
+    expect(tab.details).to_contain_text("input · step 37")
+    with tab.page.expect_download() as download:
+        tab.find("text=Save CSV").click()
+    assert download.value.suggested_filename == "nan_feature-input-input.csv"
+    with open(download.value.path(), newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["first_step"] for row in rows] == [str(step) for step in range(240)]
+    assert [int(row["first_step"]) for row in rows if row["nan"] == "1"] == [37]
+    assert float(rows[37]["nonfinite"]) == 1
+
+
+def test_curves_stand_above_and_tell_the_value_of_the_step(gallery_url: str, visit: Visit) -> None:
+    tab = visit(gallery_url, run="nan_feature")
+    expect(tab.find(".curve-name")).to_have_text(["Loss", "Gradient norm"])
+    expect(tab.find(".curve-value").nth(1)).to_have_text("non-finite")
+    tab.press("Home")
+    expect(tab.details).to_contain_text("input · step 0")
+    norm = float(tab.find(".curve-value").nth(1).text_content() or "")
+    total = 0.0
+    for row in range(3, 3 + 8):
+        tab.press("ArrowDown", *(["ArrowDown"] * 2 if row == 3 else []))
+        expect(tab.find(".tensor-label.selected")).to_have_count(1)
+        title = tab.find(".tensor-label.selected").get_attribute("title") or ""
+        expect(tab.details.locator("h2")).to_have_text(title.split("\n")[0])
+        expect(tab.find(".details .where")).to_have_text(re.compile("^gradient · step 0$"))
+        expect(tab.find(".numbers[aria-busy=false]")).to_be_visible()
+        total += float(tab.fact("Largest norm").text_content() or "") ** 2
+    assert norm == pytest.approx(total**0.5, rel=2e-3)
+    # Another statistic asks for norms of its own.
+    tab.find("input[value=zero_share]").check()
+    expect(tab.find(".curve-value").nth(1)).to_have_text(re.compile(r"^[\d.]+$"))
+    tab.find(".rows-bar label").filter(has_text="Curves").click()
+    expect(tab.find(".curve")).to_have_count(0)
+    expect(tab.page).to_have_url(re.compile("curves=off"))
+
+
+def test_a_table_tells_who_was_first(gallery_url: str, visit: Visit) -> None:
+    tab = visit(gallery_url, run="nan_feature")
+    rows = tab.find("table.unseen tbody tr")
+    expect(rows).to_have_count(5)
+    expect(rows.first).to_have_text("37inputinput1")
+
+
+@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize("width", [600, 1400])
+def test_axe_finds_nothing(gallery_url: str, open_tab: OpenTab, dark: bool, width: int) -> None:
+    tab = open_tab(gallery_url, run="nan_feature", width=width, dark=dark)
+    expect(tab.details).to_contain_text("input · step 37")
+    expect(tab.find(".over-time canvas").first).to_be_visible()
+    assert violations(tab) == []
+    tab.press("?")
+    expect(tab.find("dialog.help")).to_be_visible()
+    assert violations(tab) == []
