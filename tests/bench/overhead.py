@@ -1,6 +1,6 @@
 """Step time with NaNWatch over without, and with its peers: ratios, interleaved in one run.
 
-    python tests/bench/overhead.py [--model mlp|mobilenet] [--jit] [--rounds N] [--peers]
+    python tests/bench/overhead.py [--model NAME] [--jit] [--rounds N] [--roles] [--peers]
 
 Each variant trains the same model on the same batch. Rounds go over all variants in turn, so that a
 noisy machine disturbs all alike; a round's ratio is to the plain step of the same round, and the
@@ -14,6 +14,7 @@ import argparse
 import glob
 import json
 import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -33,22 +34,91 @@ import tb_nanwatch as nanwatch
 PROCESS_WIDE = ("check_numerics", "debugger_v2_curt", "debugger_v2_full")
 
 
-def mlp() -> tuple[keras.Model, np.ndarray, np.ndarray]:
-    """0.4 M parameters, about 4 ms a step."""
+Model = tuple[keras.Model, np.ndarray, np.ndarray]
+
+
+def _images(size: int, batch: int) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(0)
+    pixels = rng.normal(size=(batch, size, size, 3)).astype("float32")
+    return pixels, rng.integers(0, 10, batch)
+
+
+def _rows(batch: int, *shape: int) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(0)
+    return rng.normal(size=(batch, *shape)).astype("float32"), rng.integers(0, 10, batch)
+
+
+def mlp() -> Model:
+    """0.4 M parameters, about 4 ms a step."""
     layers = [keras.layers.Dense(width, "relu") for width in (256, 512, 256, 128)]
     model = keras.Sequential([keras.Input((256,)), *layers, keras.layers.Dense(10)])
-    return model, rng.normal(size=(128, 256)).astype("float32"), rng.integers(0, 10, 128)
+    return model, *_rows(128, 256)
 
 
-def mobilenet() -> tuple[keras.Model, np.ndarray, np.ndarray]:
+def wide() -> Model:
+    """Four layers of 2,048 units, 17 M parameters."""
+    layers = [keras.layers.Dense(2048, "relu") for _ in range(4)]
+    model = keras.Sequential([keras.Input((2048,)), *layers, keras.layers.Dense(10)])
+    return model, *_rows(64, 2048)
+
+
+def mobilenet() -> Model:
     """MobileNetV2 at 96 px, batch 16."""
-    rng = np.random.default_rng(0)
-    model = keras.applications.MobileNetV2((96, 96, 3), weights=None, classes=10)
-    return model, rng.normal(size=(16, 96, 96, 3)).astype("float32"), rng.integers(0, 10, 16)
+    model = keras.applications.MobileNetV2(
+        (96, 96, 3), weights=None, classes=10, classifier_activation=None
+    )
+    return model, *_images(96, 16)
 
 
-MODELS = {"mlp": mlp, "mobilenet": mobilenet}
+def inception() -> Model:
+    """InceptionV3 at 139 px, batch 8."""
+    model = keras.applications.InceptionV3(
+        input_shape=(139, 139, 3), weights=None, classes=10, classifier_activation=None
+    )
+    return model, *_images(139, 8)
+
+
+def transformer() -> Model:
+    """Four blocks of 4 heads and 128 units over 64 places, batch 16."""
+    x = inputs = keras.Input((64, 128))
+    for _ in range(4):
+        attended = keras.layers.MultiHeadAttention(4, 32)(x, x)
+        x = keras.layers.LayerNormalization()(x + attended)
+        hidden = keras.layers.Dense(512, "gelu")(x)
+        x = keras.layers.LayerNormalization()(x + keras.layers.Dense(128)(hidden))
+    outputs = keras.layers.Dense(10)(keras.layers.GlobalAveragePooling1D()(x))
+    return keras.Model(inputs, outputs), *_rows(16, 64, 128)
+
+
+def lstm() -> Model:
+    """Two LSTMs of 128 units over 40 places, batch 32."""
+    layers = [keras.layers.LSTM(128, return_sequences=True), keras.layers.LSTM(128)]
+    model = keras.Sequential([keras.Input((40, 64)), *layers, keras.layers.Dense(10)])
+    return model, *_rows(32, 40, 64)
+
+
+MODELS = {
+    "mlp": mlp,
+    "wide": wide,
+    "mobilenet": mobilenet,
+    "inception": inception,
+    "transformer": transformer,
+    "lstm": lstm,
+}
+STEPS = {"mlp": 65, "lstm": 33, "transformer": 33}
+"""Steps a round and variant; 17 of the others."""
+
+OPTIONS: dict[str, dict[str, Any]] = {
+    "nanwatch": {},
+    "nanwatch_every_1": {"every": 1},
+    "nanwatch_skip": {"on_nonfinite": "skip"},
+    **{
+        f"nanwatch_{role}": {"watch": ["default", role]}
+        for role in ("activation", "activation_gradient", "slot", "update")
+    },
+    "nanwatch_all": {"watch": "all"},
+}
+"""Variants with a Callback, and how they make it."""
 
 
 class _StepTimes(keras.callbacks.Callback):
@@ -76,16 +146,14 @@ class Variant:
         self.name = name
         self._log_dir = log_dir
         self._model, x, y = MODELS[model_name]()
-        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=model_name == "mlp")
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
         if name.startswith("step_"):
             _with_step(self._model, name)
         self._model.compile(keras.optimizers.Adam(1e-4), loss, jit_compile=jit)
         self._data = tf.data.Dataset.from_tensors((x, y)).repeat()
         self._callbacks: list[keras.callbacks.Callback] = []
-        if name == "nanwatch":
-            self._callbacks = [nanwatch.Callback(os.path.join(log_dir, name))]
-        elif name == "nanwatch_every_1":
-            self._callbacks = [nanwatch.Callback(os.path.join(log_dir, name), every=1)]
+        if name in OPTIONS:
+            self._callbacks = [nanwatch.Callback(os.path.join(log_dir, name), **OPTIONS[name])]
         start = time.perf_counter()
         self.run(1)
         self.first_step = time.perf_counter() - start
@@ -208,6 +276,14 @@ def _in_own_process(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
     }
 
 
+def _peak_memory(name: str, arguments: argparse.Namespace) -> int:
+    """Bytes resident at the peak of a process of its own that trains so many steps."""
+    command = [sys.executable, __file__, "--model", arguments.model, "--only", name, "--memory"]
+    command += ["--steps", str(arguments.steps)] + ["--jit"] * arguments.jit
+    output = subprocess.run(command, capture_output=True, text=True, check=True)
+    return int(output.stdout.splitlines()[-1])
+
+
 def _only(name: str, arguments: argparse.Namespace) -> None:
     if name == "check_numerics":
         tf.debugging.enable_check_numerics()
@@ -217,8 +293,12 @@ def _only(name: str, arguments: argparse.Namespace) -> None:
             tempfile.mkdtemp(), tensor_debug_mode=mode, circular_buffer_size=1000
         )
     with tempfile.TemporaryDirectory() as log_dir:
-        variant = Variant("plain", arguments.model, arguments.jit, log_dir)
+        known = name if name in OPTIONS else "plain"
+        variant = Variant(known, arguments.model, arguments.jit, log_dir)
         variant.run(arguments.steps)
+        if arguments.memory:
+            print(1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+            return
         print(json.dumps(statistics.median(variant.run(arguments.steps) for _ in range(3))))
 
 
@@ -247,14 +327,20 @@ def main() -> None:
     parser.add_argument("--jit", action="store_true", help="compile the step with XLA")
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--steps", type=int, default=None, help="steps a round and variant")
+    parser.add_argument("--roles", action="store_true", help="measure each role apart, too")
+    parser.add_argument("--memory", action="store_true", help="measure peak memory, and no time")
     parser.add_argument("--peers", action="store_true", help="measure what people use instead, too")
     parser.add_argument("--only", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    arguments.steps = arguments.steps or {"mlp": 65, "mobilenet": 17}[arguments.model]
+    arguments.steps = arguments.steps or STEPS.get(arguments.model, 17)
     if arguments.only:
         _only(arguments.only, arguments)
         return
-    names = ["plain", "nanwatch", "nanwatch_every_1"]
+    if arguments.memory:
+        for name in ("plain", "nanwatch", "nanwatch_all"):
+            print(f"{name:20} {_peak_memory(name, arguments) / 2**20:8.0f} MiB at the peak")
+        return
+    names = ["plain", *(OPTIONS if arguments.roles else ["nanwatch", "nanwatch_every_1"])]
     if arguments.peers:
         names.append("step_any_nan")
         if not arguments.jit:  # tf.summary does not compile
