@@ -60,8 +60,9 @@ def cells(
 
     Returns:
       value, float32 [rows, columns]: the statistic of the merge of all records that stand for a
-      step of the cell, NaN where there is none; and flags, uint8 [rows, columns], a sum of the
-      constants above. A record's NaN and infinities are flagged between its first and its last
+      step of the cell, NaN where there is none; of a sampled statistic, where none of those
+      records was sampled, that of the nearest cell before which was, or else after; and flags,
+      uint8 [rows, columns], a sum of the constants above. A record's NaN and infinities are flagged between its first and its last
       non-finite step alone; a record that is held beyond its last step, and was non-finite there,
       is so further on.
 
@@ -79,7 +80,23 @@ def cells(
             records = slice(int(inside[0]), int(inside[-1]) + 1)
             _add(slab, records, tensors, edges, STATISTIC_COLUMNS[name], planes, flags)
     with np.errstate(over="ignore"):  # Only a damaged file holds counts beyond float32.
-        return statistic(name, np.moveaxis(planes, 0, -1)).astype(np.float32), flags
+        value = statistic(name, np.moveaxis(planes, 0, -1)).astype(np.float32)
+    if "sampled_steps" in STATISTIC_COLUMNS[name]:
+        value = _held(value, planes[COLUMN["sampled_steps"]] > 0, (flags & RECORDED) > 0)
+    return value, flags
+
+
+def _held(
+    value: npt.NDArray[np.float32], sampled: npt.NDArray[np.bool_], recorded: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.float32]:
+    """The values with those that were sampled in place of those that were only recorded."""
+    columns = value.shape[1]
+    across = np.arange(columns)
+    before = np.maximum.accumulate(np.where(sampled, across, -1), axis=1)
+    after = np.minimum.accumulate(np.where(sampled, across, columns)[:, ::-1], axis=1)[:, ::-1]
+    nearest = np.where(before >= 0, before, np.minimum(after, columns - 1))
+    taken: npt.NDArray[np.float32] = np.take_along_axis(value, nearest, axis=1)
+    return np.where(recorded & ~sampled, taken, value)
 
 
 def _rows_of(slab: Slab, tensors: Steps) -> tuple[Steps, Steps]:

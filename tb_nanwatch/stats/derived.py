@@ -62,8 +62,8 @@ _STATISTIC: dict[str, Callable[[Matrix], Matrix]] = {
 STATISTIC_COLUMNS: dict[str, tuple[str, ...]] = {
     "nonfinite": ("steps", "nan", "pos_inf", "neg_inf"),
     "norm": ("largest_norm",),
-    "largest_magnitude": ("min", "max"),
-    "zero_share": ("zero", "sampled_elements"),
+    "largest_magnitude": ("sampled_steps", "min", "max"),
+    "zero_share": ("sampled_steps", "zero", "sampled_elements"),
 }
 """The columns that each statistic is made of."""
 

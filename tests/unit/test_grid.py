@@ -45,12 +45,12 @@ def record_row(draw: st.DrawFn, first: int, last: int) -> Matrix:
     if draw(st.integers(0, 9)) == 0:
         return row  # Not seen in this record.
     steps = last - first + 1
-    set_columns(row, steps=steps, elements=10 * steps, sampled_elements=10)
-    set_columns(
-        row,
-        largest_norm=draw(st.sampled_from([0.0, 1e-30, 1.0, 1e30, np.inf, np.nan])),
-        zero=draw(st.integers(0, 10)),
-    )
+    set_columns(row, steps=steps, elements=10 * steps)
+    set_columns(row, largest_norm=draw(st.sampled_from([0.0, 1e-30, 1.0, 1e30, np.inf, np.nan])))
+    if draw(st.booleans()):
+        largest = draw(st.sampled_from([0.0, 1.0, np.nan]))
+        set_columns(row, sampled_steps=1, sampled_elements=10, zero=draw(st.integers(0, 10)))
+        set_columns(row, min=-largest, max=largest)
     trouble = draw(st.sampled_from(["none", "none", "bad", "handled", "both", "vague"]))
     if trouble != "none":
         counts = draw(st.tuples(*[st.integers(0, 2)] * 3).filter(any))
@@ -93,6 +93,7 @@ def slow_cells(
     shape = len(tensors), len(edges) - 1
     value = np.full(shape, np.nan, np.float32)
     flags = np.zeros(shape, np.uint8)
+    sampled = np.zeros(shape, bool)
     for row, tensor in enumerate(tensors):
         for column in range(shape[1]):
             found = []
@@ -108,8 +109,22 @@ def slow_cells(
                     for step in steps:
                         flags[row, column] |= slow_flags(slab, record, found[-1], step)
             if found:
-                value[row, column] = statistic(name, merge_columns(found))
+                merged = merge_columns(found)
+                value[row, column] = statistic(name, merged)
+                sampled[row, column] = merged[COLUMN["sampled_steps"]] > 0
+    if name in ("largest_magnitude", "zero_share"):
+        hold_slowly(value, sampled, flags)
     return value, flags
+
+
+def hold_slowly(value: np.ndarray, sampled: np.ndarray, flags: np.ndarray) -> None:
+    """Gives cells without samples the value of the nearest one before that has, or else after."""
+    for row, column in np.argwhere(~sampled & (flags & RECORDED > 0)):
+        columns = np.flatnonzero(sampled[row])
+        before = columns[columns < column]
+        nearest = [*before[-1:], *columns[columns > column]]
+        if nearest:
+            value[row, column] = value[row, nearest[0]]
 
 
 def slow_flags(slab: Records, record: int, columns: Matrix, step: int) -> int:
@@ -200,6 +215,20 @@ def test_a_nan_statistic_hides_no_other() -> None:
     records = [one_record(0, 0, largest_norm=np.nan), one_record(1, 1, largest_norm=100.0)]
     value, _ = cells(records, np.array([0]), column_edges(0, 1, 1), "norm")
     assert value.tolist() == [[2.0]]
+
+
+def test_windows_without_samples_show_those_before() -> None:
+    samples = {"sampled_steps": 1, "sampled_elements": 10}
+    records = [
+        one_record(0, 0),
+        one_record(1, 1, zero=3, **samples),
+        one_record(2, 2),
+        one_record(3, 3, zero=5, **samples),
+        one_record(5, 5),
+    ]
+    value, _ = cells(records, np.array([0]), column_edges(0, 5, 6), "zero_share")
+    expected = np.array([[0.3, 0.3, 0.3, 0.5, np.nan, 0.5]], np.float32)
+    np.testing.assert_array_equal(value, expected)
 
 
 def test_counts_are_exact_up_to_float32() -> None:
