@@ -62,9 +62,9 @@ def cells(
       value, float32 [rows, columns]: the statistic of the merge of all records that stand for a
       step of the cell, NaN where there is none; of a sampled statistic, where none of those
       records was sampled, that of the nearest cell before which was, or else after; and flags,
-      uint8 [rows, columns], a sum of the constants above. A record's NaN and infinities are flagged between its first and its last
-      non-finite step alone; a record that is held beyond its last step, and was non-finite there,
-      is so further on.
+      uint8 [rows, columns], a sum of the constants above. A record's NaN and infinities are
+      flagged between its first and its last non-finite step alone; a record that is held beyond
+      its last step, and was non-finite there, is so further on.
 
     Merges of records that lie within one cell give the same as those records do.
     """
