@@ -108,6 +108,9 @@ def main(words: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 2
+    except KeyboardInterrupt:
+        print()
+        return 130  # As a shell has it for a program that Ctrl-C ended.
     if not report(cases, options.logdir):
         return 2
     return serve(options.logdir, options.port or free_port()) if options.serve else 0

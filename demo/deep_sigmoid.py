@@ -34,4 +34,4 @@ def build(repaired: bool = False) -> Training:
     output = keras.layers.Dense(10, name="output")
     model = keras.Sequential([keras.Input((64,)), *hidden, output])
     model.compile(optimizer=keras.optimizers.Adam(1e-3), loss=classification())
-    return Training(model, *digits(), watch=("default",))
+    return Training(model, *digits(), watch=("default", "-weight"))

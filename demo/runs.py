@@ -6,9 +6,11 @@ import contextlib
 import hashlib
 import importlib
 import inspect
+import io
 import json
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -53,7 +55,10 @@ def train(cases: Sequence[str], logdir: Path, stream: TextIO, again: bool) -> No
         keras.utils.clear_session()  # So that names do not depend on what was trained before.
         build = modules[name].build
         training = build(repaired=True) if twin else build()
-        fit(training, folder, [Progress(folder.name, f"{number}/{len(runs)}", stream)])
+        shown = Progress(folder.name, f"{number}/{len(runs)}", stream)
+        # Of one case the Callback's own message is worth reading; of all it would bury the rest.
+        with contextlib.redirect_stdout(io.StringIO() if len(due) > 1 else sys.stdout):
+            fit(training, folder, [shown])
         truth = Truth() if twin else modules[name].TRUTH
         stamp = {"digest": digest, "twins": len(_twins(modules[name])), "truth": asdict(truth)}
         (folder / STAMP).write_text(json.dumps(stamp, indent=2) + "\n")
