@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import keras
 import tensorflow as tf
+from tensorflow.python.eager import record
 
 
 class WatchedLayer(NamedTuple):
@@ -88,15 +89,14 @@ def _tapped(output: Any, tap: Callable[[Any], None]) -> Any:
     ):
         return output
 
-    @tf.custom_gradient  # type: ignore[untyped-decorator]  # TensorFlow has no types
-    def pass_on(values: tf.Tensor) -> Any:
-        def gradient(upstream: Any) -> Any:
-            tap(upstream)
-            return upstream
+    def gradient(upstream: Any) -> list[Any]:
+        tap(upstream)
+        return [upstream]
 
-        return tf.identity(values), gradient
-
-    passed_on = pass_on(output)
+    # As tf.custom_gradient does, which would besides keep every traced graph for ever.
+    with record.stop_recording():
+        passed_on = tf.identity(output)
+    record.record_operation("NaNWatchTap", [passed_on], [output], gradient)
     # A layer may have put it there itself, as Masking does.
     mask = getattr(output, "_keras_mask", None)
     if mask is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -142,21 +141,16 @@ class Observation:
         return with_tapped_gradients(outputs, taps) if any(taps) else outputs
 
     def _tap(self, layer: str, name: str) -> Callable[[Any], None]:
-        # Weakly: TensorFlow keeps the gradient functions of every trace for ever.
-        observation = weakref.ref(self)
         place = sum(self._outputs.values())
         arrivals = 0
 
         def tap(gradient: Any) -> None:
             nonlocal arrivals
-            this = observation()
-            if this is None:
-                return
-            with this._guard("observe a layer's gradient"):
+            with self._guard("observe a layer's gradient"):
                 # A further one, as of a gradient penalty, comes after all the first ones.
                 arrivals += 1
-                for named in this._named("activation_gradient", layer, name, gradient, batch=True):
-                    this._arrived.append((arrivals, place, named))
+                for named in self._named("activation_gradient", layer, name, gradient, batch=True):
+                    self._arrived.append((arrivals, place, named))
 
         return tap
 
