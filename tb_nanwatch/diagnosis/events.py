@@ -69,11 +69,12 @@ def _aftermath(run: Run, event: Event) -> str:
 
 
 def _loss_hides(run: Run, event: Event) -> bool:
-    """Whether there is a loss, and it is finite from the event's first to its last step."""
+    """Whether the loss is finite from the event's first to its last step, and later than that."""
     losses = [t for t in run.flow.of_role("loss") if t in run.tracks]
     spells = run.spells
     during = (spells.first <= event.last_step) & (spells.last >= event.step)
-    return bool(losses) and not np.isin(spells.tensor[during], losses).any()
+    shown = np.isin(spells.tensor[during], losses).any()
+    return not shown and any(run.tracks[t].last[-1] > event.step for t in losses)
 
 
 def _spread_by_clipping(run: Run, event: Event) -> bool:

@@ -123,4 +123,5 @@ def _place(role: str, layer: str, tensor: str, worker: str) -> dict[str, str]:
 def short_text(finding: Finding) -> str:
     """The finding in one line, for the console of a training that runs."""
     message = " ".join(finding.message.split())
-    return f"{finding.cause} at step {finding.step}: {message} {finding.advice.split('. ')[0]}."
+    to_do = finding.advice.split(". ")[0].removesuffix(".")
+    return f"{finding.cause} at step {finding.step}: {message} {to_do}."

@@ -12,7 +12,7 @@ from tb_nanwatch.diagnosis.curves import LARGEST, huge
 from tb_nanwatch.diagnosis.events import counts, told
 from tb_nanwatch.diagnosis.finding import Finding
 from tb_nanwatch.diagnosis.frontier import maker
-from tb_nanwatch.diagnosis.poisoned import poisoned_statistics
+from tb_nanwatch.diagnosis.poisoned import goes_on, poisoned_statistics
 from tb_nanwatch.diagnosis.run import Run
 from tb_nanwatch.diagnosis.runaway import (
     belongs,
@@ -67,7 +67,8 @@ def _finding(run: Run, event: Event, overflowing: Sequence[Event]) -> Finding | 
         return _initial_weight(run, event)
     if role in _FORWARD and not event.reached:
         return _swallowed(run, event)
-    if role == "weight" and not _is_trained(run, event):
+    is_statistic = role == "weight" and not _is_trained(run, event)
+    if is_statistic and goes_on(run, event.step, event.last_step):
         return None  # `poisoned_statistics` says it.
     data = huge_data(run, event.step)
     if role == "loss" and data and any(each.step <= event.step + 1 for each in overflowing):
@@ -76,6 +77,8 @@ def _finding(run: Run, event: Event, overflowing: Sequence[Event]) -> Finding | 
         grown = growth_before(run, event.step)
         if grown is not None:
             return exploding(run, event, grown)
+    if is_statistic:
+        return None
     if role in _FORWARD:
         return _layer_forward(run, event)
     if role == "loss":

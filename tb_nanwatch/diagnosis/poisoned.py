@@ -8,6 +8,7 @@ from tb_nanwatch.diagnosis.cascade import Event
 from tb_nanwatch.diagnosis.events import counts, told
 from tb_nanwatch.diagnosis.finding import Finding
 from tb_nanwatch.diagnosis.run import Run
+from tb_nanwatch.diagnosis.runaway import growth_before
 from tb_nanwatch.diagnosis.words import held, named, sentence
 
 
@@ -23,14 +24,11 @@ def poisoned_statistics(run: Run, event: Event) -> Finding | None:
         return None
     first = min(statistics, key=lambda tensor: (statistics[tensor], flow.rank[tensor]))
     step = statistics[first]
-    mine = next(
-        index
-        for index in range(len(spells))
-        if spells.tensor[index] == first and spells.first[index] == step
-    )
-    is_origin = first == event.origin
-    if not is_origin and not _goes_on(run, step, int(spells.last[mine])):
-        return None
+    mine = int(np.flatnonzero((spells.tensor == first) & (spells.first == step))[0])
+    if not goes_on(run, step, int(spells.last[mine])) and (
+        first != event.origin or growth_before(run, step) is not None
+    ):
+        return None  # Lost with everything else.
     others = [tensor for tensor in statistics if tensor != first]
     own = Event(
         first,
@@ -53,7 +51,7 @@ def poisoned_statistics(run: Run, event: Event) -> Finding | None:
     return told(run, own, "poisoned-statistics", message)
 
 
-def _goes_on(run: Run, step: int, until: int) -> bool:
+def goes_on(run: Run, step: int, until: int) -> bool:
     """Whether the training is healthy at some step after `step`, up to `until`."""
     spells = run.spells
     trained = run.flow.is_trained[spells.tensor]

@@ -67,6 +67,8 @@ def test_json_says_more_where_there_is_more() -> None:
 def test_short_text_is_one_line() -> None:
     said = short_text(FINDING)
     assert said == "loss-domain at step 17: The loss is NaN. Use from_logits=True."
+    brief = Finding(**{**vars(FINDING), "advice": "Use from_logits=True."})
+    assert short_text(brief) == said
 
 
 def test_the_readme_lists_every_cause_with_its_severity() -> None:

@@ -70,6 +70,18 @@ def test_exploding_until_it_overflows_is_an_error() -> None:
     assert 3 <= found[0].evidence["growth_first_step"] <= 7
 
 
+def test_statistics_that_overflow_first_are_part_of_the_explosion() -> None:
+    def change(step: int, values: Values) -> None:
+        overflows(step, values)
+        if step >= 24:
+            for key in STATISTICS:
+                values[key] = np.full(5, np.inf, np.float32)
+
+    found = diagnose(history(change, roles=DEFAULT))
+    assert causes(found) == ["exploding-gradient"]
+    assert (found[0].step, found[0].origin.layer) == (24, "norm")
+
+
 def test_an_overflow_in_one_step_is_no_growth_over_steps() -> None:
     """A linear recurrence of gain 1.5 over 200 time steps: predictions of 1e35 at step 0."""
 
