@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -87,6 +88,34 @@ def maker(run: Run, origin: int, step: int) -> Maker:
         return Maker(None, sure=False)
     between = (flow.layers[depth], flow.layers[end]) if behind else None
     return Maker(flow.layers[best], between, sure=False)
+
+
+_BIAS = {"kernel": "bias", "gamma": "beta", "recurrent_kernel": "bias", "depthwise_kernel": "bias"}
+"""What is multiplied with what comes into a layer, and what is only added."""
+
+
+def receiver(run: Run, bad: Iterable[int], step: int) -> str | None:
+    """The first layer into which something non-finite comes that the loss does not show.
+
+    Args:
+      run: the run.
+      bad: the gradients that became non-finite at the step.
+      step: the step.
+
+    The gradient of a bias is what arrives at its layer's output, that of a kernel is the same
+    times what came in. Where the one is finite and the other is not, what came in is not: so ReLU
+    kernels that drop a NaN are found out. None where activations tell, or no layer is so.
+    """
+    flow, infos = run.flow, run.history.tensors
+    if any(t in run.tracks and run.tracks[t].saw(step) for t in flow.of_role("activation")):
+        return None
+    finite = {infos[each].name for each in _finite(run, step)}
+    found = []
+    for each in bad:
+        path, _, part = infos[each].name.rpartition("/")
+        if infos[each].role == "gradient" and f"{path}/{_BIAS.get(part)}" in finite:
+            found.append(int(flow.depth[each]))
+    return flow.layers[min(found)] if found else None
 
 
 def _finite(run: Run, step: int) -> list[int]:

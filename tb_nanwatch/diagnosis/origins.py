@@ -11,7 +11,7 @@ from tb_nanwatch.diagnosis.cascade import Cascade, Event
 from tb_nanwatch.diagnosis.curves import LARGEST, huge
 from tb_nanwatch.diagnosis.events import counts, told
 from tb_nanwatch.diagnosis.finding import Finding
-from tb_nanwatch.diagnosis.frontier import maker
+from tb_nanwatch.diagnosis.frontier import maker, receiver
 from tb_nanwatch.diagnosis.poisoned import goes_on, poisoned_statistics
 from tb_nanwatch.diagnosis.run import Run
 from tb_nanwatch.diagnosis.runaway import (
@@ -257,6 +257,10 @@ def _backward(run: Run, event: Event) -> Finding:
             layer="",
             turn_on=("input", "prediction", "loss"),
         )
+    bad = {event.origin, *(t for t, step in event.victims.items() if step == event.step)}
+    into = receiver(run, bad, event.step)
+    if into is not None:
+        return _hidden_forward(run, event, into)
     made = maker(run, event.origin, event.step)
     turn_on = () if made.sure else ("activation_gradient",)
     message = f"{sentence(named(place))} holds {held(evidence)} at step {event.step:,}"
@@ -278,6 +282,32 @@ def _backward(run: Run, event: Event) -> Finding:
     if not made.sure and not run.records("activation_gradient"):
         message += " Which layer it is exactly was not recorded."
     return told(run, event, "layer-backward", message, layer=made.layer, turn_on=turn_on)
+
+
+def _hidden_forward(run: Run, event: Event, into: str) -> Finding:
+    """For what a layer made before layer `into`, whose activation function dropped it."""
+    depth = run.flow.layers.index(into)
+    before = run.flow.layers[depth - 1] if depth else ""
+    place, evidence = run.place(event.origin), counts(run, event)
+    message = (
+        f"{sentence(named(place))} holds {held(evidence)} at step {event.step:,}. What comes into "
+        f"layer {into!r} is not finite, as the gradient of its kernel is not and that of its bias "
+        "is; its activation function hides that from the prediction. "
+    )
+    message += (
+        f"It is made in or behind layer {before!r}."
+        if before
+        else "It is made between the input and that layer."
+    )
+    return told(
+        run,
+        event,
+        "layer-forward",
+        message,
+        variant="domain",
+        layer=before,
+        turn_on=("activation",),
+    )
 
 
 def _all_at_once(run: Run, event: Event) -> bool:

@@ -401,7 +401,7 @@ def test_a_layer_may_spoil_its_own_gradient_alone(roles: Collection[str]) -> Non
     """As the root of a weight that is 0 in a regularizer does: layers before it are finite."""
 
     def first(step: int, values: Values) -> None:
-        poison(values, ("gradient", "norm/gamma"), ("weight", "norm/gamma"))
+        poison(values, *of_role(values, "gradient", layers=["norm"]), ("weight", "norm/gamma"))
 
     def change(step: int, values: Values) -> None:
         if step >= T:
@@ -488,3 +488,19 @@ def test_gradients_of_a_loop_of_ones_own_need_no_layers() -> None:
     found = only(diagnose(replace(recorded, tensors=bare)))
     assert (found.cause, found.step, found.origin.tensor) == ("layer-backward", T, "w1")
     assert "'w2'" in found.message
+
+
+@pytest.mark.parametrize(("layer", "before"), [("three", "norm"), ("one", "")])
+def test_what_a_relu_drops_shows_on_a_kernel_and_not_on_its_bias(layer: str, before: str) -> None:
+    """The bias's gradient is what arrives at the output, the kernel's that times what came in."""
+
+    def change(step: int, values: Values) -> None:
+        if step >= T:
+            poison(values, ("gradient", f"{layer}/kernel"), ("weight", f"{layer}/kernel"))
+
+    found = only(said(change, DEFAULT))
+    assert (found.cause, found.step, found.turn_on) == ("layer-forward", T, ("activation",))
+    assert found.origin.layer == before
+    assert "hides it" in found.message
+    recorded = only(said(change, ALL))
+    assert (recorded.cause, recorded.origin.layer) == ("layer-backward", layer)
