@@ -35,7 +35,11 @@ class Sink:
         event = Event(step=step, wall_time=self._wall_time, summary=Summary(value=values))
         self._file.add_event(event)
 
-    def flush(self) -> None: ...
+    def flush(self) -> None: ...  # Not after each of thousands of events.
+
+    def put(self) -> None:
+        """Puts all that was written into the file."""
+        self._file.flush()
 
     def close(self) -> None:
         self._file.close()

@@ -68,7 +68,8 @@ def cells(
 
     Merges of records that lie within one cell give the same as those records do.
     """
-    shape = len(tensors), len(edges) - 1
+    # By columns of the viewport, as records are by steps: then merging them is adding up rows.
+    shape = len(edges) - 1, len(tensors)
     # Columns of which none is read take no memory, as nothing ever touches their pages.
     planes = np.empty((len(COLUMNS), *shape))
     for needed in STATISTIC_COLUMNS[name]:
@@ -80,9 +81,10 @@ def cells(
             records = slice(int(inside[0]), int(inside[-1]) + 1)
             _add(slab, records, tensors, edges, STATISTIC_COLUMNS[name], planes, flags)
     with np.errstate(over="ignore"):  # Only a damaged file holds counts beyond float32.
-        value = statistic(name, np.moveaxis(planes, 0, -1)).astype(np.float32)
+        value = statistic(name, np.moveaxis(planes, 0, -1)).astype(np.float32).T
+    flags = flags.T
     if "sampled_steps" in STATISTIC_COLUMNS[name]:
-        value = _held(value, planes[COLUMN["sampled_steps"]] > 0, (flags & RECORDED) > 0)
+        value = _held(value, planes[COLUMN["sampled_steps"]].T > 0, (flags & RECORDED) > 0)
     return value, flags
 
 
@@ -117,7 +119,12 @@ def _add(
     planes: Matrix,
     flags: Flags,
 ) -> None:
-    """Merges some consecutive records of a slab into `planes` [columns of a record] and `flags`."""
+    """Merges some consecutive records of a slab into `planes` and `flags`.
+
+    Args:
+      planes: float64 [len(COLUMNS), columns, tensors].
+      flags: uint8 [columns, tensors].
+    """
     source, target = _rows_of(slab, tensors)
     if not len(source):
         return
@@ -135,16 +142,31 @@ def _add(
     covered = from_record < to_record
     span = from_record[covered], to_record[covered]
 
-    cell = np.ix_(target, across[covered])
+    cell = _index(across[covered], target)
     for name in names:
-        ufunc, plane = _UFUNC[COLUMNS[COLUMN[name]].merge], planes[COLUMN[name]]
-        plane[cell] = ufunc(plane[cell], _pool(ufunc, columns[..., COLUMN[name]], *span).T)
+        ufunc, values = _UFUNC[COLUMNS[COLUMN[name]].merge], columns[..., COLUMN[name]]
+        if ufunc is not np.add or values.any():  # Most counts of most records are 0.
+            plane = planes[COLUMN[name]]
+            plane[cell] = ufunc(plane[cell], _pool(ufunc, values, *span))
 
-    seen = columns[..., COLUMN["steps"]] > 0
     skipped = columns[..., COLUMN["scale_skipped_steps"]] > 0
-    raised = (seen * np.uint8(RECORDED)) | (skipped * np.uint8(SCALE_SKIPPED))
-    flags[cell] |= _pool(np.bitwise_or, raised, *span).T
-    flags[target, left:right] |= _nonfinite(columns, first, last, until, edges[left : right + 1])
+    raised = (columns[..., COLUMN["steps"]] > 0) * np.uint8(RECORDED)
+    if skipped.any():
+        raised |= skipped * np.uint8(SCALE_SKIPPED)
+    flags[cell] |= _pool(np.bitwise_or, raised, *span)
+    if (columns[..., COLUMN["nonfinite_steps"]] > 0).any():
+        cell = _index(across, target)
+        flags[cell] |= _nonfinite(columns, first, last, until, edges[left : right + 1]).T
+
+
+def _index(columns: Steps, rows: Steps) -> tuple[slice | Steps, slice | Steps]:
+    """Index of cells; by slices, which are quick, where both are consecutive."""
+    if len(columns) and all(
+        np.array_equal(at, np.arange(at[0], at[-1] + 1)) for at in (columns, rows)
+    ):
+        return slice(columns[0], columns[-1] + 1), slice(rows[0], rows[-1] + 1)
+    by_column, by_row = np.ix_(columns, rows)
+    return by_column, by_row
 
 
 def _column(edges: Steps, steps: npt.NDArray[np.signedinteger] | Matrix) -> Steps:
@@ -156,6 +178,8 @@ def _pool(ufunc: np.ufunc, values: npt.NDArray[Any], begin: Steps, end: Steps) -
     """Reduces values [records, rows] over records begin to end - 1: [len(begin), rows]."""
     if np.all(end - begin == 1):
         return values[begin]
+    if np.array_equal(begin[1:], end[:-1]):
+        return ufunc.reduceat(values[: end[-1]], begin, axis=0)
     # reduceat reduces from each index to the next: every other result is what is wanted. The
     # last index may not be the end of the array, so one record is added and never used.
     padded = np.concatenate([values, values[-1:]])

@@ -384,8 +384,9 @@ def _find(stretch: Stretch, part: Part) -> tuple[Steps, npt.NDArray[np.bool_]]:
 
 def _take(columns: Matrix, position: Steps) -> Matrix:
     """Rows of the records at `position`, kept column after column in memory."""
-    if len(position) == len(columns) and np.array_equal(position, np.arange(len(columns))):
-        return columns
+    first = int(position[0]) if len(position) else 0
+    if np.array_equal(position, np.arange(first, first + len(position))):
+        return columns[first : first + len(position)]  # No copy of MB.
     return np.moveaxis(np.moveaxis(columns, -1, 0)[:, position], 0, -1)
 
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from long_logs import TENSORS, write_session
+from long_logs import TENSORS, Sink, manifest, record, write_session
 from provider import ACCESS, Provider
 from tensorboard.context import RequestContext
 
@@ -19,9 +19,11 @@ from tb_nanwatch.grid import aligned_edges, cells, column_edges
 from tb_nanwatch.http import apps
 from tb_nanwatch.reader import Access, Reader, Records, RunIndex, cover
 from tb_nanwatch.schema.statistics import STATISTICS
-from tb_nanwatch.schema.tags import SUBDIRECTORY, parse_tag
+from tb_nanwatch.schema.tags import SUBDIRECTORY, Stream, parse_tag
 from tb_nanwatch.stats.histogram import merge_histograms
 from tb_nanwatch.stats.record import empty_columns, merge_columns
+from tb_nanwatch.writer.budget import Budget
+from tb_nanwatch.writer.record_writer import RecordWriter
 
 NAMES = [statistic.name for statistic in STATISTICS]
 
@@ -199,6 +201,32 @@ def test_little_is_read(long_run: Path, monkeypatch: pytest.MonkeyPatch) -> None
     grid(reader, index, 3300, 3360, 61, "norm")
     grid(reader, index, 0, 5999, 200, "nonfinite")
     assert provider.bytes == 0
+
+
+def test_a_refresh_reads_what_is_new(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cover, "MOST_RECORDS", 200)
+    now = [0.0]
+    sink = Sink(tmp_path / SUBDIRECTORY, 1.7e9)
+    writer = RecordWriter(lambda: sink, Stream("0a"), "memory", Budget())
+    for step in range(1000):
+        writer.write(manifest(), record(step, step, ()))
+    sink.put()
+    provider = Counted(tmp_path)
+    reader = Reader(provider, clock=lambda: now[0])
+    index = reader.run(ACCESS, ".")
+    assert (index.level, index.read) == (1, 1000)
+    for step in range(1000, 1010):
+        writer.write(manifest(), record(step, step, [1009]))
+    sink.put()
+    provider.reload()
+    now[0] = 60
+    provider.tags.clear()
+    index = reader.run(ACCESS, ".")
+    assert index.read == 1010
+    assert index.nonfinite.first.tolist()[1:] == [1009, 1009]
+    grown = [parse_tag(tag) for tag in provider.tags]
+    assert sorted((tag.level, tag.block) for tag in grown if tag) == [(0, 15), (1, 0)]
+    writer.close()
 
 
 def test_a_sampled_run_is_counted_exactly(long_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
