@@ -3,7 +3,7 @@
 A tensor that becomes non-finite is explained by what flows into it and became non-finite at the
 same step, by data that is non-finite at that step, or by a weight or slot that the step before
 left non-finite. What nothing explains is an origin. Old trouble that did no harm before (a masked
--Inf) explains no new one.
+-Inf, data that the model leaves out) explains no new one.
 """
 
 from __future__ import annotations
@@ -131,7 +131,8 @@ class Cascade:
             return
         state = self._owner_of(lasting)
         now = _Step()
-        now.data = self._owner_of(bad & self._is_data)
+        data = self._owner_of(bad & self._is_data)
+        now.data = data if data is not None and data.victims else None
         now.loss = self._owner_of(bad & self._is_loss)
         for index, tensor in zip(indices.tolist(), tensors.tolist(), strict=True):
             role = "initial" if spells.initial[index] else self._roles[tensor]

@@ -504,3 +504,18 @@ def test_what_a_relu_drops_shows_on_a_kernel_and_not_on_its_bias(layer: str, bef
     assert "hides it" in found.message
     recorded = only(said(change, ALL))
     assert (recorded.cause, recorded.origin.layer) == ("layer-backward", layer)
+
+
+def test_data_that_did_no_harm_does_not_explain_later_trouble() -> None:
+    """Missing values that the model knows how to leave out are in every batch."""
+
+    def change(step: int, values: Values) -> None:
+        breaks_at(T, from_loss)(step, values)
+        poison(values, ("input", "input"))
+
+    found = said(change)
+    assert [(each.cause, each.step) for each in found] == [
+        ("nonfinite-input", 0),
+        ("loss-domain", T),
+    ]
+    assert found[0].victims == ()
