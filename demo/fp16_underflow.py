@@ -23,7 +23,8 @@ from tb_nanwatch_demo.truth import Truth
 TRUTH = Truth(
     status="unstable",
     causes=("range-underflow",),
-    roles=("activation_gradient", "gradient"),
+    roles=("activation_gradient",),
+    layer="decoder",
 )
 
 

@@ -64,9 +64,10 @@ _TEXTS = {
         "quotient in its domain. {no_cure}"
     ),
     "loss-domain/overflow": (
-        "Scale the targets, `y = (y - y.mean()) / y.std()`, and scale predictions back after "
-        "training; or use a loss that grows more slowly, such as `keras.losses.Huber()`. "
-        "Predictions or targets are so large that the loss is beyond its dtype."
+        "Scale the targets, `y = y.astype('float64')` and then `y = (y - y.mean()) / y.std()`, and "
+        "scale predictions back after training; or use a loss that grows more slowly, such as "
+        "`keras.losses.Huber()`. Predictions or targets are so large that the loss is beyond its "
+        "dtype."
     ),
     "layer-backward": (
         "Look in {layer} for an operation with an infinite slope: the square root, norm or log "
@@ -85,9 +86,9 @@ _TEXTS = {
     ),
     "optimizer-overflow": (
         "Make the gradients smaller before the optimizer squares them: scale the targets, `y = "
-        "(y - y.mean()) / y.std()`, or the loss. Where they have to be clipped, "
-        "`Adam(clipvalue=1.0)` bounds any finite gradient; a clip by norm squares it first, and "
-        "makes NaN of a norm that overflows."
+        "y.astype('float64')` and then `y = (y - y.mean()) / y.std()`, or the loss. "
+        "Where they have to be clipped, `Adam(clipvalue=1.0)` bounds any finite gradient; a clip "
+        "by norm squares it first, and makes NaN of a norm that overflows."
     ),
     "optimizer-overflow/rate": (
         "See that the learning rate is finite at this step: `float(optimizer.learning_rate)`; a "
@@ -152,8 +153,8 @@ _TEXTS = {
         "1)`."
     ),
     "unscaled-target": (
-        "Train on scaled targets, `y = (y - y.mean()) / y.std()`, and scale the predictions "
-        "back; or take their logarithm where they span decades."
+        "Train on scaled targets, `y = y.astype('float64')` and then `y = (y - y.mean()) / "
+        "y.std()`, and scale the predictions back; or take their logarithm where they span decades."
     ),
     "range-overflow-risk": (
         "Lower the learning rate, normalise what comes in, or, where it is float16, use the "

@@ -113,7 +113,7 @@ def _underflow(run: Run) -> Finding | None:
     found = []
     for tensor in run.flow.of_role(*_FADING):
         track = run.tracks.get(tensor)
-        dtype = run.history.tensors[tensor].dtype
+        role, dtype = run.history.tensors[tensor].role, run.history.tensors[tensor].dtype
         if track is None or dtype not in _SMALLEST_NORMAL:
             continue
         if dtype == "float16" and not is_half:
@@ -127,8 +127,13 @@ def _underflow(run: Run) -> Finding | None:
         typical = float(np.median(track.column("largest_norm")[keep] / np.sqrt(per_step)))
         if share >= limits.underflow_share:
             found.append((tensor, share, typical, dtype))
-        elif is_half and dtype == "float32" and typical < _SMALLEST_NORMAL["float16"]:
-            # A float32 variable of a layer that computes in float16: its gradient was one.
+        elif (
+            is_half
+            and (role, dtype) == ("gradient", "float32")
+            and typical < _SMALLEST_NORMAL["float16"]
+        ):
+            # A float32 variable of a layer that computes in float16: its gradient was one. (The
+            # gradient that arrives at a float32 layer was none.)
             found.append((tensor, share, typical, "float16"))
     if not found or run.is_converged:
         return None
