@@ -12,6 +12,7 @@
 - `tensors`: the tensors of a run.
 - `problems`: what is not shown, in sentences.
 - `index`: all of that for one run.
+- `records`: what the reader gives.
 - `cache`: the blocks in memory, under a byte limit.
 - `reader`: the way in.
 
@@ -23,7 +24,8 @@ from __future__ import annotations
 
 from tb_nanwatch.reader.index import RunIndex
 from tb_nanwatch.reader.listing import Access
-from tb_nanwatch.reader.reader import Reader, Records, UnknownRunError
+from tb_nanwatch.reader.reader import Reader, UnknownRunError
+from tb_nanwatch.reader.records import Records
 from tb_nanwatch.reader.tensors import Tensor
 
 __all__ = ["Access", "Reader", "Records", "RunIndex", "Tensor", "UnknownRunError"]

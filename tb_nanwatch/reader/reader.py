@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +25,7 @@ from tb_nanwatch.reader.cover import (
 from tb_nanwatch.reader.digest import COUNTS, Digest, digest
 from tb_nanwatch.reader.index import RunIndex, Stretch, build
 from tb_nanwatch.reader.listing import Access, Entry, Listing
+from tb_nanwatch.reader.records import RecordHistogram, Records
 from tb_nanwatch.reader.sessions import StreamKey, stream_key
 from tb_nanwatch.reader.store import Store
 from tb_nanwatch.schema.columns import COLUMN
@@ -52,55 +53,14 @@ class UnknownRunError(LookupError):
         self.known = tuple(known)
 
 
-@dataclass(frozen=True)
-class Records:
-    """Consecutive records of one stream.
-
-    Attributes:
-      first: int64 [records], first step of each, ascending.
-      last: int64 [records], last step.
-      until: int64 [records], last step that the record stands for, before the next one's first.
-      rows: int64 [rows], index in `RunIndex.tensors` of each row, none twice.
-      windows: float64 [records, len(WINDOW_FIELDS)].
-      columns: float64 [records, rows, len(COLUMNS)].
-      level: of the records.
-    """
-
-    first: Steps
-    last: Steps
-    until: Steps
-    rows: Steps
-    windows: Matrix
-    columns: Matrix
-    level: int = 0
-
-    @property
-    def held(self) -> int:
-        """How many records of level 0 each of them holds."""
-        return records_of(self.level)
-
-
-@dataclass(frozen=True)
-class RecordHistogram:
-    """One tensor's exponent histogram of one record.
-
-    Attributes:
-      first: first step of the record.
-      until: last step that the record stands for.
-      histogram: of one row.
-    """
-
-    first: int
-    until: int
-    histogram: Histograms
-
-
 class Reader:
     """Reads what NaNWatch recorded from TensorBoard's DataProvider.
 
-    Blocks stay in memory up to a byte limit over all runs; what the overview of a run needs of them
-    stays for as long as the run exists. A request for what is in memory costs no call, the first
-    one after a reload a listing and a read of what is new.
+    Blocks stay in memory up to a byte limit over all runs, and packed histograms up to a quarter of
+    it; what the overview of a run needs of them (about 50 bytes a tensor and block) stays for as
+    long as the run exists. Where a range has more records than are read for one answer, higher
+    levels are read (`cover`). A request for what is in memory costs no call, the first one after a
+    reload a listing and a read of what is new.
     """
 
     def __init__(
