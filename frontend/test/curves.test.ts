@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { csvOf } from "../src/model/csv";
 import { curveText, logTicks, runCurves } from "../src/model/curves";
+import { worthALook } from "../src/model/worth";
 import { fileName } from "../src/views/files";
 import { decodeGrid, type Grid } from "../src/wire/grid";
 import { STATISTICS } from "../src/wire/schema";
@@ -79,6 +80,21 @@ describe("the curves above the heatmap", () => {
       for (const { value } of ticks) expect(value >= low - 1e-9 && value <= high + 1e-9).toBe(true);
     }
   });
+});
+
+test("of a healthy run the extremes are worth a look", () => {
+  const grid = normsOf({ a: log(3, 0, 5), b: log(0.5, 4, Number.NaN), w: log(9, 9.5, 9) });
+  const found = worthALook(grid, [
+    tensor({ id: "a" }),
+    tensor({ id: "b" }),
+    tensor({ id: "w", role: "weight" }),
+  ]);
+  expect(found.map(({ what, tensor, step, value }) => [what, tensor.id, step, value])).toEqual([
+    ["Largest gradient", "a", 2, "5"],
+    ["Smallest gradient", "b", 0, "0.5"],
+    ["Largest weight", "w", 1, "9.5"],
+  ]);
+  expect(worthALook(grid, [])).toEqual([]);
 });
 
 test("numbers leave as RFC 4180, and a name is never a formula", () => {

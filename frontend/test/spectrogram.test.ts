@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { paintColumns } from "../src/draw/spectrogram";
 import { STATISTICS } from "../src/wire/schema";
 import { decodeSpectrogram } from "../src/wire/spectrogram";
 
@@ -74,4 +75,16 @@ test("what is wrong with it is said", () => {
     'Got "zero" as float32 where float64 was expected.',
   );
   expect(() => decodeSpectrogram(encode(HEADER, CHANNELS.slice(0, 3)))).toThrow("Got no channel");
+});
+
+test("each bin is painted in its column at its height, by its share", () => {
+  const spectrogram = decodeSpectrogram(encode(HEADER, CHANNELS));
+  const raster = { pixels: new Uint32Array(4 * 3), width: 4, height: 3 };
+  const table = Uint32Array.from({ length: 256 }, (_, index) => index + 1);
+  spectrogram.counts.set([8, 0, 0, 0, 0, 2 ** 30]);
+  const edges = Int32Array.of(0, 2, 4);
+  paintColumns(raster, { begin: 0, edges }, spectrogram, (exponent) => -exponent, table);
+  // All of the first column's elements, and 2 ** -10 of the second's.
+  const [all, few] = [256, Math.round((1 - (10 * Math.log10(2)) / 6) * 255) + 1];
+  expect([...raster.pixels]).toEqual([0, 0, few, few, 0, 0, 0, 0, all, all, 0, 0]);
 });

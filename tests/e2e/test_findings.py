@@ -20,6 +20,10 @@ def test_answers_before_anything_is_clicked(gallery_url: str, visit: Visit) -> N
     assert explained.locator("code").count() > 0
     expect(tab.find(".victims li button").first).to_be_hidden()
     expect(tab.details).to_contain_text("input · step 37")
+    tab.find(".why").click()
+    expect(explained).to_have_count(0)
+    tab.find(".why").click()
+    expect(explained).to_be_visible()
 
 
 def test_goes_to_where_it_spread_and_back(gallery_url: str, visit: Visit) -> None:
@@ -69,6 +73,12 @@ def test_a_healthy_run_says_so_plainly(gallery_url: str, visit: Visit) -> None:
     expect(tab.headline).to_have_text("Nothing non-finite in steps 0–159")
     expect(tab.find(".finding.error")).to_have_count(0)
     expect(tab.details).to_contain_text("Select a cell")
+    worth = tab.find(".worth button").first
+    expect(worth).to_contain_text("Largest gradient: norm")
+    step = re.search(r"at step (\d+)", worth.text_content() or "")
+    assert step is not None
+    worth.click()
+    expect(tab.details).to_contain_text(f"gradient · step {step[1]}")
 
 
 def test_without_a_diagnosis_the_first_non_finite_value_is_told(

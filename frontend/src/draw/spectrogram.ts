@@ -15,7 +15,8 @@ import type { Theme } from "../theme/colours";
 import { MARK_COLOURS } from "../theme/colours";
 import type { Spectrogram } from "../wire/spectrogram";
 import { surfaceOf } from "./canvas";
-import { type Inks, inksOf } from "./ink";
+import { inkOf, inksOf } from "./ink";
+import { type Stretch, stretchOf } from "./raster";
 
 export const SPECTROGRAM_HEIGHT = 168;
 /** Room for the exponents. */
@@ -53,24 +54,25 @@ export function drawSpectrogram(canvas: HTMLCanvasElement, picture: SpectrogramP
   const [low, high] = exponentsShown(spectrogram);
   const bottom = SPECTROGRAM_HEIGHT - FOOT - 2;
   const yOf = (exponent: number) => bottom - ((exponent - low) / (high - low)) * bottom;
-  const inks = inksOf(theme, density);
-
-  context.translate(SPECTROGRAM_LEFT, 0);
-  context.fillStyle = theme.ground;
-  context.fillRect(0, 0, timeline.width, bottom);
   const [begin, end] = columnsInSight(timeline);
+  const image = context.createImageData(
+    Math.max(1, Math.round(timeline.width * density)),
+    Math.round(bottom * density),
+  );
+  const pixels = new Uint32Array(image.data.buffer).fill(inkOf(theme.ground));
+  const raster = { pixels, width: image.width, height: image.height };
+  const stretch = stretchOf(timeline, density, begin, end);
+  const rowOf = (exponent: number) => Math.round(yOf(exponent) * density);
+  paintColumns(raster, stretch, spectrogram, rowOf, inksOf(theme, density).table);
+  context.putImageData(image, Math.round(SPECTROGRAM_LEFT * density), 0);
+  context.translate(SPECTROGRAM_LEFT, 0);
   for (let column = begin; column < end; column++) {
+    const [mark] = marksOf((spectrogram.flags[column] as number) & NONFINITE);
+    if (!mark) continue;
     const [left, right] = columnSpan(timeline, column);
-    const x = Math.max(0, left);
-    // Half a pixel more: neighbours meet.
-    const size = Math.min(timeline.width, right + 0.5) - x;
-    drawColumn(context, spectrogram, column, x, size, yOf, inks);
-    const flags = (spectrogram.flags[column] as number) & NONFINITE;
-    if (flags) {
-      const [mark] = marksOf(flags);
-      context.fillStyle = MARK_COLOURS[mark?.name ?? "nan"].fill;
-      context.fillRect(Math.min(x, timeline.width - 2), bottom + 2, Math.max(2, size), FOOT);
-    }
+    const x = Math.min(Math.max(0, left), timeline.width - 2);
+    context.fillStyle = MARK_COLOURS[mark.name].fill;
+    context.fillRect(x, bottom + 2, Math.max(2, Math.min(timeline.width, right) - x), FOOT);
   }
   drawExponents(context, low, high, yOf, theme);
   drawLimits(context, low, high, yOf, timeline.width, theme);
@@ -93,30 +95,32 @@ function exponentsShown({ first_exponent, bins }: Spectrogram): [number, number]
   return [low - Math.ceil(lacking / 2), high + 1 + Math.floor(lacking / 2)];
 }
 
-function drawColumn(
-  context: CanvasRenderingContext2D,
+/** Paints the share of a column's elements in each of its bins, on a logarithmic scale. */
+export function paintColumns(
+  { pixels, width, height }: { pixels: Uint32Array; width: number; height: number },
+  { begin, edges }: Stretch,
   { counts, bins, first_exponent, sampled_elements }: Spectrogram,
-  column: number,
-  x: number,
-  width: number,
-  yOf: (exponent: number) => number,
-  { table }: Inks,
+  rowOf: (exponent: number) => number,
+  table: Uint32Array,
 ): void {
-  const elements = sampled_elements[column] as number;
-  for (let bin = 0; bin < bins; bin++) {
-    const count = counts[column * bins + bin] as number;
-    if (count === 0) continue;
-    const level = 1 - Math.log10(count / elements) / Math.log10(LEAST_SHARE);
-    const index = Math.round(Math.min(1, Math.max(0, level)) * (table.length - 1));
-    const top = yOf(first_exponent + bin + 1);
-    context.fillStyle = inkText(table[index] as number);
-    context.fillRect(x, top, width, yOf(first_exponent + bin) - top + 0.5);
+  const rows = Array.from({ length: bins + 1 }, (_, bin) =>
+    Math.min(height, Math.max(0, rowOf(first_exponent + bin))),
+  );
+  for (let at = 0; at + 1 < edges.length; at++) {
+    const left = Math.max(0, edges[at] as number);
+    const right = Math.min(width, edges[at + 1] as number);
+    if (right <= left) continue;
+    const elements = sampled_elements[begin + at] as number;
+    for (let bin = 0; bin < bins; bin++) {
+      const count = counts[(begin + at) * bins + bin] as number;
+      if (count === 0) continue;
+      const level = 1 - Math.log10(count / elements) / Math.log10(LEAST_SHARE);
+      const index = Math.round(Math.min(1, Math.max(0, level)) * (table.length - 1));
+      for (let y = rows[bin + 1] as number; y < (rows[bin] as number); y++) {
+        pixels.fill(table[index] as number, y * width + left, y * width + right);
+      }
+    }
   }
-}
-
-/** A word of ImageData as a colour of a canvas. */
-function inkText(ink: number): string {
-  return `rgb(${ink & 0xff} ${(ink >> 8) & 0xff} ${(ink >> 16) & 0xff})`;
 }
 
 function drawExponents(

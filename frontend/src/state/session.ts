@@ -38,6 +38,8 @@ export class Session {
   readonly selection = signal<Selection | null>(null);
   /** Index of the finding that is read; -1 for none. */
   readonly finding = signal(-1);
+  /** Why, and what to do, is told and not folded. */
+  readonly explained = signal(true);
   /** The run as a whole is drawn above the heatmap. */
   readonly curves = signal(true);
   /** The sheet of keys is open. */
@@ -135,6 +137,7 @@ export class Session {
     if (!finding) return;
     batch(() => {
       this.finding.value = index;
+      this.explained.value = true;
       if (this.#selectPlace(finding.origin, finding.step)) this.view.goTo(finding.step);
     });
   }

@@ -1,8 +1,10 @@
 /** The selected tensor: what formats would hold it, it over time, its histogram and all numbers. */
 
+import { useMemo } from "preact/hooks";
 import { shapeText, visibleName, wholeName } from "../model/names";
-import { stepRange } from "../model/numbers";
+import { count, stepRange } from "../model/numbers";
 import { roleWord } from "../model/verdict";
+import { worthALook } from "../model/worth";
 import type { Session } from "../state/session";
 import type { CellAnswer, Tensor } from "../wire/answers";
 import { Facts } from "./Facts";
@@ -18,6 +20,7 @@ export function Details({ session }: { session: Session }) {
     return (
       <aside class="details none" id="details" tabIndex={-1} aria-label="Details">
         <p>Select a cell, by mouse or by arrow keys, for its histogram and its exact numbers.</p>
+        <Worth session={session} />
       </aside>
     );
   }
@@ -47,6 +50,35 @@ export function Details({ session }: { session: Session }) {
       </header>
       <Numbers session={session} />
     </aside>
+  );
+}
+
+/** Where to look while nothing is wrong. */
+function Worth({ session }: { session: Session }) {
+  const grid = session.picture.norms.value;
+  const detail = session.detail.value.value;
+  const found = useMemo(
+    () => (grid && detail && !detail.first_nonfinite ? worthALook(grid, detail.tensors) : []),
+    [grid, detail],
+  );
+  if (found.length === 0) return null;
+  return (
+    <section class="worth">
+      <h3>Worth a look</h3>
+      <ul>
+        {found.map(({ what, tensor, step, value }) => (
+          <li key={what}>
+            <button
+              type="button"
+              class="link"
+              onClick={() => session.select({ tensor: tensor.id, step })}
+            >
+              {what}: norm {value} at step {count(step)}, <code>{wholeName(tensor.name)}</code>
+            </button>
+          </li>
+        ))}
+      </ul>
+    </section>
   );
 }
 

@@ -44,14 +44,21 @@ export function Findings({ session, detail }: FindingsProps) {
         )}
         <Headline detail={detail} finding={first} />
         {first ? (
-          <button
-            type="button"
-            class="show-first"
-            aria-expanded={session.finding.value === primary}
-            onClick={() => session.chooseFinding(primary)}
-          >
-            Show it
-          </button>
+          <>
+            <button type="button" class="show-first" onClick={() => session.chooseFinding(primary)}>
+              Show it
+            </button>
+            <button
+              type="button"
+              class="link why"
+              aria-expanded={session.explained.value}
+              onClick={() => {
+                session.explained.value = !session.explained.value;
+              }}
+            >
+              {session.explained.value ? "Less" : "Why, and what to do"}
+            </button>
+          </>
         ) : (
           detail.first_nonfinite && (
             <button type="button" class="show-first" onClick={() => session.selectFirstNonfinite()}>
@@ -61,7 +68,7 @@ export function Findings({ session, detail }: FindingsProps) {
         )}
       </div>
       <Circumstances session={session} detail={detail} />
-      {first && session.finding.value === primary && (
+      {first && session.explained.value && session.finding.value === primary && (
         <Explained session={session} finding={first} />
       )}
       {others.length > 0 && (
@@ -136,7 +143,7 @@ function FindingLine({ session, finding, index }: FindingLineProps) {
           {causeWords(finding.cause)} <Place place={finding.origin} />
         </span>
       </button>
-      {open && <Explained session={session} finding={finding} />}
+      {open && session.explained.value && <Explained session={session} finding={finding} />}
     </li>
   );
 }
