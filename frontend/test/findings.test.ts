@@ -36,7 +36,7 @@ describe("a finding", () => {
   });
 
   test("of an unknown cause keeps its name, whatever is in it", () => {
-    expect(causeWords("loss-domain")).toBe("the loss function");
+    expect(causeWords("loss-domain")).toBe("loss function outside its domain");
     expect(causeWords("of-a-newer\u202eversion")).toBe("of a newer�version");
   });
 

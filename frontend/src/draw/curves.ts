@@ -53,8 +53,10 @@ export function drawCurves(canvas: HTMLCanvasElement, picture: CurvesPicture): v
     for (let column = begin; column < end; column++) {
       if (!columns[column]) continue;
       const [from, to] = columnSpan(timeline, column);
-      const x = Math.min(Math.max(0, from), timeline.width - 2);
-      context.fillRect(x, height - 3, Math.max(2, Math.min(timeline.width, to) - x), 3);
+      // Whole pixels: neighbours meet.
+      const x = Math.floor(Math.min(Math.max(0, from), timeline.width - 2));
+      const size = Math.ceil(Math.min(timeline.width, to)) - x;
+      context.fillRect(x, height - 3, Math.max(2, size), 3);
     }
   }
   context.save();

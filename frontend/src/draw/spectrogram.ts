@@ -70,9 +70,11 @@ export function drawSpectrogram(canvas: HTMLCanvasElement, picture: SpectrogramP
     const [mark] = marksOf((spectrogram.flags[column] as number) & NONFINITE);
     if (!mark) continue;
     const [left, right] = columnSpan(timeline, column);
-    const x = Math.min(Math.max(0, left), timeline.width - 2);
+    // Whole pixels: neighbours meet.
+    const x = Math.floor(Math.min(Math.max(0, left), timeline.width - 2));
+    const size = Math.ceil(Math.min(timeline.width, right)) - x;
     context.fillStyle = MARK_COLOURS[mark.name].fill;
-    context.fillRect(x, bottom + 2, Math.max(2, Math.min(timeline.width, right) - x), FOOT);
+    context.fillRect(x, bottom + 2, Math.max(2, size), FOOT);
   }
   drawExponents(context, low, high, yOf, theme);
   drawLimits(context, low, high, yOf, timeline.width, theme);
