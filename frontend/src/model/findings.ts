@@ -63,7 +63,7 @@ export function tensorOf(place: FindingPlace, tensors: readonly Tensor[]): Tenso
   return candidates.find(({ worker }) => worker === (place.worker ?? "")) ?? candidates[0];
 }
 
-/** "Loss, and the log that it takes": a place as a person says it, its name apart for monospace. */
+/** "gradient", "gradient on worker1": what a place is, without its name. */
 export function placeWords({ role, worker }: FindingPlace): string {
   return worker ? `${roleWord(role)} on ${visibleName(worker)}` : roleWord(role);
 }
