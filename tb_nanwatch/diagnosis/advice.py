@@ -30,6 +30,11 @@ _TEXTS = {
         "repair their source. A sample weight of 0 is not enough, as 0 * NaN is NaN: put a "
         "finite label there too. {no_cure}"
     ),
+    "nonfinite-target/sample_weight": (
+        "Find it in the sample weights: `np.argwhere(~np.isfinite(sample_weight))` gives the rows. "
+        "Where a count or a sum normalises them, it may be 0: divide by `np.maximum(count, 1)`. To "
+        "leave a row out give it the weight 0. {no_cure}"
+    ),
     "nonfinite-initial-weight": (
         "Load an earlier checkpoint, or initialise {tensor} again: it was so before the "
         "training. `[w.path for w in model.weights if not np.isfinite(w.numpy()).all()]` names "
@@ -95,6 +100,13 @@ _TEXTS = {
         "schedule of your own may take a root, log or quotient outside of its domain. See also "
         "the constraints of the variables, and that the optimizer's epsilon is not 0. Clipping "
         "gradients does not remove it: they are finite."
+    ),
+    "optimizer-overflow/elements": (
+        "See that the optimizer's epsilon is not 0, and what a constraint of the variable divides "
+        "by: where a gradient has always been zero, Adam with `epsilon=0` divides 0 by 0 (write "
+        "`epsilon=1e-7`), and so does `w / norm(w)` where all of w is zero (add 1e-7 to the norm). "
+        "Other elements are finite, so it is not the learning rate. Clipping gradients does not "
+        "remove it: they are finite."
     ),
     "optimizer-overflow/half": (
         "Keep the variables in float32, with the policy `mixed_float16` instead of `float16`: "

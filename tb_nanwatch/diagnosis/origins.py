@@ -107,7 +107,13 @@ def _nonfinite_data(run: Run, event: Event, role: str) -> Finding:
     message = f"{sentence(named(place))} holds {held(evidence)} at step {event.step:,}"
     if others:
         message += f", and so {join([repr(run.history.tensors[t].name) for t in others])}"
-    return told(run, event, f"nonfinite-{role}", f"{message}: the data itself is not finite.")
+    return told(
+        run,
+        event,
+        f"nonfinite-{role}",
+        f"{message}: the data itself is not finite.",
+        variant="sample_weight" if place.tensor.partition("/")[0] == "sample_weight" else "",
+    )
 
 
 def _initial_weight(run: Run, event: Event) -> Finding:
@@ -337,7 +343,9 @@ def _optimizer(run: Run, event: Event) -> Finding:
         message += ": the optimizer's own arithmetic overflows."
     else:
         message += ": it is the optimizer that makes it, and not of large numbers."
-    variant = "" if since < event.step or around >= huge(dtype) else "rate"
+    variant = "rate" if _is_everywhere(run, event) else "elements"
+    if since < event.step or around >= huge(dtype):
+        variant = ""
     return told(
         run,
         replace(event, step=since),
@@ -347,6 +355,12 @@ def _optimizer(run: Run, event: Event) -> Finding:
         evidence={} if np.isnan(around) else {"largest_gradient": around},
         turn_on=("slot", "update") if place.role == "weight" else (),
     )
+
+
+def _is_everywhere(run: Run, event: Event) -> bool:
+    """Whether every element is non-finite, as a learning rate that is not finite makes them."""
+    size = int(np.prod(run.history.tensors[event.origin].shape or ()))
+    return sum(counts(run, event).values()) >= size
 
 
 def _squares_overflow(run: Run, event: Event) -> int:

@@ -34,7 +34,10 @@ class Thresholds:
         "Where a run has only two finite records before it breaks, such a jump is growth too.",
     )
     trend_records: int = _threshold(
-        8, "records", "A finite trend is not judged over less: short runs have no history."
+        5, "records", "A finite trend is not judged over less: its levels are medians of three."
+    )
+    trend_steps: int = _threshold(
+        16, "steps", "A finite trend is not judged over less: short runs have no history."
     )
     divergence_decades: float = _threshold(
         2.0,
@@ -62,8 +65,8 @@ class Thresholds:
     vanishing_layers: int = _threshold(
         4, "layers", "Fewer layers give no trend over depth to judge."
     )
-    dead_records: int = _threshold(
-        6, "records", "Gradients that are exactly zero for fewer records in a row may come back."
+    dead_steps: int = _threshold(
+        8, "steps", "Gradients that are exactly zero for fewer steps in a row may come back."
     )
     converged_loss: float = _threshold(
         1e-6, "value", "Below it the loss is near zero, and zero gradients are what is wanted."

@@ -64,7 +64,7 @@ def _said(
 def _exploding(run: Run) -> Finding | None:
     limits = run.thresholds
     curve = run.norm("gradient").until(run.damaged_from)
-    if len(curve) < limits.trend_records or _improves(run):
+    if _is_short(run, curve) or _improves(run):
         return None
     risen = _risen(curve, limits.growth_decades)
     if risen is None or curve.log10[-1] < np.log10(limits.exploding_norm):
@@ -87,7 +87,7 @@ def _divergence(run: Run) -> Finding | None:
     limits = run.thresholds
     for role, decades in (("loss", limits.divergence_decades), ("weight", limits.growth_decades)):
         curve = run.norm(role).until(run.damaged_from)
-        if len(curve) < limits.trend_records:
+        if _is_short(run, curve):
             continue
         risen = _risen(curve, decades)
         if risen is None or (role == "weight" and curve.log10[-1] < 3):
@@ -139,6 +139,14 @@ def _amplified(run: Run) -> Finding | None:
             )
         scale = max(scale, float(np.nanmax(magnitude, initial=0.0)))
     return None
+
+
+def _is_short(run: Run, curve: Curve) -> bool:
+    """Whether a curve is too short to judge a trend by it."""
+    limits = run.thresholds
+    if len(curve) < limits.trend_records:
+        return True
+    return bool(curve.steps[-1] - max(curve.steps[0], 0) + 1 < limits.trend_steps)
 
 
 @dataclass(frozen=True)
@@ -196,14 +204,14 @@ class _Layer:
       tensor: its gradient with the largest root mean square.
       rms: median over the records, of the largest of its gradients; 0 where they are zeros.
       zero_since: step from which on all its gradients are exactly zero; None where they are not.
-      zero_records: number of records since then.
+      zero_steps: number of steps from then on.
     """
 
     name: str
     tensor: int
     rms: float
     zero_since: int | None
-    zero_records: int
+    zero_steps: int
 
 
 def _layers(run: Run) -> list[_Layer]:
@@ -228,8 +236,8 @@ def _layers(run: Run) -> list[_Layer]:
                 run.flow.layers[depth],
                 by_layer[depth][best],
                 medians[best],
-                int(judged[best].steps[latest]) if is_zero else None,
-                len(judged[best].rms) - latest if is_zero else 0,
+                int(judged[best].first[latest]) if is_zero else None,
+                int(judged[best].last[-1] - judged[best].first[latest]) + 1 if is_zero else 0,
             )
         )
     return found
@@ -237,9 +245,11 @@ def _layers(run: Run) -> list[_Layer]:
 
 @dataclass(frozen=True)
 class _Gradient:
-    """One gradient's history: steps and root mean squares [records]; zeros from `zero_from` on."""
+    """One gradient's history: first and last steps and root mean squares [records]; zeros from
+    `zero_from` on."""
 
-    steps: np.typing.NDArray[np.int64]
+    first: np.typing.NDArray[np.int64]
+    last: np.typing.NDArray[np.int64]
     rms: np.typing.NDArray[np.float64]
     zero_from: int
 
@@ -252,13 +262,15 @@ def _gradient(run: Run, tensor: int) -> _Gradient:
     sampled = track.column("sampled_elements")[keep]
     is_zero = (rms == 0) & (track.column("zero")[keep] == sampled)
     nonzero = np.flatnonzero(~is_zero)
-    return _Gradient(track.first[keep], rms, int(nonzero[-1]) + 1 if len(nonzero) else 0)
+    return _Gradient(
+        track.first[keep], track.last[keep], rms, int(nonzero[-1]) + 1 if len(nonzero) else 0
+    )
 
 
 def _vanishing(run: Run, layers: Sequence[_Layer]) -> Finding | None:
     limits = run.thresholds
-    records = len(run.norm("gradient").until(run.damaged_from))
-    if len(layers) < limits.vanishing_layers or records < limits.trend_records:
+    curve = run.norm("gradient").until(run.damaged_from)
+    if len(layers) < limits.vanishing_layers or _is_short(run, curve):
         return None
     rms = np.log10(np.fmax([layer.rms for layer in layers], _TINY))
     part = max(1, len(layers) // 4)
@@ -285,7 +297,7 @@ def _vanishing(run: Run, layers: Sequence[_Layer]) -> Finding | None:
 
 def _dead(run: Run, layers: Sequence[_Layer]) -> Finding | None:
     limits = run.thresholds
-    dead = [layer for layer in layers if layer.zero_records >= limits.dead_records]
+    dead = [layer for layer in layers if layer.zero_steps >= limits.dead_steps]
     if not dead or run.is_converged:
         return None
     origin = dead[-1]  # Nearest to the loss: those before it get nothing through it.
@@ -309,7 +321,7 @@ def _dead(run: Run, layers: Sequence[_Layer]) -> Finding | None:
         origin.tensor,
         origin.zero_since,
         last,
-        {"zero_records": origin.zero_records, "layers": len(dead)},
+        {"zero_steps": origin.zero_steps, "layers": len(dead)},
         message,
         variant="loss" if everywhere else "units",
         victims=[

@@ -85,7 +85,7 @@ def test_thresholds_are_documented_and_can_be_replaced() -> None:
     listed = thresholds()
     assert [each.name for each in listed] == list(vars(Thresholds()))
     assert all(each.unit and each.reason.endswith(".") for each in listed)
-    assert Thresholds.from_mapping({"dead_records": 3}).dead_records == 3
+    assert Thresholds.from_mapping({"dead_steps": 3}).dead_steps == 3
     assert Thresholds.from_mapping({}) == Thresholds()
 
 
@@ -93,8 +93,8 @@ def test_thresholds_are_documented_and_can_be_replaced() -> None:
     ("values", "said"),
     [
         ({"dead_recrods": 3}, "Unknown threshold 'dead_recrods'. Known thresholds: growth_decades"),
-        ({"dead_records": "3"}, "Expected dead_records to be a whole number above 0, got '3'"),
-        ({"dead_records": 2.5}, "Expected dead_records to be a whole number, got 2.5"),
+        ({"dead_steps": "3"}, "Expected dead_steps to be a whole number above 0, got '3'"),
+        ({"dead_steps": 2.5}, "Expected dead_steps to be a whole number, got 2.5"),
         ({"growth_decades": -1}, "Expected growth_decades to be a number above 0, got -1"),
         ({"growth_decades": float("nan")}, "Expected growth_decades to be a number above 0"),
         ({"growth_decades": True}, "Expected growth_decades to be a number above 0, got True"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -15,6 +15,7 @@ from synthetic_histories import (
     Change,
     Values,
     aftermath,
+    healthy,
     history,
     of_role,
     poison,
@@ -182,6 +183,19 @@ def test_the_loss_may_hide_it() -> None:
     assert found.evidence == {"nan": 1, "pos_inf": 0, "neg_inf": 0}
 
 
+def test_a_sample_weight_is_looked_for_among_the_sample_weights() -> None:
+    def make(step: int) -> Values:
+        return healthy(step) | {("target", "sample_weight"): np.ones(8, np.float32)}
+
+    def first(step: int, values: Values) -> None:
+        poison(values, ("target", "sample_weight"))
+        from_loss(step, values)
+
+    found = only(said(breaks_at(T, first), make=make))
+    assert (found.cause, found.origin.tensor) == ("nonfinite-target", "sample_weight")
+    assert "np.isfinite(sample_weight)" in found.advice
+
+
 def test_a_loaded_nan_comes_before_the_first_step() -> None:
     def initial(step: int, values: Values) -> None:
         poison(values, ("weight", "three/kernel"))
@@ -213,9 +227,26 @@ def test_a_slot_overflows_beside_an_infinite_loss() -> None:
     assert "Inf" in found[0].message
 
 
-def test_finite_gradients_and_a_bad_weight_are_the_optimizer() -> None:
+def everywhere(values: Values) -> None:
+    for key in of_role(values, "weight"):
+        if key not in STATISTICS:
+            values[key] = np.full_like(values[key], np.nan)
+
+
+def somewhere(values: Values) -> None:
+    ruin(values, "weight")
+
+
+@pytest.mark.parametrize(
+    ("which", "what"), [(everywhere, "optimizer.learning_rate"), (somewhere, "epsilon=1e-7")]
+)
+def test_finite_gradients_and_a_bad_weight_are_the_optimizer(
+    which: Callable[[Values], None], what: str
+) -> None:
+    """A learning rate multiplies every element; what some elements show is a matter of these."""
+
     def first(step: int, values: Values) -> None:
-        ruin(values, "weight")
+        which(values)
 
     found = only(said(breaks_at(T, first), DEFAULT))
     assert (found.cause, found.step, found.turn_on) == (
@@ -223,7 +254,7 @@ def test_finite_gradients_and_a_bad_weight_are_the_optimizer() -> None:
         T,
         ("slot", "update"),
     )
-    assert "optimizer.learning_rate" in found.advice
+    assert what in found.advice
 
 
 def test_slots_that_were_not_recorded_overflowed_when_the_squares_did() -> None:

@@ -204,6 +204,15 @@ def test_a_layer_dies(every: int, sample_every: int) -> None:
     assert [victim.layer for victim in found[0].victims] == ["one"]
 
 
+@pytest.mark.parametrize(
+    ("change", "cause"), [(fading(1e-2), "vanishing-gradient"), (dies(["one"]), "dead-layer")]
+)
+def test_sixty_steps_are_enough_in_windows_that_double(change: Change, cause: str) -> None:
+    recorded = history(change, steps=60, every=60, flush_at={0, 2, 6, 14, 30, 46})
+    assert len(recorded.series[0].windows) == 7
+    assert causes(diagnose(recorded)) == [cause]
+
+
 def test_the_loss_is_cut_off() -> None:
     found = diagnose(history(dies(LAYERS, since=0)))
     assert causes(found) == ["dead-layer"]
