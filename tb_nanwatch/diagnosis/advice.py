@@ -11,9 +11,12 @@ from tb_nanwatch.diagnosis.finding import Place
 _NO_CURE = "Clipping gradients, dropout or a lower learning rate do not remove it."
 
 
-def advice(key: str, place: Place) -> str:
-    """The text for a cause; "cause/variant" where a cause has several."""
-    layer = f"layer {place.layer!r}" if place.layer else "the layer that makes it"
+def advice(key: str, place: Place, where: str = "") -> str:
+    """The text for a cause; "cause/variant" where a cause has several.
+
+    `where` says in words where to look, instead of the place's layer.
+    """
+    layer = where or (f"layer {place.layer!r}" if place.layer else "the layer that makes it")
     return _TEXTS[key].format(layer=layer, tensor=repr(place.tensor), no_cure=_NO_CURE)
 
 
@@ -66,7 +69,15 @@ _TEXTS = {
         "which stay finite; in a loss of your own `tf.nn.log_softmax(z)` instead of "
         "`tf.math.log(tf.nn.softmax(z))`, and `tf.nn.sigmoid_cross_entropy_with_logits`. Adding "
         "1e-7 to p does not repair log(1 - p). For another formula keep each log, root and "
-        "quotient in its domain. {no_cure}"
+        "quotient in its domain: `tf.math.xlogy(p, p / q)` is 0 where p is. {no_cure}"
+    ),
+    "loss-domain/formula": (
+        "Look in the loss for a division by 0, or the log or root of what is 0 or negative; "
+        "regularizers and `add_loss` are part of it. Write `tf.math.divide_no_nan(total, count)` "
+        "for a mean over a mask that may be empty, `x / tf.maximum(spread, 1e-6)` for a spread, "
+        "and `tf.math.log(tf.maximum(x, 1e-6))`; let a variance or rate that the model gives pass "
+        "through `tf.nn.softplus(x) + 1e-6`, and cross entropies take logits, with "
+        "`from_logits=True`. {no_cure}"
     ),
     "loss-domain/overflow": (
         "Scale the targets, `y = y.astype('float64')` and then `y = (y - y.mean()) / y.std()`, and "
@@ -105,8 +116,8 @@ _TEXTS = {
         "See that the optimizer's epsilon is not 0, and what a constraint of the variable divides "
         "by: where a gradient has always been zero, Adam with `epsilon=0` divides 0 by 0 (write "
         "`epsilon=1e-7`), and so does `w / norm(w)` where all of w is zero (add 1e-7 to the norm). "
-        "Other elements are finite, so it is not the learning rate. Clipping gradients does not "
-        "remove it: they are finite."
+        "Not all that is trained is lost, so it is not the learning rate. Clipping gradients does "
+        "not remove it: they are finite."
     ),
     "optimizer-overflow/half": (
         "Keep the variables in float32, with the policy `mixed_float16` instead of `float16`: "
@@ -151,6 +162,13 @@ _TEXTS = {
         "again, and use `keras.layers.LeakyReLU` or `activation='gelu'`, which have a slope "
         "everywhere. Where a ReLU is off its slope is 0: a layer all of whose units are off "
         "learns no more, nor does what is before it."
+    ),
+    "dead-layer/cut": (
+        "Look behind {layer} for what has no slope: `tf.sign`, a round, argmax, cast or comparison, "
+        "`tf.stop_gradient`, or a ReLU whose units start off, as with a large negative bias. Use "
+        "what has one: `tf.tanh` for a sign, a softmax for an argmax, `activation='gelu'` for a "
+        "ReLU. Where {layer} is not meant to learn set `trainable = False`. It was so from the "
+        "first step on, so no step of the training did it."
     ),
     "dead-layer/loss": (
         "Look for a clip, round, argmax or cast between the predictions and the loss, and for a "

@@ -24,6 +24,7 @@ def told(
     *,
     variant: str = "",
     layer: str | None = None,
+    where: str = "",
     severity: Severity | None = None,
     evidence: dict[str, float] | None = None,
     turn_on: tuple[str, ...] = (),
@@ -39,7 +40,7 @@ def told(
         tuple(run.victim(tensor, step) for tensor, step in event.victims.items()),
         {**counts(run, event), **(evidence or {})},
         f"{message} {_aftermath(run, event)}".strip(),
-        advice(key, place),
+        advice(key, place, where),
         tuple(role for role in turn_on if not run.records(role)),
     )
 

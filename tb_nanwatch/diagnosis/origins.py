@@ -240,10 +240,18 @@ def _loss(run: Run, event: Event, data: str) -> Finding:
         event,
         "loss-domain",
         message,
-        variant="overflow" if overflows else "domain",
+        variant="overflow" if overflows else _formula(run, predictions),
         evidence=numbers,
         turn_on=("prediction", "target"),
     )
+
+
+def _formula(run: Run, predictions: Sequence[int]) -> str:
+    """ "domain" where predictions may be probabilities, in which case logits are the cure."""
+    tracks = [run.tracks[tensor] for tensor in predictions if tensor in run.tracks]
+    lowest = min((float(np.nanmin(each.column("min"), initial=0)) for each in tracks), default=0)
+    highest = max((float(np.nanmax(each.column("max"), initial=0)) for each in tracks), default=0)
+    return "domain" if lowest >= 0 and highest <= 1.001 else "formula"
 
 
 def _backward(run: Run, event: Event) -> Finding:
@@ -273,7 +281,11 @@ def _backward(run: Run, event: Event) -> Finding:
     if run.records("loss"):
         message += " while the loss is finite"
     if made.layer is None:
-        message += ": the gradient of the loss itself is not finite."
+        message += (
+            ": the gradient of the loss itself is not finite."
+            if made.sure
+            else ": the backward pass of the loss makes it, or that of a layer behind."
+        )
         return told(run, event, "loss-backward", message, layer="", turn_on=turn_on)
     if made.own:
         message += f": layer {made.layer!r} makes it itself, from something finite."
@@ -287,7 +299,10 @@ def _backward(run: Run, event: Event) -> Finding:
         message += "." if made.layer in made.between else f", most likely in {made.layer!r}."
     if not made.sure and not run.records("activation_gradient"):
         message += " Which layer it is exactly was not recorded."
-    return told(run, event, "layer-backward", message, layer=made.layer, turn_on=turn_on)
+    where = "" if made.sure or made.between is None else _between(made.between)
+    return told(
+        run, event, "layer-backward", message, layer=made.layer, where=where, turn_on=turn_on
+    )
 
 
 def _hidden_forward(run: Run, event: Event, into: str) -> Finding:
@@ -316,6 +331,10 @@ def _hidden_forward(run: Run, event: Event, into: str) -> Finding:
     )
 
 
+def _between(layers: tuple[str, str]) -> str:
+    return f"the layers from {layers[0]!r} to {layers[1]!r}, those without weights too,"
+
+
 def _all_at_once(run: Run, event: Event) -> bool:
     """Whether no loss was seen at the step, and no gradient that is finite."""
     tracks = run.tracks
@@ -342,7 +361,7 @@ def _optimizer(run: Run, event: Event) -> Finding:
     elif dtype == "float16" or around >= huge(dtype):
         message += ": the optimizer's own arithmetic overflows."
     else:
-        message += ": it is the optimizer that makes it, and not of large numbers."
+        message += ": it is the optimizer or a constraint that makes it, and not of large numbers."
     variant = "rate" if _is_everywhere(run, event) else "elements"
     if since < event.step or around >= huge(dtype):
         variant = ""
@@ -358,9 +377,14 @@ def _optimizer(run: Run, event: Event) -> Finding:
 
 
 def _is_everywhere(run: Run, event: Event) -> bool:
-    """Whether every element is non-finite, as a learning rate that is not finite makes them."""
-    size = int(np.prod(run.history.tensors[event.origin].shape or ()))
-    return sum(counts(run, event).values()) >= size
+    """Whether all elements of all that is trained are lost, as by a rate that is not finite."""
+    origin = run.history.tensors[event.origin]
+    size = int(np.prod(origin.shape or ()))
+    alike = [t for t in run.flow.of_role(origin.role) if t in run.tracks and run.flow.is_trained[t]]
+    if origin.role == "update":
+        alike = [t for t in run.flow.of_role("update") if t in run.tracks]
+    lost = {event.origin, *(t for t, step in event.victims.items() if step == event.step)}
+    return sum(counts(run, event).values()) >= size and lost.issuperset(alike)
 
 
 def _squares_overflow(run: Run, event: Event) -> int:

@@ -135,7 +135,7 @@ def _underflow(run: Run) -> Finding | None:
             # A float32 variable of a layer that computes in float16: its gradient was one. (The
             # gradient that arrives at a float32 layer was none.)
             found.append((tensor, share, typical, "float16"))
-    if not found or run.is_converged:
+    if not found or run.has_converged():
         return None
     tensor, share, typical, dtype = min(found, key=lambda each: each[2])
     track, place, smallest = run.tracks[tensor], run.place(tensor), _SMALLEST_NORMAL[dtype]

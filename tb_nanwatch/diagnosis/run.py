@@ -47,13 +47,16 @@ class Run:
         lasting = self.flow.is_trained[self.spells.tensor] & (self.spells.healed == NEVER)
         return int(self.spells.first[lasting].min(initial=NEVER))
 
-    @cached_property
-    def is_converged(self) -> bool:
-        """Whether the loss ends near zero, where small and zero gradients are what is wanted."""
+    def has_converged(self, since: int = 0) -> bool:
+        """Whether the loss ends near zero, where small and zero gradients are what is wanted.
+
+        Judged over the last five records that begin at `since` or later.
+        """
         tensors = [t for t in self.flow.of_role("loss") if t in self.tracks]
         ends = [
-            float(np.median(np.nan_to_num(self.tracks[t].column("largest_norm"))[-5:]))
-            for t in tensors
+            float(np.median(norms[-5:]))
+            for track in (self.tracks[tensor] for tensor in tensors)
+            if len(norms := np.nan_to_num(track.column("largest_norm"))[track.first >= since])
         ]
         return bool(ends) and max(ends) <= self.thresholds.converged_loss
 

@@ -34,6 +34,11 @@ def loss_scaling(run: Run) -> Iterator[Finding]:
     elif not collapsed:
         begin, end = int(at[0]), int(at[-1])
     first, last = int(panel.first[begin]), int(panel.last[end])
+    if collapsed and begin > 0 and 0 < skips[begin - 1] < _widths(panel)[begin - 1]:
+        # The record before was partly refused: its last steps, as they go on.
+        first -= int(skips[begin - 1])
+        streak += int(skips[begin - 1])
+        begin -= 1
     lowest = float(np.nanmin(scale[begin : end + 1])) if not np.isnan(scale).all() else np.nan
     evidence: dict[str, float] = {
         "skipped_steps": int(skips[begin : end + 1].sum()),
@@ -76,12 +81,16 @@ def _skips(panel: Panel) -> np.typing.NDArray[np.float64]:
     return skips
 
 
+def _widths(panel: Panel) -> np.typing.NDArray[np.int64]:
+    return panel.last - panel.first + 1
+
+
 def _longest_streak(panel: Panel, skips: np.typing.NDArray[np.float64]) -> tuple[int, int, int]:
     """First and last record of the longest run of refused steps, and its number of steps.
 
     A window in which some steps were taken ends one: which of its steps, the record does not say.
     """
-    widths = panel.last - panel.first + 1
+    widths = _widths(panel)
     whole = skips >= widths
     best, start, steps = (0, 0, 0), 0, 0
     for record in range(len(skips)):
@@ -99,7 +108,7 @@ def _origin(run: Run, first: int, last: int) -> tuple[Place, bool]:
     spells: Spells = find_spells(
         run.history, run.panels, is_state=run.flow.is_state, scale_skipped=True
     )
-    within = np.flatnonzero((spells.first >= first) & (spells.first <= last))
+    within = np.flatnonzero((spells.last >= first) & (spells.first <= last))
     if not len(within):
         return Place("gradient", "", "gradient"), False
     at = min(within.tolist(), key=lambda i: (spells.first[i], run.flow.rank[spells.tensor[i]]))

@@ -298,12 +298,15 @@ def _vanishing(run: Run, layers: Sequence[_Layer]) -> Finding | None:
 def _dead(run: Run, layers: Sequence[_Layer]) -> Finding | None:
     limits = run.thresholds
     dead = [layer for layer in layers if layer.zero_steps >= limits.dead_steps]
-    if not dead or run.is_converged:
+    if not dead:
         return None
     origin = dead[-1]  # Nearest to the loss: those before it get nothing through it.
     assert origin.zero_since is not None
+    if run.has_converged(origin.zero_since):
+        return None
     place = run.place(origin.tensor)
     everywhere = len(dead) == len(layers)
+    died = origin.zero_since > run.tracks[origin.tensor].first[0]
     message = f"From step {origin.zero_since:,} on every gradient "
     message += "of the model" if everywhere else f"of layer {origin.name!r}"
     if len(dead) > 1 and not everywhere:
@@ -323,7 +326,7 @@ def _dead(run: Run, layers: Sequence[_Layer]) -> Finding | None:
         last,
         {"zero_steps": origin.zero_steps, "layers": len(dead)},
         message,
-        variant="loss" if everywhere else "units",
+        variant="loss" if everywhere else "units" if died else "cut",
         victims=[
             Victim(place.role, layer.name, run.place(layer.tensor).tensor, layer.zero_since or 0)
             for layer in dead[:-1]

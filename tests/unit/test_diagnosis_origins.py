@@ -550,3 +550,20 @@ def test_data_that_did_no_harm_does_not_explain_later_trouble() -> None:
         ("loss-domain", T),
     ]
     assert found[0].victims == ()
+
+
+@pytest.mark.parametrize(("smallest", "cure"), [(0.0, "from_logits=True"), (-2.0, "divide_no_nan")])
+def test_logits_are_the_cure_where_predictions_may_be_probabilities(
+    smallest: float, cure: str
+) -> None:
+    def change(step: int, values: Values) -> None:
+        values["prediction", "prediction"] = np.linspace(smallest, 1, 16, dtype=np.float32)
+        if step == T:
+            from_loss(step, values)
+        if step > T:
+            aftermath(values)
+
+    found = only(said(change))
+    assert (found.cause, found.step) == ("loss-domain", T)
+    assert found.advice.startswith("Let the loss see logits") == (smallest == 0.0)
+    assert cure in found.advice

@@ -6,7 +6,17 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
-from synthetic_histories import DEFAULT, LAYERS, STATISTICS, Change, Values, history, of_role, ruin
+from synthetic_histories import (
+    DEFAULT,
+    LAYERS,
+    STATISTICS,
+    Change,
+    Values,
+    history,
+    of_role,
+    poison,
+    ruin,
+)
 
 from tb_nanwatch.diagnosis import Finding, Thresholds, diagnose, status
 from tb_nanwatch.stats.history import History
@@ -213,6 +223,26 @@ def test_sixty_steps_are_enough_in_windows_that_double(change: Change, cause: st
     assert causes(diagnose(recorded)) == [cause]
 
 
+def test_what_never_had_a_gradient_was_killed_by_no_step() -> None:
+    (found,) = diagnose(history(dies(["one"], since=0)))
+    assert (found.cause, found.step) == ("dead-layer", 0)
+    assert "tf.stop_gradient" in found.advice
+    assert "learning rate" not in found.advice
+    (found,) = diagnose(history(dies(["one"])))
+    assert "learning rate" in found.advice
+
+
+def test_the_loss_is_judged_while_the_gradients_are_zero() -> None:
+    """All margins are met from step 12 on: the loss is zero then, whatever it was before."""
+
+    def change(step: int, values: Values) -> None:
+        dies(LAYERS)(step, values)
+        values["loss", "loss"] = np.array(1.0 if step < 12 else 0.0, np.float32)
+
+    recorded = history(change, steps=20, every=20, flush_at={0, 2, 6, 11, 15, 17})
+    assert diagnose(recorded) == ()
+
+
 def test_the_loss_is_cut_off() -> None:
     found = diagnose(history(dies(LAYERS, since=0)))
     assert causes(found) == ["dead-layer"]
@@ -334,3 +364,25 @@ def test_a_log_likelihood_may_fall_below_zero() -> None:
         no_loss_decay(values, 1.0 - step**2)
 
     assert diagnose(history(change)) == ()
+
+
+def test_a_streak_of_refused_steps_may_begin_within_a_record() -> None:
+    """Refused from step 12 on, in a record of the steps 7 to 14."""
+
+    def change(step: int, values: Values) -> None:
+        if step >= 12:
+            poison(values, *of_role(values, "activation", layers=["two"]))
+            ruin(values, "prediction", "loss", "activation_gradient", "gradient")
+
+    recorded = history(
+        change,
+        steps=47,
+        every=47,
+        flush_at={0, 2, 6, 14, 30},
+        skipped=range(12, 47),
+        loss_scale=lambda step: 2.0 ** (15 - max(0, step - 11)),
+    )
+    (found,) = diagnose(recorded)
+    assert (found.cause, found.step, found.last_step) == ("loss-scale-collapse", 12, 46)
+    assert (found.origin.role, found.origin.layer) == ("activation", "two")
+    assert found.evidence["skipped_steps"] == found.evidence["longest_streak"] == 35
