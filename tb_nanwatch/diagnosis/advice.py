@@ -164,7 +164,7 @@ _TEXTS = {
         "learns no more, nor does what is before it."
     ),
     "dead-layer/cut": (
-        "Look behind {layer} for what has no slope: `tf.sign`, a round, argmax, cast or comparison, "
+        "Look behind {layer} for what has no slope: `tf.sign`, round, argmax, comparisons, casts, "
         "`tf.stop_gradient`, or a ReLU whose units start off, as with a large negative bias. Use "
         "what has one: `tf.tanh` for a sign, a softmax for an argmax, `activation='gelu'` for a "
         "ReLU. Where {layer} is not meant to learn set `trainable = False`. It was so from the "
