@@ -95,7 +95,7 @@ _TEXTS = {
         "`global_clipnorm` spreads it to every gradient."
     ),
     "loss-backward": (
-        "Look in the loss for an operation with an infinite slope: the square root, norm or log "
+        "Look in {layer} for an operation with an infinite slope: the square root, norm or log "
         "of 0, or a `where` whose other branch is not defined. Put a small number inside: "
         "`tf.sqrt(mse + 1e-6)` instead of `tf.sqrt(mse)`; guard the argument of a `where`, not "
         "its result: `safe = tf.where(x > 0, x, 1.0)`. Clipping cannot help: a NaN stays a NaN."
@@ -211,9 +211,11 @@ _TEXTS = {
         "them."
     ),
     "loss-scale-collapse/forward": (
-        "Repair the forward pass first: keep the layer that overflows in float32 with "
-        "`dtype='float32'` (the last softmax always), normalise what comes in, or use "
-        "`mixed_bfloat16`. No scale helps here: the loss is not finite before any scaling."
+        "Repair the forward pass first: where it overflows (float16 ends at 65504) keep the layer "
+        "in float32 with `dtype='float32'` (the last softmax always), normalise what comes in, or "
+        "use `mixed_bfloat16`; where it is NaN keep each log, root and quotient in its domain, as "
+        "in `tf.math.log(tf.maximum(x, 1e-3))`. No scale helps here: the loss is not finite before "
+        "any scaling."
     ),
     "divergence": (
         "Lower the learning rate (ten times is a good first try) or warm it up, and bound the "

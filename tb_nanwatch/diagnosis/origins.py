@@ -286,7 +286,8 @@ def _backward(run: Run, event: Event) -> Finding:
             if made.sure
             else ": the backward pass of the loss makes it, or that of a layer behind."
         )
-        return told(run, event, "loss-backward", message, layer="", turn_on=turn_on)
+        where = "the loss" if made.sure else "the loss, and in the layers behind,"
+        return told(run, event, "loss-backward", message, layer="", where=where, turn_on=turn_on)
     if made.own:
         message += f": layer {made.layer!r} makes it itself, from something finite."
     elif made.between is None:

@@ -62,6 +62,7 @@ def loss_scaling(run: Run) -> Iterator[Finding]:
         )
     else:
         message += "It recovered, as it should: such steps change no weight."
+    needs_layer = is_forward and not origin.layer and not run.records("activation")
     variant = f"/{'forward' if is_forward else 'backward'}" if collapsed else ""
     yield Finding(
         cause,
@@ -73,6 +74,7 @@ def loss_scaling(run: Run) -> Iterator[Finding]:
         evidence,
         message,
         advice(cause + variant, origin),
+        ("activation",) if collapsed and needs_layer else (),
     )
 
 

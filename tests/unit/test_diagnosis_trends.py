@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -374,7 +375,8 @@ def test_a_streak_of_refused_steps_may_begin_within_a_record() -> None:
             poison(values, *of_role(values, "activation", layers=["two"]))
             ruin(values, "prediction", "loss", "activation_gradient", "gradient")
 
-    recorded = history(
+    recorded = functools.partial(
+        history,
         change,
         steps=47,
         every=47,
@@ -382,7 +384,10 @@ def test_a_streak_of_refused_steps_may_begin_within_a_record() -> None:
         skipped=range(12, 47),
         loss_scale=lambda step: 2.0 ** (15 - max(0, step - 11)),
     )
-    (found,) = diagnose(recorded)
+    (found,) = diagnose(recorded())
     assert (found.cause, found.step, found.last_step) == ("loss-scale-collapse", 12, 46)
     assert (found.origin.role, found.origin.layer) == ("activation", "two")
     assert found.evidence["skipped_steps"] == found.evidence["longest_streak"] == 35
+    assert found.turn_on == ()
+    (found,) = diagnose(recorded(roles=DEFAULT))
+    assert (found.origin.role, found.turn_on) == ("prediction", ("activation",))
