@@ -80,7 +80,7 @@ def _finding(run: Run, event: Event, overflowing: Sequence[Event]) -> Finding | 
     if is_statistic:
         return None
     if role in _FORWARD:
-        return _layer_forward(run, event)
+        return _between_updates(run, event) or _layer_forward(run, event)
     if role == "loss":
         return _loss(run, event, data)
     if role in _BACKWARD:
@@ -160,6 +160,37 @@ def _layer_forward(run: Run, event: Event) -> Finding:
         variant=variant,
         evidence={} if np.isnan(around) else {"largest_magnitude_before": around},
         turn_on=("activation",) if place.role == "prediction" else (),
+    )
+
+
+def _between_updates(run: Run, event: Event) -> Finding | None:
+    """For a layer that gave something finite, was updated within the step, and then gave a NaN.
+
+    As with two optimizers that take turns in one step, and a loss for each that was not recorded.
+    """
+    infos, flow = run.history.tensors, run.flow
+    layer = infos[event.origin].layer
+    now = {event.origin, *(t for t, step in event.victims.items() if step == event.step)}
+    mine = [t for t in range(len(infos)) if layer and infos[t].layer == layer and t in run.tracks]
+    calls = [t for t in mine if infos[t].role == "activation" and t < event.origin]
+    updated = [t for t in mine if infos[t].role == "weight" and flow.is_trained[t] and t in now]
+    arrived = {infos[t].name for t in mine if infos[t].role == "activation_gradient" and t in now}
+    optimizers = {infos[t].name.partition("/")[0] for t in flow.of_role("slot")}
+    came_back = [t for t in calls if infos[t].name in arrived and t not in now]
+    if run.records("loss") or not (updated and came_back) or len(optimizers) < 2:
+        return None
+    place = run.place(event.origin)
+    return told(
+        run,
+        event,
+        "loss-domain",
+        f"{sentence(named(place))} holds {held(counts(run, event))} at step {event.step:,}, after "
+        f"{infos[came_back[0]].name!r} was finite and the gradient that came back to it was not: "
+        "an update within the step came between. So the loss of the first optimizer is not "
+        "finite, or its gradient. It was not recorded.",
+        variant="domain",
+        layer=layer,
+        turn_on=("loss",),
     )
 
 

@@ -12,7 +12,7 @@ from tb_nanwatch.diagnosis.frontier import maker
 from tb_nanwatch.diagnosis.run import Run
 from tb_nanwatch.diagnosis.spells import Spells, find_spells
 from tb_nanwatch.diagnosis.tracks import Panel
-from tb_nanwatch.diagnosis.words import named, number
+from tb_nanwatch.diagnosis.words import named, number, steps
 from tb_nanwatch.schema.columns import WINDOW_FIELD
 
 _FORWARD = ("activation", "prediction", "loss")
@@ -50,7 +50,7 @@ def loss_scaling(run: Run) -> Iterator[Finding]:
     cause = "loss-scale-collapse" if collapsed else "loss-scale-backoff"
     lowered = f", its scale down to {number(lowest)}" if np.isfinite(lowest) else ""
     message = (
-        f"The loss-scaling optimizer refused {evidence['skipped_steps']:,} steps from step "
+        f"The loss-scaling optimizer refused {steps(evidence['skipped_steps'])} from step "
         f"{first:,} to step {last:,}{lowered}. "
     )
     if collapsed:

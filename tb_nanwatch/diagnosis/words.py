@@ -37,6 +37,11 @@ def number(value: float) -> str:
     return f"{value:.3g}"
 
 
+def steps(count: float) -> str:
+    """So many steps: "1 step", "31 steps"."""
+    return f"{count:,.0f} step" + ("" if count == 1 else "s")
+
+
 def join(words: Sequence[str]) -> str:
     """A list in words: "a, b and c"; of many the first ones, and how many more."""
     if len(words) > 4:

@@ -25,6 +25,7 @@ from synthetic_histories import (
 from tb_nanwatch.diagnosis import Finding, diagnose, status
 
 INF = np.inf
+GRADIENT = "activation_gradient"
 T = 17
 
 
@@ -567,3 +568,23 @@ def test_logits_are_the_cure_where_predictions_may_be_probabilities(
     assert (found.cause, found.step) == ("loss-domain", T)
     assert found.advice.startswith("Let the loss see logits") == (smallest == 0.0)
     assert cure in found.advice
+
+
+@pytest.mark.parametrize(("second", "cause"), [("sgd", "loss-domain"), ("adam", "layer-forward")])
+def test_two_optimizers_update_a_layer_between_its_calls(second: str, cause: str) -> None:
+    """The gradient that comes back to a finite call is NaN, and so is the next call."""
+
+    def make(step: int) -> Values:
+        values = {key: array for key, array in healthy(step).items() if key[0] != "loss"}
+        calls = {(role, "four#2"): values[role, "four"] for role in ("activation", GRADIENT)}
+        return values | calls | {("slot", f"{second}/four_momentum"): np.ones(5, np.float32)}
+
+    def first(step: int, values: Values) -> None:
+        poison(values, ("activation", "four#2"))
+        poison(values, (GRADIENT, "four"), (GRADIENT, "four#2"))
+        ruin(values, "gradient", "slot", "update", "weight")
+
+    recorded = history(breaks_at(T, first), make=make)
+    tensors = tuple(replace(info, layer=info.layer.partition("#")[0]) for info in recorded.tensors)
+    found = only(diagnose(replace(recorded, tensors=tensors)))
+    assert (found.cause, found.step, found.origin.layer) == (cause, T, "four")
