@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -140,6 +140,7 @@ def test_one_bad_cell_among_many_is_seen() -> None:
 
 
 @given(st.integers(0, 10**7), st.integers(0, 10**7))
+@example(first=0, length=9)
 def test_ticks_are_few_round_and_inside(first: int, length: int) -> None:
     found = ticks(first, first + length)
     assert found[0] == first

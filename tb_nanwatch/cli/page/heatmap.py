@@ -244,7 +244,7 @@ def _axis(cells: Cells, bottom: int) -> Iterator[str]:
 
 def ticks(first: int, last: int) -> list[int]:
     """A few round steps of the closed range, `first` among them."""
-    wanted = max(1, (last - first) // _TICKS)
+    wanted = max(1, math.ceil((last - first) / _TICKS))
     scale = 10 ** (len(str(wanted)) - 1)
     distance = next(scale * each for each in (1, 2, 5, 10) if scale * each >= wanted)
     rest = range((first // distance + 1) * distance, last + 1, distance)
