@@ -153,12 +153,16 @@ def build(network: Network) -> keras.Model:
     model = keras.Model([x, flag], keras.layers.Dense(1, name="head")(hidden), name="net")
     model.compile(optimizer=keras.optimizers.Adam(1e-3), loss=_loss(network.kind))
     if network.kind == "bad weight":
-        weights = model.trainable_variables
-        weight = weights[network.seed % len(weights)]
+        weight = _bad_weight(network, model)
         value = weight.numpy()
         value.reshape(-1)[0] = np.nan
         weight.assign(value)
     return model
+
+
+def _bad_weight(network: Network, model: keras.Model) -> keras.Variable:
+    weights = model.trainable_variables
+    return weights[network.seed % len(weights)]
 
 
 def _block(
@@ -248,7 +252,7 @@ def judge(network: Network, found: Sequence[Finding]) -> Verdict:
     first = found[0]
     expected = network.layer
     if network.kind == "bad weight":
-        expected = first.origin.tensor.removeprefix("net/").rpartition("/")[0]
+        expected = _bad_weight(network, build(network)).path.removeprefix("net/").rpartition("/")[0]
     elif network.kind == "optimizer overflow":
         expected = first.origin.layer  # No layer is at fault more than another.
     return Verdict(
