@@ -71,6 +71,7 @@ def main() -> None:
         log_dir, report, first_step = line.split()
         child = os.fork()
         if child == 0:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # What the Callback says is no answer.
             try:
                 train(log_dir, report, int(first_step))
             except BaseException as error:

@@ -61,23 +61,23 @@ def sums_of_squares(tensors: Sequence[tf.Tensor]) -> tf.Tensor:
     Where a sum is finite all of its elements are. Not the other way round: the square of 2e19 is
     infinite in float32, and that of 1e-23 is zero.
     """
-    sums = []
+    halves = []
     for tensor in tensors:
         values = flatten(tensor) if tensor.dtype.is_complex else tensor
-        sums.append(_sum_of_squares(tf.cast(values, _accumulation_dtype(values.dtype))))
-    if any(each.dtype == tf.float64 for each in sums):
-        sums = [tf.cast(each, tf.float64) for each in sums]
-    return tf.cast(tf.stack(sums), tf.float64)
+        halves.append(_half_sum_of_squares(tf.cast(values, _accumulation_dtype(values.dtype))))
+    if any(half.dtype == tf.float64 for half in halves):
+        halves = [tf.cast(half, tf.float64) for half in halves]
+    return 2 * tf.cast(tf.stack(halves), tf.float64)
 
 
-def _sum_of_squares(values: tf.Tensor) -> tf.Tensor:
+def _half_sum_of_squares(values: tf.Tensor) -> tf.Tensor:
     if in_xla() and not tf.config.get_visible_devices("GPU"):
         # Kept apart from the sum, that is one of XLA's own vector kernels, and both together take a
         # quarter of the time: fused, it adds one number after another.
         (squares,) = optimization_barrier(tf.square(values))
-        return tf.reduce_sum(squares)
+        return tf.reduce_sum(squares) / 2
     # One pass over the elements, where reduce_sum(square(x)) is two.
-    return 2 * tf.nn.l2_loss(values)
+    return tf.nn.l2_loss(values)
 
 
 def in_xla() -> bool:
