@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from google.protobuf.message import DecodeError
 
@@ -37,6 +38,11 @@ class Manifest:
 
     def hash(self) -> int:
         """48 bits, exact in a float64: what records name the manifest by."""
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:
+        # Of hundreds of tensors it takes milliseconds, and every record asks for it.
         digest = hashlib.sha256(pack_manifest(self)).digest()
         return int.from_bytes(digest[:6], "big")
 

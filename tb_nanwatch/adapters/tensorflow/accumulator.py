@@ -89,8 +89,9 @@ class Clock:
 
     def restart(self, signal: Signal) -> None:
         """On the host: begins a window after that of `signal`."""
-        self.state.assign([signal.next_step, 0, 0, -1, 0, 0, signal.skip_streak])
-        self.loss_scale.assign(np.nan)
+        state = [signal.next_step, 0, 0, -1, 0, 0, signal.skip_streak]
+        self.state.assign(state, read_value=False)
+        self.loss_scale.assign(np.nan, read_value=False)
 
 
 class LossScale(NamedTuple):

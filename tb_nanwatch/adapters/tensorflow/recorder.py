@@ -63,6 +63,7 @@ class Recorder:
         self._tensorboard_histograms = tensorboard_histograms
         self._directory = directory
         self._worker = ""
+        self._manifest: Manifest | None = None
         # One for each replica of this process.
         self._clocks: dict[int, Clock] = {}
         # By replica and names: a second trace of the same step goes on in the same variables.
@@ -113,7 +114,7 @@ class Recorder:
         accumulator = _accumulator(clock, tensors)
         accumulator.add([tensor for _, tensor in tensors])
         window = new_window(0, 0, self._first_step, self._first_step)
-        manifest = Manifest(_infos(tensors), self._source, worker=self._worker)
+        manifest = self._manifest_of(_infos(tensors))
         record = Record(window, *accumulator.drain())
         self._writer.write_initial(manifest, record)
         self.diagnosis.take_initial(manifest.tensors, record)
@@ -177,6 +178,14 @@ class Recorder:
         self.flush()
         self._writer.close()
 
+    def _manifest_of(self, infos: tuple[TensorInfo, ...]) -> Manifest:
+        """The manifest of these rows; the same one as long as they and the worker stay."""
+        last = self._manifest
+        if last is None or (last.tensors, last.worker) != (infos, self._worker):
+            self._manifest = Manifest(infos, self._source, worker=self._worker)
+        assert self._manifest is not None
+        return self._manifest
+
     def _open_sink(self) -> TensorFlowSink:
         # The first step tells which worker this is: a Watcher may be made outside of any strategy.
         directory = [self._directory, self._worker] if self._worker else [self._directory]
@@ -197,7 +206,7 @@ class Recorder:
     def _sample(self, step: int) -> None:
         self._sample_at = step
         for clock in self._clocks.values():
-            clock.sample_at.assign(step)
+            clock.sample_at.assign(step, read_value=False)
 
     def _write_window(self, signal: Signal, *, by_change: bool, urgent: bool) -> None:
         window = new_window(0, 0, self._first_step, signal.next_step - 1)
@@ -214,7 +223,7 @@ class Recorder:
                 named = infos if new_step else _further(infos, parts)
                 parts.append((named, Record(window, columns, histograms)))
         infos, record = _join(parts)
-        manifest = Manifest(infos, self._source, worker=self._worker)
+        manifest = self._manifest_of(infos)
         size = self._writer.write(manifest, record, urgent=urgent)
         self.diagnosis.take(infos, record, nonfinite=signal.trips > 0)
         steps = signal.next_step - self._first_step
