@@ -80,12 +80,20 @@ class Clock:
         state = tf.raw_ops.ReadVariableOp(resource=self.state.handle, dtype=tf.int64)
         return Signal(*state.numpy().tolist())
 
+    def add(self, **changes: tf.Tensor | int) -> None:
+        """In the step: adds to members of `Signal`, by their names; bools count as 0 and 1."""
+        zero = tf.zeros([], tf.int64)
+        vector = [tf.cast(changes.pop(name, zero), tf.int64) for name in Signal._fields]
+        assert not changes, f"no members of Signal: {', '.join(changes)}"
+        self.state.assign_add(tf.stack(vector))
+
     def count_skip(self, skipped: tf.Tensor) -> None:
         """In the step: takes in whether it was withheld."""
         streak = self.state[_SKIP_STREAK]
-        one = tf.cast(skipped, tf.int64)
-        change = tf.where(skipped, one, -streak)
-        self.state.assign_add(tf.stack([0, 0, 0, 0, 0, one, change]))
+        self.add(
+            skipped_steps=skipped,
+            skip_streak=tf.where(skipped, tf.ones([], tf.int64), -streak),
+        )
 
     def restart(self, signal: Signal) -> None:
         """On the host: begins a window after that of `signal`."""
@@ -189,7 +197,7 @@ class Accumulator:
             lowest = tf.where(tf.math.is_nan(clock.loss_scale), scale, clock.loss_scale)
             clock.loss_scale.assign(tf.minimum(lowest, scale))
         if new_step:
-            clock.state.assign_add([1, 0, 0, 0, 0, 0, 0])
+            clock.add(next_step=1)
 
     def _unscale_factors(self, loss_scale: LossScale | None) -> tf.Tensor | None:
         """float64 [tensors]: by what to multiply each to undo the loss scale."""
@@ -237,8 +245,7 @@ class Accumulator:
         early = any_trouble & (self._clock.nonfinite_steps < FLUSHED_NONFINITE_STEPS)
         self._clock.nonfinite_steps.assign_add(tf.cast(any_trouble, tf.int64))
         flush = changed | early
-        flags = (False, flush, any_trouble & ~refused, False, refused, False, False)
-        self._clock.state.assign_add(tf.cast(tf.stack(flags), tf.int64))
+        self._clock.add(flush=flush, trips=any_trouble & ~refused, refused_steps=refused)
         return flush
 
     def _sample(
@@ -266,9 +273,7 @@ class Accumulator:
         old = Samples(*(each.read_value() for each in self._samples))
         self._assign_samples(add_samples(old, new))
         self._sampled_steps.assign_add(1)
-        state = self._clock.state
-        since = step - state[_SAMPLED_STEP]
-        state.assign_add(tf.stack([0, 0, 0, since, 0, 0, 0]))
+        self._clock.add(sampled_step=step - self._clock.state[_SAMPLED_STEP])
         return tf.constant(True)
 
     def drain(self) -> tuple[Matrix, Histograms | None]:
