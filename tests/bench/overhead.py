@@ -4,7 +4,8 @@
 
 Each variant trains the same model on the same batch. Rounds go over all variants in turn, so that a
 noisy machine disturbs all alike; a round's ratio is to the plain step of the same round, and the
-median over the rounds is printed with its quartiles. Variants that change TensorFlow for the whole
+median over the rounds is printed with its quartiles; so is the ratio of the processor time, which
+other work on the machine disturbs less. Variants that change TensorFlow for the whole
 process (Debugger V2, check_numerics) run in processes of their own, beside a plain step there.
 """
 
@@ -21,7 +22,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -121,21 +122,28 @@ OPTIONS: dict[str, dict[str, Any]] = {
 """Variants with a Callback, and how they make it."""
 
 
+class Cost(NamedTuple):
+    """Seconds a step: on the clock, and of the process on all cores."""
+
+    wall: float
+    cpu: float
+
+
 class _StepTimes(keras.callbacks.Callback):
-    """Wall time of each step, from the end of the one before, with all callbacks between."""
+    """When each step begins: from one to the next lie the step and all callbacks between."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.seconds: list[float] = []
-        self._last = 0.0
-
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        self._last = time.perf_counter()
+        self._begins: list[tuple[float, float]] = []
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
-        now = time.perf_counter()
-        self.seconds.append(now - self._last)
-        self._last = now
+        self._begins.append((time.perf_counter(), time.process_time()))
+
+    def cost(self) -> Cost:
+        """The mean of the steps but the last."""
+        between = max(1, len(self._begins) - 1)
+        pairs = zip(self._begins[0], self._begins[-1], strict=True)
+        return Cost(*((last - first) / between for first, last in pairs))
 
 
 class Variant:
@@ -158,8 +166,8 @@ class Variant:
         self.run(1)
         self.first_step = time.perf_counter() - start
 
-    def run(self, steps: int) -> float:
-        """Trains `steps` steps and gives the mean seconds a step."""
+    def run(self, steps: int) -> Cost:
+        """Trains `steps` steps and gives their mean cost."""
         times = _StepTimes()
         self._model.fit(
             self._data,
@@ -168,8 +176,7 @@ class Variant:
             verbose=0,
             callbacks=[times, *self._callbacks],
         )
-        # The first includes what a fit does before its first step.
-        return sum(times.seconds[1:]) / max(1, len(times.seconds) - 1)
+        return times.cost()
 
 
 def _with_step(model: keras.Model, name: str) -> None:
@@ -202,23 +209,24 @@ def _with_step(model: keras.Model, name: str) -> None:
 
 
 def measure(names: list[str], model: str, jit: bool, rounds: int, steps: int) -> dict[str, Any]:
-    """Interleaved medians: {variant: {ratio, quartiles, ms, first_step, bytes}}."""
+    """Interleaved medians: {variant: {ratio, quartiles, cpu_ratio, ms, first_step, bytes}}."""
     with tempfile.TemporaryDirectory() as log_dir:
         variants = [Variant(name, model, jit, log_dir) for name in names]
         for variant in variants:
             variant.run(steps)
-        seconds: dict[str, list[float]] = {name: [] for name in names}
+        costs: dict[str, list[Cost]] = {name: [] for name in names}
         for _ in _progress(rounds):
             for variant in variants:
-                seconds[variant.name].append(variant.run(steps))
+                costs[variant.name].append(variant.run(steps))
         result = {}
         for variant in variants:
-            pairs = (seconds[variant.name], seconds[names[0]])
-            ratios = [mine / plain for mine, plain in zip(*pairs, strict=True)]
+            pairs = list(zip(costs[variant.name], costs[names[0]], strict=True))
+            ratios = [mine.wall / plain.wall for mine, plain in pairs]
             result[variant.name] = {
                 "ratio": statistics.median(ratios),
                 "quartiles": statistics.quantiles(ratios, n=4) if len(ratios) > 1 else ratios * 3,
-                "ms": 1e3 * statistics.median(seconds[variant.name]),
+                "cpu_ratio": statistics.median(mine.cpu / plain.cpu for mine, plain in pairs),
+                "ms": 1e3 * statistics.median(mine.wall for mine, _ in pairs),
                 "first_step_s": variant.first_step,
                 **_bytes(os.path.join(log_dir, variant.name, "nanwatch")),
             }
@@ -299,11 +307,11 @@ def _only(name: str, arguments: argparse.Namespace) -> None:
         if arguments.memory:
             print(1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
             return
-        print(json.dumps(statistics.median(variant.run(arguments.steps) for _ in range(3))))
+        print(json.dumps(statistics.median(variant.run(arguments.steps).wall for _ in range(3))))
 
 
 def _table(results: dict[str, Any]) -> Iterator[str]:
-    yield f"{'variant':20} {'ratio':>7}  {'quartiles':15} {'ms/step':>8} {'first s':>8}  bytes"
+    yield f"{'variant':20} {'ratio':>7}  {'quartiles':15} {'cpu':>6} {'ms/step':>8} {'first s':>8}  bytes"
     for name, result in results.items():
         if "error" in result:
             yield f"{name:20} {result['error']}"
@@ -316,7 +324,8 @@ def _table(results: dict[str, Any]) -> Iterator[str]:
                 f"a tensor and record, {result['tensors']} tensors"
             )
         yield (
-            f"{name:20} {result['ratio']:7.3f}  {low:6.3f} - {high:6.3f} {result['ms']:8.2f} "
+            f"{name:20} {result['ratio']:7.3f}  {low:6.3f} - {high:6.3f} "
+            f"{result.get('cpu_ratio', float('nan')):6.3f} {result['ms']:8.2f} "
             f"{result.get('first_step_s', float('nan')):8.1f}  {sizes}"
         )
 
