@@ -311,7 +311,10 @@ def _only(name: str, arguments: argparse.Namespace) -> None:
 
 
 def _table(results: dict[str, Any]) -> Iterator[str]:
-    yield f"{'variant':20} {'ratio':>7}  {'quartiles':15} {'cpu':>6} {'ms/step':>8} {'first s':>8}  bytes"
+    yield (
+        f"{'variant':20} {'ratio':>7}  {'quartiles':15} {'cpu':>6} "
+        f"{'ms/step':>8} {'first s':>8}  bytes"
+    )
     for name, result in results.items():
         if "error" in result:
             yield f"{name:20} {result['error']}"
