@@ -2,7 +2,10 @@
 
 import { bisectRight } from "d3-array";
 import type { Tensor } from "../wire/answers";
+import type { Grid } from "../wire/grid";
 import { ROLES } from "../wire/schema";
+import { gridCell } from "./cells";
+import { NONFINITE } from "./marks";
 import { visibleName } from "./names";
 import { type Group, type Member, treeOf } from "./tree";
 import { roleWord } from "./verdict";
@@ -125,15 +128,41 @@ export function lineAt({ lines, height }: Lines, y: number): Line | undefined {
   return lines[indexAt(lines, y)];
 }
 
+/** Of what a line shows at a step the worst tensor: non-finite first, then the largest value. */
+export function tensorAt(line: Line, grid: Grid | undefined, step: number): Tensor | undefined {
+  if (line.kind === "tensor") return line.tensor;
+  if (line.open) return undefined;
+  const { tensors } = line.kind === "lane" ? line.lane : line.group;
+  const badness = ({ id }: Tensor) => {
+    const cell = grid && gridCell(grid, id, step);
+    if (!cell) return Number.NEGATIVE_INFINITY;
+    if (cell.flags & NONFINITE) return Number.POSITIVE_INFINITY;
+    return Number.isNaN(cell.value) ? Number.NEGATIVE_INFINITY : cell.value;
+  };
+  let [worst] = tensors;
+  for (const tensor of tensors) if (worst && badness(tensor) > badness(worst)) worst = tensor;
+  return worst;
+}
+
+/** The tensors that a line stands for: several for a closed lane or group, none for an open one. */
+export function tensorsOf(line: Line): readonly Tensor[] {
+  if (line.kind === "tensor") return [line.tensor];
+  if (line.open) return [];
+  return line.kind === "lane" ? line.lane.tensors : line.group.tensors;
+}
+
 /** The lines that a viewport shows, whole or in part. */
 export function linesWithin({ lines, height }: Lines, top: number, bottom: number): Line[] {
   if (bottom <= 0 || top >= height) return [];
   return lines.slice(indexAt(lines, Math.max(0, top)), indexAt(lines, bottom - 1e-6) + 1);
 }
 
-/** The line of a tensor; undefined where it is not shown. */
+/** The line of a tensor, or the closed one that it is folded into; undefined where there is none. */
 export function lineOf({ lines }: Lines, tensor: string | undefined): Line | undefined {
-  return lines.find((line) => line.kind === "tensor" && line.tensor.id === tensor);
+  return (
+    lines.find((line) => line.kind === "tensor" && line.tensor.id === tensor) ??
+    lines.find((line) => tensorsOf(line).some(({ id }) => id === tensor))
+  );
 }
 
 const tops = new WeakMap<readonly Line[], number[]>();

@@ -36,7 +36,37 @@ export function Runs({ session, runs }: { session: Session; runs: RunSummary[] }
           </li>
         ))}
       </ul>
+      <CompareWith session={session} runs={runs} />
     </nav>
+  );
+}
+
+/** Puts another run beside the chosen one. */
+function CompareWith({ session, runs }: { session: Session; runs: RunSummary[] }) {
+  const others = runs.filter(
+    ({ run, status }) =>
+      run !== session.run.value && status !== "empty" && !session.compareWith.value.includes(run),
+  );
+  if (runs.length < 2) return null;
+  return (
+    <select
+      class="compare-with"
+      aria-label="Compare with"
+      disabled={others.length === 0}
+      value=""
+      onChange={(event) => {
+        const run = event.currentTarget.value;
+        event.currentTarget.value = "";
+        if (run) session.toggleCompared(run);
+      }}
+    >
+      <option value="">Compare with…</option>
+      {runsByTrouble(others).map(({ run }) => (
+        <option key={run} value={run}>
+          {visibleName(run)}
+        </option>
+      ))}
+    </select>
   );
 }
 

@@ -94,6 +94,35 @@ export interface FindingsAnswer {
   findings: Finding[];
 }
 
+/** The first difference of two runs. */
+export interface Parting {
+  step: number;
+  /** The last of the steps among which it is. */
+  last_step: number;
+  /** The runs differ before that step already. */
+  initial: boolean;
+  kind: "norm" | "nonfinite";
+  role: string;
+  layer: string;
+  tensor: string;
+  worker?: string;
+  /** Of both runs: non-finite elements, or roots of the mean square. */
+  values: [WireNumber, WireNumber];
+  relative_difference: number;
+  tensors: number;
+}
+
+export interface ComparisonAnswer {
+  runs: [string, string];
+  tolerance: number;
+  first_step: number | null;
+  last_step: number | null;
+  norm_steps: number;
+  tensors: number;
+  only: [number, number];
+  parting: Parting | null;
+}
+
 /** `count` elements x of this sign with 2**exponent <= |x| < 2**(exponent + 1). */
 export type HistogramBin = [sign: number, exponent: number, count: number];
 
