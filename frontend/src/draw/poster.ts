@@ -25,8 +25,12 @@ export interface Poster {
   labelWidth: number;
   /** Where the lines begin. */
   top: number;
+  /** As many pixels of them are in view. */
+  bodyHeight: number;
   lines: Lines;
   scrollTop: number;
+  /** Runs that stand below one another, with the middle of the strips of their names. */
+  panes: readonly { text: string; middle: number; top: number }[];
   /** Names beside the curves. */
   names: readonly { text: string; middle: number }[];
   pictures: readonly Placed[];
@@ -53,13 +57,20 @@ export function drawPoster(poster: Poster): HTMLCanvasElement {
   for (const { text, middle } of poster.names) {
     write(context, text, 26, middle, `600 13px ${SANS}`, theme.text, poster.labelWidth - 40);
   }
-  const { lines, scrollTop, top } = poster;
-  const bottom = scrollTop + poster.height - top;
-  context.beginPath();
-  context.rect(0, top, poster.labelWidth, poster.height - top);
-  context.clip();
-  for (const line of linesWithin(lines, scrollTop, bottom)) {
-    writeLabel(context, line, top + line.top - scrollTop + line.height / 2, poster);
+  const { lines, scrollTop, bodyHeight } = poster;
+  for (const { text, middle } of poster.panes) {
+    write(context, text, 14, middle, `600 12px ${SANS}`, theme.text, poster.width - 28);
+  }
+  const tops = poster.panes.length > 0 ? poster.panes.map(({ top }) => top) : [poster.top];
+  for (const top of tops) {
+    context.save();
+    context.beginPath();
+    context.rect(0, top, poster.labelWidth, bodyHeight);
+    context.clip();
+    for (const line of linesWithin(lines, scrollTop, scrollTop + bodyHeight)) {
+      writeLabel(context, line, top + line.top - scrollTop + line.height / 2, poster);
+    }
+    context.restore();
   }
   return canvas;
 }

@@ -7,6 +7,7 @@ import { drawHeatmap, type MarkedStep } from "../draw/heatmap";
 import { drawPoster } from "../draw/poster";
 import type { RunCurve } from "../model/curves";
 import { layLines, lineAt, tensorAt } from "../model/lanes";
+import { visibleName } from "../model/names";
 import { count } from "../model/numbers";
 import { statisticWord } from "../model/sentence";
 import {
@@ -189,6 +190,15 @@ function Picture({ session, detail }: HeatmapProps) {
       height:
         compared.length > 0 ? height : Math.min(height, headHeight + lines.height - scrollTop),
       top: headHeight,
+      bodyHeight: paneHeight,
+      panes:
+        compared.length > 0
+          ? [detail.run, ...compared.map(({ run }) => run)].map((run, pane) => ({
+              text: visibleName(run),
+              middle: paneTop(pane) - PANE_HEAD / 2,
+              top: paneTop(pane),
+            }))
+          : [],
       names: shownCurves.map(({ label }, index) => ({
         text: label,
         middle: AXIS_HEIGHT + (index + 0.5) * CURVE_HEIGHT,

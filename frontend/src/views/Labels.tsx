@@ -57,6 +57,7 @@ export function Labels({ session, lines, scrollTop, height, width, hovered, besi
             line={line}
             box={box}
             width={width}
+            isBeside={beside !== undefined}
           />
         ) : (
           <GroupHeader
@@ -64,6 +65,7 @@ export function Labels({ session, lines, scrollTop, height, width, hovered, besi
             session={session}
             line={line}
             box={{ ...box, width: `${width}px` }}
+            isBeside={beside !== undefined}
           />
         );
       })}
@@ -76,9 +78,11 @@ interface LaneHeaderProps {
   line: Extract<Line, { kind: "lane" }>;
   box: { top: string; height: string };
   width: number;
+  /** The counts of trouble are of the chosen run. */
+  isBeside: boolean;
 }
 
-function LaneHeader({ session, line, box, width }: LaneHeaderProps) {
+function LaneHeader({ session, line, box, width, isBeside }: LaneHeaderProps) {
   const { lane, open } = line;
   return (
     <div class={`lane ${open ? "open" : "closed"}`} style={box}>
@@ -91,7 +95,7 @@ function LaneHeader({ session, line, box, width }: LaneHeaderProps) {
       >
         <Twist />
         <span class="lane-name">{lane.label}</span>
-        <Counts tensors={lane.tensors} nonfinite={lane.nonfinite} />
+        <Counts tensors={lane.tensors} nonfinite={isBeside ? 0 : lane.nonfinite} />
       </button>
       {open && <span class="lane-description">{lane.description}</span>}
     </div>
@@ -119,9 +123,10 @@ interface GroupHeaderProps {
   session: Session;
   line: Extract<Line, { kind: "group" }>;
   box: { top: string; height: string; width: string };
+  isBeside: boolean;
 }
 
-function GroupHeader({ session, line, box }: GroupHeaderProps) {
+function GroupHeader({ session, line, box, isBeside }: GroupHeaderProps) {
   const { group, open } = line;
   return (
     <div class={`group ${open ? "open" : "closed"}`} style={box}>
@@ -134,7 +139,7 @@ function GroupHeader({ session, line, box }: GroupHeaderProps) {
       >
         <Twist />
         <span class="group-name">{visibleName(group.label)}</span>
-        <Counts tensors={group.tensors} nonfinite={nonfiniteOf(group)} />
+        <Counts tensors={group.tensors} nonfinite={isBeside ? 0 : nonfiniteOf(group)} />
       </button>
     </div>
   );

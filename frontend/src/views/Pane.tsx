@@ -76,7 +76,7 @@ export function PaneHead({ session, top, run, chosen, compared }: PaneHeadProps)
       title={wholeName(run)}
     >
       <b>{visibleName(run)}</b>
-      {magnitude && <span>less {visibleName(session.run.value ?? "")}</span>}
+      {magnitude && <span>compared to {visibleName(session.run.value ?? "")}</span>}
       {chosen && <span>chosen</span>}
       {error && <span class="wrong">{error}</span>}
       {magnitude && <Palette magnitude={magnitude} theme={session.theme.value} />}

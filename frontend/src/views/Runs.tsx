@@ -19,6 +19,7 @@ export function Runs({ session, runs }: { session: Session; runs: RunSummary[] }
   return (
     <nav class="runs" aria-label="Runs" ref={nav}>
       <h2>Runs</h2>
+      <CompareWith session={session} runs={runs} />
       <ul>
         {runsByTrouble(runs).map((run) => (
           <li key={run.run}>
@@ -36,7 +37,6 @@ export function Runs({ session, runs }: { session: Session; runs: RunSummary[] }
           </li>
         ))}
       </ul>
-      <CompareWith session={session} runs={runs} />
     </nav>
   );
 }

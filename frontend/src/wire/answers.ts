@@ -60,13 +60,43 @@ export interface RunDetail {
 
 export type Severity = "error" | "warning" | "info";
 
+/** What goes into an operation or comes out of it, with the elements that matter. */
+export interface Operand {
+  name?: string;
+  dtype?: string;
+  shape?: number[];
+  /** `value` is text, so that it is exact, and NaN too. */
+  elements?: { index: number[]; value: string }[];
+}
+
+/** The operation that broke; keys are there where they are known. */
+export interface Operation {
+  type: string;
+  pass?: string;
+  layer?: string;
+  file?: string;
+  line?: number;
+  code?: string;
+  function?: string;
+  source?: { line: number; text: string }[];
+  operands?: Operand[];
+  result?: Operand;
+}
+
+/** What came of running the step again. */
+export interface Rerun {
+  reproduced: boolean;
+  mode: string;
+  note?: string;
+}
+
 /** Which tensor a finding speaks of; `tensor` is its name. */
 export interface FindingPlace {
   role: string;
   layer: string;
   tensor: string;
   worker?: string;
-  operation?: { type: string; pass?: string; file?: string; line?: number; code?: string };
+  operation?: Operation;
   /** Rows of the batch. */
   examples?: number[];
 }
@@ -81,6 +111,7 @@ export interface Finding {
   evidence: Record<string, WireNumber>;
   message: string;
   advice: string;
+  rerun?: Rerun;
   /** Roles whose recording would give the exact reading. */
   turn_on?: string[];
 }
