@@ -107,3 +107,27 @@ def test_a_run_beside_goes_by_its_cross(gallery_url: str, visit: Visit) -> None:
     expect(tab.find(".pane-head")).to_have_count(0)
     expect(tab.find(".comparison")).to_have_count(0)
     expect(tab.find("canvas.cells")).to_be_visible()
+
+
+def test_replicas_are_apart_alone_or_merged(gallery_url: str, visit: Visit) -> None:
+    tab = visit(gallery_url, run="workers")
+    expect(tab.details).to_contain_text("worker worker1")
+    choice = tab.find("select[aria-label=Replicas]")
+    choice.select_option(label="Replicas apart")
+    expect(tab.find(".lane-name").filter(has_text="Targets · worker1")).to_be_visible()
+    shoot(tab, "replicas-apart")
+    choice.select_option(label="Only worker0")
+    expect(tab.find(".worker").filter(has_text="worker1")).to_have_count(0)
+    expect(tab.find(".shown")).to_have_text("19 of 38 tensors")
+    choice.select_option(label="Replicas merged")
+    target = tab.find(".group").filter(has_text="target")
+    expect(target).to_contain_text("1 of 2")
+    shoot(tab, "replicas-merged")
+    expect(tab.page).to_have_url(re.compile(r"p\.nanwatch\.replicas=merged"))
+    # By keys along the merged rows: the worker that is worst at step 20 is read.
+    tab.press("Escape", "Home", "ArrowUp", "ArrowUp", "ArrowUp", "ArrowDown")
+    expect(tab.details).to_contain_text("target · step 0")
+    tab.press("Escape")
+    tab.click(tab.point(target, 20, 0, 47))
+    expect(tab.details).to_contain_text("target · step 20")
+    expect(tab.details).to_contain_text("worker worker1")

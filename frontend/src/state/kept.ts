@@ -19,6 +19,7 @@ export interface Choices {
   layout: Layout;
   role: string;
   onlyTrouble: boolean;
+  replicas: string;
   curves: boolean;
   selection: Selection;
   range: Range;
@@ -47,6 +48,7 @@ export function choicesOf(kept: Kept): Partial<Choices> {
   if (order) choices.order = order.name;
   if (kept.layout === "tree" || kept.layout === "list") choices.layout = kept.layout;
   if (kept.role) choices.role = kept.role;
+  if (kept.replicas) choices.replicas = kept.replicas;
   if (kept.only === "trouble") choices.onlyTrouble = true;
   const step = Number(kept.step);
   if (kept.tensor && kept.step && Number.isSafeInteger(step)) {
@@ -81,6 +83,7 @@ export function keptOf(session: Session): Kept {
     role: rows.role.value,
     order: rows.order.value === "model" ? null : rows.order.value,
     layout: rows.chosenLayout.value,
+    replicas: rows.replicas.value === "beside" ? null : rows.replicas.value,
     only: rows.onlyTrouble.value ? "trouble" : null,
     pinned: list(rows.pinned.value),
     folds: list([...rows.folds.value].map(([key, open]) => `${open ? "+" : "-"}${key}`)),

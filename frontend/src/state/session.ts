@@ -228,6 +228,7 @@ export class Session {
       if (choices.order) this.rows.order.value = choices.order;
       if (choices.layout) this.rows.chosenLayout.value = choices.layout;
       if (choices.role) this.rows.role.value = choices.role;
+      if (choices.replicas) this.rows.replicas.value = choices.replicas;
       if (choices.onlyTrouble) this.rows.onlyTrouble.value = true;
       if (choices.selection) this.selection.value = choices.selection;
       if (choices.compareWith) this.compareWith.value = choices.compareWith;
