@@ -4,7 +4,7 @@ import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/ho
 import { AXIS_HEIGHT, drawAxis, type Flag, flagAt, severityColour } from "../draw/axis";
 import { GUTTER } from "../draw/canvas";
 import { drawHeatmap, type MarkedStep } from "../draw/heatmap";
-import { drawPoster } from "../draw/poster";
+import type { Poster } from "../draw/poster";
 import type { RunCurve } from "../model/curves";
 import { layLines, lineAt, tensorAt } from "../model/lanes";
 import { visibleName } from "../model/names";
@@ -180,10 +180,10 @@ function Picture({ session, detail }: HeatmapProps) {
     if (handleKey(event, session, lines, timeline)) event.preventDefault();
   };
 
-  const draw = () => {
+  const poster = (): Poster => {
     const box = stage.current?.getBoundingClientRect();
     const title = document.querySelector("h1")?.textContent ?? "";
-    return drawPoster({
+    return {
       ...{ title, theme, lines, scrollTop, labelWidth },
       subtitle: `${detail.run} · ${statisticWord(session.picture.statistic.value)}`,
       width,
@@ -207,7 +207,7 @@ function Picture({ session, detail }: HeatmapProps) {
         const place = canvas.getBoundingClientRect();
         return { canvas, left: place.left - (box?.left ?? 0), top: place.top - (box?.top ?? 0) };
       }),
-    });
+    };
   };
 
   return (
@@ -307,7 +307,7 @@ function Picture({ session, detail }: HeatmapProps) {
           <kbd>→</kbd> steps <kbd>↑</kbd>
           <kbd>↓</kbd> tensors
         </span>
-        <Export session={session} draw={draw} />
+        <Export session={session} poster={poster} />
         <button type="button" class="link" onClick={() => (session.help.value = true)}>
           <kbd>?</kbd> all keys
         </button>
