@@ -7,7 +7,9 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from e2e.tab import GUTTER, Tab
+from e2e.test_habits import violations
 from playwright.sync_api import expect
 
 Visit = Callable[..., Tab]
@@ -131,3 +133,15 @@ def test_replicas_are_apart_alone_or_merged(gallery_url: str, visit: Visit) -> N
     tab.click(tab.point(target, 20, 0, 47))
     expect(tab.details).to_contain_text("target · step 20")
     expect(tab.details).to_contain_text("worker worker1")
+
+
+@pytest.mark.parametrize(("dark", "width"), [(False, 1280), (True, 600)])
+def test_axe_finds_nothing_beside_another_run(
+    gallery_url: str, open_tab: Callable[..., Tab], dark: bool, width: int
+) -> None:
+    kept = {"with": "healthy", "beside": "difference"}
+    tab = open_tab(gallery_url, run="nan_feature", width=width, dark=dark, **kept)
+    expect(tab.find(".pane-head .palette")).to_contain_text("=")
+    expect(tab.find(".comparison")).to_contain_text("they part")
+    shoot(tab, f"compare-{'dark' if dark else 'light'}-{width}")
+    assert violations(tab) == []
