@@ -1,13 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { flagAt } from "../src/draw/axis";
-import {
-  causeWords,
-  operationWords,
-  primaryOf,
-  runsOf,
-  tensorOf,
-  whenWords,
-} from "../src/model/findings";
+import { causeWords, primaryOf, runsOf, tensorOf, whenWords } from "../src/model/findings";
 import { timelineOf } from "../src/model/timeline";
 import type { Finding } from "../src/wire/answers";
 import { tensor } from "./answers";
@@ -60,15 +53,6 @@ describe("a finding", () => {
     expect(tensorOf(place, tensors)?.id).toBe("g0");
     expect(tensorOf({ ...place, role: "weight" }, tensors)?.id).toBe("w");
     expect(tensorOf({ ...place, tensor: "other" }, tensors)).toBeUndefined();
-  });
-
-  test("names the operation as far as it is known", () => {
-    const operation = { type: "Log", pass: "backward", file: "model.py", line: 12 };
-    expect(operationWords({ ...finding().origin, operation })).toBe(
-      "backward pass of Log in model.py, line 12",
-    );
-    expect(operationWords({ ...finding().origin, operation: { type: "Log" } })).toBe("Log");
-    expect(operationWords(finding().origin)).toBe("");
   });
 });
 

@@ -4,7 +4,7 @@ import { describe, expect, test } from "vitest";
 import { gridRow, mergedRow } from "../src/model/cells";
 import { type Line, lanesOf, layLines, lineAt, lineOf, linesWithin } from "../src/model/lanes";
 import { filterOf, inOrder, troubledTensors } from "../src/model/rows";
-import { groupsAround, type Member, openDepth, treeOf } from "../src/model/tree";
+import { groupsAround, type Member, mergeReplicas, openDepth, treeOf } from "../src/model/tree";
 import { Rows } from "../src/state/rows";
 import type { Finding, Tensor } from "../src/wire/answers";
 import { decodeGrid } from "../src/wire/grid";
@@ -220,5 +220,58 @@ describe("the rows", () => {
     expect(rows.shown.value.map(({ id }) => id)).toEqual(["t5"]);
     rows.togglePin("t5");
     expect(rows.shown.value).toEqual([]);
+  });
+});
+
+describe("replicas", () => {
+  const tensors = ["r0", "r1"].flatMap((worker) =>
+    ["net/a/kernel", "net/a/bias"].map((name) => tensor({ id: `${worker} ${name}`, name, worker })),
+  );
+
+  test("are lanes of their own", () => {
+    const lanes = lanesOf(tensors, { tree: false, pinned: new Set(), replicas: "lanes" });
+    expect(lanes.map(({ label }) => label)).toEqual(["Gradients · r0", "Gradients · r1"]);
+    expect(lanes.map(({ tensors }) => tensors.length)).toEqual([2, 2]);
+  });
+
+  test("are one line a tensor, which opens to them", () => {
+    const alone = tensor({ id: "w", name: "net/b", worker: "" });
+    const members = mergeReplicas(treeOf([...tensors, alone], "gradient"), "gradient");
+    expect(outline(members)).toEqual([
+      [
+        "net",
+        [
+          [
+            "a",
+            [
+              ["kernel", ["kernel", "kernel"]],
+              ["bias", ["bias", "bias"]],
+            ],
+          ],
+          "b",
+        ],
+      ],
+    ]);
+    expect(groupsAround(members, "r1 net/a/bias")?.map(({ label }) => label)).toEqual([
+      "net",
+      "a",
+      "bias",
+    ]);
+    const rows = new Rows(signal(tensors), signal([]), signal(undefined));
+    rows.replicas.value = "merged";
+    const words = () =>
+      layLines(rows.lanes.value, (item) => rows.isOpen(item), 900).lines.map(({ kind }) => kind);
+    expect(words()).toEqual(["lane", "group", "group"]);
+    rows.reveal("r1 net/a/bias");
+    expect(words()).toEqual(["lane", "group", "group", "tensor", "tensor"]);
+  });
+
+  test("are one alone, with what all hold alike", () => {
+    const shared = tensor({ id: "w", worker: "", role: "weight" });
+    const rows = new Rows(signal([...tensors, shared]), signal([]), signal(undefined));
+    rows.replicas.value = "only r1";
+    expect(rows.shown.value.map(({ id }) => id)).toEqual(["r1 net/a/kernel", "r1 net/a/bias", "w"]);
+    rows.reveal("r0 net/a/bias");
+    expect(rows.shown.value.length).toBe(5);
   });
 });

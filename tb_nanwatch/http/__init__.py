@@ -2,7 +2,8 @@
 
 - `params`: parameters of a request, and what is wrong with them.
 - `respond`: answers and errors in one shape.
-- `index_js`, `runs`, `run`, `findings`, `grid`, `cell`, `spectrogram`: the routes.
+- `memo`: what is worked out of whole runs, kept until they change.
+- `index_js`, `runs`, `run`, `findings`, `compare`, `grid`, `cell`, `spectrogram`: the routes.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from typing import Any
 
 from tensorboard.data.provider import DataProvider
 
-from tb_nanwatch.http import cell, findings, grid, index_js, run, runs, spectrogram
+from tb_nanwatch.http import cell, compare, findings, grid, index_js, run, runs, spectrogram
+from tb_nanwatch.http.memo import Memo
 from tb_nanwatch.http.respond import application
 from tb_nanwatch.reader import Reader
 
@@ -20,12 +22,13 @@ from tb_nanwatch.reader import Reader
 def apps(provider: DataProvider) -> dict[str, Callable[..., Any]]:
     """Each route's path with its WSGI application."""
     reader = Reader(provider)
-    diagnoses = findings.Diagnoses()
+    memo = Memo()
     return {
         "/index.js": application(index_js.serve),
         "/runs": application(lambda request: runs.serve(request, reader)),
         "/run": application(lambda request: run.serve(request, reader)),
-        "/findings": application(lambda request: findings.serve(request, reader, diagnoses)),
+        "/findings": application(lambda request: findings.serve(request, reader, memo)),
+        "/compare": application(lambda request: compare.serve(request, reader, memo)),
         "/grid": application(lambda request: grid.serve(request, reader)),
         "/cell": application(lambda request: cell.serve(request, reader)),
         "/spectrogram": application(lambda request: spectrogram.serve(request, reader)),

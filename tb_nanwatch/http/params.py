@@ -20,6 +20,7 @@ DEFAULT_COLUMNS = 512
 _LARGEST_STEP = 2**53
 _LISTED = 20
 _INTEGER = re.compile(r"[+-]?[0-9]{1,17}")
+_DECIMAL = re.compile(r"[0-9]{0,3}(\.[0-9]{1,17})?(?<=[0-9])")
 
 
 def access(request: wrappers.Request) -> Access:
@@ -34,10 +35,10 @@ def _required(request: wrappers.Request, name: str) -> str:
     return value
 
 
-def run(request: wrappers.Request, reader: Reader) -> RunIndex:
-    """The run that `run` names."""
+def run(request: wrappers.Request, reader: Reader, name: str = "run") -> RunIndex:
+    """The run that the parameter `name` names."""
     try:
-        return reader.run(access(request), _required(request, "run"))
+        return reader.run(access(request), _required(request, name))
     except UnknownRunError as error:
         raise UnknownError(_unknown("run", error.run, error.known)) from error
 
@@ -69,6 +70,18 @@ def roles(request: wrappers.Request) -> frozenset[str] | None:
         if name not in ROLE_NAMES:
             raise BadRequestError(_unknown("role", name, ROLE_NAMES))
     return frozenset(names) if names else None
+
+
+def share(request: wrappers.Request, name: str, default: float) -> float:
+    """A number from 0 to 1."""
+    text = request.args.get(name)
+    if text is None:
+        return default
+    if not _DECIMAL.fullmatch(text) or not 0 <= float(text) <= 1:
+        raise BadRequestError(
+            f"Wrong parameter {name}={_short(text)!r}: expected a number from 0 to 1, such as 0.01."
+        )
+    return float(text)
 
 
 def columns(request: wrappers.Request) -> int:

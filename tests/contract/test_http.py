@@ -219,6 +219,24 @@ def test_findings_are_made_once_for_each_state_of_a_run(
         assert len(diagnosed) == 2
 
 
+def test_two_runs_part_where_the_first_of_them_goes_wrong(tab: Tab) -> None:
+    expected = example("compare")
+    found = tab.json("compare", run="healthy", **{"with": "nan_feature"}, tolerance=1)
+    assert set(found) == set(expected)
+    assert set(found["parting"]) == set(expected["parting"])
+    assert found["runs"] == ["healthy", "nan_feature"]
+    parting = found["parting"]
+    assert (parting["step"], parting["last_step"], parting["kind"]) == (37, 37, "nonfinite")
+    assert (parting["role"], parting["values"]) == ("input", [0, 1])
+    # Another seed: norms differ from the first window on.
+    near = tab.json("compare", run="healthy", **{"with": "nan_feature"})["parting"]
+    assert (near["kind"], near["step"]) == ("norm", 0)
+    same = tab.json("compare", run="healthy", **{"with": "healthy"})
+    assert (same["parting"], same["only"], same["norm_steps"]) == (None, [0, 0], 160)
+    nothing = tab.json("compare", run="healthy", **{"with": "empty"})
+    assert (nothing["first_step"], nothing["parting"]) == (None, None)
+
+
 def test_a_grid_has_the_members_of_the_contract(tab: Tab) -> None:
     described = CONTRACT.split("\n## `grid`\n")[1].split("```json\n")[1].split("```")[0]
     header, _ = tab.grid(run="nan_feature", statistic="norm")
@@ -365,6 +383,14 @@ def test_numbers_that_are_not_finite_are_strings(tmp_path: Path) -> None:
         ("run", {"run": "nanfeature"}, 404, "Unknown run 'nanfeature'. Known runs: bad_checkpoint"),
         ("findings", {}, 400, "Missing parameter 'run'"),
         ("findings", {"run": "no"}, 404, "Unknown run 'no'. Known runs: bad_checkpoint"),
+        ("compare", {"run": "healthy"}, 400, "Missing parameter 'with'"),
+        ("compare", {"run": "healthy", "with": "no"}, 404, "Unknown run 'no'"),
+        (
+            "compare",
+            {"run": "healthy", "with": "healthy", "tolerance": "1.5"},
+            400,
+            "expected a number from 0 to 1",
+        ),
         ("grid", {"run": "healthy", "statistic": "nrom"}, 400, "Known statistics: nonfinite, norm"),
         (
             "grid",
@@ -397,7 +423,7 @@ def test_errors_say_what_was_asked_and_what_exists(
     assert text in tab.error(route, status, **parameters)
 
 
-ROUTES = ["index.js", "runs", "run", "findings", "grid", "cell", "spectrogram"]
+ROUTES = ["index.js", "runs", "run", "findings", "compare", "grid", "cell", "spectrogram"]
 
 
 @pytest.mark.parametrize("route", ROUTES)

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import NamedTuple
 from urllib.parse import quote
 
 from playwright.sync_api import FrameLocator, Locator, Page
-from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 GUTTER, MARGIN, WIDEST_STEP = 5, 12, 28
 """Pixels of the heatmap's canvas left and right of its cells, and of the widest step."""
@@ -61,9 +59,8 @@ class Tab:
 
     def point(self, row: Locator, step: int, first: int, last: int) -> Point:
         """The middle of a row's cell at a step of a run that goes from `first` to `last`."""
-        # The curves come with an answer of their own, and move the rows down.
-        with suppress(PlaywrightTimeout):  # A run may have none.
-            self.find(".curve").first.wait_for(timeout=3000)
+        # Until its cells are drawn a canvas has no size of its own.
+        self.find('canvas.cells[style*="width"]').wait_for()
         canvas, label = self.find("canvas.cells").bounding_box(), row.bounding_box()
         assert canvas is not None
         assert label is not None

@@ -6,7 +6,8 @@ import re
 from collections.abc import Callable
 
 from e2e.tab import Tab
-from playwright.sync_api import expect
+from e2e.test_compare import shoot
+from playwright.sync_api import Route, expect
 
 Visit = Callable[..., Tab]
 
@@ -91,3 +92,65 @@ def test_without_a_diagnosis_the_first_non_finite_value_is_told(
     expect(tab.details).to_contain_text("input · step 37")
     assert all("500" in complaint for complaint in tab.complaints)
     tab.complaints.clear()  # The browser itself logs the status.
+
+
+def test_the_operation_that_broke_is_shown_with_its_source(gallery_url: str, visit: Visit) -> None:
+    element = {"index": [3, 0], "value": "0.0"}
+    operation = {
+        "type": "Log",
+        "pass": "backward",
+        "layer": "encoder/gate",
+        "file": "model.py",
+        "line": 57,
+        "code": "return tf.where(x > 0, tf.math.log(x), 0.0)",
+        "function": "call",
+        "source": [
+            {"line": 56, "text": "    def call(self, x):  # <img src=x onerror=alert(1)>"},
+            {"line": 57, "text": "        return tf.where(x > 0, tf.math.log(x), 0.0)"},
+        ],
+        "operands": [{"name": "x", "dtype": "float32", "shape": [32, 8], "elements": [element]}],
+        "result": {
+            "dtype": "float32",
+            "shape": [32, 8],
+            "elements": [{**element, "value": "-inf"}],
+        },
+    }
+
+    def with_operation(route: Route) -> None:
+        answer = route.fetch().json()
+        answer["findings"][0]["origin"] |= {"operation": operation, "examples": [3, 11]}
+        note = "Eagerly it gave the same."
+        answer["findings"][0]["rerun"] = {"reproduced": True, "mode": "eager", "note": note}
+        route.fulfill(json=answer)
+
+    visit(gallery_url, run="healthy").page.route("**/findings?*", with_operation)
+    tab = visit(gallery_url, run="nan_feature")
+    shown = tab.find(".operation")
+    expect(shown).to_contain_text("Log in the backward pass of layer encoder/gate")
+    expect(shown).to_contain_text("model.py:57, in call")
+    expect(shown.locator(".broke")).to_have_count(1)
+    expect(shown.locator(".broke")).to_contain_text("▸57")
+    expect(shown.locator("pre")).to_contain_text("<img src=x onerror=alert(1)>")
+    expect(shown.locator("tbody tr")).to_have_text(
+        [re.compile(r"x.*\[3, 0\]0\.0"), re.compile("-inf")]
+    )
+    expect(shown).to_contain_text("2 rows of the batch: 3, 11")
+    expect(shown).to_contain_text("Happened again when the step was run again (eager).")
+    shoot(tab, "operation")
+
+
+def test_rows_stay_where_they_are_when_the_curves_arrive(gallery_url: str, visit: Visit) -> None:
+    held: list[Route] = []
+    visit(gallery_url, run="healthy").page.route(
+        re.compile(r"grid\?.*role=loss"), lambda route: held.append(route)
+    )
+    tab = visit(gallery_url, run="nan_feature", statistic="nonfinite")
+    label = tab.label("input")
+    expect(tab.details).to_contain_text("input · step 37")
+    expect(tab.find(".curve")).to_have_count(2)
+    before = label.bounding_box()
+    assert held
+    for route in held:
+        route.continue_()
+    expect(tab.find(".curve-value").first).to_have_text(re.compile(r"\d"))
+    assert label.bounding_box() == before

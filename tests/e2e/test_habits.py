@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import unquote
+from xml.etree import ElementTree
 
 import pytest
 from e2e.tab import Tab
@@ -50,6 +51,24 @@ def test_what_is_in_sight_is_saved_as_a_picture(gallery_url: str, visit: Visit) 
     width, height = (int.from_bytes(data[at : at + 4], "big") for at in (16, 20))
     assert width == round(shown["width"])
     assert 300 < height <= shown["height"] + 44
+
+
+def test_what_is_in_sight_is_saved_as_a_drawing(gallery_url: str, visit: Visit) -> None:
+    tab = visit(gallery_url, run="nan_feature", **{"with": "healthy"})
+    expect(tab.details).to_contain_text("input · step 37")
+    expect(tab.find(".pane-head")).to_have_count(2)
+    with tab.page.expect_download() as download:
+        tab.find("text=Save SVG").click()
+    assert download.value.suggested_filename == "nan_feature.svg"
+    root = ElementTree.parse(download.value.path()).getroot()
+    space = "{http://www.w3.org/2000/svg}"
+    texts = [element.text for element in root.iter(f"{space}text")]
+    assert texts[0] == "Broke at step 37: non-finite input data · input input"
+    assert texts.count("input") == 2
+    assert {"nan_feature", "healthy"} <= set(texts)
+    images = [element.attrib for element in root.iter(f"{space}image")]
+    assert len(images) == 5  # The axis, two curves, and the cells of two runs.
+    assert all(image["href"].startswith("data:image/png;base64,") for image in images)
 
 
 def test_the_selection_is_saved_as_numbers(gallery_url: str, visit: Visit) -> None:

@@ -110,3 +110,5 @@ def test_reload_brings_new_data_and_keeps_what_is_chosen(
         expect(tab.details).to_contain_text("target · step 100")
         expect(tab.find("input[value=largest_magnitude]")).to_be_checked()
         assert scroller.evaluate("element => element.scrollTop") == 40
+        # The last of what it asks for, before the server goes away.
+        expect(tab.find('.over-time canvas[aria-label*="0 to 175"]')).to_have_count(1)

@@ -1,6 +1,12 @@
 /** The routes of the backend, one function each. */
 
-import type { CellAnswer, FindingsAnswer, RunDetail, RunSummary } from "../wire/answers";
+import type {
+  CellAnswer,
+  ComparisonAnswer,
+  FindingsAnswer,
+  RunDetail,
+  RunSummary,
+} from "../wire/answers";
 import { decodeGrid, type Grid } from "../wire/grid";
 import { decodeSpectrogram, type Spectrogram } from "../wire/spectrogram";
 import { get } from "./request";
@@ -16,6 +22,20 @@ export async function fetchRun(run: string, signal?: AbortSignal): Promise<RunDe
 
 export async function fetchFindings(run: string, signal?: AbortSignal): Promise<FindingsAnswer> {
   return (await (await get("findings", { run }, signal)).json()) as FindingsAnswer;
+}
+
+export interface ComparisonQuery {
+  run: string;
+  with: string;
+  /** Relative difference of norms from which on they part. */
+  tolerance: number;
+}
+
+export async function fetchComparison(
+  query: ComparisonQuery,
+  signal?: AbortSignal,
+): Promise<ComparisonAnswer> {
+  return (await (await get("compare", { ...query }, signal)).json()) as ComparisonAnswer;
 }
 
 export interface GridQuery {

@@ -51,7 +51,8 @@ export function drawHeatmap(canvas: HTMLCanvasElement, picture: HeatmapPicture):
   const image = context.createImageData(width, canvas.height);
   const pixels = new Uint32Array(image.data.buffer);
   const raster: Raster = { pixels, width, height: canvas.height, density };
-  const inks = inksOf(theme, density);
+  const mixed = inksOf(theme, density);
+  const inks = magnitude.signed ? { ...mixed, table: mixed.diverging } : mixed;
   const shown = needed(layers, timeline).map((grid) => ({ grid, timeline: alike(timeline, grid) }));
   for (const line of linesWithin(lines, scrollTop, scrollTop + picture.height)) {
     const [top, height] = stripBox(line);

@@ -1,9 +1,10 @@
 /** Colours as the 32-bit words of ImageData, and the look-up table of the palette. */
 
+import { scaleLinear } from "d3-scale";
 import { interpolateCividis } from "d3-scale-chromatic";
 import { TABLE_SIZE } from "../model/magnitude";
 import { MARKS, type MarkName } from "../model/marks";
-import { MARK_COLOURS, type Theme } from "../theme/colours";
+import { DARK, DIVERGING_DARK, DIVERGING_LIGHT, MARK_COLOURS, type Theme } from "../theme/colours";
 
 /** A colour as one word: bytes R, G, B, A in memory, on the little-endian machines there are. */
 export function inkOf(colour: string): number {
@@ -33,6 +34,8 @@ export interface Tile {
 /** What cells are painted with, for one theme on one screen. */
 export interface Inks {
   table: Uint32Array;
+  /** The table of differences. */
+  diverging: Uint32Array;
   zero: number;
   zeroLine: number;
   none: Tile;
@@ -75,6 +78,7 @@ function mix(theme: Theme, unit: number): Inks {
     table: Uint32Array.from({ length: TABLE_SIZE }, (_, index) =>
       inkOf(paletteColour(index / (TABLE_SIZE - 1))),
     ),
+    diverging: diverging(theme),
     zero: inkOf(theme.zero),
     zeroLine: inkOf(theme["zero-line"]),
     none: tile(theme.none, theme.ground, (x, y) => (x + y) % 4 < 1),
@@ -84,4 +88,12 @@ function mix(theme: Theme, unit: number): Inks {
       return { flag, tile: tile(texture, fill, TEXTURES[name]) };
     }),
   };
+}
+
+function diverging(theme: Theme): Uint32Array {
+  const colours = theme === DARK ? DIVERGING_DARK : DIVERGING_LIGHT;
+  const colour = scaleLinear<string>()
+    .domain(colours.map((_, index) => (index / (colours.length - 1)) * (TABLE_SIZE - 1)))
+    .range(colours);
+  return Uint32Array.from({ length: TABLE_SIZE }, (_, index) => inkOf(colour(index)));
 }

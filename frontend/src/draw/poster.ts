@@ -1,4 +1,4 @@
-/** What is in sight as one picture to keep: a title, the labels as text, and the canvases. */
+/** What is in sight as one picture to keep, PNG or SVG: a title, the labels as text, and the canvases. */
 
 import { type Line, type Lines, linesWithin } from "../model/lanes";
 import { splitName, visibleName } from "../model/names";
@@ -25,11 +25,27 @@ export interface Poster {
   labelWidth: number;
   /** Where the lines begin. */
   top: number;
+  /** As many pixels of them are in view. */
+  bodyHeight: number;
   lines: Lines;
   scrollTop: number;
+  /** Runs that stand below one another, with the middle of the strips of their names. */
+  panes: readonly { text: string; middle: number; top: number }[];
   /** Names beside the curves. */
   names: readonly { text: string; middle: number }[];
   pictures: readonly Placed[];
+}
+
+/** A text of the poster, from its middle left on, cut where its room ends. */
+interface Text {
+  text: string;
+  x: number;
+  y: number;
+  font: { weight: number; size: number; family: string };
+  colour: string;
+  room: number;
+  /** From the first height to the second, where rows are scrolled. */
+  clip?: readonly [top: number, bottom: number];
 }
 
 export function drawPoster(poster: Poster): HTMLCanvasElement {
@@ -39,47 +55,100 @@ export function drawPoster(poster: Poster): HTMLCanvasElement {
   canvas.height = Math.round((poster.height + TITLE_HEIGHT) * density);
   const context = canvas.getContext("2d");
   if (!context) return canvas;
-  const { theme } = poster;
   context.scale(density, density);
-  context.fillStyle = theme.ground;
+  context.fillStyle = poster.theme.ground;
   context.fillRect(0, 0, poster.width, poster.height + TITLE_HEIGHT);
-  context.textBaseline = "middle";
-  write(context, poster.title, 14, 15, `600 15px ${SANS}`, theme.text, poster.width - 28);
-  write(context, poster.subtitle, 14, 33, `12px ${SANS}`, theme.muted, poster.width - 28);
-  context.translate(0, TITLE_HEIGHT);
   for (const { canvas: picture, left, top } of poster.pictures) {
-    context.drawImage(picture, left, top, picture.clientWidth, picture.clientHeight);
+    const at = [left, top + TITLE_HEIGHT] as const;
+    context.drawImage(picture, ...at, picture.clientWidth, picture.clientHeight);
   }
-  for (const { text, middle } of poster.names) {
-    write(context, text, 26, middle, `600 13px ${SANS}`, theme.text, poster.labelWidth - 40);
-  }
-  const { lines, scrollTop, top } = poster;
-  const bottom = scrollTop + poster.height - top;
-  context.beginPath();
-  context.rect(0, top, poster.labelWidth, poster.height - top);
-  context.clip();
-  for (const line of linesWithin(lines, scrollTop, bottom)) {
-    writeLabel(context, line, top + line.top - scrollTop + line.height / 2, poster);
+  context.textBaseline = "middle";
+  for (const { text, x, y, font, colour, room, clip } of textsOf(poster)) {
+    context.save();
+    if (clip) {
+      context.beginPath();
+      context.rect(0, clip[0], poster.width, clip[1] - clip[0]);
+      context.clip();
+    }
+    context.font = `${font.weight} ${font.size}px ${font.family}`;
+    context.fillStyle = colour;
+    context.fillText(text, x, y, room);
+    context.restore();
   }
   return canvas;
 }
 
-function writeLabel(
-  context: CanvasRenderingContext2D,
-  line: Line,
-  middle: number,
-  { labelWidth, theme }: Poster,
-): void {
+/** The same as SVG: its texts are text, its cells are pixels as they are on the screen. */
+export function posterSvg(poster: Poster): string {
+  const size = `width="${poster.width}" height="${poster.height + TITLE_HEIGHT}"`;
+  const pictures = poster.pictures.map(({ canvas, left, top }) => {
+    const box = `x="${left}" y="${top + TITLE_HEIGHT}" width="${canvas.clientWidth}" height="${canvas.clientHeight}"`;
+    return `<image ${box} href="${canvas.toDataURL("image/png")}"/>`;
+  });
+  const clips = new Map<string, string>();
+  const texts = textsOf(poster).map(({ text, x, y, font, colour, clip }) => {
+    let clipped = "";
+    if (clip) {
+      const [top, bottom] = clip;
+      const id = `clip-${top}`;
+      const box = `y="${top}" width="${poster.labelWidth}" height="${bottom - top}"`;
+      clips.set(id, `<clipPath id="${id}"><rect ${box}/></clipPath>`);
+      clipped = ` clip-path="url(#${id})"`;
+    }
+    const style = `font-family="${escaped(font.family)}" font-size="${font.size}" font-weight="${font.weight}"`;
+    return `<text x="${x}" y="${y}" dominant-baseline="central" fill="${colour}" ${style}${clipped}>${escaped(text)}</text>`;
+  });
+  return [
+    `<svg xmlns="http://www.w3.org/2000/svg" ${size}>`,
+    `<rect ${size} fill="${poster.theme.ground}"/>`,
+    ...pictures,
+    ...clips.values(),
+    ...texts,
+    "</svg>",
+  ].join("\n");
+}
+
+function escaped(text: string): string {
+  return text.replace(/[&<>"]/g, (one) => `&#${one.charCodeAt(0)};`);
+}
+
+function textsOf(poster: Poster): Text[] {
+  const { theme, width, labelWidth, lines, scrollTop, bodyHeight } = poster;
+  const sans = (weight: number, size: number) => ({ weight, size, family: SANS });
+  const heading = { x: 14, colour: theme.text, room: width - 28 };
+  const texts: Text[] = [
+    { ...heading, text: poster.title, y: 15, font: sans(600, 15) },
+    { ...heading, text: poster.subtitle, y: 33, font: sans(400, 12), colour: theme.muted },
+    ...poster.names.map(({ text, middle }) => ({
+      ...{ text, x: 26, y: middle + TITLE_HEIGHT, font: sans(600, 13) },
+      ...{ colour: theme.text, room: labelWidth - 40 },
+    })),
+    ...poster.panes.map(({ text, middle }) => {
+      return { ...heading, text, y: middle + TITLE_HEIGHT, font: sans(600, 12) };
+    }),
+  ];
+  const tops = poster.panes.length > 0 ? poster.panes.map(({ top }) => top) : [poster.top];
+  for (const top of tops.map((top) => top + TITLE_HEIGHT)) {
+    for (const line of linesWithin(lines, scrollTop, scrollTop + bodyHeight)) {
+      const y = top + line.top - scrollTop + line.height / 2;
+      texts.push({ ...labelOf(line, poster), y, clip: [top, top + bodyHeight] });
+    }
+  }
+  return texts;
+}
+
+function labelOf(line: Line, { labelWidth, theme }: Poster): Omit<Text, "y"> {
+  const colour = theme.text;
   if (line.kind === "lane") {
-    write(context, line.lane.label, 26, middle, `600 13px ${SANS}`, theme.text, labelWidth - 30);
-    return;
+    const font = { weight: 600, size: 13, family: SANS };
+    return { text: line.lane.label, x: 26, font, colour, room: labelWidth - 30 };
   }
   const depth = line.kind === "group" ? line.group.depth : line.depth;
-  const left = 26 + depth * 12;
-  const room = labelWidth - left - 8;
+  const x = 26 + depth * 12;
+  const room = labelWidth - x - 8;
   const text = line.kind === "group" ? visibleName(line.group.label) : tailOf(line.label, room);
-  const weight = line.kind === "group" ? "600 " : "";
-  write(context, text, left, middle, `${weight}11px ${MONO}`, theme.text, room);
+  const font = { weight: line.kind === "group" ? 600 : 400, size: 11, family: MONO };
+  return { text, x, font, colour, room };
 }
 
 /** The end of a name says more than its beginning. */
@@ -87,18 +156,4 @@ function tailOf(name: string, room: number): string {
   const longest = Math.floor(room / CHARACTER);
   const visible = visibleName(name);
   return visible.length <= longest ? visible : `…${splitName(name, longest - 1).tail}`;
-}
-
-function write(
-  context: CanvasRenderingContext2D,
-  text: string,
-  x: number,
-  y: number,
-  font: string,
-  colour: string,
-  room: number,
-): void {
-  context.font = font;
-  context.fillStyle = colour;
-  context.fillText(text, x, y, room);
 }

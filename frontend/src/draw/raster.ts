@@ -87,7 +87,8 @@ interface Box {
   bottom: number;
 }
 
-function isZero(value: number, { scale }: Magnitude): boolean {
+function isZero(value: number, { scale, signed }: Magnitude): boolean {
+  if (signed) return false;
   return scale === "log10" ? value === Number.NEGATIVE_INFINITY : scale === "count" && value === 0;
 }
 

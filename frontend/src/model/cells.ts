@@ -49,21 +49,26 @@ export function mergedRow(grid: Grid, tensors: readonly { id: string }[]): Strip
     strip = worstOf(
       tensors.flatMap(({ id }) => gridRow(grid, id) ?? []),
       Math.max(0, grid.edges.length - 1),
+      "signed" in grid ? Math.abs : (value) => value,
     );
     merged.set(tensors, strip);
   }
   return strip;
 }
 
-/** Several lines as one: the largest value of each column, and every flag. */
-export function worstOf(strips: readonly Strip[], columns: number): Strip {
+/** Several lines as one: the value of each column whose `size` is largest, and every flag. */
+export function worstOf(
+  strips: readonly Strip[],
+  columns: number,
+  size: (value: number) => number = (value) => value,
+): Strip {
   const value = new Float32Array(columns).fill(Number.NaN);
   const flags = new Uint8Array(columns);
   for (const strip of strips) {
     for (let column = 0; column < columns; column++) {
       const candidate = strip.value[column] as number;
       const best = value[column] as number;
-      if (Number.isNaN(best) || candidate > best) value[column] = candidate;
+      if (Number.isNaN(best) || size(candidate) > size(best)) value[column] = candidate;
       flags[column] = (flags[column] as number) | (strip.flags[column] as number);
     }
   }

@@ -1,6 +1,7 @@
 /** The selected cell, and where the keys take it. */
 
-import type { Line } from "./lanes";
+import type { Tensor } from "../wire/answers";
+import { type Line, tensorsOf } from "./lanes";
 
 /** One tensor at one step. It names a step, not a column: it outlives a change of columns. */
 export interface Selection {
@@ -43,7 +44,10 @@ export function moved(
   };
 }
 
-/** Ids of the tensors that are shown, from top to bottom. */
-export function shownTensors(lines: readonly Line[]): string[] {
-  return lines.flatMap((line) => (line.kind === "tensor" ? line.tensor.id : []));
+/** The lines that have cells, from top to bottom, each with the tensors that it stands for. */
+export function rowsOfCells(lines: readonly Line[]): { line: Line; tensors: readonly Tensor[] }[] {
+  return lines.flatMap((line) => {
+    const tensors = tensorsOf(line);
+    return tensors.length > 0 ? { line, tensors } : [];
+  });
 }

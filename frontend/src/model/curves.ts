@@ -24,16 +24,24 @@ export interface RunCurve {
 /** Roles that the curves are made of. */
 export const CURVE_ROLES = ["loss", "gradient", "update", "weight"] as const;
 
-/** The curves that a run's tensors give; of several workers the first one's. */
+/** Of which nothing is known yet. */
+export const NO_NORMS: Grid = {
+  ...{ run: "", statistic: "norm", scale: "log10", rows: [], edges: [] },
+  value: new Float32Array(),
+  flags: new Uint8Array(),
+};
+
+/**
+ * The curves that a run's tensors give; of several workers the first one's. Which ones, depends on
+ * the tensors alone: so their place is known before their values are.
+ */
 export function runCurves(grid: Grid, tensors: readonly Tensor[]): RunCurve[] {
   const worker = tensors[0]?.worker;
   const ofRole = (role: string) =>
     tensors.filter((tensor) => tensor.role === role && tensor.worker === worker);
   const curves: RunCurve[] = [];
   const add = (name: RunCurve["name"], label: string, meaning: string, norms: Norms) => {
-    if (norms.values.some((value) => !Number.isNaN(value))) {
-      curves.push({ name, label, meaning, ...norms });
-    }
+    curves.push({ name, label, meaning, ...norms });
   };
   const [loss] = ofRole("loss");
   if (loss) {

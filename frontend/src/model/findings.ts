@@ -68,15 +68,6 @@ export function placeWords({ role, worker }: FindingPlace): string {
   return worker ? `${roleWord(role)} on ${visibleName(worker)}` : roleWord(role);
 }
 
-/** "model.py, line 12": where an operation was called, if that is known. */
-export function operationWords({ operation }: FindingPlace): string {
-  if (!operation) return "";
-  const { type, pass, file, line } = operation;
-  const where = file ? `${visibleName(file)}${line ? `, line ${count(line)}` : ""}` : "";
-  const what = [pass && `${pass} pass of`, type].filter(Boolean).join(" ");
-  return [what, where].filter(Boolean).join(" in ");
-}
-
 /** "4 other tensors after it". */
 export function victimsWords(victims: number): string {
   return `${counted(victims, "other tensor")} after it`;

@@ -2,13 +2,16 @@
 
 import { bisectRight } from "d3-array";
 import type { Tensor } from "../wire/answers";
+import type { Grid } from "../wire/grid";
 import { ROLES } from "../wire/schema";
+import { gridCell } from "./cells";
+import { NONFINITE } from "./marks";
 import { visibleName } from "./names";
-import { type Group, type Member, treeOf } from "./tree";
+import { type Group, type Member, mergeReplicas, treeOf } from "./tree";
 import { roleWord } from "./verdict";
 
 export interface Lane {
-  /** Names it among the lanes: its role. */
+  /** Names it among the lanes: its role, and the replica where each has lanes of its own. */
   key: string;
   label: string;
   description: string;
@@ -42,35 +45,50 @@ export interface Arrangement {
   tree: boolean;
   /** Ids of the tensors that stand in a lane of their own, above all others. */
   pinned: ReadonlySet<string>;
+  /** Those of one tensor after another, each in lanes of its own, or as one line. */
+  replicas?: "beside" | "lanes" | "merged";
 }
 
 export function lanesOf(
   tensors: readonly Tensor[],
-  { tree, pinned }: Arrangement = { tree: false, pinned: new Set() },
+  { tree, pinned, replicas }: Arrangement = { tree: false, pinned: new Set() },
 ): Lane[] {
   const byRole = new Map<string, Tensor[]>();
   for (const tensor of tensors) {
-    const key = pinned.has(tensor.id) ? PINNED : tensor.role;
+    const own =
+      replicas === "lanes" && tensor.worker ? `${tensor.role} ${tensor.worker}` : tensor.role;
+    const key = pinned.has(tensor.id) ? PINNED : own;
     const lane = byRole.get(key);
     if (lane) lane.push(tensor);
     else byRole.set(key, [tensor]);
   }
   // A role of a newer version comes last, under its own name, rather than vanish.
   const known = [PINNED, ...ROLES.map((role) => role.name as string)];
-  const unknown = [...byRole.keys()].filter((role) => !known.includes(role));
-  return [...known, ...unknown].flatMap((key) => {
-    const members = byRole.get(key);
-    if (!members) return [];
-    const described = key === PINNED ? PINS : ROLES.find((candidate) => candidate.name === key);
-    return {
-      key,
-      label: described?.label ?? visibleName(key),
-      description: described?.description ?? "",
-      tensors: members,
-      members: tree && key !== PINNED ? treeOf(members, key) : listOf(members, key === PINNED),
-      nonfinite: members.filter((tensor) => tensor.first_nonfinite_step !== null).length,
-    };
-  });
+  const rank = (key: string) => {
+    const at = known.indexOf(key.split(" ")[0] as string);
+    return at < 0 ? known.length : at;
+  };
+  // Sorting is stable: replicas stay in the order in which they came.
+  return [...byRole.keys()]
+    .sort((a, b) => rank(a) - rank(b))
+    .flatMap((key) => {
+      const members = byRole.get(key);
+      if (!members) return [];
+      const described =
+        key === PINNED ? PINS : ROLES.find((candidate) => candidate.name === key.split(" ")[0]);
+      const worker = key.slice(key.indexOf(" ") + 1);
+      const label = described?.label ?? visibleName(key);
+      const listed =
+        tree && key !== PINNED ? treeOf(members, key) : listOf(members, key === PINNED);
+      return {
+        key,
+        label: key.includes(" ") ? `${label} · ${visibleName(worker)}` : label,
+        description: described?.description ?? "",
+        tensors: members,
+        members: replicas === "merged" && key !== PINNED ? mergeReplicas(listed, key) : listed,
+        nonfinite: members.filter((tensor) => tensor.first_nonfinite_step !== null).length,
+      };
+    });
 }
 
 const PINS = { label: "Pinned", description: "Kept in sight by you, whatever its role." };
@@ -125,15 +143,41 @@ export function lineAt({ lines, height }: Lines, y: number): Line | undefined {
   return lines[indexAt(lines, y)];
 }
 
+/** Of what a line shows at a step the worst tensor: non-finite first, then the largest value. */
+export function tensorAt(line: Line, grid: Grid | undefined, step: number): Tensor | undefined {
+  if (line.kind === "tensor") return line.tensor;
+  if (line.open) return undefined;
+  const { tensors } = line.kind === "lane" ? line.lane : line.group;
+  const badness = ({ id }: Tensor) => {
+    const cell = grid && gridCell(grid, id, step);
+    if (!cell) return Number.NEGATIVE_INFINITY;
+    if (cell.flags & NONFINITE) return Number.POSITIVE_INFINITY;
+    return Number.isNaN(cell.value) ? Number.NEGATIVE_INFINITY : cell.value;
+  };
+  let [worst] = tensors;
+  for (const tensor of tensors) if (worst && badness(tensor) > badness(worst)) worst = tensor;
+  return worst;
+}
+
+/** The tensors that a line stands for: several for a closed lane or group, none for an open one. */
+export function tensorsOf(line: Line): readonly Tensor[] {
+  if (line.kind === "tensor") return [line.tensor];
+  if (line.open) return [];
+  return line.kind === "lane" ? line.lane.tensors : line.group.tensors;
+}
+
 /** The lines that a viewport shows, whole or in part. */
 export function linesWithin({ lines, height }: Lines, top: number, bottom: number): Line[] {
   if (bottom <= 0 || top >= height) return [];
   return lines.slice(indexAt(lines, Math.max(0, top)), indexAt(lines, bottom - 1e-6) + 1);
 }
 
-/** The line of a tensor; undefined where it is not shown. */
+/** The line of a tensor, or the closed one that it is folded into; undefined where there is none. */
 export function lineOf({ lines }: Lines, tensor: string | undefined): Line | undefined {
-  return lines.find((line) => line.kind === "tensor" && line.tensor.id === tensor);
+  return (
+    lines.find((line) => line.kind === "tensor" && line.tensor.id === tensor) ??
+    lines.find((line) => tensorsOf(line).some(({ id }) => id === tensor))
+  );
 }
 
 const tops = new WeakMap<readonly Line[], number[]>();

@@ -11,6 +11,8 @@ export interface Magnitude {
   /** The values at both ends of the colour table, in the unit that is mapped linearly. */
   low: number;
   high: number;
+  /** Of differences, in the unit that is mapped linearly; the middle of the table is zero. */
+  signed?: true;
 }
 
 /** The scale that spans the finite values; zero of a logarithm (-inf) has a mark of its own. */
@@ -32,8 +34,8 @@ export function magnitudeOf(values: Float32Array, scale: Scale): Magnitude {
 }
 
 /** Index in the colour table. */
-export function tableIndex({ scale, low, high }: Magnitude, value: number): number {
-  const linear = scale === "count" ? Math.log10(1 + value) : value;
+export function tableIndex({ scale, low, high, signed }: Magnitude, value: number): number {
+  const linear = scale === "count" && !signed ? Math.log10(1 + value) : value;
   const index = Math.round(((linear - low) / (high - low)) * (TABLE_SIZE - 1));
   return Math.min(TABLE_SIZE - 1, Math.max(0, index));
 }
@@ -47,6 +49,12 @@ export interface LegendTick {
 export function legendTicks(magnitude: Magnitude): LegendTick[] {
   const { scale, low, high } = magnitude;
   const at = (linear: number) => (linear - low) / (high - low);
+  if (magnitude.signed) {
+    return [low, 0, high].map((linear) => ({
+      at: at(linear),
+      text: differenceText(linear, scale),
+    }));
+  }
   if (scale === "share") return [0, 0.5, 1].map((value) => ({ at: value, text: share(value) }));
   if (scale === "count") {
     const top = Math.floor(high);
@@ -65,4 +73,12 @@ export function legendTicks(magnitude: Magnitude): LegendTick[] {
     .ticks(3)
     .filter((value) => value > 0)
     .map((value) => ({ at: at(Math.log10(value)), text: measure(value) }));
+}
+
+/** "×10", "÷2.5", "+3%": a difference in the unit that is mapped linearly. */
+export function differenceText(linear: number, scale: Scale): string {
+  if (linear === 0) return "=";
+  if (scale === "share") return `${linear > 0 ? "+" : "−"}${share(Math.abs(linear))}`;
+  const factor = 10 ** Math.abs(linear);
+  return `${linear > 0 ? "×" : "÷"}${Number.isFinite(factor) && factor < 1e30 ? measure(Number(factor.toPrecision(3))) : "∞"}`;
 }

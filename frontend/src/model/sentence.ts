@@ -3,6 +3,8 @@
 import type { Grid } from "../wire/grid";
 import { STATISTICS } from "../wire/schema";
 import { gridCell } from "./cells";
+import type { Difference } from "./difference";
+import { differenceText } from "./magnitude";
 import { marksOf, RECORDED, SCALE_SKIPPED } from "./marks";
 import { gridValue } from "./numbers";
 
@@ -23,4 +25,21 @@ export function cellSentence(grid: Grid, tensor: string, step: number): string {
     parts.push(`${statisticWord(grid.statistic)} ${gridValue(cell.value, grid.scale)}`);
   }
   return parts.join("; ") || "recorded, without a value";
+}
+
+/** "×12 of healthy", "the same as in healthy": a cell of a difference. */
+export function differenceSentence(
+  layers: readonly Difference[],
+  tensor: string,
+  step: number,
+  run: string,
+): string {
+  const cells = layers.flatMap((layer) => {
+    const cell = gridCell(layer, tensor, step);
+    return cell ? { ...cell, scale: layer.scale } : [];
+  });
+  const cell = cells.at(-1);
+  if (!cell || Number.isNaN(cell.value)) return `not to be compared with ${run}`;
+  if (cell.value === 0) return `the same as in ${run}`;
+  return `${differenceText(cell.value, cell.scale)} of that in ${run}`;
 }

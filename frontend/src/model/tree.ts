@@ -12,6 +12,8 @@ export interface Group {
   members: Member[];
   /** Its tensors and those of its groups, in order. */
   tensors: Tensor[];
+  /** The same tensor on several replicas: closed until it is opened. */
+  merged?: true;
 }
 
 export type Member =
@@ -72,6 +74,39 @@ function membersOf(node: Node, lane: string, path: string, depth: number): Membe
     );
     return { kind: "group", group: { key: `${lane}:${whole}`, label, depth, members, tensors } };
   });
+}
+
+/** The members with what several replicas have of one tensor as one group. */
+export function mergeReplicas(members: readonly Member[], lane: string): Member[] {
+  const groups = new Map<string, Group>();
+  return members
+    .flatMap((member): Member[] => {
+      if (member.kind === "group") {
+        const { group } = member;
+        return [
+          { kind: "group", group: { ...group, members: mergeReplicas(group.members, lane) } },
+        ];
+      }
+      const { tensor, label, depth } = member;
+      const inner = { kind: "tensor" as const, tensor, label, depth: depth + 1 };
+      const known = groups.get(tensor.name);
+      if (known) {
+        known.members.push(inner);
+        known.tensors.push(tensor);
+        return [];
+      }
+      const key = `${lane}:${tensor.name}:replicas`;
+      const group: Group = { key, label, depth, members: [inner], tensors: [tensor], merged: true };
+      groups.set(tensor.name, group);
+      return [{ kind: "group", group }];
+    })
+    .map((member) => {
+      // One that is on one replica alone is itself.
+      if (member.kind === "tensor" || !member.group.merged || member.group.members.length > 1)
+        return member;
+      const [only] = member.group.members;
+      return only?.kind === "tensor" ? { ...only, depth: member.group.depth } : member;
+    });
 }
 
 /** Keys of the groups that hold a tensor, the outermost first; undefined where none of it is here. */

@@ -1,6 +1,7 @@
 /** What of the choices outlives the page, as the texts that an address can hold. */
 
 import type { Kept } from "../host/fragment";
+import { TOLERANCES } from "../model/comparison";
 import type { Selection } from "../model/cursor";
 import type { Range } from "../model/range";
 import { ORDERS, type Order } from "../model/rows";
@@ -18,9 +19,13 @@ export interface Choices {
   layout: Layout;
   role: string;
   onlyTrouble: boolean;
+  replicas: string;
   curves: boolean;
   selection: Selection;
   range: Range;
+  compareWith: readonly string[];
+  difference: boolean;
+  tolerance: number;
 }
 
 /** First and last step in sight: "120..260". */
@@ -43,11 +48,16 @@ export function choicesOf(kept: Kept): Partial<Choices> {
   if (order) choices.order = order.name;
   if (kept.layout === "tree" || kept.layout === "list") choices.layout = kept.layout;
   if (kept.role) choices.role = kept.role;
+  if (kept.replicas) choices.replicas = kept.replicas;
   if (kept.only === "trouble") choices.onlyTrouble = true;
   const step = Number(kept.step);
   if (kept.tensor && kept.step && Number.isSafeInteger(step)) {
     choices.selection = { tensor: kept.tensor, step };
   }
+  if (kept.with) choices.compareWith = listed(kept.with);
+  if (kept.beside === "difference") choices.difference = true;
+  const tolerance = TOLERANCES.find(({ value }) => String(value) === kept.tolerance);
+  if (tolerance) choices.tolerance = tolerance.value;
   if (kept.curves === "off") choices.curves = false;
   const steps = STEPS.exec(kept.steps ?? "");
   if (steps && Number(steps[1]) <= Number(steps[2])) {
@@ -64,11 +74,16 @@ export function keptOf(session: Session): Kept {
     run: session.run.value,
     statistic: picture.statistic.value,
     steps: range && `${Math.floor(range.from)}..${Math.ceil(range.to) - 1}`,
+    with: list(session.compareWith.value),
+    beside: session.difference.value ? "difference" : null,
+    tolerance:
+      session.tolerance.value === TOLERANCES[0].value ? null : String(session.tolerance.value),
     curves: session.curves.value ? null : "off",
     filter: rows.filter.value,
     role: rows.role.value,
     order: rows.order.value === "model" ? null : rows.order.value,
     layout: rows.chosenLayout.value,
+    replicas: rows.replicas.value === "beside" ? null : rows.replicas.value,
     only: rows.onlyTrouble.value ? "trouble" : null,
     pinned: list(rows.pinned.value),
     folds: list([...rows.folds.value].map(([key, open]) => `${open ? "+" : "-"}${key}`)),

@@ -1,6 +1,6 @@
 /** The grids behind the heatmap: one of the whole run, and a finer one of what is in sight. */
 
-import { computed, effect, type ReadonlySignal, signal } from "@preact/signals";
+import { computed, effect, type ReadonlySignal, type Signal, signal } from "@preact/signals";
 import { gridCache } from "../api/answers";
 import { type GridQuery, MOST_COLUMNS } from "../api/routes";
 import { CURVE_ROLES } from "../model/curves";
@@ -21,9 +21,9 @@ export class Picture {
   readonly overview = new Resource<Grid>();
   /** What is in sight, and some beyond; nothing where the overview is as fine. */
   readonly close = new Resource<Grid>();
-  readonly statistic = signal<StatisticName>("norm");
+  readonly statistic: Signal<StatisticName>;
   /** The most columns that the screen has room for; 0 before it is known. */
-  readonly columns = signal(0);
+  readonly columns: Signal<number>;
 
   /** From the coarsest to the finest, of one run and statistic. */
   readonly layers = computed((): Grid[] => {
@@ -57,45 +57,62 @@ export class Picture {
     readonly run: ReadonlySignal<string | null>,
     readonly whole: ReadonlySignal<Range | null>,
     readonly view: View,
-  ) {}
+    /** Another run's, that shows the same of itself. */
+    beside?: Picture,
+  ) {
+    this.statistic = beside?.statistic ?? signal<StatisticName>("norm");
+    this.columns = beside?.columns ?? signal(0);
+  }
 
-  start(): void {
+  /** Asks for what is in sight from now on; gives what ends that. */
+  start(): () => void {
+    const ends: (() => void)[] = [];
     const overview = this.#query(this.whole);
     const close = this.#query(this.view.range);
-    effect(() => {
-      this.#generation.value;
-      if (overview.value) void this.#load(this.overview, JSON.parse(overview.value) as GridQuery);
-    });
-    effect(() => {
-      this.#generation.value;
-      const query = JSON.parse(close.value ?? "null") as GridQuery | null;
-      const whole = JSON.parse(overview.value ?? "null") as GridQuery | null;
-      if (!query || !whole || isAsFine(whole, query)) {
-        this.close.clear();
-        return undefined;
-      }
-      const ask = () => void this.#load(this.close, query);
-      if (this.#cache.peek(query)) {
-        ask();
-        return undefined;
-      }
-      const timer = setTimeout(ask, REST_MS);
-      return () => clearTimeout(timer);
-    });
-    effect(() => this.#prefetch());
+    ends.push(
+      effect(() => {
+        this.#generation.value;
+        if (overview.value) void this.#load(this.overview, JSON.parse(overview.value) as GridQuery);
+      }),
+    );
+    ends.push(
+      effect(() => {
+        this.#generation.value;
+        const query = JSON.parse(close.value ?? "null") as GridQuery | null;
+        const whole = JSON.parse(overview.value ?? "null") as GridQuery | null;
+        if (!query || !whole || isAsFine(whole, query)) {
+          this.close.clear();
+          return undefined;
+        }
+        const ask = () => void this.#load(this.close, query);
+        if (this.#cache.peek(query)) {
+          ask();
+          return undefined;
+        }
+        const timer = setTimeout(ask, REST_MS);
+        return () => clearTimeout(timer);
+      }),
+    );
+    ends.push(effect(() => this.#prefetch()));
     const curves = computed(() => {
       const { range } = this.view;
       if (this.statistic.value === "norm" || !range.value) return null;
       const query = this.#queryFor(range.value);
       return query && JSON.stringify({ ...query, statistic: "norm", role: CURVE_ROLES });
     });
-    effect(() => {
-      this.#generation.value;
-      if (curves.value === null) return undefined;
-      const query = JSON.parse(curves.value) as GridQuery;
-      const timer = setTimeout(() => void this.#load(this.#curves, query), REST_MS);
-      return () => clearTimeout(timer);
-    });
+    ends.push(
+      effect(() => {
+        this.#generation.value;
+        if (curves.value === null) return undefined;
+        const query = JSON.parse(curves.value) as GridQuery;
+        const timer = setTimeout(() => void this.#load(this.#curves, query), REST_MS);
+        return () => clearTimeout(timer);
+      }),
+    );
+    return () => {
+      for (const end of ends) end();
+      this.clear();
+    };
   }
 
   /** The data has changed; what is in sight stays until the new answers come. */

@@ -20,6 +20,11 @@ export class Rows {
   readonly onlyTrouble = signal(false);
   /** The one role that is shown; null for all. */
   readonly role = signal<string | null>(null);
+  /** How replicas stand: "beside", "lanes" or "merged" all of them, else "only " and the name of one. */
+  readonly replicas = signal("beside");
+  readonly workers = computed(() =>
+    [...new Set(this.tensors.value.map(({ worker }) => worker))].filter(Boolean),
+  );
   /** What was chosen; null for what fits the run. */
   readonly chosenLayout = signal<Layout | null>(null);
   /** Ids of tensors. */
@@ -35,6 +40,7 @@ export class Rows {
   readonly shown = computed((): readonly Tensor[] => {
     const parsed = this.parsed.value;
     const role = this.role.value;
+    const one = this.workers.value.find((worker) => `only ${worker}` === this.replicas.value);
     const troubled =
       this.onlyTrouble.value && troubledTensors(this.tensors.value, this.findings.value);
     return this.tensors.value.filter(
@@ -42,6 +48,7 @@ export class Rows {
         this.pinned.value.has(tensor.id) ||
         ((parsed.kind !== "matches" || parsed.test(tensor)) &&
           (role === null || tensor.role === role) &&
+          (!one || !tensor.worker || tensor.worker === one) &&
           (!troubled || troubled.has(tensor.id))),
     );
   });
@@ -50,7 +57,13 @@ export class Rows {
     // The grid changes far more often than anything that asks for it.
     const grid = order === "worst" ? this.grid.value : undefined;
     const tree = this.layout.value === "tree" && order === "model";
-    return lanesOf(inOrder(this.shown.value, order, grid), { tree, pinned: this.pinned.value });
+    return lanesOf(inOrder(this.shown.value, order, grid), {
+      ...{ tree, pinned: this.pinned.value },
+      replicas:
+        this.replicas.value === "lanes" || this.replicas.value === "merged"
+          ? this.replicas.value
+          : "beside",
+    });
   });
   readonly #openDepth = computed(() => {
     // What one looks for is not folded away.
@@ -69,7 +82,7 @@ export class Rows {
 
   isOpen(item: Lane | Group): boolean {
     const chosen = this.folds.value.get(item.key);
-    return chosen ?? (!("depth" in item) || item.depth < this.#openDepth.value);
+    return chosen ?? (!("depth" in item) || (!item.merged && item.depth < this.#openDepth.value));
   }
 
   toggle(item: Lane | Group): void {
@@ -94,6 +107,7 @@ export class Rows {
   showAll(): void {
     this.filter.value = "";
     this.role.value = null;
+    if (this.replicas.value.startsWith("only ")) this.replicas.value = "beside";
     this.onlyTrouble.value = false;
   }
 }

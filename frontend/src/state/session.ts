@@ -3,12 +3,13 @@
  * place where the host, the backend and the views meet.
  */
 
-import { batch, computed, effect, signal } from "@preact/signals";
+import { batch, computed, effect, signal, untracked } from "@preact/signals";
 import { fetchFindings, fetchRun, fetchRuns } from "../api/routes";
 import { connectHost } from "../host/channel";
 import { watchDarkness } from "../host/darkness";
 import { addressWith, readKept, writeKept } from "../host/fragment";
 import { whenShown } from "../host/visibility";
+import { TOLERANCES } from "../model/comparison";
 import type { Selection } from "../model/cursor";
 import { primaryOf, tensorOf } from "../model/findings";
 import type { Range } from "../model/range";
@@ -16,6 +17,7 @@ import { columnOfStep, stepsOfColumn } from "../model/timeline";
 import { runToOpen } from "../model/verdict";
 import { DARK, LIGHT } from "../theme/colours";
 import type { FindingsAnswer, RunDetail, RunSummary } from "../wire/answers";
+import { Compared } from "./compared";
 import { TensorDetail } from "./detail";
 import { type Choices, choicesOf, keptOf } from "./kept";
 import { Picture } from "./picture";
@@ -46,12 +48,31 @@ export class Session {
   readonly help = signal(false);
 
   readonly theme = computed(() => (this.dark.value ? DARK : LIGHT));
-  /** The steps of the whole run; null where it has none. */
+  /** Names of the runs that stand beside the chosen one. */
+  readonly compareWith = signal<readonly string[]>([]);
+  /** They show what they differ by, and not their own values. */
+  readonly difference = signal(false);
+  /** Relative difference of norms from which on runs part. */
+  readonly tolerance = signal<number>(TOLERANCES[0].value);
+  readonly compared = signal<readonly Compared[]>([]);
+  /** The run whose cell was selected; null for the chosen one. */
+  readonly looked = signal<string | null>(null);
+  /** The steps of the whole run and of those beside it; null where there is none. */
   readonly whole = computed((): Range | null => {
-    const run = this.run.value;
-    const known = this.detail.value.value ?? this.runs.value.value?.find((one) => one.run === run);
-    if (!known || known.first_step === null || known.last_step === null) return null;
-    return { from: known.first_step, to: known.last_step + 1 };
+    const runs = this.runs.value.value ?? [];
+    const chosen =
+      this.detail.value.value ?? runs.find(({ run }) => run === this.run.value) ?? undefined;
+    const others = runs.filter(({ run }) => this.compareWith.value.includes(run));
+    const ranges = [chosen, ...others].flatMap((one) =>
+      !one || one.first_step === null || one.last_step === null
+        ? []
+        : { from: one.first_step, to: one.last_step + 1 },
+    );
+    if (ranges.length === 0) return null;
+    return {
+      from: Math.min(...ranges.map(({ from }) => from)),
+      to: Math.max(...ranges.map(({ to }) => to)),
+    };
   });
   readonly view = new View(this.whole);
   readonly picture = new Picture(this.run, this.whole, this.view);
@@ -68,7 +89,7 @@ export class Session {
   readonly selectedSteps = signal<[number, number] | undefined>(undefined);
 
   readonly selected = new TensorDetail(
-    this.run,
+    computed(() => this.looked.value ?? this.run.value),
     this.selectedTensor,
     this.selectedSteps,
     this.whole,
@@ -88,6 +109,7 @@ export class Session {
     connectHost(whenShown(() => this.reload()));
     effect(() => this.#loadRun());
     this.picture.start();
+    effect(() => this.#keepCompared());
     effect(() => this.#findSelectedSteps());
     this.selected.start();
     effect(() => this.#selectFirstTrouble());
@@ -104,6 +126,7 @@ export class Session {
     this.selected.reload();
     this.#generation.value++;
     this.picture.reload();
+    for (const { picture } of this.compared.value) picture.reload();
     void this.#loadRuns();
   }
 
@@ -119,6 +142,7 @@ export class Session {
       this.run.value = run;
       this.selection.value = null;
       this.finding.value = -1;
+      this.compareWith.value = this.compareWith.value.filter((other) => other !== run);
       this.view.reset();
       for (const resource of [this.detail, this.findings, this.picture, this.selected]) {
         resource.clear();
@@ -129,6 +153,26 @@ export class Session {
   select(selection: Selection | null): void {
     this.#dismissed = selection === null;
     this.selection.value = selection;
+    this.looked.value = null;
+  }
+
+  /** Puts a run beside the chosen one, or takes it away. */
+  toggleCompared(run: string): void {
+    const others = this.compareWith.value.filter((other) => other !== run);
+    const added = others.length === this.compareWith.value.length;
+    this.compareWith.value = added ? [...others, run] : others;
+    this.looked.value = null;
+  }
+
+  /** The picture that shows a run. */
+  pictureOf(run: string | null): Picture {
+    return this.compared.value.find((one) => one.run === run)?.picture ?? this.picture;
+  }
+
+  /** Goes to where two runs part. */
+  showParting(compared: Compared): void {
+    const parting = compared.comparison.value.value?.parting;
+    if (parting) this.choosePlace(parting);
   }
 
   /** Reads a finding: its origin is selected and comes into sight. */
@@ -184,8 +228,12 @@ export class Session {
       if (choices.order) this.rows.order.value = choices.order;
       if (choices.layout) this.rows.chosenLayout.value = choices.layout;
       if (choices.role) this.rows.role.value = choices.role;
+      if (choices.replicas) this.rows.replicas.value = choices.replicas;
       if (choices.onlyTrouble) this.rows.onlyTrouble.value = true;
       if (choices.selection) this.selection.value = choices.selection;
+      if (choices.compareWith) this.compareWith.value = choices.compareWith;
+      if (choices.difference) this.difference.value = true;
+      if (choices.tolerance) this.tolerance.value = choices.tolerance;
       if (choices.curves !== undefined) this.curves.value = choices.curves;
       if (choices.range) this.view.chosen.value = choices.range;
     });
@@ -197,6 +245,23 @@ export class Session {
     if (!runs || runs.some(({ run }) => run === this.run.value)) return;
     const open = runToOpen(runs);
     if (open) this.chooseRun(open.run);
+  }
+
+  #keepCompared(): void {
+    const runs = this.runs.value.value;
+    // What an address names may be gone.
+    const wanted = this.compareWith.value.filter(
+      (name) => name !== this.run.value && runs?.some(({ run }) => run === name),
+    );
+    const held = this.compared.peek();
+    if (wanted.join("\0") === held.map(({ run }) => run).join("\0")) return;
+    for (const one of held) if (!wanted.includes(one.run)) one.end();
+    const { picture, whole, view, tolerance } = this;
+    this.compared.value = wanted.map(
+      (run) =>
+        held.find((one) => one.run === run) ??
+        untracked(() => new Compared(run, picture, whole, view, tolerance, this.#generation)),
+    );
   }
 
   #loadRun(): void {

@@ -86,6 +86,10 @@ export const DARK: Theme = {
   negative: "#d8b25f",
 };
 
+/** Of differences, from "less" over "the same" to "more": brown and teal, told apart by every eye. */
+export const DIVERGING_LIGHT = ["#7a4a08", "#c79a4b", "#f1f2f4", "#62b3a8", "#00584f"] as const;
+export const DIVERGING_DARK = ["#f2c46d", "#9c7432", "#2a3038", "#31817a", "#7fe3d3"] as const;
+
 /** The custom properties of a theme, for a style sheet. */
 export function customProperties(theme: Theme): string {
   const names = Object.entries(theme).map(([name, colour]) => `--${name}:${colour}`);

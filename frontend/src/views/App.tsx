@@ -1,6 +1,7 @@
 /** The whole tab: the runs, and the chosen one's findings, heatmap and details. */
 
 import type { Session } from "../state/session";
+import { Comparison } from "./Comparison";
 import { Details } from "./Details";
 import { Findings } from "./Findings";
 import { Heatmap } from "./Heatmap";
@@ -58,6 +59,7 @@ function ChosenRun({ session }: { session: Session }) {
   return (
     <>
       <Findings session={session} detail={detail} />
+      <Comparison session={session} />
       <Toolbar session={session} />
       <div class="field">
         <Heatmap session={session} detail={detail} />

@@ -3,7 +3,7 @@
 import { useLayoutEffect, useMemo, useRef } from "preact/hooks";
 import { GUTTER } from "../draw/canvas";
 import { drawCurves } from "../draw/curves";
-import { curveText, logTicks, type RunCurve, runCurves } from "../model/curves";
+import { curveText, logTicks, NO_NORMS, type RunCurve, runCurves } from "../model/curves";
 import { columnOfStep, type Timeline } from "../model/timeline";
 import type { Session } from "../state/session";
 import { MARK_COLOURS } from "../theme/colours";
@@ -27,7 +27,7 @@ export function useCurves(session: Session): RunCurve[] {
   const tensors = session.detail.value.value?.tensors;
   const shown = session.curves.value;
   return useMemo(
-    () => (grid && tensors && shown ? runCurves(grid, tensors) : []),
+    () => (tensors && shown ? runCurves(grid ?? NO_NORMS, tensors) : []),
     [grid, tensors, shown],
   );
 }

@@ -38,6 +38,8 @@ export function Details({ session }: { session: Session }) {
     >
       <header>
         <p class="where">
+          {session.compared.value.length > 0 &&
+            `${visibleName(session.looked.value ?? session.run.value ?? "")} · `}
           {roleWord(tensor.role)} · {stepRange(...steps)}
         </p>
         <button type="button" class="close" aria-label="Close details" onClick={close}>

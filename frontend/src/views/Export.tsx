@@ -1,17 +1,18 @@
 /** What is in sight, to be shown to others: a link, a picture, numbers. */
 
 import { useState } from "preact/hooks";
+import { drawPoster, type Poster, posterSvg } from "../draw/poster";
 import { csvOf } from "../model/csv";
 import type { Session } from "../state/session";
 import { copyText, fileName, saveFile } from "./files";
 
 interface ExportProps {
   session: Session;
-  /** Draws what is in sight. */
-  draw: () => HTMLCanvasElement;
+  /** What is in sight. */
+  poster: () => Poster;
 }
 
-export function Export({ session, draw }: ExportProps) {
+export function Export({ session, poster }: ExportProps) {
   const [said, setSaid] = useState("");
   const run = session.run.value ?? "";
   const tensor = session.selectedTensor.value;
@@ -24,7 +25,14 @@ export function Export({ session, draw }: ExportProps) {
     say((await copyText(session.address())) ? "Link copied" : "The browser refused");
   };
   const savePicture = () => {
-    draw().toBlob((picture) => picture && saveFile(fileName([run], "png"), picture), "image/png");
+    drawPoster(poster()).toBlob(
+      (picture) => picture && saveFile(fileName([run], "png"), picture),
+      "image/png",
+    );
+  };
+  const saveDrawing = () => {
+    const drawing = new Blob([posterSvg(poster())], { type: "image/svg+xml" });
+    saveFile(fileName([run], "svg"), drawing);
   };
   const saveNumbers = async () => {
     if (!tensor || !range) return;
@@ -45,6 +53,9 @@ export function Export({ session, draw }: ExportProps) {
       </button>
       <button type="button" class="link" onClick={savePicture}>
         Save PNG
+      </button>
+      <button type="button" class="link" onClick={saveDrawing}>
+        Save SVG
       </button>
       <button
         type="button"

@@ -2,7 +2,6 @@
 
 import {
   causeWords,
-  operationWords,
   placeWords,
   primaryOf,
   runsOf,
@@ -21,6 +20,7 @@ import {
 } from "../model/verdict";
 import type { Session } from "../state/session";
 import type { Finding, FindingPlace, RunDetail } from "../wire/answers";
+import { Operation } from "./Operation";
 import { SeverityMark, StatusMark } from "./signs";
 
 interface FindingsProps {
@@ -155,21 +155,13 @@ function stepsWords({ severity, step, last_step }: Finding): string {
 
 /** Why, what to do, and where it spread. */
 function Explained({ session, finding }: { session: Session; finding: Finding }) {
-  const { message, advice, origin, victims, turn_on = [] } = finding;
-  const operation = operationWords(origin);
+  const { message, advice, victims, turn_on = [] } = finding;
   return (
     <div class="explained">
       <div>
         <h2>Why</h2>
         <Prose text={message} />
-        {operation && <p class="operation">{operation}</p>}
-        {origin.operation?.code && <pre class="code">{origin.operation.code}</pre>}
-        {(origin.examples?.length ?? 0) > 0 && (
-          <p>
-            In {counted(origin.examples?.length ?? 0, "example")} of the batch: row{" "}
-            {origin.examples?.slice(0, 10).map(count).join(", ")}.
-          </p>
-        )}
+        <Operation finding={finding} />
         {victims.length > 0 && (
           <details class="victims">
             <summary>{victimsWords(victims.length)}</summary>

@@ -4,12 +4,20 @@ import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/ho
 import { AXIS_HEIGHT, drawAxis, type Flag, flagAt, severityColour } from "../draw/axis";
 import { GUTTER } from "../draw/canvas";
 import { drawHeatmap, type MarkedStep } from "../draw/heatmap";
-import { drawPoster } from "../draw/poster";
+import type { Poster } from "../draw/poster";
 import type { RunCurve } from "../model/curves";
-import { layLines, lineAt } from "../model/lanes";
+import { layLines, lineAt, tensorAt } from "../model/lanes";
+import { visibleName } from "../model/names";
 import { count } from "../model/numbers";
 import { statisticWord } from "../model/sentence";
-import { columnOfStep, stepAt, stepsOfColumn, type Timeline, timelineOf } from "../model/timeline";
+import {
+  columnOfStep,
+  stepAt,
+  stepsOfColumn,
+  type Timeline,
+  timelineOf,
+  xOfStep,
+} from "../model/timeline";
 import type { Session } from "../state/session";
 import type { RunDetail } from "../wire/answers";
 import { Announcement } from "./Announcement";
@@ -20,6 +28,7 @@ import { useGestures } from "./gestures";
 import { handleKey, useRowInView } from "./keys";
 import { Labels } from "./Labels";
 import { Failure, Loading } from "./notices";
+import { PANE_HEAD, Pane, PaneHead } from "./Pane";
 import { useSize } from "./size";
 import { type Hovered, Tooltip } from "./Tooltip";
 
@@ -30,6 +39,7 @@ const COLUMN_QUANTUM = 64;
 const LEAST_COLUMN_WIDTH = 2;
 const LEAST_BODY = 120;
 const NO_CURVES: RunCurve[] = [];
+const LEAST_PANE = 70;
 
 interface HeatmapProps {
   session: Session;
@@ -61,7 +71,15 @@ function Picture({ session, detail }: HeatmapProps) {
   const room = height - AXIS_HEIGHT - curves.length * CURVE_HEIGHT;
   const shownCurves = room >= LEAST_BODY ? curves : NO_CURVES;
   const headHeight = AXIS_HEIGHT + shownCurves.length * CURVE_HEIGHT;
-  const bodyHeight = Math.max(0, height - headHeight);
+  const compared = session.compared.value;
+  // Each run beside the chosen one has the same rows, under a strip with its name.
+  const paneHead = compared.length > 0 ? PANE_HEAD : 0;
+  const paneHeight = Math.max(
+    compared.length > 0 ? LEAST_PANE : 0,
+    Math.floor((height - headHeight) / (compared.length + 1)) - paneHead,
+  );
+  const bodyHeight = Math.max(0, paneHeight);
+  const paneTop = (pane: number) => headHeight + paneHead + pane * (paneHeight + paneHead);
   const layers = session.picture.layers.value;
   const magnitude = session.picture.magnitude.value;
   const { rows } = session;
@@ -126,10 +144,16 @@ function Picture({ session, detail }: HeatmapProps) {
   const pointAt = (event: PointerEvent | MouseEvent): Hovered | null => {
     const box = plot.current?.getBoundingClientRect();
     if (!box || event.clientY < box.top) return null;
-    const line = lineAt(lines, event.clientY - box.top + scrollTop);
-    const steps = stepsAt(session, timeline, event.clientX - box.left - labelWidth);
-    if (line?.kind !== "tensor" || !steps) return null;
-    return { tensor: line.tensor, steps, x: event.clientX, y: event.clientY };
+    const pane = Math.floor((event.clientY - box.top) / (paneHeight + paneHead || 1));
+    const y = event.clientY - box.top - pane * (paneHeight + paneHead);
+    if (pane > compared.length || y >= paneHeight) return null;
+    const line = lineAt(lines, y + scrollTop);
+    const beside = compared[pane - 1];
+    const shown = beside?.picture ?? session.picture;
+    const steps = stepsAt(shown, timeline, event.clientX - box.left - labelWidth);
+    const tensor = line && steps && tensorAt(line, shown.gridAt(steps[0]), steps[0]);
+    if (!tensor || !steps) return null;
+    return { tensor, steps, x: event.clientX, y: event.clientY, beside };
   };
   const onClick = (event: MouseEvent) => {
     if (gestures.wasDrag()) return;
@@ -138,6 +162,7 @@ function Picture({ session, detail }: HeatmapProps) {
     const point = pointAt(event);
     if (!point) return;
     session.select({ tensor: point.tensor.id, step: point.steps[0] });
+    if (point.beside?.tensors.value.has(point.tensor.id)) session.looked.value = point.beside.run;
     scroller.current?.focus({ preventScroll: true });
   };
   const flagUnder = (event: MouseEvent): number => {
@@ -155,15 +180,25 @@ function Picture({ session, detail }: HeatmapProps) {
     if (handleKey(event, session, lines, timeline)) event.preventDefault();
   };
 
-  const draw = () => {
+  const poster = (): Poster => {
     const box = stage.current?.getBoundingClientRect();
     const title = document.querySelector("h1")?.textContent ?? "";
-    return drawPoster({
+    return {
       ...{ title, theme, lines, scrollTop, labelWidth },
       subtitle: `${detail.run} · ${statisticWord(session.picture.statistic.value)}`,
       width,
-      height: Math.min(height, headHeight + lines.height - scrollTop),
+      height:
+        compared.length > 0 ? height : Math.min(height, headHeight + lines.height - scrollTop),
       top: headHeight,
+      bodyHeight: paneHeight,
+      panes:
+        compared.length > 0
+          ? [detail.run, ...compared.map(({ run }) => run)].map((run, pane) => ({
+              text: visibleName(run),
+              middle: paneTop(pane) - PANE_HEAD / 2,
+              top: paneTop(pane),
+            }))
+          : [],
       names: shownCurves.map(({ label }, index) => ({
         text: label,
         middle: AXIS_HEIGHT + (index + 0.5) * CURVE_HEIGHT,
@@ -172,7 +207,7 @@ function Picture({ session, detail }: HeatmapProps) {
         const place = canvas.getBoundingClientRect();
         return { canvas, left: place.left - (box?.left ?? 0), top: place.top - (box?.top ?? 0) };
       }),
-    });
+    };
   };
 
   return (
@@ -196,7 +231,12 @@ function Picture({ session, detail }: HeatmapProps) {
         onPointerCancel={gestures.onPointerUp}
         onPointerLeave={() => setHovered(null)}
       >
-        <div class="sizer" style={{ height: `${headHeight + lines.height}px` }}>
+        <div
+          class="sizer"
+          style={{
+            height: `${height + Math.max(0, lines.height - paneHeight)}px`,
+          }}
+        >
           <div class="stage" ref={stage} style={{ height: `${height}px` }}>
             <Sight session={session} width={labelWidth} />
             <canvas class="axis" ref={axis} style={{ left: `${labelWidth - GUTTER}px` }} />
@@ -207,7 +247,14 @@ function Picture({ session, detail }: HeatmapProps) {
               width={plotWidth + MARGIN}
               step={hovered?.steps[0] ?? selection?.step ?? null}
             />
-            <div class="plot" ref={plot} style={{ top: `${headHeight}px` }}>
+            {compared.length > 0 && (
+              <PaneHead top={headHeight} run={detail.run} chosen session={session} />
+            )}
+            <div
+              class="plot"
+              ref={plot}
+              style={{ top: `${paneTop(0)}px`, height: `${paneHeight}px` }}
+            >
               <Labels
                 session={session}
                 lines={lines}
@@ -218,6 +265,27 @@ function Picture({ session, detail }: HeatmapProps) {
               />
               <canvas class="cells" ref={cells} style={{ left: `${labelWidth - GUTTER}px` }} />
             </div>
+            {picture &&
+              compared.map((one, index) => (
+                <Pane
+                  key={one.run}
+                  session={session}
+                  compared={one}
+                  picture={picture}
+                  top={paneTop(index + 1)}
+                  labelWidth={labelWidth}
+                  hovered={hovered?.tensor.id}
+                />
+              ))}
+            {compared.length > 0 && hovered && (
+              <i
+                class="linked"
+                style={{
+                  left: `${labelWidth + xOfStep(timeline, (hovered.steps[0] + hovered.steps[1] + 1) / 2)}px`,
+                  top: `${headHeight}px`,
+                }}
+              />
+            )}
           </div>
         </div>
       </div>
@@ -239,7 +307,7 @@ function Picture({ session, detail }: HeatmapProps) {
           <kbd>→</kbd> steps <kbd>↑</kbd>
           <kbd>↓</kbd> tensors
         </span>
-        <Export session={session} draw={draw} />
+        <Export session={session} poster={poster} />
         <button type="button" class="link" onClick={() => (session.help.value = true)}>
           <kbd>?</kbd> all keys
         </button>
@@ -285,10 +353,14 @@ function useFlags(session: Session, detail: RunDetail): Flag[] {
 }
 
 /** First and last step of the cell at a pixel; undefined where there is none. */
-function stepsAt(session: Session, timeline: Timeline, x: number): [number, number] | undefined {
+function stepsAt(
+  picture: Pick<Session["picture"], "gridAt">,
+  timeline: Timeline,
+  x: number,
+): [number, number] | undefined {
   if (x < 0 || x >= timeline.width) return undefined;
   const step = Math.floor(stepAt(timeline, x));
-  const grid = session.picture.gridAt(step);
+  const grid = picture.gridAt(step);
   if (!grid) return undefined;
   const { edges } = grid;
   return stepsOfColumn(grid, columnOfStep({ edges, columns: edges.length - 1 }, step));

@@ -6,6 +6,8 @@ import { MARKS } from "../model/marks";
 import { shapeText, splitName, visibleName, wholeName } from "../model/names";
 import { count } from "../model/numbers";
 import type { Group } from "../model/tree";
+import type { Compared } from "../state/compared";
+import type { Picture } from "../state/picture";
 import type { Session } from "../state/session";
 import type { Tensor } from "../wire/answers";
 
@@ -22,9 +24,11 @@ interface LabelsProps {
   height: number;
   width: number;
   hovered: string | undefined;
+  /** The run that the lines are of, where it is not the chosen one. */
+  beside?: Compared | undefined;
 }
 
-export function Labels({ session, lines, scrollTop, height, width, hovered }: LabelsProps) {
+export function Labels({ session, lines, scrollTop, height, width, hovered, beside }: LabelsProps) {
   const selected = session.selection.value?.tensor;
   return (
     <div class={`labels ${lines.rowHeight < 20 ? "dense" : ""}`}>
@@ -37,6 +41,7 @@ export function Labels({ session, lines, scrollTop, height, width, hovered }: La
               key={line.tensor.id}
               session={session}
               line={line}
+              beside={beside}
               box={{ ...box, width: `${width}px` }}
               longestTail={Math.floor(
                 (width - AROUND_NAME - line.depth * INDENT_GROUP) / CHARACTER,
@@ -52,6 +57,7 @@ export function Labels({ session, lines, scrollTop, height, width, hovered }: La
             line={line}
             box={box}
             width={width}
+            isBeside={beside !== undefined}
           />
         ) : (
           <GroupHeader
@@ -59,6 +65,7 @@ export function Labels({ session, lines, scrollTop, height, width, hovered }: La
             session={session}
             line={line}
             box={{ ...box, width: `${width}px` }}
+            isBeside={beside !== undefined}
           />
         );
       })}
@@ -71,9 +78,11 @@ interface LaneHeaderProps {
   line: Extract<Line, { kind: "lane" }>;
   box: { top: string; height: string };
   width: number;
+  /** The counts of trouble are of the chosen run. */
+  isBeside: boolean;
 }
 
-function LaneHeader({ session, line, box, width }: LaneHeaderProps) {
+function LaneHeader({ session, line, box, width, isBeside }: LaneHeaderProps) {
   const { lane, open } = line;
   return (
     <div class={`lane ${open ? "open" : "closed"}`} style={box}>
@@ -86,7 +95,7 @@ function LaneHeader({ session, line, box, width }: LaneHeaderProps) {
       >
         <Twist />
         <span class="lane-name">{lane.label}</span>
-        <Counts tensors={lane.tensors} nonfinite={lane.nonfinite} />
+        <Counts tensors={lane.tensors} nonfinite={isBeside ? 0 : lane.nonfinite} />
       </button>
       {open && <span class="lane-description">{lane.description}</span>}
     </div>
@@ -114,9 +123,10 @@ interface GroupHeaderProps {
   session: Session;
   line: Extract<Line, { kind: "group" }>;
   box: { top: string; height: string; width: string };
+  isBeside: boolean;
 }
 
-function GroupHeader({ session, line, box }: GroupHeaderProps) {
+function GroupHeader({ session, line, box, isBeside }: GroupHeaderProps) {
   const { group, open } = line;
   return (
     <div class={`group ${open ? "open" : "closed"}`} style={box}>
@@ -129,7 +139,7 @@ function GroupHeader({ session, line, box }: GroupHeaderProps) {
       >
         <Twist />
         <span class="group-name">{visibleName(group.label)}</span>
-        <Counts tensors={group.tensors} nonfinite={nonfiniteOf(group)} />
+        <Counts tensors={group.tensors} nonfinite={isBeside ? 0 : nonfiniteOf(group)} />
       </button>
     </div>
   );
@@ -143,11 +153,12 @@ interface TensorLabelProps {
   session: Session;
   line: Extract<Line, { kind: "tensor" }>;
   box: { top: string; height: string; width: string };
+  beside: Compared | undefined;
   longestTail: number;
   state: string;
 }
 
-function TensorLabel({ session, line, box, longestTail, state }: TensorLabelProps) {
+function TensorLabel({ session, line, beside, box, longestTail, state }: TensorLabelProps) {
   const { tensor, label, depth } = line;
   const { head, tail } = splitName(label, longestTail);
   const worker = tensor.worker ? `\nworker ${wholeName(tensor.worker)}` : "";
@@ -174,16 +185,19 @@ function TensorLabel({ session, line, box, longestTail, state }: TensorLabelProp
       {tensor.worker && <span class="worker">{visibleName(tensor.worker).slice(0, 12)}</span>}
       <span class="head">{head}</span>
       <span class="tail">{tail}</span>
-      <FirstNonfiniteMark session={session} tensor={tensor} />
+      <FirstNonfiniteMark
+        picture={beside?.picture ?? session.picture}
+        tensor={beside ? beside.tensors.value.get(tensor.id) : tensor}
+      />
     </div>
   );
 }
 
 /** The glyph and the step at which this tensor first went non-finite. */
-function FirstNonfiniteMark({ session, tensor }: { session: Session; tensor: Tensor }) {
-  const step = tensor.first_nonfinite_step;
-  if (step === null) return null;
-  const grid = session.picture.overview.value.value;
+function FirstNonfiniteMark({ picture, tensor }: { picture: Picture; tensor: Tensor | undefined }) {
+  const step = tensor?.first_nonfinite_step ?? null;
+  if (!tensor || step === null) return null;
+  const grid = picture.overview.value.value;
   const flags = grid ? (gridCell(grid, tensor.id, step)?.flags ?? 0) : 0;
   const marks = MARKS.filter((mark) => flags & mark.flag);
   const label = marks.map((mark) => mark.label).join(", ") || "non-finite";

@@ -68,21 +68,24 @@ export function Legend({ session }: { session: Session }) {
   );
 }
 
-function Palette({ magnitude, theme }: { magnitude: Magnitude; theme: Theme }) {
+/** The colours with their ticks. */
+export function Palette({ magnitude, theme }: { magnitude: Magnitude; theme: Theme }) {
   const canvas = useRef<HTMLCanvasElement>(null);
+  const { signed } = magnitude;
   useEffect(() => {
     if (!canvas.current) return;
     const surface = surfaceOf(canvas.current, PALETTE_WIDTH, HEIGHT);
     if (!surface) return;
-    const { table } = inksOf(theme, surface.density);
+    const { table, diverging } = inksOf(theme, surface.density);
+    const colours = signed ? diverging : table;
     const image = surface.context.createImageData(canvas.current.width, canvas.current.height);
     const pixels = new Uint32Array(image.data.buffer);
     for (let index = 0; index < pixels.length; index++) {
       const at = (index % image.width) / (image.width - 1);
-      pixels[index] = table[Math.round(at * (table.length - 1))] as number;
+      pixels[index] = colours[Math.round(at * (colours.length - 1))] as number;
     }
     surface.context.putImageData(image, 0, 0);
-  }, [theme]);
+  }, [theme, signed]);
   return (
     <div class="palette">
       <canvas ref={canvas} />

@@ -57,6 +57,24 @@ export function RowsBar({ session }: { session: Session }) {
           </option>
         ))}
       </select>
+      {rows.workers.value.length > 1 && (
+        <select
+          aria-label="Replicas"
+          value={rows.replicas.value}
+          onChange={(event) => {
+            rows.replicas.value = event.currentTarget.value;
+          }}
+        >
+          <option value="beside">All replicas</option>
+          <option value="lanes">Replicas apart</option>
+          <option value="merged">Replicas merged</option>
+          {rows.workers.value.map((worker) => (
+            <option key={worker} value={`only ${worker}`}>
+              Only {visibleName(worker)}
+            </option>
+          ))}
+        </select>
+      )}
       <label class="check">
         <input
           type="checkbox"

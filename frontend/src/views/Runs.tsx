@@ -19,6 +19,7 @@ export function Runs({ session, runs }: { session: Session; runs: RunSummary[] }
   return (
     <nav class="runs" aria-label="Runs" ref={nav}>
       <h2>Runs</h2>
+      <CompareWith session={session} runs={runs} />
       <ul>
         {runsByTrouble(runs).map((run) => (
           <li key={run.run}>
@@ -37,6 +38,35 @@ export function Runs({ session, runs }: { session: Session; runs: RunSummary[] }
         ))}
       </ul>
     </nav>
+  );
+}
+
+/** Puts another run beside the chosen one. */
+function CompareWith({ session, runs }: { session: Session; runs: RunSummary[] }) {
+  const others = runs.filter(
+    ({ run, status }) =>
+      run !== session.run.value && status !== "empty" && !session.compareWith.value.includes(run),
+  );
+  if (runs.length < 2) return null;
+  return (
+    <select
+      class="compare-with"
+      aria-label="Compare with"
+      disabled={others.length === 0}
+      value=""
+      onChange={(event) => {
+        const run = event.currentTarget.value;
+        event.currentTarget.value = "";
+        if (run) session.toggleCompared(run);
+      }}
+    >
+      <option value="">Compare with…</option>
+      {runsByTrouble(others).map(({ run }) => (
+        <option key={run} value={run}>
+          {visibleName(run)}
+        </option>
+      ))}
+    </select>
   );
 }
 

@@ -1,10 +1,11 @@
 /** The cell under the pointer: at once what the grid knows, then the exact numbers. */
 
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
-import { wholeName } from "../model/names";
+import { visibleName, wholeName } from "../model/names";
 import { count, measure, stepRange } from "../model/numbers";
-import { cellSentence } from "../model/sentence";
+import { cellSentence, differenceSentence } from "../model/sentence";
 import { roleWord } from "../model/verdict";
+import type { Compared } from "../state/compared";
 import type { Session } from "../state/session";
 import { type CellAnswer, numberFromWire, type Tensor } from "../wire/answers";
 
@@ -18,6 +19,8 @@ export interface Hovered {
   /** Where the pointer is, in the page. */
   x: number;
   y: number;
+  /** The run that the cell is of, where it is not the chosen one. */
+  beside?: Compared | undefined;
 }
 
 interface TooltipProps {
@@ -26,8 +29,12 @@ interface TooltipProps {
 }
 
 export function Tooltip({ session, hovered }: TooltipProps) {
-  const { tensor, steps, x, y } = hovered;
-  const grid = session.picture.gridAt(steps[0]);
+  const { tensor, steps, x, y, beside } = hovered;
+  const grid = session.pictureOf(beside?.run ?? null).gridAt(steps[0]);
+  const difference =
+    beside && session.difference.value
+      ? differenceSentence(beside.differences.value, tensor.id, steps[0], detailRun(session))
+      : "";
   const answer = useExactCell(session, hovered);
   const box = useRef<HTMLDivElement>(null);
   useLayoutEffect(() => {
@@ -41,13 +48,19 @@ export function Tooltip({ session, hovered }: TooltipProps) {
   return (
     <div class="tooltip" ref={box} role="tooltip">
       <p class="where">
+        {beside && `${visibleName(beside.run)} · `}
         {roleWord(tensor.role)} · {stepRange(...steps)}
       </p>
       <p class="name">{wholeName(tensor.name)}</p>
       {grid && <p class="known">{cellSentence(grid, tensor.id, steps[0])}</p>}
+      {difference && <p class="known">{difference}</p>}
       {answer?.columns && <Exact answer={answer} />}
     </div>
   );
+}
+
+function detailRun(session: Session): string {
+  return visibleName(session.run.value ?? "");
 }
 
 function Exact({ answer }: { answer: CellAnswer }) {
@@ -77,8 +90,11 @@ function Exact({ answer }: { answer: CellAnswer }) {
 }
 
 /** The exact numbers of the cell, once the pointer has come to rest on it. */
-function useExactCell(session: Session, { tensor, steps }: Hovered): CellAnswer | undefined {
-  const run = session.run.value ?? "";
+function useExactCell(
+  session: Session,
+  { tensor, steps, beside }: Hovered,
+): CellAnswer | undefined {
+  const run = beside?.run ?? session.run.value ?? "";
   const [first, last] = steps;
   const query = { run, tensor: tensor.id, first, last };
   const [, setArrivals] = useState(0);

@@ -1,8 +1,8 @@
 /** The heatmap by keyboard: what the keys do, and that the selected row stays in view. */
 
 import { useEffect } from "preact/hooks";
-import { moved, shownTensors } from "../model/cursor";
-import { type Lines, lineOf } from "../model/lanes";
+import { moved, rowsOfCells } from "../model/cursor";
+import { type Lines, lineOf, tensorAt } from "../model/lanes";
 import { spanOf } from "../model/range";
 import { columnOfStep, inSight, stepsOfColumn, type Timeline } from "../model/timeline";
 import type { Session } from "../state/session";
@@ -70,13 +70,13 @@ function moveSelection(
 ): boolean {
   const selection = session.selection.value;
   const whole = session.whole.value;
-  const tensors = shownTensors(lines.lines);
-  const row = selection ? tensors.indexOf(selection.tensor) : -1;
+  const rows = rowsOfCells(lines.lines);
+  const row = rows.findIndex(({ tensors }) => tensors.some(({ id }) => id === selection?.tensor));
   const column = selection ? columnOfStep(timeline, selection.step) : -1;
   const far = event.ctrlKey || event.shiftKey;
   const seen = columnOfStep(timeline, Math.ceil(timeline.from));
   const from = { row: Math.max(0, row), column: column < 0 ? Math.max(0, seen) : column };
-  const to = moved(from, event.key, far, tensors.length, timeline.columns);
+  const to = moved(from, event.key, far, rows.length, timeline.columns);
   if (!to || !whole) return false;
   if (selection && row >= 0 && !inSight(timeline, selection.step)) {
     // The first key shows where one is before it moves on.
@@ -86,7 +86,12 @@ function moveSelection(
   const place = row < 0 || column < 0 ? from : to;
   const ends: Record<string, number> = { Home: whole.from, End: whole.to - 1 };
   const step = ends[event.key] ?? stepsOfColumn(timeline, place.column)[0];
-  session.select({ tensor: tensors[place.row] as string, step });
+  // A row that is folded stands for its worst tensor, unless one moves along it.
+  const target = rows[place.row];
+  const kept = row === place.row ? selection?.tensor : undefined;
+  const tensor = kept ?? (target && tensorAt(target.line, session.picture.gridAt(step), step)?.id);
+  if (tensor === undefined) return false;
+  session.select({ tensor, step });
   session.view.include(step);
   return true;
 }

@@ -60,13 +60,43 @@ export interface RunDetail {
 
 export type Severity = "error" | "warning" | "info";
 
+/** What goes into an operation or comes out of it, with the elements that matter. */
+export interface Operand {
+  name?: string;
+  dtype?: string;
+  shape?: number[];
+  /** `value` is text, so that it is exact, and NaN too. */
+  elements?: { index: number[]; value: string }[];
+}
+
+/** The operation that broke; keys are there where they are known. */
+export interface Operation {
+  type: string;
+  pass?: string;
+  layer?: string;
+  file?: string;
+  line?: number;
+  code?: string;
+  function?: string;
+  source?: { line: number; text: string }[];
+  operands?: Operand[];
+  result?: Operand;
+}
+
+/** What came of running the step again. */
+export interface Rerun {
+  reproduced: boolean;
+  mode: string;
+  note?: string;
+}
+
 /** Which tensor a finding speaks of; `tensor` is its name. */
 export interface FindingPlace {
   role: string;
   layer: string;
   tensor: string;
   worker?: string;
-  operation?: { type: string; pass?: string; file?: string; line?: number; code?: string };
+  operation?: Operation;
   /** Rows of the batch. */
   examples?: number[];
 }
@@ -81,6 +111,7 @@ export interface Finding {
   evidence: Record<string, WireNumber>;
   message: string;
   advice: string;
+  rerun?: Rerun;
   /** Roles whose recording would give the exact reading. */
   turn_on?: string[];
 }
@@ -92,6 +123,35 @@ export interface FindingsAnswer {
   first_step: number | null;
   last_step: number | null;
   findings: Finding[];
+}
+
+/** The first difference of two runs. */
+export interface Parting {
+  step: number;
+  /** The last of the steps among which it is. */
+  last_step: number;
+  /** The runs differ before that step already. */
+  initial: boolean;
+  kind: "norm" | "nonfinite";
+  role: string;
+  layer: string;
+  tensor: string;
+  worker?: string;
+  /** Of both runs: non-finite elements, or roots of the mean square. */
+  values: [WireNumber, WireNumber];
+  relative_difference: number;
+  tensors: number;
+}
+
+export interface ComparisonAnswer {
+  runs: [string, string];
+  tolerance: number;
+  first_step: number | null;
+  last_step: number | null;
+  norm_steps: number;
+  tensors: number;
+  only: [number, number];
+  parting: Parting | null;
 }
 
 /** `count` elements x of this sign with 2**exponent <= |x| < 2**(exponent + 1). */

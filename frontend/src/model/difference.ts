@@ -1,0 +1,92 @@
+/** What two runs differ by, cell by cell: the second one's value less the first one's. */
+
+import { bisectRight } from "d3-array";
+import type { Grid } from "../wire/grid";
+import { gridRow, type Strip } from "./cells";
+import type { Magnitude } from "./magnitude";
+import { RECORDED } from "./marks";
+import { columnsInSight } from "./timeline";
+
+/** A grid whose values may be negative: those farthest from zero tell most. */
+export interface Difference extends Grid {
+  signed: true;
+}
+
+/** Stands for infinitely many times as much: one run has zeros alone. */
+const ALL = 1e30;
+/** More decades than these look alike, lest one explosion hides all else. */
+const MOST_DECADES = 3;
+const FEWEST = 0.1;
+
+/**
+ * The difference in the columns of `base`, in the unit that is drawn linearly: decades, or shares.
+ * A cell is recorded where both runs are; what either has of NaN and infinities is kept.
+ */
+export function differenceOf(base: Grid, other: Grid): Difference {
+  const columns = Math.max(0, base.edges.length - 1);
+  const value = new Float32Array(base.rows.length * columns).fill(Number.NaN);
+  const flags = new Uint8Array(value.length);
+  const theirs = Array.from({ length: columns }, (_, column) => overlapped(base, other, column));
+  base.rows.forEach((id, row) => {
+    const ours = gridRow(base, id) as Strip;
+    const strip = gridRow(other, id);
+    for (let column = 0; column < columns; column++) {
+      const [begin, end] = theirs[column] as [number, number];
+      const at = row * columns + column;
+      const own = ours.flags[column] as number;
+      let seen = 0;
+      let most = Number.NaN;
+      for (let index = begin; strip && index < end; index++) {
+        seen |= strip.flags[index] as number;
+        const candidate = strip.value[index] as number;
+        if (Number.isNaN(most) || candidate > most) most = candidate;
+      }
+      flags[at] = ((own | seen) & ~RECORDED) | (own & seen & RECORDED);
+      value[at] = apart(linear(base, ours.value[column] as number), linear(base, most));
+    }
+  });
+  return { ...base, value, flags, signed: true };
+}
+
+/** For each layer of one run its difference to the finest of the other that covers it. */
+export function differencesOf(layers: readonly Grid[], others: readonly Grid[]): Difference[] {
+  const [overview] = others;
+  if (!overview) return [];
+  return layers
+    .filter(({ statistic }) => statistic === overview.statistic)
+    .map((grid) => {
+      const [from, to] = [grid.edges[0] ?? 0, grid.edges.at(-1) ?? 0];
+      const covers = ({ edges }: Grid) => (edges[0] ?? 0) <= from && (edges.at(-1) ?? 0) >= to;
+      return differenceOf(grid, others.findLast(covers) ?? overview);
+    });
+}
+
+/** A scale that is as far to both sides, so that its middle is "the same". */
+export function signedMagnitude({ value, scale }: Grid): Magnitude {
+  let most = FEWEST;
+  for (const one of value) {
+    const size = Math.abs(one);
+    if (size < ALL && size > most) most = size;
+  }
+  const high = scale === "share" ? Math.min(1, most) : Math.min(MOST_DECADES, Math.ceil(most));
+  return { scale, low: -high, high, signed: true };
+}
+
+function linear({ scale }: Grid, value: number): number {
+  return scale === "count" ? Math.log10(1 + value) : value;
+}
+
+function apart(ours: number, theirs: number): number {
+  if (ours === theirs) return 0; // Also where both are zero, whose logarithm is -Infinity.
+  return Math.min(ALL, Math.max(-ALL, theirs - ours));
+}
+
+/** The columns of `other` that hold a step of a column: from the first to before the second. */
+function overlapped(base: Grid, { edges }: Grid, column: number): [number, number] {
+  const [from, to] = [base.edges[column] as number, base.edges[column + 1] as number];
+  if (edges.length < 2 || to <= (edges[0] as number)) return [0, 0];
+  const columns = edges.length - 1;
+  const sight = { edges, columns, from, to, pixelsPerStep: 1, width: to - from };
+  if (bisectRight(edges, from) > columns) return [0, 0];
+  return columnsInSight(sight);
+}

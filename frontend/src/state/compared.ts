@@ -1,0 +1,61 @@
+/** A run beside the chosen one: its own picture of the same steps, and where the two part. */
+
+import { computed, effect, type ReadonlySignal, signal } from "@preact/signals";
+import { fetchComparison, fetchRun } from "../api/routes";
+import { differencesOf, signedMagnitude } from "../model/difference";
+import type { Range } from "../model/range";
+import type { ComparisonAnswer, RunDetail } from "../wire/answers";
+import { Picture } from "./picture";
+import { Resource } from "./resource";
+import type { View } from "./view";
+
+export class Compared {
+  readonly detail = new Resource<RunDetail>();
+  readonly comparison = new Resource<ComparisonAnswer>();
+  readonly picture: Picture;
+  /** What it differs by from the chosen run. */
+  readonly differences = computed(() =>
+    differencesOf(this.base.layers.value, this.picture.layers.value),
+  );
+  readonly magnitude = computed(() => {
+    const [overview] = this.differences.value;
+    return overview && signedMagnitude(overview);
+  });
+  readonly tensors = computed(
+    () => new Map(this.detail.value.value?.tensors.map((tensor) => [tensor.id, tensor])),
+  );
+  readonly #ends: (() => void)[];
+
+  constructor(
+    readonly run: string,
+    /** The picture of the chosen run. */
+    readonly base: Picture,
+    whole: ReadonlySignal<Range | null>,
+    view: View,
+    tolerance: ReadonlySignal<number>,
+    /** Changes when the data does. */
+    generation: ReadonlySignal<number>,
+  ) {
+    this.picture = new Picture(signal(run), whole, view, base);
+    this.#ends = [
+      this.picture.start(),
+      effect(() => {
+        generation.value;
+        void this.detail.load((signal) => fetchRun(run, signal));
+      }),
+      effect(() => {
+        generation.value;
+        const chosen = base.run.value;
+        if (chosen === null) return;
+        const query = { run: chosen, with: run, tolerance: tolerance.value };
+        void this.comparison.load((signal) => fetchComparison(query, signal));
+      }),
+    ];
+  }
+
+  end(): void {
+    for (const end of this.#ends) end();
+    this.detail.clear();
+    this.comparison.clear();
+  }
+}

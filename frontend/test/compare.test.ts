@@ -1,0 +1,174 @@
+import { describe, expect, test } from "vitest";
+import { incomparable, partingReason, partingWords } from "../src/model/comparison";
+import { differenceOf, differencesOf, signedMagnitude } from "../src/model/difference";
+import { differenceText, legendTicks, tableIndex } from "../src/model/magnitude";
+import { elementRows, operationWhere, operationWords, sourceLines } from "../src/model/operation";
+import type { ComparisonAnswer } from "../src/wire/answers";
+import type { Grid } from "../src/wire/grid";
+
+const R = 8;
+
+function grid(edges: number[], rows: Record<string, [number[], number[]]>, run = "a"): Grid {
+  const strips = Object.values(rows);
+  return {
+    ...{ run, statistic: "norm", scale: "log10", rows: Object.keys(rows), edges },
+    value: Float32Array.from(strips.flatMap(([value]) => value)),
+    flags: Uint8Array.from(strips.flatMap(([, flags]) => flags)),
+  };
+}
+
+describe("the difference of two runs", () => {
+  const base = grid([0, 2, 4, 6], {
+    x: [
+      [1, 2, Number.NaN],
+      [R, R, 0],
+    ],
+    y: [
+      [0, 0, 0],
+      [R, R, R],
+    ],
+  });
+
+  test("is of the second run less the first, in the first one's columns", () => {
+    const other = grid([0, 1, 2, 3, 4, 5, 6], { x: [[1, 3, 2, 1, 5, 5], Array(6).fill(R)] }, "b");
+    const { value, flags } = differenceOf(base, other);
+    expect([...value.subarray(0, 2)]).toEqual([2, 0]);
+    expect(value.subarray(2).every(Number.isNaN)).toBe(true);
+    expect([...flags]).toEqual([R, R, 0, 0, 0, 0]);
+  });
+
+  test("keeps what either has of NaN and infinities, and zeros as far as it goes", () => {
+    const zero = Number.NEGATIVE_INFINITY;
+    const ours = grid([0, 1, 2, 3], {
+      x: [
+        [zero, zero, 1],
+        [R, R | 1, R],
+      ],
+    });
+    const other = grid(
+      [0, 1, 2, 3],
+      {
+        x: [
+          [zero, 1, zero],
+          [R, R, R | 2],
+        ],
+      },
+      "b",
+    );
+    const { value, flags } = differenceOf(ours, other);
+    expect(value[0]).toBe(0);
+    expect(value[1]).toBeGreaterThan(1e20);
+    expect(value[2]).toBeLessThan(-1e20);
+    expect([...flags]).toEqual([R, R | 1, R | 2]);
+  });
+
+  test("takes no other statistic, and the finest grid that covers", () => {
+    const other = grid([0, 6], { x: [[4], [R]] }, "b");
+    const close = grid(
+      [0, 3, 6],
+      {
+        x: [
+          [2, 4],
+          [R, R],
+        ],
+      },
+      "b",
+    );
+    expect([...(differencesOf([base], [other, close])[0]?.value.subarray(0, 2) ?? [])]).toEqual([
+      1, 2,
+    ]);
+    expect(differencesOf([base], [{ ...other, statistic: "zero_share" }])).toEqual([]);
+    expect(differencesOf([base], [])).toEqual([]);
+  });
+
+  test("has a scale whose middle is the same", () => {
+    const magnitude = signedMagnitude(
+      grid([0, 1, 2], {
+        x: [
+          [-1.5, 9],
+          [R, R],
+        ],
+      }),
+    );
+    expect([magnitude.low, magnitude.high]).toEqual([-3, 3]);
+    expect([-9, -3, 3, 1e30].map((value) => tableIndex(magnitude, value))).toEqual([
+      0, 0, 255, 255,
+    ]);
+    expect(Math.abs(tableIndex(magnitude, 0) - 127.5)).toBeLessThan(1);
+    expect(legendTicks(magnitude).map(({ text }) => text)).toEqual(["÷1000", "=", "×1000"]);
+  });
+
+  test("is told as a factor or in points", () => {
+    expect(differenceText(1, "log10")).toBe("×10");
+    expect(differenceText(-Math.log10(2.5), "log10")).toBe("÷2.5");
+    expect(differenceText(-1e30, "log10")).toBe("÷∞");
+    expect(differenceText(0.25, "share")).toBe("+25%");
+  });
+});
+
+test("where runs part is told in words", () => {
+  const parting = {
+    ...{ step: 32, last_step: 47, initial: false, kind: "norm" as const, role: "gradient" },
+    ...{ layer: "dense", tensor: "dense/kernel", tensors: 3, relative_difference: 0.25 },
+    values: [3, 4] as [number, number],
+  };
+  const answer: ComparisonAnswer = {
+    ...{ runs: ["a", "b"], tolerance: 0.01, first_step: 0, last_step: 99, norm_steps: 96 },
+    ...{ tensors: 9, only: [0, 2], parting },
+  };
+  expect(partingWords(answer)).toBe("they part within steps 32–47");
+  expect(partingReason(answer, parting)).toBe(
+    "root mean square 3 and 4, norms apart by 25%, and 2 more tensors there",
+  );
+  expect(incomparable(answer)).toEqual([
+    "Norms could be compared at 96 of 100 steps: the records of the two runs begin and end at different ones.",
+    "2 tensors only in b.",
+  ]);
+  const bad = {
+    ...parting,
+    kind: "nonfinite" as const,
+    values: [0, 1] as [number, number],
+    tensors: 1,
+  };
+  expect(partingReason(answer, bad)).toBe("1 non-finite element in b alone");
+  expect(partingWords({ ...answer, parting: { ...bad, last_step: 32 } })).toBe(
+    "they part at step 32",
+  );
+  expect(partingWords({ ...answer, parting: { ...bad, initial: true } })).toMatch(/before step 32/);
+  expect(partingWords({ ...answer, parting: null })).toBe("the same within 1% of every norm");
+  expect(partingWords({ ...answer, first_step: null })).toBe("no step and tensor in common");
+});
+
+test("an operation is told by what is known of it", () => {
+  const operation = {
+    type: "Log",
+    pass: "backward",
+    layer: "gate",
+    file: "m.py",
+    line: 57,
+    function: "call",
+  };
+  expect(operationWords(operation)).toBe("Log in the backward pass of layer gate");
+  expect(operationWords({ type: "Mul" })).toBe("Mul");
+  expect(operationWords({ type: "Mul", pass: "update" })).toBe("Mul in the update");
+  expect(operationWhere(operation)).toBe("m.py:57, in call");
+  expect(operationWhere({ type: "Mul" })).toBe("");
+  const source = [
+    { line: 56, text: "a" },
+    { line: 57, text: "b" },
+  ];
+  expect(sourceLines({ ...operation, source }).map(({ broke }) => broke)).toEqual([false, true]);
+  expect(sourceLines({ ...operation, code: "c" })).toEqual([
+    { number: 57, text: "c", broke: true },
+  ]);
+  expect(sourceLines({ type: "Mul" })).toEqual([]);
+  const elements = [
+    { index: [3, 0], value: "0.0" },
+    { index: [], value: "nan" },
+  ];
+  expect(elementRows([{ name: "x", elements }, { name: "y" }])).toMatchObject([
+    { first: true, span: 2, index: "[3, 0]", value: "0.0" },
+    { first: false, index: "[]", value: "nan" },
+    { first: true, span: 1, index: "", value: "" },
+  ]);
+});

@@ -1,0 +1,147 @@
+"""Runs side by side: the same rows and steps, what they differ by, and where they part."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from e2e.tab import GUTTER, Tab
+from e2e.test_habits import violations
+from playwright.sync_api import expect
+
+Visit = Callable[..., Tab]
+
+_COLOURS = """(canvas, [x, y]) => {
+  const density = canvas.width / canvas.clientWidth;
+  const pixels = canvas.getContext('2d').getImageData(x * density, y * density - 5, 1, 11).data;
+  const hex = (at) => '#' + [0, 1, 2]
+    .map((part) => pixels[at + part].toString(16).padStart(2, '0')).join('');
+  return Array.from({length: pixels.length / 4}, (_, index) => hex(4 * index));
+}"""
+
+
+def shoot(tab: Tab, name: str) -> None:
+    """Keeps a picture of the page where a run of the tests asks for them."""
+    folder = os.environ.get("NANWATCH_SCREENSHOTS")
+    if folder:
+        tab.page.screenshot(path=Path(folder) / f"{name}.png")
+
+
+def test_a_second_run_stands_below_the_first(gallery_url: str, visit: Visit) -> None:
+    tab = visit(gallery_url, run="nan_feature")
+    expect(tab.details).to_contain_text("input · step 37")
+    tab.find(".compare-with").select_option("healthy")
+    expect(tab.find(".comparison")).to_contain_text("With healthy: they part within steps 0–")
+    heads = tab.find(".pane-head b")
+    expect(heads).to_have_text(["nan_feature", "healthy"])
+    expect(tab.page).to_have_url(re.compile(r"p\.nanwatch\.with=healthy"))
+    # The same row in both; only the chosen run has the mark.
+    expect(tab.find('.tensor-label[title^="input"]')).to_have_count(2)
+    expect(tab.find('.tensor-label[title^="input"] .first')).to_have_count(1)
+    shoot(tab, "compare")
+
+    tab.find(".comparison select").select_option(label="a factor of 10")
+    expect(tab.find(".comparison")).to_contain_text("they part at step 37, first on input input")
+    expect(tab.find(".comparison")).to_contain_text("1 non-finite element in nan_feature alone")
+    tab.press("Escape")
+    tab.find(".comparison li button").first.click()
+    expect(tab.details).to_contain_text("nan_feature · input · step 37")
+
+
+def test_a_difference_keeps_what_is_not_finite(gallery_url: str, visit: Visit) -> None:
+    tab = visit(gallery_url, run="healthy", **{"with": "nan_feature", "beside": "difference"})
+    expect(tab.find(".pane-head .palette")).to_contain_text("=")
+    below = tab.find("canvas.compared-cells")
+    expect(below).to_be_visible()
+    label = tab.find('.tensor-label[title^="input"]').nth(1).bounding_box()
+    canvas = below.bounding_box()
+    assert label is not None
+    assert canvas is not None
+    pixels = (canvas["width"] - GUTTER - 12) / 240
+    middle = label["y"] + label["height"] / 2 - canvas["y"]
+
+    def colours(step: int) -> set[str]:
+        at = [GUTTER + (step + 0.5) * pixels, middle]
+        return {str(colour) for colour in below.evaluate(_COLOURS, at)}
+
+    expect(tab.find(".heatmap[aria-busy=false]")).to_be_visible()
+    assert tab.reserved("nan") in colours(37)
+    assert tab.reserved("nan") not in colours(20)
+    # Inputs of both runs are drawn alike: near the middle of a palette that is grey there.
+    red, green, blue = (int(min(colours(20))[at : at + 2], 16) for at in (1, 3, 5))
+    assert max(red, green, blue) - min(red, green, blue) < 90
+    shoot(tab, "compare-difference")
+    tab.page.mouse.move(canvas["x"] + GUTTER + 20.5 * pixels, canvas["y"] + middle)
+    expect(tab.find(".tooltip")).to_contain_text("nan_feature · input · step")
+    expect(tab.find(".tooltip")).to_contain_text("of that in healthy")
+    expect(tab.find(".linked")).to_be_visible()
+
+
+def test_zooming_moves_both_and_a_click_below_reads_that_run(
+    gallery_url: str, visit: Visit
+) -> None:
+    tab = visit(gallery_url, run="healthy", **{"with": "nan_feature"})
+    below = tab.find("canvas.compared-cells")
+    label = tab.find('.tensor-label[title^="input"]').nth(1).bounding_box()
+    canvas = below.bounding_box()
+    assert label is not None
+    assert canvas is not None
+    middle = label["y"] + label["height"] / 2 - canvas["y"]
+    before = below.evaluate("canvas => canvas.toDataURL()")
+    tab.page.mouse.move(canvas["x"] + 200, canvas["y"] + middle)
+    tab.page.mouse.wheel(0, -400)
+    expect(tab.find(".sight span")).to_be_visible()
+    view = tab.view
+    assert view is not None
+    assert view[1] - view[0] < 200
+    assert below.evaluate("canvas => canvas.toDataURL()") != before
+    below.click(position={"x": 200, "y": middle})
+    expect(tab.details).to_contain_text("nan_feature · input · step")
+
+
+def test_a_run_beside_goes_by_its_cross(gallery_url: str, visit: Visit) -> None:
+    tab = visit(gallery_url, run="healthy", **{"with": "nan_feature,gone"})
+    expect(tab.find(".pane-head")).to_have_count(2)
+    tab.find(".comparison .close").click()
+    expect(tab.find(".pane-head")).to_have_count(0)
+    expect(tab.find(".comparison")).to_have_count(0)
+    expect(tab.find("canvas.cells")).to_be_visible()
+
+
+def test_replicas_are_apart_alone_or_merged(gallery_url: str, visit: Visit) -> None:
+    tab = visit(gallery_url, run="workers")
+    expect(tab.details).to_contain_text("worker worker1")
+    choice = tab.find("select[aria-label=Replicas]")
+    choice.select_option(label="Replicas apart")
+    expect(tab.find(".lane-name").filter(has_text="Targets · worker1")).to_be_visible()
+    shoot(tab, "replicas-apart")
+    choice.select_option(label="Only worker0")
+    expect(tab.find(".worker").filter(has_text="worker1")).to_have_count(0)
+    expect(tab.find(".shown")).to_have_text("19 of 38 tensors")
+    choice.select_option(label="Replicas merged")
+    target = tab.find(".group").filter(has_text="target")
+    expect(target).to_contain_text("1 of 2")
+    shoot(tab, "replicas-merged")
+    expect(tab.page).to_have_url(re.compile(r"p\.nanwatch\.replicas=merged"))
+    # By keys along the merged rows: the worker that is worst at step 20 is read.
+    tab.press("Escape", "Home", "ArrowUp", "ArrowUp", "ArrowUp", "ArrowDown")
+    expect(tab.details).to_contain_text("target · step 0")
+    tab.press("Escape")
+    tab.click(tab.point(target, 20, 0, 47))
+    expect(tab.details).to_contain_text("target · step 20")
+    expect(tab.details).to_contain_text("worker worker1")
+
+
+@pytest.mark.parametrize(("dark", "width"), [(False, 1280), (True, 600)])
+def test_axe_finds_nothing_beside_another_run(
+    gallery_url: str, open_tab: Callable[..., Tab], dark: bool, width: int
+) -> None:
+    kept = {"with": "healthy", "beside": "difference"}
+    tab = open_tab(gallery_url, run="nan_feature", width=width, dark=dark, **kept)
+    expect(tab.find(".pane-head .palette")).to_contain_text("=")
+    expect(tab.find(".comparison")).to_contain_text("they part")
+    shoot(tab, f"compare-{'dark' if dark else 'light'}-{width}")
+    assert violations(tab) == []
