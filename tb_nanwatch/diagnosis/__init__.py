@@ -17,6 +17,7 @@
 - `trends`: the rules for what grows, fades or stands still.
 - `ranges`: the rules for magnitudes, dtypes and data that is not scaled.
 - `scaling`: the rule for loss scaling.
+- `reruns`: what running a step again adds to its finding.
 - `advice`, `words`: what findings say.
 - `first_nonfinite`: where it began, from the counts alone.
 """

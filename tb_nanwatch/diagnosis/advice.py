@@ -7,6 +7,7 @@ for one, and says what to do.
 from __future__ import annotations
 
 from tb_nanwatch.diagnosis.finding import Place
+from tb_nanwatch.schema.rerun import Operation
 
 _NO_CURE = "Clipping gradients, dropout or a lower learning rate do not remove it."
 
@@ -224,3 +225,51 @@ _TEXTS = {
         "`tf.math.rsqrt(variance + 1e-3)`."
     ),
 }
+
+
+_OPERATIONS = {
+    ("Log", "forward"): "keep its argument above 0: `tf.math.log(tf.maximum(x, 1e-6))`",
+    ("Log", "backward"): (
+        "guard the argument, not the result: `safe = tf.where(x > 0, x, 1.0)`, then "
+        "`tf.where(x > 0, tf.math.log(safe), 0.0)`"
+    ),
+    ("Log1p", "forward"): "keep its argument above -1: `tf.math.log1p(tf.maximum(x, -1 + 1e-6))`",
+    ("Sqrt", "forward"): "keep its argument at 0 or above: `tf.sqrt(tf.maximum(x, 0.0) + 1e-6)`",
+    ("Sqrt", "backward"): "put a small number inside: `tf.sqrt(x + 1e-6)`; at 0 its slope is Inf",
+    ("Rsqrt", "forward"): "put a small number inside: `tf.math.rsqrt(x + 1e-3)`",
+    ("Rsqrt", "backward"): "put a small number inside: `tf.math.rsqrt(x + 1e-3)`",
+    ("RealDiv", "forward"): (
+        "keep the divisor away from 0: `tf.math.divide_no_nan(x, y)`, or `x / tf.maximum(y, 1e-6)` "
+        "for a y that is not negative"
+    ),
+    ("RealDiv", "backward"): (
+        "keep the divisor away from 0 before the division, not after it: "
+        "`safe = tf.where(y != 0, y, 1.0)`, then `tf.where(y != 0, x / safe, 0.0)`"
+    ),
+    ("Reciprocal", "forward"): "keep its argument away from 0: `1 / tf.maximum(x, 1e-6)`",
+    ("Exp", "forward"): "bound its argument: `tf.exp(tf.minimum(x, 20.0))`",
+    ("Exp", "backward"): (
+        "bound its argument before a `where` picks the result: `tf.exp(tf.minimum(x, 20.0))`"
+    ),
+    ("Softmax", "forward"): (
+        "a row that is -Inf all over has no softmax: put `-1e9` (in float16 `-3e4`) instead of "
+        "-Inf into the mask"
+    ),
+    ("Pow", "forward"): (
+        "a negative number has no fractional power, and 0 no negative one: keep the base above 0, "
+        "`tf.pow(tf.maximum(x, 1e-6), p)`"
+    ),
+    ("Pow", "backward"): "keep the base above 0: `tf.pow(tf.maximum(x, 1e-6), p)`",
+    ("Acos", "backward"): "keep its argument inside: `tf.clip_by_value(x, -1 + 1e-6, 1 - 1e-6)`",
+    ("Asin", "backward"): "keep its argument inside: `tf.clip_by_value(x, -1 + 1e-6, 1 - 1e-6)`",
+}
+"""What to write instead, by operation and pass."""
+
+
+def operation_advice(operation: Operation, general: str) -> str:
+    """What to write instead of the operation; the general advice where there is no special one."""
+    found = _OPERATIONS.get((operation.type, operation.direction))
+    if found is None:
+        return general
+    where = f"At {operation.file} line {operation.line}" if operation.file else "There"
+    return f"{where} {found}. {_NO_CURE}"

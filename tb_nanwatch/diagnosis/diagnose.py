@@ -9,6 +9,7 @@ from typing import Literal
 from tb_nanwatch.diagnosis.finding import Finding, Place
 from tb_nanwatch.diagnosis.origins import origins
 from tb_nanwatch.diagnosis.ranges import ranges, unscaled
+from tb_nanwatch.diagnosis.reruns import with_rerun
 from tb_nanwatch.diagnosis.run import Run
 from tb_nanwatch.diagnosis.runaway import is_of_magnitude
 from tb_nanwatch.diagnosis.scaling import loss_scaling
@@ -39,6 +40,7 @@ def diagnose(history: History, thresholds: Thresholds | None = None) -> tuple[Fi
         *ranges(run, overflowed=bool(ran_away)),
     ]
     found += unscaled(run, found)
+    found = [with_rerun(each, history.reruns) for each in found]
     if not history.is_complete:
         found = [replace(each, message=f"{each.message} {_PARTIAL}") for each in found]
     return tuple(sorted(found, key=_importance))

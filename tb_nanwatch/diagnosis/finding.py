@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from tb_nanwatch.schema.rerun import Rerun, operation_to_json
+
 Severity = Literal["error", "warning", "info"]
 
 CAUSES: dict[str, Severity] = {
@@ -76,6 +78,7 @@ class Finding:
       message: what, where and when, in a short paragraph.
       advice: what to do.
       turn_on: roles whose recording would give the exact reading.
+      rerun: what running the step again, operation by operation, has found; None where it was not.
     """
 
     cause: str
@@ -88,14 +91,16 @@ class Finding:
     message: str
     advice: str
     turn_on: tuple[str, ...] = ()
+    rerun: Rerun | None = None
 
 
 def to_json(finding: Finding) -> dict[str, Any]:
     """The finding as an element of `findings` in `nanwatch report --json`, version 1.
 
-    The keys `worker` and `turn_on` are there only where they say something.
+    The keys `worker` and `turn_on`, and those of a rerun (`operation` and `examples` of the origin,
+    `rerun`), are there only where they say something.
     """
-    origin = finding.origin
+    origin, rerun = finding.origin, finding.rerun
     answer: dict[str, Any] = {
         "cause": finding.cause,
         "severity": finding.severity,
@@ -110,6 +115,16 @@ def to_json(finding: Finding) -> dict[str, Any]:
         "message": finding.message,
         "advice": finding.advice,
     }
+    if rerun is not None:
+        if rerun.operation is not None:
+            answer["origin"]["operation"] = operation_to_json(rerun.operation)
+        if rerun.examples:
+            answer["origin"]["examples"] = list(rerun.examples)
+        answer["rerun"] = {
+            "reproduced": rerun.reproduced,
+            "mode": rerun.mode,
+            "note": rerun.note,
+        }
     if finding.turn_on:
         answer["turn_on"] = list(finding.turn_on)
     return answer

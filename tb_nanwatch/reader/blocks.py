@@ -11,10 +11,12 @@ import numpy.typing as npt
 from tensorboard.data.provider import TensorDatum
 
 from tb_nanwatch.schema.columns import WINDOW_FIELD
+from tb_nanwatch.schema.rerun import Rerun
 from tb_nanwatch.stats.record import Matrix, Record
 from tb_nanwatch.wire import VersionError, WireError
 from tb_nanwatch.wire.manifest import Manifest, unpack_manifest
 from tb_nanwatch.wire.records import peek, unpack_record
+from tb_nanwatch.wire.reruns import unpack_rerun
 
 _LARGEST_STEP = 2**53
 
@@ -81,6 +83,19 @@ def decode_manifest(datums: Sequence[TensorDatum]) -> Manifest | Unreadable:
         except WireError:
             continue
     return Unreadable()
+
+
+def decode_rerun(datums: Sequence[TensorDatum]) -> Rerun | Unreadable:
+    """What running a step again has found, by the newest of these events; or why there is none."""
+    content = datums[-1].numpy.item() if datums and datums[-1].numpy.size == 1 else None
+    if not isinstance(content, bytes):
+        return Unreadable()
+    try:
+        return unpack_rerun(content)
+    except VersionError as error:
+        return Unreadable(version=error.got)
+    except WireError:
+        return Unreadable()
 
 
 def _check(record: Record) -> Record:

@@ -134,6 +134,7 @@ class Reader:
             series=[Series(part.rows, part.windows, part.columns) for part in everything],
             initial=index.initials,
             is_complete=index.read == index.written,
+            reruns=self._store(access).reruns(index.entries),
         )
 
     def histograms(

@@ -14,6 +14,7 @@ from tb_nanwatch.reader.blocks import (
     decode_block,
     decode_initial,
     decode_manifest,
+    decode_rerun,
 )
 from tb_nanwatch.reader.cache import ByteLimitedCache
 from tb_nanwatch.reader.cover import by_level, choose_level, record_bytes
@@ -22,6 +23,7 @@ from tb_nanwatch.reader.heads import Head, head_of
 from tb_nanwatch.reader.index import Contents
 from tb_nanwatch.reader.listing import Access, Entry
 from tb_nanwatch.reader.sessions import StreamKey, sessions_by_writer, spans, stream_key
+from tb_nanwatch.schema.rerun import Rerun
 from tb_nanwatch.schema.tags import RECORDS_PER_BLOCK, Stream
 from tb_nanwatch.stats.record import Record
 from tb_nanwatch.wire.manifest import Manifest
@@ -37,7 +39,7 @@ PackedHistograms = Mapping[int, npt.NDArray[np.uint8]]
 
 
 class Store:
-    """Manifests, initial records and heads for as long as their tags exist; blocks while they fit.
+    """Manifests, initial records, reruns and heads for as long as their tags exist; blocks while they fit.
 
     `update`, `contents` and `read_heads` are for one thread at a time, `blocks` for any.
     """
@@ -48,6 +50,7 @@ class Store:
         self._packed: ByteLimitedCache[PackedHistograms] = ByteLimitedCache(cache_bytes // 4)
         self._manifests: dict[Entry, Manifest | Unreadable] = {}
         self._initials: dict[Entry, Record | Unreadable] = {}
+        self._reruns: dict[Entry, Rerun | Unreadable] = {}
         self._heads: dict[Entry, Head | None] = {}
         self._by_hash: dict[int, Manifest | Unreadable] = {}
         self._rows: dict[Stream, int] = {}
@@ -61,6 +64,7 @@ class Store:
             for entry in entries
             if (entry.parsed.kind == "manifest" and entry not in self._manifests)
             or (entry.parsed.kind == "initial" and entry not in self._initials)
+            or (entry.parsed.kind == "rerun" and entry not in self._reruns)
         }
         read = dict(fetch(self._provider, access, fresh))
         for entry, datums in read.items():
@@ -69,6 +73,8 @@ class Store:
         for entry, datums in read.items():
             if entry.parsed.kind == "initial":
                 self._initials[entry] = decode_initial(datums or (), self._by_hash)
+            elif entry.parsed.kind == "rerun":
+                self._reruns[entry] = decode_rerun(datums or ())
         for failed in [e for e in entries if e in self._heads and self._heads[e] is None]:
             del self._heads[failed]  # It is tried again.
 
@@ -127,7 +133,7 @@ class Store:
     def forget_others(self, entries: Iterable[Entry]) -> None:
         """Drops what is known of all entries but these: of deleted runs and of past states."""
         known = set(entries)
-        for of_kind in (self._manifests, self._initials, self._heads):
+        for of_kind in (self._manifests, self._initials, self._reruns, self._heads):
             for entry in of_kind.keys() - known:
                 del of_kind[entry]
 
@@ -146,6 +152,15 @@ class Store:
             manifests={hash: self._by_hash[hash] for hash in [*hashes, *self._by_hash]},
             initials={entry: self._initials[entry] for entry in entries if entry in self._initials},
         )
+
+    def reruns(self, entries: Iterable[Entry]) -> tuple[Rerun, ...]:
+        """What running steps again has found, by step; of one step what the newest session says.
+
+        The entries must have been updated, oldest session first.
+        """
+        held = (self._reruns.get(entry) for entry in entries if entry.parsed.kind == "rerun")
+        by_step = {rerun.step: rerun for rerun in held if isinstance(rerun, Rerun)}
+        return tuple(by_step[step] for step in sorted(by_step))
 
     def blocks(self, access: Access, entries: Iterable[Entry]) -> Iterator[tuple[Entry, Block]]:
         """Each entry's block in the order of the tags, without those that cannot be read."""

@@ -6,6 +6,7 @@
     nanwatch/hist/<session>/L<level>/B<block>[/<role>/<name>]      its exponent histograms
     nanwatch/manifest/<session>/<hash>[/<role>/<name>]             what the rows are
     nanwatch/initial/<session>/<hash>                              the state before the first step
+    nanwatch/rerun/<session>/<step>                                what running a step again found
 
 A *stream* is a sequence of records by one writer: a session of a Callback or Watcher, or all that
 ``nanwatch.summary`` wrote in one session under one name and role, which the tag then carries.
@@ -31,7 +32,7 @@ RECORDS_PER_LEVEL = 16
 SUBDIRECTORY = "nanwatch"
 """Where Callback and Watcher write, below the user's own log directory."""
 
-Kind = Literal["stats", "hist", "manifest", "initial"]
+Kind = Literal["stats", "hist", "manifest", "initial", "rerun"]
 
 
 @dataclass(frozen=True, order=True)
@@ -59,7 +60,7 @@ class Stream:
 
 @dataclass(frozen=True)
 class Tag:
-    """A parsed tag. `level` and `block` are None for a manifest and for initial state."""
+    """A parsed tag. `level` and `block` are None but for `stats` and `hist`."""
 
     kind: Kind
     stream: Stream
@@ -83,9 +84,15 @@ def initial_tag(stream: Stream, manifest: int) -> str:
     return f"{PLUGIN_NAME}/initial/{stream.session}/{manifest:012x}"
 
 
+def rerun_tag(stream: Stream, step: int) -> str:
+    """The tag of what running this step again has found."""
+    return f"{PLUGIN_NAME}/rerun/{stream.session}/{step}"
+
+
 _TAG = re.compile(
     PLUGIN_NAME + r"/(?:(?P<kind>stats|hist)/(?P<session>[0-9a-f]+)/L(?P<level>\d+)/B(?P<block>\d+)"
-    r"|(?P<once>manifest|initial)/(?P<once_session>[0-9a-f]+)/(?P<manifest>[0-9a-f]{12}))"
+    r"|(?P<once>manifest|initial)/(?P<once_session>[0-9a-f]+)/(?P<manifest>[0-9a-f]{12})"
+    r"|rerun/(?P<rerun_session>[0-9a-f]+)/-?\d+)"
     r"(?:/(?P<role>[a-z_]+)/(?P<name>.*))?",
     re.DOTALL,
 )
@@ -100,6 +107,8 @@ def parse_tag(tag: str) -> Tag | None:
     if match["once"]:
         stream = Stream(match["once_session"], role, name)
         return Tag(match["once"], stream, manifest=match["manifest"])  # type: ignore[arg-type]
+    if match["rerun_session"]:
+        return Tag("rerun", Stream(match["rerun_session"], role, name))
     stream = Stream(match["session"], role, name)
     return Tag(
         match["kind"],  # type: ignore[arg-type]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from tb_nanwatch.schema.rerun import Rerun
 from tb_nanwatch.schema.tensor_info import TensorInfo
 from tb_nanwatch.stats.record import Matrix
 
@@ -38,6 +39,7 @@ class History:
         so that several may cover the same steps.
       initial: the state before the first step: its rows, one record each session.
       is_complete: whether every record that was written could be read.
+      reruns: what running steps again has found, by step.
     """
 
     tensors: tuple[TensorInfo, ...]
@@ -45,3 +47,4 @@ class History:
     series: Sequence[Series]
     initial: Sequence[Series]
     is_complete: bool
+    reruns: tuple[Rerun, ...] = ()

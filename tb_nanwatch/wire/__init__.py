@@ -3,6 +3,7 @@
 - `records`: a record as one float64 tensor.
 - `histograms`: a record's exponent histograms as one uint8 tensor.
 - `manifest`: what the rows of the records are, as protobuf.
+- `reruns`: what running a step again has found, as JSON.
 - `events`: those tensors as TensorBoard's summary protos.
 - `tensorboard_histograms`: histograms in the form of TensorBoard's own tabs.
 - `grid`: a viewport's cells as the binary body of an HTTP response.

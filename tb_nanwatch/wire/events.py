@@ -13,11 +13,20 @@ from tensorboard.compat.proto.types_pb2 import DT_DOUBLE, DT_STRING, DT_UINT8
 
 from tb_nanwatch.schema import VERSION
 from tb_nanwatch.schema.nanwatch_pb2 import PluginData
-from tb_nanwatch.schema.tags import PLUGIN_NAME, Stream, block_tag, initial_tag, manifest_tag
+from tb_nanwatch.schema.rerun import Rerun
+from tb_nanwatch.schema.tags import (
+    PLUGIN_NAME,
+    Stream,
+    block_tag,
+    initial_tag,
+    manifest_tag,
+    rerun_tag,
+)
 from tb_nanwatch.stats.record import Record
 from tb_nanwatch.wire.histograms import pack_histograms
 from tb_nanwatch.wire.manifest import Manifest, pack_manifest
 from tb_nanwatch.wire.records import pack_record
+from tb_nanwatch.wire.reruns import pack_rerun
 
 _DTYPES = {np.dtype(np.float64): DT_DOUBLE, np.dtype(np.uint8): DT_UINT8}
 
@@ -69,10 +78,11 @@ def array_tensor(array: npt.NDArray[np.float64] | npt.NDArray[np.uint8]) -> Tens
 
 def manifest_value(stream: Stream, manifest: Manifest) -> Summary.Value:
     """The manifest as a scalar string tensor under its own tag."""
-    tensor = TensorProto(
-        dtype=DT_STRING, tensor_shape=TensorShapeProto(), string_val=[pack_manifest(manifest)]
-    )
-    return _value(manifest_tag(stream, manifest.hash()), tensor)
+    return _value(manifest_tag(stream, manifest.hash()), _string_tensor(pack_manifest(manifest)))
+
+
+def _string_tensor(content: bytes) -> TensorProto:
+    return TensorProto(dtype=DT_STRING, tensor_shape=TensorShapeProto(), string_val=[content])
 
 
 def record_values(stream: Stream, level: int, block: int, record: Record) -> list[Summary.Value]:
@@ -88,3 +98,8 @@ def initial_value(stream: Stream, record: Record) -> Summary.Value:
     """The record of the state that the stream's first step found, under its own tag."""
     tag = initial_tag(stream, int(record.field("manifest")))
     return _value(tag, array_tensor(pack_record(record)))
+
+
+def rerun_value(stream: Stream, rerun: Rerun) -> Summary.Value:
+    """What running a step again has found, as a scalar string tensor under its own tag."""
+    return _value(rerun_tag(stream, rerun.step), _string_tensor(pack_rerun(rerun)))

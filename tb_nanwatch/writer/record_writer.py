@@ -9,6 +9,7 @@ from typing import Protocol
 from tensorboard.compat.proto.summary_pb2 import Summary
 
 from tb_nanwatch.schema.columns import WINDOW_FIELD
+from tb_nanwatch.schema.rerun import Rerun
 from tb_nanwatch.schema.tags import RECORDS_PER_BLOCK, Stream
 from tb_nanwatch.stats.record import Record, merge
 from tb_nanwatch.wire.events import (
@@ -17,6 +18,7 @@ from tb_nanwatch.wire.events import (
     initial_value,
     manifest_value,
     record_values,
+    rerun_value,
 )
 from tb_nanwatch.wire.manifest import Manifest
 from tb_nanwatch.wire.tensorboard_histograms import tensorboard_histograms
@@ -137,6 +139,12 @@ class RecordWriter:
         keep = _KEPT * event_bytes(values)
         self._write(manifest, [(values, keep)], int(record.field("last_step")))
 
+    def write_rerun(self, rerun: Rerun) -> None:
+        """Writes what running a step again has found; it never waits."""
+        values = [rerun_value(self._stream, rerun)]
+        keep = _KEPT * event_bytes(values)
+        self._write(None, [(values, keep)], rerun.step)
+
     def close(self) -> None:
         """Closes the sink; a later write opens it again."""
         sink, self._sink = self._sink, None
@@ -148,14 +156,17 @@ class RecordWriter:
         return record_values(self._stream, level, block, record)
 
     def _write(
-        self, manifest: Manifest, forms: Iterable[tuple[list[Summary.Value], int]], step: int
+        self, manifest: Manifest | None, forms: Iterable[tuple[list[Summary.Value], int]], step: int
     ) -> bool:
-        """Writes the first of the forms that leaves so many bytes of the budget as it says."""
+        """Writes the first of the forms that leaves so many bytes of the budget as it says.
+
+        The manifest, if there is one, goes before it where it is not in the file yet.
+        """
         if self._skip:
             self._skip -= 1
             return False
-        digest = manifest.hash()
-        head = [] if digest in self._manifests else [manifest_value(self._stream, manifest)]
+        is_known = manifest is None or manifest.hash() in self._manifests
+        head = [] if manifest is None or is_known else [manifest_value(self._stream, manifest)]
         size = 0
         for form, keep in forms:
             values = [*head, *form]
@@ -181,7 +192,8 @@ class RecordWriter:
             self._manifests.clear()
             self._skip = min(2**self._failures, _MOST_SKIPPED)
             return False
-        self._manifests.add(digest)
+        if manifest is not None:
+            self._manifests.add(manifest.hash())
         return True
 
     def _tell_full(self, size: int) -> None:

@@ -8,14 +8,16 @@ from typing import Any, Literal, get_args
 
 import keras
 
+from tb_nanwatch.adapters.keras.black_box import BlackBox
 from tb_nanwatch.adapters.keras.observation import Observation
 from tb_nanwatch.adapters.keras.observed_step import observed
 from tb_nanwatch.adapters.keras.optimizers import build_optimizer, iterations
-from tb_nanwatch.adapters.keras.skip import Withholding
 from tb_nanwatch.adapters.keras.train_function import ObservedTrainFunction
+from tb_nanwatch.adapters.keras.withholding import Withheld, Withholding
 from tb_nanwatch.adapters.tensorflow.recorder import Recorder
 from tb_nanwatch.adapters.tensorflow.replicas import is_supported
 from tb_nanwatch.adapters.tensorflow.tensors import Unwatched
+from tb_nanwatch.blackbox.case import Kept, check_kept
 from tb_nanwatch.schema.watch import Watch
 from tb_nanwatch.writer.budget import DEFAULT_MAX_BYTES
 from tb_nanwatch.writer.schedule import Every, Schedule
@@ -59,6 +61,10 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
       max_bytes: of the recording's files, never exceeded. Windows widen as they fill up.
       tensorboard_histograms: whether to write the histograms once more in the form of TensorBoard's
         Histograms and Distributions tabs, of the finite elements alone; as run "<run>/nanwatch".
+      blackbox: whether the first step that goes non-finite is run once more, operation by operation,
+        to name the operation and the source line, and what is kept of it on disk, in
+        "<log_dir>/nanwatch/blackbox": "off" for no rerun; "result" what was found; "batch" the
+        batch, too.
 
     Raises:
       ValueError: for an unknown role or policy, a `watch` that records nothing, an `every`,
@@ -78,6 +84,7 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
         exact: bool = False,
         max_bytes: int = DEFAULT_MAX_BYTES,
         tensorboard_histograms: bool = False,
+        blackbox: Kept = "result",
     ):
         super().__init__()
         if on_nonfinite not in get_args(Policy):
@@ -91,6 +98,7 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
             raise ValueError(
                 f'Expected on_nonfinite="skip" with skip_updates=True, got {on_nonfinite!r}.'
             )
+        check_kept(blackbox)
         self._asked = self._watch = Watch(watch)
         self._exact = exact
         self._policy = on_nonfinite
@@ -100,6 +108,9 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
             "Callback",
             Schedule(every, max_bytes),
             tensorboard_histograms=tensorboard_histograms,
+        )
+        self._black_box = (
+            None if blackbox == "off" else BlackBox(self._log_dir, blackbox, self._recorder)
         )
         self._unwatched = Unwatched()
         self._guard = Guard()
@@ -157,11 +168,19 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
                 self._observed,
                 on_step=self._step_end,
                 on_error=self._flush,
+                black_box=self._black_box,
             )
+        if self._black_box is not None:
+            self._black_box.arm(self.model)
         self._train_function.install()
 
     def _observed(self, train_step: Callable[[Any], Any]) -> Callable[[Any], Any]:
-        withholding = Withholding(self._skip_updates) if self._policy == "skip" else None
+        skips = self._policy == "skip"
+        withholding = None
+        one_replica = self.model.distribute_strategy.num_replicas_in_sync == 1
+        hold = self._black_box.hold if self._black_box is not None and one_replica else None
+        if skips or hold is not None:
+            withholding = Withholding(skips=skips, guard_updates=self._skip_updates, hold=hold)
         return observed(
             train_step,
             self.model,
@@ -184,6 +203,8 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
             if not self._guard.tripped:
                 signal = self._recorder.step_end()
                 self._tripped |= signal.trips > 0
+                if self._black_box is not None:
+                    self._black_box.step_end(signal.trips, self.model)
                 self._skip_streak = signal.skip_streak
             self._unwatched.tell()
 
@@ -217,8 +238,13 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
     def _observation(self) -> Observation:
         return Observation(self.model, self._watch, self._unwatched, self._guard)
 
-    def _end(self, observation: Observation, skipped: Any) -> None:
-        self._recorder.add(observation.tensors(), observation.loss_scale, skipped=skipped)
+    def _end(self, observation: Observation, withheld: Withheld | None) -> None:
+        self._recorder.add(
+            observation.tensors(),
+            observation.loss_scale,
+            skipped=None if withheld is None else withheld.skipped,
+            held=None if withheld is None else withheld.held,
+        )
 
     def _stop(self, reason: str) -> None:
         self.model.stop_training = True

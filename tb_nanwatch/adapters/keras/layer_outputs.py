@@ -37,7 +37,7 @@ def watched_layers(model: Any) -> Iterator[WatchedLayer]:
         for part in layer.cell._flatten_layers()
     }
     for layer in layers:
-        if isinstance(layer, keras.layers.InputLayer) or _hands_on(layer) or id(layer) in cells:
+        if isinstance(layer, keras.layers.InputLayer) or hands_on(layer) or id(layer) in cells:
             continue
         # Keras gives a path to what has been built; a Dropout never is.
         parent = getattr(layer, "_parent_path", None)
@@ -45,7 +45,8 @@ def watched_layers(model: Any) -> Iterator[WatchedLayer]:
         yield WatchedLayer(relative_path(path, model), layer)
 
 
-def _hands_on(layer: Any) -> bool:
+def hands_on(layer: Any) -> bool:
+    """Whether a layer only hands on the output of its last one, as a Sequential model does."""
     # By name, as the class of functional models has no public one.
     call = type(layer).call
     is_kerass = getattr(call, "__module__", "").partition(".")[0] == "keras"

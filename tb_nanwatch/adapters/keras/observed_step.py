@@ -9,7 +9,7 @@ from typing import Any
 from tb_nanwatch.adapters.keras.layer_outputs import WatchedLayer, called_method, watched_layers
 from tb_nanwatch.adapters.keras.observation import Observation
 from tb_nanwatch.adapters.keras.optimizers import find_optimizers
-from tb_nanwatch.adapters.keras.skip import WithheldStep, Withholding
+from tb_nanwatch.adapters.keras.withholding import Withheld, WithheldStep, Withholding
 from tb_nanwatch.adapters.keras.spies import Spies, Spy
 from tb_nanwatch.schema.watch import Watch
 from tb_nanwatch.writer.warnings import Guard
@@ -20,7 +20,7 @@ def observed(
     model: Any,
     watch: Watch,
     begin: Callable[[], Observation],
-    end: Callable[[Observation, Any], None],
+    end: Callable[[Observation, Withheld | None], None],
     guard: Guard,
     withholding: Withholding | None = None,
 ) -> Callable[[Any], Any]:
@@ -31,8 +31,8 @@ def observed(
       model: the model.
       watch: what to observe.
       begin: makes the observation of a step, when it is traced or run.
-      end: takes it, in the step, after the update; and whether the update was withheld, a bool
-        scalar, None without `withholding`.
+      end: takes it, in the step, after the update; and whether the update was withheld, None
+        without `withholding`.
       guard: keeps trouble of the observation's own out of the step.
       withholding: withholds the updates of steps that are not finite.
     """
@@ -41,8 +41,8 @@ def observed(
     @functools.wraps(train_step)
     def step(data: Any) -> Any:
         observation = begin()
-        withheld = withholding.begin(model) if withholding is not None else None
-        skipped = None
+        withheld = withholding.begin(model, data) if withholding is not None else None
+        result: Withheld | None = None
         layers: list[WatchedLayer] = []
         optimizers: list[Any] = []
         spied: list[Spy] = []
@@ -59,14 +59,14 @@ def observed(
         with spies.report_to(observation, spied) as refused:
             outputs = train_step(data)
         if withheld is not None:
-            skipped = withheld.end()
+            result = withheld.end()
             outputs = withheld.outputs(outputs)
         with guard("observe a step"):
             observation.state(optimizers)
             if not guard.tripped:
                 unseen = [path for path, layer in layers if any(layer is each for each in refused)]
                 observation.note_missing([path for path, _ in layers], unseen)
-                end(observation, skipped)
+                end(observation, result)
         return outputs
 
     return step
@@ -106,7 +106,9 @@ def _optimizer_spies(
                 trainable_variables = list(trainable_variables)
             if not observation.is_here():
                 if withheld is not None:
-                    observation.note_unguarded()
+                    withheld.refuse_hold()
+                    if withheld.skips:
+                        observation.note_unguarded()
                 return original(grads, trainable_variables)
             variables = trainable_variables or optimizer._trainable_variables
             with guard("observe gradients"):

@@ -13,6 +13,8 @@ from typing import Any
 
 import tensorflow as tf
 
+from tb_nanwatch.adapters.keras.black_box import BlackBox
+
 _END_OF_DATA = (StopIteration, tf.errors.OutOfRangeError)
 _EXCHANGED = ("train_function", "train_step", "make_train_function")
 
@@ -25,6 +27,7 @@ class ObservedTrainFunction:
       observe: turns a bound `train_step` into an observed one.
       on_step: called after each call of the step, before any callback hears of it.
       on_error: called where the step raises, after everything has been put back.
+      black_box: runs steps again that went non-finite.
     """
 
     def __init__(
@@ -33,10 +36,12 @@ class ObservedTrainFunction:
         observe: Callable[[Callable[[Any], Any]], Callable[[Any], Any]],
         on_step: Callable[[], None],
         on_error: Callable[[], None],
+        black_box: BlackBox | None = None,
     ):
         self._model = model
         self._on_step = on_step
         self._on_error = on_error
+        self._black_box = black_box
         self._inner = _installed(model)
         inner_step = self._inner._step if self._inner else model.train_step
         self._step: Callable[[Any], Any] = observe(inner_step)
@@ -87,7 +92,7 @@ class ObservedTrainFunction:
 
     def _run(self, iterator: Any) -> Any:
         try:
-            outputs = self._observed(iterator)
+            outputs = self._call(iterator)
         except _END_OF_DATA:
             raise
         except BaseException:
@@ -96,6 +101,14 @@ class ObservedTrainFunction:
             raise
         self._step_ended()
         return outputs
+
+    def _call(self, iterator: Any) -> Any:
+        if self._black_box is None:
+            return self._observed(iterator)
+        outputs = self._observed(self._black_box.feed(self._model, iterator))
+        return self._black_box.after(
+            self._model, self._model.train_step, self._observed, outputs
+        )
 
     def _step_ended(self) -> None:
         if self._inner is not None:

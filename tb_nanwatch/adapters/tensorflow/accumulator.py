@@ -87,13 +87,11 @@ class Clock:
         assert not changes, f"no members of Signal: {', '.join(changes)}"
         self.state.assign_add(tf.stack(vector))
 
-    def count_skip(self, skipped: tf.Tensor) -> None:
-        """In the step: takes in whether it was withheld."""
-        streak = self.state[_SKIP_STREAK]
-        self.add(
-            skipped_steps=skipped,
-            skip_streak=tf.where(skipped, tf.ones([], tf.int64), -streak),
-        )
+    def count_skip(self, skipped: tf.Tensor, held: tf.Tensor) -> None:
+        """In the step: takes in whether it was withheld; nothing where it is `held`."""
+        none, one = tf.zeros([], tf.int64), tf.ones([], tf.int64)
+        ended = tf.where(held, none, -self.state[_SKIP_STREAK])
+        self.add(skipped_steps=skipped, skip_streak=tf.where(skipped, one, ended))
 
     def restart(self, signal: Signal) -> None:
         """On the host: begins a window after that of `signal`."""
@@ -161,10 +159,11 @@ class Accumulator:
         loss_scale: LossScale | None = None,
         *,
         new_step: bool = True,
+        held: tf.Tensor | None = None,
     ) -> None:
         """In the step: takes the step's tensors in and moves the clock on.
 
-        Runs eagerly, in a `tf.function` and under XLA. The tensors must be of the dtypes and
+        A step that is `held`, a bool scalar, leaves no trace: it will be run again. Runs eagerly, in a `tf.function` and under XLA. The tensors must be of the dtypes and
         number that the accumulator was made for. With `new_step=False` they belong to the step
         that the clock counted last.
         """
@@ -177,7 +176,12 @@ class Accumulator:
         factor = self._unscale_factors(loss_scale)
         known = tf.where(finite, squares if factor is None else squares * factor**2, _ZERO)
         elements = kernels.numbers_of_elements(tensors)
-        self._totals.assign_add(tf.concat([known, elements, np.ones(1)], axis=0))
+        totals = tf.concat([known, elements, np.ones(1)], axis=0)
+        counts = tf.constant(True) if held is None else ~held
+        if held is not None:
+            known = tf.where(held, _ZERO, known)
+            totals = tf.where(held, _ZERO, totals)
+        self._totals.assign_add(totals)
         self._largest_norm.assign(tf.maximum(self._largest_norm, tf.sqrt(known)))
         trusted = healthy & ~self._any_bad
 
@@ -191,13 +195,15 @@ class Accumulator:
             due = tf.equal(step, clock.sample_at) | flush
             tf.cond(due, lambda: self._sample(flat, step, factor, healthy), lambda: False)
 
-        run_if(~trusted | tf.equal(step, clock.sample_at), examine)
+        run_if((~trusted | tf.equal(step, clock.sample_at)) & counts, examine)
         if loss_scale is not None:
             scale = tf.cast(loss_scale.scale, tf.float64)
             lowest = tf.where(tf.math.is_nan(clock.loss_scale), scale, clock.loss_scale)
-            clock.loss_scale.assign(tf.minimum(lowest, scale))
+            clock.loss_scale.assign(
+                tf.where(counts, tf.minimum(lowest, scale), clock.loss_scale)
+            )
         if new_step:
-            clock.add(next_step=1)
+            clock.add(next_step=counts)
 
     def _unscale_factors(self, loss_scale: LossScale | None) -> tf.Tensor | None:
         """float64 [tensors]: by what to multiply each to undo the loss scale."""

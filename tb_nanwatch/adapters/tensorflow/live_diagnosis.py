@@ -9,6 +9,7 @@ from itertools import groupby
 import numpy as np
 
 from tb_nanwatch.diagnosis import Finding, Place, diagnose, short_text
+from tb_nanwatch.schema.rerun import Rerun
 from tb_nanwatch.schema.tensor_info import TensorInfo
 from tb_nanwatch.stats.history import History, Series
 from tb_nanwatch.stats.record import Record
@@ -35,6 +36,7 @@ class LiveDiagnosis:
     def __init__(self, log_dir: str) -> None:
         self._log_dir = log_dir
         self._initial: list[tuple[Infos, Record]] = []
+        self._reruns: list[Rerun] = []
         self._latest: deque[tuple[Infos, Record]] = deque()
         self._bytes = 0
         self._unseen = 0
@@ -59,6 +61,10 @@ class LiveDiagnosis:
             self._bytes -= self._latest.popleft()[1].columns.nbytes
         self._unseen += 1
         self._is_due |= nonfinite or self._unseen >= LOOK_EVERY
+
+    def take_rerun(self, rerun: Rerun) -> None:
+        """Takes what running a step again has found, before the record of the step."""
+        self._reruns.append(rerun)
 
     def news(self, *, last: bool = False) -> list[str]:
         """Findings of severity error or warning that were not told yet, a line each.
@@ -112,6 +118,7 @@ class LiveDiagnosis:
             series=[_series(rows, infos, [r for _, r in parts]) for infos, parts in latest],
             initial=[_series(rows, infos, [record]) for infos, record in self._initial],
             is_complete=True,
+            reruns=tuple(self._reruns),
         )
 
 

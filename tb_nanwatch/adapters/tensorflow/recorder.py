@@ -13,6 +13,7 @@ from tb_nanwatch.adapters.tensorflow.live_diagnosis import LiveDiagnosis
 from tb_nanwatch.adapters.tensorflow.replicas import current_replica, worker_name
 from tb_nanwatch.adapters.tensorflow.tensors import NamedTensor, tell_apart
 from tb_nanwatch.schema.columns import COLUMN, WINDOW_FIELD
+from tb_nanwatch.schema.rerun import Rerun
 from tb_nanwatch.schema.tags import SUBDIRECTORY, Stream
 from tb_nanwatch.schema.tensor_info import TensorInfo
 from tb_nanwatch.stats.record import Record, merge
@@ -93,7 +94,7 @@ class Recorder:
             tensorboard_histograms=self._tensorboard_histograms,
         )
         self._clocks = {0: Clock(first_step)}
-        self._begin_window(self._signal())
+        self._begin_window(self.signal)
         self._sample(first_step)
 
     def begin_again(self) -> None:
@@ -126,11 +127,13 @@ class Recorder:
         *,
         new_step: bool = True,
         skipped: tf.Tensor | None = None,
+        held: tf.Tensor | None = None,
     ) -> None:
         """In the step, whatever it runs in: takes its tensors in and counts the step.
 
         With `new_step=False` they belong to the step that was counted last. `skipped`, a bool
-        scalar, tells whether the step's update was withheld.
+        scalar, tells whether the step's update was withheld; `held`, another, whether the step is
+        to be run again, and leaves no trace until then.
         """
         self._worker = self._worker or worker_name()
         replica = current_replica()
@@ -139,7 +142,7 @@ class Recorder:
             self._clocks[replica].sample_at.assign(self._sample_at)
         clock = self._clocks[replica]
         if skipped is not None:
-            clock.count_skip(skipped)
+            clock.count_skip(skipped, tf.constant(False) if held is None else held)
         if not tensors:
             return
         infos = _infos(tensors)
@@ -148,7 +151,19 @@ class Recorder:
         if key not in self._accumulators:
             self._accumulators[key] = infos, _accumulator(clock, tensors)
         accumulator = self._accumulators[key][1]
-        accumulator.add([tensor for _, tensor in tensors], loss_scale, new_step=new_step)
+        values = [tensor for _, tensor in tensors]
+        accumulator.add(values, loss_scale, new_step=new_step, held=held)
+
+    @property
+    def signal(self) -> Signal:
+        """On the host: what happened since the last record, in any of the replicas."""
+        signals = [clock.signal() for clock in self._clocks.values()]
+        return signals[0] if len(signals) == 1 else Signal(*map(max, zip(*signals, strict=True)))
+
+    def write_rerun(self, rerun: Rerun) -> None:
+        """On the host, before the record of the step: writes what running it again has found."""
+        self._writer.write_rerun(rerun)
+        self.diagnosis.take_rerun(rerun)
 
     def step_end(self) -> Signal:
         """On the host, after each call of the step: writes the window where it is full.
@@ -156,7 +171,7 @@ class Recorder:
         Also where the set of non-finite tensors changed, or one of the run's first steps was
         non-finite: then the record is in the file when this returns.
         """
-        signal = self._signal()
+        signal = self.signal
         changed = bool(signal.flush) and self._schedule.takes_change()
         is_full = signal.next_step > self._last_step
         if changed or (is_full and self._schedule.takes_record()):
@@ -169,7 +184,7 @@ class Recorder:
         """On the host: writes the open window, if a step is in it."""
         if not self._clocks:
             return
-        signal = self._signal()
+        signal = self.signal
         if signal.next_step > self._first_step:
             self._write_window(signal, by_change=False, urgent=True)
 
@@ -190,11 +205,6 @@ class Recorder:
         # The first step tells which worker this is: a Watcher may be made outside of any strategy.
         directory = [self._directory, self._worker] if self._worker else [self._directory]
         return TensorFlowSink(os.path.join(*directory))
-
-    def _signal(self) -> Signal:
-        """What happened in any of the replicas."""
-        signals = [clock.signal() for clock in self._clocks.values()]
-        return signals[0] if len(signals) == 1 else Signal(*map(max, zip(*signals, strict=True)))
 
     def _begin_window(self, signal: Signal) -> None:
         self._first_step = signal.next_step

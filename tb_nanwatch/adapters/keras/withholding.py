@@ -1,20 +1,22 @@
-"""`on_nonfinite="skip"`: a step that went non-finite leaves the training as it found it.
+"""A step that went non-finite leaves the training as it found it: to skip it, or to run it again.
 
 Decided on the device, within the step, also under XLA and in each of the steps that one call
 executes. The optimizer's `apply` runs only where its gradients and the loss are finite; what the
 forward pass moves (BatchNorm's statistics, metrics) is put back at the end of the step otherwise.
-Seed generators advance: the next step has other dropout masks than a repetition would.
+With `on_nonfinite="skip"` seed generators advance: the next step has other dropout masks than a
+repetition would. A step that is held, to be run again, gets the same masks: they are put back.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from tb_nanwatch.adapters.keras.hold import Hold
 from tb_nanwatch.adapters.keras.optimizers import build, slots
 from tb_nanwatch.adapters.tensorflow import kernels
 from tb_nanwatch.adapters.tensorflow.branch import run_if
@@ -26,17 +28,35 @@ class Withholding:
     """Withholds what is not finite from a model, step by step.
 
     Args:
+      skips: whether a step that is not finite is left out of the training.
       guard_updates: whether to look at what `apply` made, too, and to undo it where it is not
         finite. That takes a copy of the trainable variables and of the optimizer's in each step.
+      hold: keeps such a step for the host to run again, while it is armed; None for never.
     """
 
-    def __init__(self, guard_updates: bool):
+    def __init__(self, *, skips: bool, guard_updates: bool, hold: Hold | None):
+        self._skips = skips
         self._guard_updates = guard_updates
+        self._hold = hold
         self._goes_on = variable(True, tf.bool)
 
-    def begin(self, model: Any) -> WithheldStep:
-        """In the step, before anything of it is computed."""
-        return WithheldStep(model, self._goes_on, self._guard_updates)
+    def begin(self, model: Any, data: Any) -> WithheldStep:
+        """In the step, before anything of it is computed; `data` is its batch."""
+        return WithheldStep(
+            model, data, self._goes_on, self._skips, self._guard_updates, self._hold
+        )
+
+
+class Withheld(NamedTuple):
+    """What became of a step: bool scalars.
+
+    Attributes:
+      skipped: whether it is left out of the training.
+      held: whether the host is to run it again: so far it has left no trace at all.
+    """
+
+    skipped: tf.Tensor
+    held: tf.Tensor
 
 
 class WithheldStep:
@@ -44,22 +64,45 @@ class WithheldStep:
 
     Args:
       model: the model that is trained.
+      data: the step's batch.
       goes_on: bool variable, whether the step is finite so far.
-      guard_updates: as in `Withholding`.
+      skips, guard_updates, hold: as in `Withholding`.
+
+    Attributes:
+      skips: as given.
     """
 
-    def __init__(self, model: Any, goes_on: tf.Variable, guard_updates: bool):
+    def __init__(
+        self,
+        model: Any,
+        data: Any,
+        goes_on: tf.Variable,
+        skips: bool,
+        guard_updates: bool,
+        hold: Hold | None,
+    ):
+        self.skips = skips
         self._model = model
+        self._data = data
         self._goes_on = goes_on
         self._guard_updates = guard_updates
+        self._hold = hold
         self._losses: list[tf.Tensor] = []
+        self._applied = 0
         self._is_handled = False
-        self._goes_on.assign(True)
+        # Armed or not, and whether an earlier step of the same call is held: then so is this one.
+        self._armed = tf.constant(False) if hold is None else hold.armed.read_value()
+        self._acts = tf.constant(True) if skips else self._armed
+        self._goes_on.assign(True if hold is None else ~hold.holds())
         # Read and not copied: what assigns to a variable that was read makes a buffer of its own.
         self._before = _read(self._moved())
 
     def _moved(self) -> list[Any]:
-        """What a step moves besides its optimizer's: BatchNorm's statistics, metrics."""
+        """What a step moves besides its optimizer's: BatchNorm's statistics, metrics, seeds."""
+        return [*self._model.non_trainable_variables, *self._model.metrics_variables]
+
+    def _kept(self) -> list[Any]:
+        """What of it a skipped step puts back: not the state of seed generators."""
         return [*self._model.non_trainable_weights, *self._model.metrics_variables]
 
     def loss(self, loss: Any) -> None:
@@ -82,23 +125,45 @@ class WithheldStep:
         dense_gradients = [dense(each) for each in gradients if each is not None]
         self._look_at([(each, has_slots) for each in dense_gradients])
         self._look_at([(each, False) for each in self._losses])
+        self._applied += 1
+        if self._hold is not None and self._applied > 1:
+            self._hold.refuse("the step updates weights more than once")
         if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
             self._is_handled = True
-            apply()
+            # What is not finite at a scale of 1 is not of the scale's making.
+            scale = tf.convert_to_tensor(optimizer.dynamic_scale, tf.float32)
+            self._goes_on.assign(self._goes_on.read_value() | (scale > 1))
+            run_if(self._goes_on.read_value() | ~self._armed, apply)
         elif self._guard_updates:
             state = {id(each): each for each in (*variables, *optimizer.variables)}
             run_if(self._goes_on.read_value(), lambda: self._try(apply, list(state.values())))
         else:
             run_if(self._goes_on.read_value(), apply)
 
-    def end(self) -> tf.Tensor:
-        """Puts back what a step moved that did not go on; bool scalar, whether the step is skipped.
+    def refuse_hold(self) -> None:
+        """Takes note of an update that cannot be withheld: then no step is held either."""
+        if self._hold is not None:
+            self._hold.refuse("the step updates weights within a function or loop of its own")
 
-        One whose overflow a LossScaleOptimizer handled is not counted.
+    def end(self) -> Withheld:
+        """Puts back what a step moved that did not go on.
+
+        One whose overflow a LossScaleOptimizer handled is not counted as skipped.
         """
         goes_on = self._goes_on.read_value()
-        run_if(~goes_on, lambda: _put_back(self._moved(), self._before))
-        return tf.constant(False) if self._is_handled else ~goes_on
+        held = ~goes_on & self._armed
+        if self._hold is None:
+            run_if(~goes_on, lambda: _put_back(self._kept(), self._before))
+        else:
+            run_if(~goes_on & ~held, lambda: _put_back(self._kept(), self._before))
+            run_if(held, self._keep)
+        skipped = tf.constant(False) if self._is_handled else ~goes_on & ~held
+        return Withheld(skipped, held)
+
+    def _keep(self) -> None:
+        assert self._hold is not None
+        _put_back(self._moved(), self._before)
+        self._hold.keep(self._data)
 
     def outputs(self, outputs: Any) -> Any:
         """What the train step returns: the metrics as they are now, if it returned those."""
@@ -121,7 +186,7 @@ class WithheldStep:
             fine = [_is_fine(value, squared) for value, squared in tensors]
             self._goes_on.assign(self._goes_on.read_value() & tf.reduce_all(tf.stack(fine)))
 
-        run_if(~within, look_closer)
+        run_if(~within & self._acts, look_closer)
 
     def _try(self, apply: Callable[[], object], state: Sequence[Any]) -> None:
         before = _read(state)

@@ -1,0 +1,192 @@
+"""The black box: a step that goes non-finite is held, looked at closely, and then goes on.
+
+The step withholds its update on the device. The host runs it once more, operation by operation,
+from the state before; then as it was, by the same train function from the same state and seeds, so
+that the training goes on as an unwatched one would. Whatever fails in between is a note.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tb_nanwatch.adapters.keras.hold import Hold
+from tb_nanwatch.adapters.keras.rerun import examine, rows_of, unchanged, variables_of
+from tb_nanwatch.adapters.tensorflow.operation_origin import Search
+from tb_nanwatch.adapters.tensorflow.recorder import Recorder
+from tb_nanwatch.adapters.tensorflow.told_operation import examples, told
+from tb_nanwatch.blackbox.case import FOLDER, Case, Kept, folder_name, pack_case
+from tb_nanwatch.schema.rerun import Mode, Rerun
+from tb_nanwatch.schema.tags import SUBDIRECTORY
+from tb_nanwatch.writer.warnings import warn
+
+MOST_RERUNS = 3
+"""So many steps of a training are run again, each the first after all was finite."""
+
+MOST_BYTES = 64 * 2**20
+"""A batch or a state that takes more is not kept on disk."""
+
+_PATIENCE = 3.0
+"""Seconds after which a rerun says how far it is, and between two such lines."""
+
+
+class BlackBox:
+    """Runs steps again that went non-finite.
+
+    Args:
+      log_dir: the run's directory.
+      kept: what is kept on disk of such a step.
+      recorder: records the training.
+
+    Attributes:
+      hold: keeps the step's batch.
+    """
+
+    def __init__(self, log_dir: str, kept: Kept, recorder: Recorder):
+        self.hold = Hold()
+        self._log_dir = log_dir
+        self._kept = kept
+        self._recorder = recorder
+        self._left = MOST_RERUNS
+
+    def arm(self, model: Any) -> None:
+        """On the host, where a training begins."""
+        one_replica = model.distribute_strategy.num_replicas_in_sync == 1
+        self.hold.arm(self._left > 0 and one_replica)
+
+    def feed(self, model: Any, iterator: Any) -> Any:
+        """On the host, before each call of the train function: what to call it with."""
+        is_compiled = bool(model.jit_compile) and not model.run_eagerly
+        return self.hold.feed(iterator, is_compiled, model.steps_per_execution)
+
+    def after(
+        self, model: Any, train_step: Callable[[Any], Any], run: Callable[[Any], Any], outputs: Any
+    ) -> Any:
+        """On the host, after each call: what it gives, when held steps have been run.
+
+        Args:
+          model: the model.
+          train_step: its own, bound.
+          run: the train function, which records.
+          outputs: what it gave.
+        """
+        batches = self.hold.take()
+        if not batches:
+            return outputs
+        self._left -= 1
+        self.hold.arm(False)
+        before = self._recorder.signal
+        seen = self._look(model, train_step, batches[0], before.next_step)
+        outputs = run(iter(batches))
+        trips = self._recorder.signal.trips
+        try:
+            self._tell(model, before.next_step, batches[0], seen, trips > before.trips)
+        except Exception as error:
+            warn(f"could not keep what running step {before.next_step} again found ({error}).")
+        return outputs
+
+    def step_end(self, trips: int, model: Any) -> None:
+        """On the host, after each step: `trips` steps since the last record were non-finite."""
+        if not trips:
+            self.arm(model)
+
+    def _look(
+        self, model: Any, train_step: Callable[[Any], Any], data: Any, step: int
+    ) -> tuple[Search | None, str]:
+        """What is found eagerly; None and why where it could not be run."""
+        said = time.monotonic()
+
+        def progress(count: int) -> None:
+            nonlocal said
+            if time.monotonic() - said > _PATIENCE:
+                said = time.monotonic()
+                print(
+                    f"NaNWatch: step {step} went non-finite; running it once more, {count:,} "
+                    "operations so far ...",
+                    flush=True,
+                )
+
+        try:
+            return examine(model, train_step, data, progress), ""
+        except Exception as error:
+            first = (str(error).splitlines() or [""])[0]
+            return None, (
+                "The step could not be run operation by operation, outside of a graph "
+                f"({type(error).__name__}: {first})."
+            )
+
+    def _tell(
+        self, model: Any, step: int, data: Any, seen: tuple[Search | None, str], again: bool
+    ) -> None:
+        search, trouble = seen
+        rows = rows_of(data)
+        found = _rerun(step, search, trouble, again, _mode(model), rows)
+        if self._kept != "off":
+            self._recorder.write_rerun(found)
+            self._keep(model, found, data)
+
+    def _keep(self, model: Any, found: Rerun, data: Any) -> None:
+        """Writes the files of the step."""
+        batch: dict[str, Any] = {}
+        if self._kept in ("batch", "state"):
+            for place, leaf in keras.tree.flatten_with_path(data):
+                if leaf is not None:
+                    batch["/".join(map(str, place))] = np.asarray(leaf)
+        versions = {"tensorflow": tf.__version__, "keras": keras.__version__, "numpy": np.__version__}
+        if sum(array.nbytes for array in batch.values()) > MOST_BYTES:
+            warn(f"the batch of step {found.step} takes more than {MOST_BYTES:,} bytes: not kept.")
+            batch = {}
+        case = Case(found, versions, batch)
+        folder = os.path.join(self._log_dir, SUBDIRECTORY, FOLDER, folder_name(found.step))
+        tf.io.gfile.makedirs(folder)
+        for name, content in pack_case(case).items():
+            with tf.io.gfile.GFile(os.path.join(folder, name), "wb") as file:
+                file.write(content)
+
+
+def _mode(model: Any) -> Mode:
+    if model.run_eagerly:
+        return "eager"
+    return "xla" if model.jit_compile else "graph"
+
+
+def _rerun(
+    step: int, search: Search | None, trouble: str, again: bool, mode: Mode, rows: int | None
+) -> Rerun:
+    notes = [trouble] if trouble else []
+    if not again:
+        notes.append(
+            "Run again from the same state with the same batch, it was finite: "
+            + (
+                "it draws numbers by `tf.random`, which cannot be drawn again."
+                if search is not None and search.is_random
+                else "it depends on something besides these."
+            )
+        )
+    if search is None:
+        return Rerun(step, again, mode, " ".join(notes))
+    if not search.is_nonfinite:
+        if again:
+            what = "compiles the step as a whole" if mode == "xla" else "fuses operations"
+            notes.append(
+                f"Operation by operation it stays finite: the training {what}, which computes "
+                "differently. What is said here is of layers."
+            )
+        return Rerun(step, again, mode, " ".join(notes))
+    if search.data:
+        bad = [~np.isfinite(np.asarray(each).astype(np.complex128)) for each in search.data]
+        notes.append("It comes with the batch: no operation makes it.")
+        places = next((found for each in bad if (found := examples(each, rows))), ())
+        return Rerun(step, True, "eager", " ".join(notes), None, places)
+    if search.by_weight:
+        notes.append("A weight was non-finite before the step.")
+    if search.origin is None:
+        return Rerun(step, True, "eager", " ".join(notes))
+    places = examples(search.origin.bad, rows)
+    return Rerun(step, True, "eager", " ".join(notes), told(search.origin), places)

@@ -1,0 +1,126 @@
+"""Keeps the batches of steps that are to be run again, from within the step that tripped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import chain, islice
+from typing import Any
+
+import tensorflow as tf
+
+from tb_nanwatch.adapters.tensorflow.kernels import in_xla
+from tb_nanwatch.adapters.tensorflow.variables import variable
+
+MOST_HELD = 4096
+"""Batches that a queue may hold: as many steps as one call may execute."""
+
+
+class Hold:
+    """Batches of held steps. Next to no cost in a step that is not held: no batch is copied.
+
+    In a graph a queue takes the batch's tensors, in the branch that runs only then. XLA knows no
+    queues: there each batch goes through the host, which keeps those of the latest call.
+
+    Attributes:
+      armed: bool variable, whether a step that trips is held.
+    """
+
+    def __init__(self) -> None:
+        self.armed = variable(False, tf.bool)
+        self.refusal = ""
+        self._count = variable(0, tf.int64)
+        self._queues: dict[tuple[Any, ...], tuple[Any, tf.queue.FIFOQueue]] = {}
+        self._fed: list[Any] = []
+        self._is_compiled = False
+        self._is_armed = False
+
+    def arm(self, armed: bool) -> None:
+        """On the host: has steps that trip held from now on, or not."""
+        armed = armed and not self.refusal
+        if armed != self._is_armed:
+            self._is_armed = armed
+            self.armed.assign(armed)
+
+    def refuse(self, why: str) -> None:
+        """While a step is traced: its state before cannot be kept, so it is never held."""
+        self.refusal = why
+        with tf.init_scope():  # Now, and not each time that the step runs.
+            self.arm(False)
+
+    def holds(self) -> tf.Tensor:
+        """In the step: bool scalar, whether an earlier step of this call is held."""
+        return self.armed.read_value() & (self._count.read_value() > 0)
+
+    def keep(self, data: Any) -> None:
+        """In the step, in the branch for steps that are held: takes the batch."""
+        self._count.assign_add(1)
+        if in_xla():
+            return
+        leaves = [leaf for leaf in tf.nest.flatten(data) if leaf is not None]
+        parts = [
+            tf.convert_to_tensor(part) for part in tf.nest.flatten(leaves, expand_composites=True)
+        ]
+        form = tf.nest.map_structure(
+            lambda leaf: None if leaf is None else tf.type_spec_from_value(leaf), data
+        )
+        key = (repr(form), *(part.dtype for part in parts))
+        if key not in self._queues:
+            with tf.init_scope():
+                dtypes = [part.dtype for part in parts]
+                self._queues[key] = form, tf.queue.FIFOQueue(MOST_HELD, dtypes)
+        self._queues[key][1].enqueue(parts)
+
+    def feed(self, iterator: Any, is_compiled: bool, steps: int) -> Any:
+        """On the host, before a call: what to give it as its iterator.
+
+        Args:
+          iterator: what Keras gives.
+          is_compiled: whether XLA compiles the step.
+          steps: the most that the call executes.
+
+        Raises:
+          StopIteration: where the data has ended.
+        """
+        self._is_compiled = is_compiled
+        if not (is_compiled and self._is_armed):
+            return iterator
+        first = next(iterator)
+        self._fed = []
+        return self._kept(islice(chain([first], iterator), steps))
+
+    def _kept(self, batches: Iterable[Any]) -> Iterator[Any]:
+        for batch in batches:
+            self._fed.append(batch)
+            yield batch
+
+    def take(self) -> list[Any]:
+        """On the host, after a call: the batches that are held, in their order; [] mostly."""
+        if not self._is_armed:
+            return []
+        count = int(
+            tf.raw_ops.ReadVariableOp(resource=self._count.handle, dtype=tf.int64).numpy()
+        )
+        fed, self._fed = self._fed, []
+        if not count:
+            return []
+        self._count.assign(0)
+        if self._is_compiled:
+            return fed[-count:]
+        return [
+            _pack(form, queue.dequeue())
+            for form, queue in self._queues.values()
+            for _ in range(int(queue.size()))
+        ]
+
+
+def _pack(form: Any, parts: Any) -> Any:
+    """The batch of these tensors; the inverse of how `Hold.keep` takes it apart."""
+    rest = iter(parts if isinstance(parts, (list, tuple)) else [parts])
+
+    def leaf(spec: Any) -> Any:
+        if spec is None:
+            return None
+        count = len(tf.nest.flatten(spec, expand_composites=True))
+        return tf.nest.pack_sequence_as(spec, list(islice(rest, count)), expand_composites=True)
+
+    return tf.nest.pack_sequence_as(form, [leaf(spec) for spec in tf.nest.flatten(form)])

@@ -1,0 +1,233 @@
+"""Which operation of a traced step made something non-finite, in which pass, of which elements.
+
+Forward that is the first operation that makes a non-finite value of finite ones, if that value
+reaches what was differentiated, or a gradient. What is infinite by a constant, such as a mask, is
+no origin; an operation that makes NaN of it is. Backward it is the operation nearest to the loss
+whose own gradient is not finite although the gradient that arrives is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+from tensorflow.python.eager import backprop
+
+from tb_nanwatch.adapters.tensorflow.operations import Gradients, Operation, Trace, identity
+from tb_nanwatch.schema.rerun import Pass
+
+_CONSTANT, _DATA, _WEIGHT = -1, -2, -3
+"""What made a value non-finite where no operation did: a constant, the batch, a variable."""
+
+_READS = frozenset({"ReadVariableOp", "ResourceGather", "ResourceGatherNd", "VarHandleOp"})
+
+_RANDOM = (
+    "Random",
+    "StatefulUniform",
+    "StatefulStandard",
+    "StatefulTruncated",
+    "Multinomial",
+    "TruncatedNormal",
+    "ParameterizedTruncatedNormal",
+)
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Origin:
+    """The operation at fault.
+
+    Attributes:
+      operation: as it ran.
+      direction: the pass.
+      result: what is not finite: an output, or the operation's gradient for one of its inputs.
+      bad: bool, of the shape of `result`.
+    """
+
+    operation: Operation
+    direction: Pass
+    result: Any
+    bad: npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Search:
+    """What a search found.
+
+    Attributes:
+      origin: None where no operation is at fault, or none was found.
+      is_nonfinite: whether what was differentiated, or a gradient, is non-finite at all.
+      data: the batch's tensors that are non-finite and came to the loss or a gradient.
+      by_weight: whether a variable was non-finite before.
+      is_random: whether operations drew numbers that cannot be drawn again.
+    """
+
+    origin: Origin | None
+    is_nonfinite: bool
+    data: tuple[Any, ...]
+    by_weight: bool
+    is_random: bool
+
+
+def find_origin(trace: Trace, batch: Iterable[Any]) -> Search:
+    """Looks for the origin in a trace.
+
+    Args:
+      trace: of a step.
+      batch: the tensors that the step was fed.
+    """
+    fed = {identity(each): each for each in batch}
+    sources = _Sources(trace.operations, fed)
+    random = any(each.type.startswith(_RANDOM) for each in trace.operations)
+    is_nonfinite = False
+    found: list[int | Origin] = []
+    for gradients in trace.gradients:
+        if _is_bad(gradients.target):
+            is_nonfinite = True
+            source = sources.of(gradients.target)
+            if source is not None:
+                found.append(source)
+        elif any(map(_is_bad, gradients.arrived.values())):
+            is_nonfinite = True
+            found += _backward(trace, gradients, sources)
+    # The data explains what else there is, and a weight that was lost before.
+    reasons = {each for each in found if isinstance(each, int)}
+    data = tuple(each for each in fed.values() if _is_bad(each)) if _DATA in reasons else ()
+    origin = None
+    if not data and _WEIGHT not in reasons:
+        first = next((each for each in found if each != _CONSTANT), None)
+        origin = sources.origin(first) if isinstance(first, int) else first
+    return Search(origin, is_nonfinite, data, _WEIGHT in reasons, random)
+
+
+class _Sources:
+    """Of each non-finite tensor of the forward pass, which operation it comes from."""
+
+    def __init__(self, operations: list[Operation], fed: dict[int, Any]):
+        self._operations = operations
+        self._fed = fed
+        self._made: dict[int, int] = {}
+        known: set[int] = set()
+        for number, operation in enumerate(operations):
+            bad = [each for each in operation.outputs if _is_bad(each)]
+            source = self._source(number, operation, bad, known) if bad else _CONSTANT
+            for each in operation.outputs:
+                known.add(identity(each))
+            for each in bad:
+                self._made[identity(each)] = source
+
+    def _source(
+        self, number: int, operation: Operation, bad: list[Any], known: set[int]
+    ) -> int:
+        if operation.type in _READS:
+            return _WEIGHT
+        values = [each for each in operation.inputs if _is_number(each)]
+        wrong = [each for each in values if _is_bad(each)]
+        if not wrong:
+            # Of nothing but constants it is one itself: a -Inf that was cast or filled in.
+            computed = any(identity(e) in known or identity(e) in self._fed for e in values)
+            return number if computed else _CONSTANT
+        is_nan = any(map(_has_nan, bad))
+        # A NaN comes from a NaN before it comes from an infinity.
+        for each in sorted(wrong, key=lambda tensor: is_nan and not _has_nan(tensor)):
+            source = self.of(each)
+            if source is not None and source != _CONSTANT:
+                return source
+        return number if is_nan and not any(map(_has_nan, wrong)) else _CONSTANT
+
+    def of(self, tensor: Any) -> int | None:
+        """Number of the operation, or one of the reasons; None where it is finite."""
+        if not _is_bad(tensor):
+            return None
+        key = identity(tensor)
+        if key in self._fed:
+            return _DATA
+        return self._made.get(key, _CONSTANT)
+
+    def origin(self, number: int) -> Origin | None:
+        if number < 0:
+            return None
+        operation = self._operations[number]
+        result = next(each for each in operation.outputs if _is_bad(each))
+        return Origin(operation, "forward", result, _bad(result))
+
+
+def _backward(trace: Trace, gradients: Gradients, sources: _Sources) -> Iterator[int | Origin]:
+    """What makes the gradients non-finite: operations or reasons, the nearest to the loss first."""
+    arrived = gradients.arrived
+    for operation in reversed(trace.operations):
+        upstream = [arrived.get(identity(each)) for each in operation.outputs]
+        if all(each is None for each in upstream) or any(map(_is_bad, upstream)):
+            continue
+        reached = [arrived.get(identity(each)) for each in operation.inputs if _is_number(each)]
+        reads = [each for each in operation.inputs if each.dtype == tf.resource]
+        if not reads and not any(map(_is_bad, reached)):
+            continue
+        for result in _own_gradients(operation, upstream):
+            if not _is_bad(result):
+                continue
+            before = [sources.of(each) for each in operation.inputs if _is_number(each)]
+            made = [each for each in before if each is not None and each != _CONSTANT]
+            if made:
+                yield made[0]
+            else:
+                dense = tf.convert_to_tensor(result)
+                yield Origin(operation, "backward", dense, _bad(dense))
+            break
+
+
+def _own_gradients(operation: Operation, upstream: list[Any]) -> list[Any]:
+    """The gradients that the operation alone gives its inputs; [] where that cannot be told."""
+    filled = [
+        tf.zeros_like(output) if each is None else each
+        for output, each in zip(operation.outputs, upstream, strict=True)
+    ]
+    try:
+        made = backprop._gradient_function(
+            operation.type,
+            operation.attributes,
+            len(operation.inputs),
+            list(operation.inputs),
+            list(operation.outputs),
+            filled,
+            (),
+            "",
+        )
+    except LookupError:  # No gradient is registered.
+        return []
+    return list(made) if isinstance(made, (list, tuple)) else [made]
+
+
+def _is_number(tensor: Any) -> bool:
+    dtype = getattr(tensor, "dtype", None)
+    return isinstance(dtype, tf.DType) and (dtype.is_floating or dtype.is_complex)
+
+
+def _values(tensor: Any) -> Any:
+    return tensor.values if isinstance(tensor, tf.IndexedSlices) else tensor
+
+
+def _is_bad(tensor: Any) -> bool:
+    values = _values(tensor)
+    return _is_number(values) and not bool(tf.reduce_all(tf.math.is_finite(_parts(values))))
+
+
+def _has_nan(tensor: Any) -> bool:
+    return bool(tf.reduce_any(tf.math.is_nan(_parts(_values(tensor)))))
+
+
+def _parts(tensor: Any) -> Any:
+    if tensor.dtype.is_complex:
+        return tf.stack([tf.math.real(tensor), tf.math.imag(tensor)])
+    return tensor
+
+
+def _bad(tensor: Any) -> npt.NDArray[np.bool_]:
+    array = np.asarray(tensor)
+    kind = np.complex128 if np.iscomplexobj(array) else np.float64
+    return np.asarray(~np.isfinite(array.astype(kind)))

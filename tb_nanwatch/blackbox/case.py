@@ -1,0 +1,130 @@
+"""A step that went non-finite, as the contents of a few files.
+
+::
+
+    blackbox/step-<step>/result.json     what running it again has found, and versions
+    blackbox/step-<step>/batch.npz       the batch, where that is kept
+    blackbox/step-<step>/state.npz       the model's variables before the step, where they are kept
+
+Arrays of a dtype that NumPy does not know (bfloat16, float8) are kept as their bits; `result.json`
+says which. Nothing is pickled.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from tb_nanwatch.schema import VERSION
+from tb_nanwatch.schema.rerun import Rerun, rerun_from_json, rerun_to_json
+
+Kept = Literal["off", "result", "batch", "state"]
+"""What is kept: nothing; what was found; the batch, too; and the state before the step, too."""
+
+FOLDER = "blackbox"
+
+Arrays = Mapping[str, npt.NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One step.
+
+    Attributes:
+      rerun: what running it again has found.
+      versions: of the packages that ran it, by name.
+      batch: its arrays by their place, such as "0" or "1/mask"; {} where it is not kept.
+      state: variables before the step, by path; {} where they are not kept.
+    """
+
+    rerun: Rerun
+    versions: Mapping[str, str]
+    batch: Arrays = field(default_factory=dict)
+    state: Arrays = field(default_factory=dict)
+
+
+def check_kept(kept: str) -> None:
+    """Raises ValueError for anything else than one of `Kept`."""
+    if kept not in get_args(Kept):
+        raise ValueError(
+            f"Expected blackbox to be one of {', '.join(map(repr, get_args(Kept)))}, got {kept!r}."
+        )
+
+
+def folder_name(step: int) -> str:
+    """Of a step's files, below `FOLDER`."""
+    return f"step-{step:09d}"
+
+
+def pack_case(case: Case) -> dict[str, bytes]:
+    """File names to contents."""
+    dtypes: dict[str, dict[str, str]] = {}
+    files = {}
+    for name, arrays in (("batch", case.batch), ("state", case.state)):
+        if arrays:
+            files[f"{name}.npz"], dtypes[name] = _pack_arrays(arrays)
+    content = {
+        "version": VERSION,
+        "rerun": rerun_to_json(case.rerun),
+        "versions": dict(case.versions),
+        "dtypes": dtypes,
+    }
+    return {"result.json": json.dumps(content, indent=1).encode(), **files}
+
+
+def unpack_case(files: Mapping[str, bytes], dtype_of: Any = np.dtype) -> Case:
+    """The inverse of `pack_case`.
+
+    Args:
+      files: names to contents; those of arrays may be missing.
+      dtype_of: gives the dtype of a name, such as "bfloat16", that NumPy may not know.
+
+    Raises:
+      ValueError: where they hold no case, or one of a newer version.
+    """
+    try:
+        content = json.loads(files["result.json"])
+        version = content["version"]
+        if version != VERSION:
+            raise ValueError(
+                f"Got a black box of version {version} where {VERSION} was expected: written by a "
+                "newer NaNWatch? Upgrade tb-nanwatch to read it."
+            )
+        arrays = {
+            name: _unpack_arrays(files[f"{name}.npz"], content["dtypes"].get(name, {}), dtype_of)
+            for name in ("batch", "state")
+            if f"{name}.npz" in files
+        }
+        versions = {str(key): str(value) for key, value in content["versions"].items()}
+        return Case(rerun_from_json(content["rerun"]), versions, **arrays)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"Expected the files of a black box, got {sorted(files)}.") from error
+
+
+def _pack_arrays(arrays: Arrays) -> tuple[bytes, dict[str, str]]:
+    """The bytes of an npz, and of which names the dtype is one that NumPy does not keep."""
+    bits, dtypes = {}, {}
+    for name, array in arrays.items():
+        if array.dtype.kind == "V":
+            dtypes[name] = array.dtype.name
+            array = array.view(np.dtype(f"u{array.dtype.itemsize}"))
+        elif array.dtype.kind == "O":  # Strings, as TensorFlow gives them.
+            array = array.astype("S")
+        bits[name] = array
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **bits)
+    return buffer.getvalue(), dtypes
+
+
+def _unpack_arrays(content: bytes, dtypes: Mapping[str, str], dtype_of: Any) -> Arrays:
+    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+        return {
+            name: arrays[name].view(dtype_of(dtypes[name])) if name in dtypes else arrays[name]
+            for name in arrays.files
+        }

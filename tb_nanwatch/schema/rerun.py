@@ -1,0 +1,198 @@
+"""What running a step once more, operation by operation, has found; and its form as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+Pass = Literal["forward", "backward"]
+Mode = Literal["eager", "graph", "xla"]
+
+
+@dataclass(frozen=True)
+class Element:
+    """One element of a tensor.
+
+    Attributes:
+      index: its place, one number a dimension.
+      value: as text, so that "nan", "-inf" and every digit travel.
+    """
+
+    index: tuple[int, ...]
+    value: str
+
+
+@dataclass(frozen=True)
+class Operand:
+    """A tensor that an operation takes or gives.
+
+    Attributes:
+      name: what it is to the operation.
+      dtype: NumPy's name of the dtype.
+      shape: of the batch that was run.
+      elements: a few of those that matter; none where they cannot be told.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    elements: tuple[Element, ...] = ()
+
+
+@dataclass(frozen=True)
+class SourceLine:
+    """A line of source code; `line` counts from 1."""
+
+    line: int
+    text: str
+
+
+@dataclass(frozen=True)
+class Operation:
+    """The operation that made something non-finite.
+
+    Attributes:
+      type: TensorFlow's name of the operation, such as "Log".
+      direction: the pass in which it did so.
+      layer: path of the layer that ran it; "" for what runs outside of layers, such as the loss.
+      file: of the person's own source, relative to the working directory where it lies below it; ""
+        where the operation is not called from there.
+      line: in that file, counted from 1; 0 without a file.
+      function: name of the function around the line.
+      source: that line and those around it.
+      operands: what goes into the operation.
+      result: forward what comes out of it, backward the gradient of its input.
+    """
+
+    type: str
+    direction: Pass
+    layer: str = ""
+    file: str = ""
+    line: int = 0
+    function: str = ""
+    source: tuple[SourceLine, ...] = ()
+    operands: tuple[Operand, ...] = ()
+    result: Operand | None = None
+
+    @property
+    def code(self) -> str:
+        """The line itself, without its indentation; "" where there is none."""
+        return next((each.text.strip() for each in self.source if each.line == self.line), "")
+
+
+@dataclass(frozen=True)
+class Rerun:
+    """What came of running a step that went non-finite once more.
+
+    Attributes:
+      step: the step.
+      reproduced: whether it went non-finite again, in `mode`.
+      mode: in which it was looked at.
+      note: what else is to be said of it, in sentences; "" for nothing.
+      operation: the origin; None where there is none to name.
+      examples: rows of the batch in which it happened, from 0; () where they cannot be told.
+    """
+
+    step: int
+    reproduced: bool
+    mode: Mode
+    note: str = ""
+    operation: Operation | None = None
+    examples: tuple[int, ...] = ()
+
+
+def operation_to_json(operation: Operation) -> dict[str, Any]:
+    """The operation as `origin.operation` of a finding; keys are there where they say something."""
+    answer: dict[str, Any] = {"type": operation.type, "pass": operation.direction}
+    if operation.layer:
+        answer["layer"] = operation.layer
+    if operation.file:
+        answer |= {
+            "file": operation.file,
+            "line": operation.line,
+            "code": operation.code,
+            "function": operation.function,
+            "source": [{"line": each.line, "text": each.text} for each in operation.source],
+        }
+    if operation.operands:
+        answer["operands"] = [_operand_to_json(each) for each in operation.operands]
+    if operation.result is not None:
+        answer["result"] = _operand_to_json(operation.result)
+    return answer
+
+
+def rerun_to_json(rerun: Rerun) -> dict[str, Any]:
+    """All of it, as it is kept on disk and in the record."""
+    answer: dict[str, Any] = {
+        "step": rerun.step,
+        "reproduced": rerun.reproduced,
+        "mode": rerun.mode,
+        "note": rerun.note,
+        "examples": list(rerun.examples),
+    }
+    if rerun.operation is not None:
+        answer["operation"] = operation_to_json(rerun.operation)
+    return answer
+
+
+def rerun_from_json(content: Any) -> Rerun:
+    """The inverse of `rerun_to_json`; ValueError where `content` is nothing of the kind."""
+    try:
+        found = content.get("operation")
+        return Rerun(
+            step=int(content["step"]),
+            reproduced=bool(content["reproduced"]),
+            mode=_known(content["mode"], Mode),
+            note=str(content["note"]),
+            operation=None if found is None else _operation(found),
+            examples=tuple(map(int, content["examples"])),
+        )
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"Expected what a rerun found, got {content!r:.100}.") from error
+
+
+def _operand_to_json(operand: Operand) -> dict[str, Any]:
+    return {
+        "name": operand.name,
+        "dtype": operand.dtype,
+        "shape": list(operand.shape),
+        "elements": [
+            {"index": list(each.index), "value": each.value} for each in operand.elements
+        ],
+    }
+
+
+def _operation(content: Mapping[str, Any]) -> Operation:
+    result = content.get("result")
+    return Operation(
+        type=str(content["type"]),
+        direction=_known(content["pass"], Pass),
+        layer=str(content.get("layer", "")),
+        file=str(content.get("file", "")),
+        line=int(content.get("line", 0)),
+        function=str(content.get("function", "")),
+        source=tuple(
+            SourceLine(int(each["line"]), str(each["text"])) for each in content.get("source", ())
+        ),
+        operands=tuple(_operand(each) for each in content.get("operands", ())),
+        result=None if result is None else _operand(result),
+    )
+
+
+def _operand(content: Mapping[str, Any]) -> Operand:
+    return Operand(
+        str(content["name"]),
+        str(content["dtype"]),
+        tuple(map(int, content["shape"])),
+        tuple(
+            Element(tuple(map(int, each["index"])), str(each["value"]))
+            for each in content["elements"]
+        ),
+    )
+
+
+def _known(value: Any, kind: Any) -> Any:
+    if value not in get_args(kind):
+        raise ValueError(f"Expected one of {', '.join(get_args(kind))}, got {value!r:.100}.")
+    return value
