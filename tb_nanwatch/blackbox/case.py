@@ -118,7 +118,7 @@ def _pack_arrays(arrays: Arrays) -> tuple[bytes, dict[str, str]]:
             array = array.astype("S")
         bits[name] = array
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, **bits)
+    np.savez_compressed(buffer, allow_pickle=False, **bits)
     return buffer.getvalue(), dtypes
 
 

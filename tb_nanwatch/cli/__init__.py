@@ -1,4 +1,5 @@
-"""The console command `nanwatch`: `report` says what is wrong with runs, `demo` shows some.
+"""The console command `nanwatch`: `report` says what is wrong with runs, `demo` shows some,
+`replay` runs a step again that a black box kept.
 
 - `arguments`: what the command line may hold.
 - `status`: the exit statuses.
@@ -21,6 +22,9 @@ from tb_nanwatch.cli.status import NO_ERROR, TROUBLE
 
 _GALLERY = "tb_nanwatch_demo"
 
+_REPLAY = "tb_nanwatch.adapters.keras.replay"
+"""Runs a model, and so the framework: nothing here imports it but for that command."""
+
 
 def main(words: Sequence[str] | None = None) -> int:
     """Runs the command with the arguments `words`, or else `sys.argv`'s; returns its status."""
@@ -42,6 +46,8 @@ def main(words: Sequence[str] | None = None) -> int:
 def _run(words: list[str]) -> int:
     if words[:1] == ["demo"]:  # Ahead of argparse: even --help is the gallery's own.
         return _demo(words[1:])
+    if words[:1] == ["replay"]:
+        return _replay(words[1:])
     from tb_nanwatch.cli.arguments import parser
 
     arguments = parser().parse_args(words)
@@ -51,6 +57,26 @@ def _run(words: list[str]) -> int:
     from tb_nanwatch.cli.report import report
 
     return report(arguments)
+
+
+def _replay(words: list[str]) -> int:
+    """Runs a step that a black box kept once more."""
+    import runpy
+    from importlib import util
+
+    if util.find_spec("tensorflow") is None:
+        print(
+            "nanwatch: replay runs the model, which needs TensorFlow. Install it, or use the "
+            "environment that trains.",
+            file=sys.stderr,
+        )
+        return TROUBLE
+    sys.argv = ["nanwatch replay", *words]
+    try:
+        runpy.run_module(_REPLAY, run_name="__main__")
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else TROUBLE
+    return NO_ERROR
 
 
 def _demo(words: list[str]) -> int:

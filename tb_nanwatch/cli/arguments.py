@@ -26,6 +26,7 @@ def parser() -> argparse.ArgumentParser:
             "readable, or wrong arguments.",
         )
     )
+    commands.add_parser("replay", help="run a step again that a black box kept")
     commands.add_parser("demo", help="train runs that break, and look at them in TensorBoard")
     return command
 

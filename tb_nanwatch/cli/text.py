@@ -9,6 +9,7 @@ from tb_nanwatch.cli.terminal import BLUE, BOLD, DIM, GREEN, RED, YELLOW, Termin
 from tb_nanwatch.diagnosis.compare import Comparison, Parting
 from tb_nanwatch.diagnosis.finding import Finding, Place, Victim
 from tb_nanwatch.reader import RunIndex
+from tb_nanwatch.schema.rerun import Rerun
 from tb_nanwatch.schema.watch import DEFAULT_ROLES
 
 _STATUS = {
@@ -60,6 +61,8 @@ def _finding_lines(terminal: Terminal, finding: Finding) -> Iterator[str]:
         ("what", finding.message),
         ("to do", finding.advice),
     ]
+    if finding.rerun is not None:
+        rows += [("code", line) for line in rerun_lines(finding.rerun)]
     if finding.victims:
         rows.append(("reached", victims_text(finding.victims)))
     if finding.turn_on:
@@ -71,6 +74,21 @@ def _finding_lines(terminal: Terminal, finding: Finding) -> Iterator[str]:
             if number == 0:
                 line = " " * _INDENT + terminal.paint(label, DIM) + line[_INDENT + len(label) :]
             yield line
+
+
+def rerun_lines(rerun: Rerun) -> Iterator[str]:
+    """What running the step again has found besides the message: the operands, and what to add."""
+    operation = rerun.operation
+    if operation is not None:
+        if operation.file:
+            yield f"{operation.file}:{operation.line}, in {operation.function}"
+        results = () if operation.result is None else (operation.result,)
+        for operand in (*operation.operands, *results):
+            told = ", ".join(f"{list(each.index)} is {each.value}" for each in operand.elements)
+            shape = f"{operand.name}: {operand.dtype} {list(operand.shape)}"
+            yield f"{shape}, {told}" if told else shape
+    if rerun.note:
+        yield rerun.note
 
 
 def when(finding: Finding) -> str:

@@ -31,6 +31,7 @@ def told(
 ) -> Finding:
     place = run.place(event.origin, layer)
     key = f"{cause}/{variant}" if variant else cause
+    aftermath = _aftermath(run, event)
     return Finding(
         cause,
         severity or CAUSES[cause],
@@ -39,9 +40,10 @@ def told(
         place,
         tuple(run.victim(tensor, step) for tensor, step in event.victims.items()),
         {**counts(run, event), **(evidence or {})},
-        f"{message} {_aftermath(run, event)}".strip(),
+        f"{message} {aftermath}".strip(),
         advice(key, place, where),
         tuple(role for role in turn_on if not run.records(role)),
+        aftermath,
     )
 
 

@@ -78,6 +78,7 @@ class Finding:
       message: what, where and when, in a short paragraph.
       advice: what to do.
       turn_on: roles whose recording would give the exact reading.
+      aftermath: the part of `message` that says what came of it.
       rerun: what running the step again, operation by operation, has found; None where it was not.
     """
 
@@ -91,6 +92,7 @@ class Finding:
     message: str
     advice: str
     turn_on: tuple[str, ...] = ()
+    aftermath: str = ""
     rerun: Rerun | None = None
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from tb_nanwatch.diagnosis.advice import operation_advice
 from tb_nanwatch.diagnosis.finding import Finding, Place
+from tb_nanwatch.diagnosis.words import held, sentence
 from tb_nanwatch.schema.rerun import Operation, Rerun
 
 _DATA = frozenset({"nonfinite-input", "nonfinite-target"})
@@ -38,16 +39,14 @@ def with_rerun(finding: Finding, reruns: Sequence[Rerun]) -> Finding:
     if operation is None:
         return replace(finding, rerun=rerun)
     cause = finding.cause
-    if cause != "swallowed-nonfinite":
-        made = {"forward": ("loss-domain", "layer-forward")}.get(
-            operation.direction, ("loss-backward", "layer-backward")
-        )
-        cause = made[bool(operation.layer)]
+    # Outside of layers it may be the loss or the model's own call: what the records say holds.
+    if operation.layer and cause != "swallowed-nonfinite":
+        cause = f"layer-{operation.direction}"
     return _told(
         replace(
             finding,
             cause=cause,
-            origin=_origin(finding, cause, operation),
+            origin=_origin(finding.origin, operation),
             advice=operation_advice(operation, finding.advice),
             turn_on=(),
             rerun=rerun,
@@ -57,33 +56,29 @@ def with_rerun(finding: Finding, reruns: Sequence[Rerun]) -> Finding:
     )
 
 
-def _origin(finding: Finding, cause: str, operation: Operation) -> Place:
+def _origin(origin: Place, operation: Operation) -> Place:
     """The place of the finding in the layer that ran the operation."""
-    origin = finding.origin
-    if not operation.layer or operation.layer == origin.layer:
-        return origin
-    return replace(origin, layer=operation.layer)
+    return replace(origin, layer=operation.layer) if operation.layer else origin
 
 
 def _told(finding: Finding, rerun: Rerun, operation: Operation) -> Finding:
     """The finding with a message that names the operation first."""
+    elements = {key: finding.evidence.get(key, 0) for key in ("nan", "pos_inf", "neg_inf")}
+    shown = f"{sentence(named(finding.origin))} holds {held(elements)} at step {finding.step:,}."
+    words = (_did(operation, rerun.examples), shown, finding.aftermath)
+    return replace(finding, message=" ".join(words).strip())
+
+
+def _did(operation: Operation, rows: Sequence[int]) -> str:
+    """What the operation did, where, and in which rows of the batch: a sentence."""
     where = f" in layer {operation.layer!r}" if operation.layer else ""
     line = f", {operation.file} line {operation.line}: `{operation.code}`" if operation.file else ""
-    rows = ""
-    if rerun.examples:
-        named = ", ".join(map(str, rerun.examples))
-        rows = f" in row{'s' * (len(rerun.examples) > 1)} {named} of the batch"
-    inputs = ""
-    values = list(
-        dict.fromkeys(e.value for each in operation.operands for e in each.elements[:1])
-    )
-    if values:
-        inputs = f" of {' and '.join(values[:2])}"
+    first = [each.elements[0].value for each in operation.operands if each.elements]
+    of = f" of {' and '.join(dict.fromkeys(first[:2]))}" if first else ""
     result = operation.result
     made = result.elements[0].value if result and result.elements else "what is not finite"
-    if operation.direction == "forward":
-        did = f"gives {made}{inputs}{rows}"
-    else:
-        did = f"has the gradient {made}, where it is taken{inputs}{rows}"
-    said = f"`{operation.type}`{where}, {operation.direction} pass{line}, {did}."
-    return replace(finding, message=f"{said} {finding.message}")
+    gives = f"gives {made}" if operation.direction == "forward" else f"has the gradient {made}"
+    at = ""
+    if rows:
+        at = f" in row{'s' * (len(rows) > 1)} {', '.join(map(str, rows))} of the batch"
+    return f"`{operation.type}`{where}, {operation.direction} pass{line}, {gives}{of}{at}."

@@ -39,7 +39,8 @@ PackedHistograms = Mapping[int, npt.NDArray[np.uint8]]
 
 
 class Store:
-    """Manifests, initial records, reruns and heads for as long as their tags exist; blocks while they fit.
+    """Manifests, initial records, reruns and heads as long as their tags exist; blocks while they
+    fit.
 
     `update`, `contents` and `read_heads` are for one thread at a time, `blocks` for any.
     """

@@ -157,9 +157,7 @@ def _operand_to_json(operand: Operand) -> dict[str, Any]:
         "name": operand.name,
         "dtype": operand.dtype,
         "shape": list(operand.shape),
-        "elements": [
-            {"index": list(each.index), "value": each.value} for each in operand.elements
-        ],
+        "elements": [{"index": list(each.index), "value": each.value} for each in operand.elements],
     }
 
 

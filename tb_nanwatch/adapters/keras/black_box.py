@@ -17,7 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from tb_nanwatch.adapters.keras.hold import Hold
-from tb_nanwatch.adapters.keras.rerun import examine, rows_of, unchanged, variables_of
+from tb_nanwatch.adapters.keras.rerun import batch_of, examine, rows_of, state_of
 from tb_nanwatch.adapters.tensorflow.operation_origin import Search
 from tb_nanwatch.adapters.tensorflow.recorder import Recorder
 from tb_nanwatch.adapters.tensorflow.told_operation import examples, told
@@ -82,11 +82,16 @@ class BlackBox:
         self._left -= 1
         self.hold.arm(False)
         before = self._recorder.signal
+        state = state_of(model) if self._kept == "state" else {}
         seen = self._look(model, train_step, batches[0], before.next_step)
         outputs = run(iter(batches))
         trips = self._recorder.signal.trips
         try:
-            self._tell(model, before.next_step, batches[0], seen, trips > before.trips)
+            search, trouble = seen
+            again = trips > before.trips
+            found = rerun_of(before.next_step, search, trouble, again, _mode(model), batches[0])
+            self._recorder.write_rerun(found)
+            self._keep(found, batches[0], state)
         except Exception as error:
             warn(f"could not keep what running step {before.next_step} again found ({error}).")
         return outputs
@@ -121,31 +126,22 @@ class BlackBox:
                 f"({type(error).__name__}: {first})."
             )
 
-    def _tell(
-        self, model: Any, step: int, data: Any, seen: tuple[Search | None, str], again: bool
-    ) -> None:
-        search, trouble = seen
-        rows = rows_of(data)
-        found = _rerun(step, search, trouble, again, _mode(model), rows)
-        if self._kept != "off":
-            self._recorder.write_rerun(found)
-            self._keep(model, found, data)
-
-    def _keep(self, model: Any, found: Rerun, data: Any) -> None:
+    def _keep(self, found: Rerun, data: Any, state: dict[str, Any]) -> None:
         """Writes the files of the step."""
-        batch: dict[str, Any] = {}
-        if self._kept in ("batch", "state"):
-            for place, leaf in keras.tree.flatten_with_path(data):
-                if leaf is not None:
-                    batch["/".join(map(str, place))] = np.asarray(leaf)
-        versions = {"tensorflow": tf.__version__, "keras": keras.__version__, "numpy": np.__version__}
-        if sum(array.nbytes for array in batch.values()) > MOST_BYTES:
-            warn(f"the batch of step {found.step} takes more than {MOST_BYTES:,} bytes: not kept.")
-            batch = {}
-        case = Case(found, versions, batch)
+        batch = batch_of(data) if self._kept in ("batch", "state") else {}
+        for what, arrays in (("batch", batch), ("state", state)):
+            size = sum(array.nbytes for array in arrays.values())
+            if size > MOST_BYTES:
+                warn(
+                    f"the {what} of step {found.step} takes {size:,} bytes, more than the "
+                    f"{MOST_BYTES:,} that are kept on disk: it is not kept."
+                )
+                arrays.clear()
+        packages = {"tensorflow": tf, "keras": keras, "numpy": np}
+        versions = {name: package.__version__ for name, package in packages.items()}
         folder = os.path.join(self._log_dir, SUBDIRECTORY, FOLDER, folder_name(found.step))
         tf.io.gfile.makedirs(folder)
-        for name, content in pack_case(case).items():
+        for name, content in pack_case(Case(found, versions, batch, state)).items():
             with tf.io.gfile.GFile(os.path.join(folder, name), "wb") as file:
                 file.write(content)
 
@@ -156,9 +152,20 @@ def _mode(model: Any) -> Mode:
     return "xla" if model.jit_compile else "graph"
 
 
-def _rerun(
-    step: int, search: Search | None, trouble: str, again: bool, mode: Mode, rows: int | None
+def rerun_of(
+    step: int, search: Search | None, trouble: str, again: bool, mode: Mode, data: Any
 ) -> Rerun:
+    """What running a step again has found, in words.
+
+    Args:
+      step: the step.
+      search: what was found eagerly; None where it could not be run so.
+      trouble: why, a sentence; "" otherwise.
+      again: whether it went non-finite again in `mode`.
+      mode: in which the training runs.
+      data: the batch.
+    """
+    rows = rows_of(data)
     notes = [trouble] if trouble else []
     if not again:
         notes.append(

@@ -61,10 +61,10 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
       max_bytes: of the recording's files, never exceeded. Windows widen as they fill up.
       tensorboard_histograms: whether to write the histograms once more in the form of TensorBoard's
         Histograms and Distributions tabs, of the finite elements alone; as run "<run>/nanwatch".
-      blackbox: whether the first step that goes non-finite is run once more, operation by operation,
-        to name the operation and the source line, and what is kept of it on disk, in
-        "<log_dir>/nanwatch/blackbox": "off" for no rerun; "result" what was found; "batch" the
-        batch, too.
+      blackbox: whether a step that goes non-finite is run once more, operation by operation, to
+        name the operation and the source line; and what is kept of it on disk, below
+        "<log_dir>/nanwatch/blackbox". "off": it is not run again. "result": what was found, and
+        none of the data. "batch": the batch, too. "state": also all variables as they were before.
 
     Raises:
       ValueError: for an unknown role or policy, a `watch` that records nothing, an `every`,

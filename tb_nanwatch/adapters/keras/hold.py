@@ -97,9 +97,7 @@ class Hold:
         """On the host, after a call: the batches that are held, in their order; [] mostly."""
         if not self._is_armed:
             return []
-        count = int(
-            tf.raw_ops.ReadVariableOp(resource=self._count.handle, dtype=tf.int64).numpy()
-        )
+        count = int(tf.raw_ops.ReadVariableOp(resource=self._count.handle, dtype=tf.int64).numpy())
         fed, self._fed = self._fed, []
         if not count:
             return []

@@ -9,8 +9,8 @@ from typing import Any
 from tb_nanwatch.adapters.keras.layer_outputs import WatchedLayer, called_method, watched_layers
 from tb_nanwatch.adapters.keras.observation import Observation
 from tb_nanwatch.adapters.keras.optimizers import find_optimizers
-from tb_nanwatch.adapters.keras.withholding import Withheld, WithheldStep, Withholding
 from tb_nanwatch.adapters.keras.spies import Spies, Spy
+from tb_nanwatch.adapters.keras.withholding import Withheld, WithheldStep, Withholding
 from tb_nanwatch.schema.watch import Watch
 from tb_nanwatch.writer.warnings import Guard
 

@@ -64,9 +64,23 @@ def unchanged(model: Any) -> Iterator[None]:
             each.assign(value)
 
 
+def state_of(model: Any) -> dict[str, Any]:
+    """All that a step may change, as arrays, by number and path."""
+    variables = variables_of(model)
+    return {f"{n:06d}/{each.path}": np.array(each.value) for n, each in enumerate(variables)}
+
+
+def batch_of(data: Any) -> dict[str, Any]:
+    """The arrays of a batch by their place, such as "0" or "1/mask"; without sparse tensors."""
+    return {
+        "/".join(map(str, place)): np.asarray(leaf)
+        for place, leaf in keras.tree.flatten_with_path(data)
+        if isinstance(leaf, tf.Tensor)
+    }
+
+
 def rows_of(data: Any) -> int | None:
     """How many rows the batch has; None where its tensors do not agree on it."""
-    leaves = [np.shape(leaf) for leaf in tf.nest.flatten(data, expand_composites=False)
-              if isinstance(leaf, tf.Tensor)]
-    sizes = {shape[0] for shape in leaves if shape}
+    leaves = [leaf for leaf in tf.nest.flatten(data) if isinstance(leaf, tf.Tensor)]
+    sizes = {leaf.shape[0] for leaf in leaves if leaf.shape.rank}
     return sizes.pop() if len(sizes) == 1 else None

@@ -106,9 +106,7 @@ class ObservedTrainFunction:
         if self._black_box is None:
             return self._observed(iterator)
         outputs = self._observed(self._black_box.feed(self._model, iterator))
-        return self._black_box.after(
-            self._model, self._model.train_step, self._observed, outputs
-        )
+        return self._black_box.after(self._model, self._model.train_step, self._observed, outputs)
 
     def _step_ended(self) -> None:
         if self._inner is not None:

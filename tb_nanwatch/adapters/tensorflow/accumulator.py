@@ -163,9 +163,10 @@ class Accumulator:
     ) -> None:
         """In the step: takes the step's tensors in and moves the clock on.
 
-        A step that is `held`, a bool scalar, leaves no trace: it will be run again. Runs eagerly, in a `tf.function` and under XLA. The tensors must be of the dtypes and
+        Runs eagerly, in a `tf.function` and under XLA. The tensors must be of the dtypes and
         number that the accumulator was made for. With `new_step=False` they belong to the step
-        that the clock counted last.
+        that the clock counted last. A step that is `held`, a bool scalar, leaves no trace: it will
+        be run again.
         """
         clock = self._clock
         next_step = clock.state[0]
@@ -199,9 +200,7 @@ class Accumulator:
         if loss_scale is not None:
             scale = tf.cast(loss_scale.scale, tf.float64)
             lowest = tf.where(tf.math.is_nan(clock.loss_scale), scale, clock.loss_scale)
-            clock.loss_scale.assign(
-                tf.where(counts, tf.minimum(lowest, scale), clock.loss_scale)
-            )
+            clock.loss_scale.assign(tf.where(counts, tf.minimum(lowest, scale), clock.loss_scale))
         if new_step:
             clock.add(next_step=counts)
 

@@ -121,9 +121,7 @@ class _Sources:
             for each in bad:
                 self._made[identity(each)] = source
 
-    def _source(
-        self, number: int, operation: Operation, bad: list[Any], known: set[int]
-    ) -> int:
+    def _source(self, number: int, operation: Operation, bad: list[Any], known: set[int]) -> int:
         if operation.type in _READS:
             return _WEIGHT
         values = [each for each in operation.inputs if _is_number(each)]

@@ -1,0 +1,194 @@
+"""`nanwatch replay`: runs the step that a black box kept once more, in a process of its own."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import tensorflow as tf
+
+from tb_nanwatch.adapters.keras.black_box import rerun_of
+from tb_nanwatch.adapters.keras.optimizers import build_optimizer
+from tb_nanwatch.adapters.keras.rerun import examine, variables_of
+from tb_nanwatch.blackbox.case import FOLDER, Case, unpack_case
+from tb_nanwatch.schema.rerun import Rerun
+from tb_nanwatch.schema.tags import SUBDIRECTORY
+
+DONE, TROUBLE = 0, 2
+
+
+class ReplayError(Exception):
+    """It cannot be run again; the text says why, and what to do."""
+
+
+def main(words: Sequence[str]) -> int:
+    """Runs the command with these arguments; returns its exit status."""
+    parser = argparse.ArgumentParser(
+        prog="nanwatch replay",
+        description="Runs steps that went non-finite once more, operation by operation, as a "
+        'Callback with blackbox="batch" or "state" kept them.',
+    )
+    parser.add_argument("logdir", help="the run's log directory, or one above it")
+    parser.add_argument(
+        "--model",
+        required=True,
+        metavar="MODULE:FUNCTION",
+        help="a function without arguments that gives the compiled model",
+    )
+    parser.add_argument("--step", type=int, help="this step alone")
+    arguments = parser.parse_args(words)
+    try:
+        cases = dict(_cases(arguments.logdir, arguments.step))
+        if not cases:
+            wanted = "" if arguments.step is None else f" of step {arguments.step}"
+            raise ReplayError(
+                f"There is no black box{wanted} below {arguments.logdir}. A Callback with "
+                'blackbox="batch" or "state" keeps one of the first step that goes non-finite.'
+            )
+        for folder, case in cases.items():
+            print(f"{folder}")
+            for line in _lines(case.rerun, replay(_model(arguments.model), case), case):
+                print(f"  {line}")
+    except ReplayError as error:
+        print(f"nanwatch replay: {error}", file=sys.stderr)
+        return TROUBLE
+    return DONE
+
+
+def replay(model: Any, case: Case) -> Rerun:
+    """Runs a case again.
+
+    Args:
+      model: compiled; its variables are set to the state that was kept, if it was.
+      case: with its batch.
+
+    Raises:
+      ReplayError: where the batch was not kept, or the model is another one.
+    """
+    if not case.batch:
+        raise ReplayError(
+            "The batch was not kept. Record it with nanwatch.Callback(..., "
+            'blackbox="batch"), or "state".'
+        )
+    data = _nested(case.batch)
+    if case.state:
+        _restore(model, data, case)
+    try:
+        search = examine(model, model.train_step, data, lambda count: None)
+    except Exception as error:
+        raise ReplayError(
+            f"The step could not be run ({type(error).__name__}: {error}). It was recorded with "
+            f"{_versions(case)}."
+        ) from error
+    return rerun_of(case.rerun.step, search, "", search.is_nonfinite, "eager", data)
+
+
+def _cases(logdir: str, step: int | None) -> Iterator[tuple[str, Case]]:
+    """Folder and contents of each black box below a directory."""
+    for folder, _, files in sorted(tf.io.gfile.walk(logdir)):
+        parts = os.path.normpath(folder).split(os.sep)
+        if parts[-3:-1] != [SUBDIRECTORY, FOLDER] or "result.json" not in files:
+            continue
+        contents = {}
+        for name in files:
+            with tf.io.gfile.GFile(os.path.join(folder, name), "rb") as file:
+                contents[name] = file.read()
+        try:
+            case = unpack_case(contents, _dtype)
+        except ValueError as error:
+            raise ReplayError(f"{folder}: {error}") from error
+        if step is None or case.rerun.step == step:
+            yield folder, case
+
+
+def _dtype(name: str) -> Any:
+    return np.dtype(getattr(ml_dtypes, name, name))
+
+
+def _model(text: str) -> Any:
+    module, _, function = text.partition(":")
+    sys.path.insert(0, os.getcwd())
+    try:
+        made = getattr(importlib.import_module(module), function)()
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ReplayError(
+            f"Expected --model MODULE:FUNCTION, such as train:build_model, got {text!r} ({error})."
+        ) from error
+    if getattr(made, "optimizer", None) is None:
+        raise ReplayError(f"{text} gives {type(made).__name__}, and not a compiled Keras model.")
+    return made
+
+
+def _nested(batch: Any) -> Any:
+    """The batch as a train_step takes it, from arrays by their place."""
+    root: dict[str, Any] = {}
+    for place, array in batch.items():
+        *above, last = place.split("/")
+        node = root
+        for part in above:
+            node = node.setdefault(part, {})
+        node[last] = tf.convert_to_tensor(array)
+
+    def listed(node: Any) -> Any:
+        if not isinstance(node, dict):
+            return node
+        if all(key.isdigit() for key in node):
+            return tuple(listed(node[key]) for key in sorted(node, key=int))
+        return {key: listed(value) for key, value in node.items()}
+
+    return listed(root)
+
+
+def _restore(model: Any, data: Any, case: Case) -> None:
+    """Sets the model's variables to the state of the case."""
+    if not model.built:
+        model(data[0] if isinstance(data, tuple) else data)
+    build_optimizer(model)
+    variables = variables_of(model)
+    arrays = [case.state[name] for name in sorted(case.state)]
+    shapes = [tuple(each.shape) for each in variables]
+    if shapes != [array.shape for array in arrays]:
+        raise ReplayError(
+            f"The model has {len(variables)} variables, the state {len(arrays)}, or their shapes "
+            "differ: give the model as it was recorded, of the same version."
+        )
+    for each, array in zip(variables, arrays, strict=True):
+        each.assign(array)
+
+
+def _versions(case: Case) -> str:
+    return ", ".join(f"{name} {version}" for name, version in case.versions.items())
+
+
+def _lines(recorded: Rerun, found: Rerun, case: Case) -> Iterator[str]:
+    """What is said of a step that was run again."""
+    yield f"step {recorded.step}, recorded with {_versions(case)}"
+    if not case.state:
+        yield "with the weights that the model has now: the state was not kept"
+    yield "non-finite again" if found.reproduced else "finite now"
+    operation = found.operation
+    if operation is not None:
+        where = f" in layer {operation.layer}" if operation.layer else ""
+        yield f"{operation.type}{where}, {operation.direction} pass"
+        if operation.file:
+            yield f"{operation.file}:{operation.line}"
+            for line in operation.source:
+                mark = ">" if line.line == operation.line else " "
+                yield f"  {mark} {line.line:5} {line.text}"
+        for operand in (*operation.operands, *([operation.result] if operation.result else [])):
+            told = ", ".join(f"{list(each.index)}: {each.value}" for each in operand.elements)
+            yield f"{operand.name}  {operand.dtype} {list(operand.shape)}  {told}".rstrip()
+    if found.examples:
+        yield f"rows of the batch: {', '.join(map(str, found.examples))}"
+    if found.note:
+        yield found.note
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
