@@ -65,6 +65,7 @@ def test_works_under_a_path_prefix(
         tab = open_tab(url, run="nan_feature")
         expect(tab.headline).to_have_text(HEADLINE)
         expect(tab.fact("NaN")).to_have_text("1")
+        tab.page.close()  # Before the server is gone, whatever it still asks for.
 
 
 def test_without_data_it_says_how_to_record(
