@@ -9,11 +9,13 @@ import numpy as np
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 
 from tb_nanwatch.schema.columns import COLUMN
+from tb_nanwatch.schema.rerun import Rerun
 from tb_nanwatch.schema.tags import Stream, parse_tag
 from tb_nanwatch.stats.record import Record
 from tb_nanwatch.wire.histograms import unpack_histograms
 from tb_nanwatch.wire.manifest import Manifest, unpack_manifest
 from tb_nanwatch.wire.records import peek, unpack_record
+from tb_nanwatch.wire.reruns import unpack_rerun
 
 
 @dataclass
@@ -23,6 +25,7 @@ class Recorded:
     manifests: dict[int, Manifest] = field(default_factory=dict)
     records: list[Record] = field(default_factory=list)
     initial: list[Record] = field(default_factory=list)
+    reruns: list[Rerun] = field(default_factory=list)
     streams: list[Stream] = field(default_factory=list)
     of_stream: dict[Stream, list[Record]] = field(default_factory=dict)
 
@@ -87,6 +90,8 @@ def read_recorded(directory: Path) -> Recorded:
                     assert tag.manifest is not None
                     manifest = unpack_manifest(value.tensor.string_val[0])
                     found.manifests[int(tag.manifest, 16)] = manifest
+                elif tag.kind == "rerun":
+                    found.reruns.append(unpack_rerun(value.tensor.string_val[0]))
                 else:
                     dtype = np.uint8 if tag.kind == "hist" else np.float64
                     shape = [dim.size for dim in value.tensor.tensor_shape.dim]

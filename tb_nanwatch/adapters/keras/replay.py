@@ -9,7 +9,6 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import ml_dtypes
 import numpy as np
 import tensorflow as tf
 
@@ -108,7 +107,7 @@ def _cases(logdir: str, step: int | None) -> Iterator[tuple[str, Case]]:
 
 
 def _dtype(name: str) -> Any:
-    return np.dtype(getattr(ml_dtypes, name, name))
+    return np.dtype(tf.as_dtype(name).as_numpy_dtype)
 
 
 def _model(text: str) -> Any:

@@ -92,8 +92,9 @@ class WithheldStep:
         self._is_handled = False
         # Armed or not, and whether an earlier step of the same call is held: then so is this one.
         self._armed = tf.constant(False) if hold is None else hold.armed.read_value()
+        self._follows = tf.constant(False) if hold is None else hold.holds()
         self._acts = tf.constant(True) if skips else self._armed
-        self._goes_on.assign(True if hold is None else ~hold.holds())
+        self._goes_on.assign(~self._follows)
         # Read and not copied: what assigns to a variable that was read makes a buffer of its own.
         self._before = _read(self._moved())
 
@@ -132,7 +133,7 @@ class WithheldStep:
             self._is_handled = True
             # What is not finite at a scale of 1 is not of the scale's making.
             scale = tf.convert_to_tensor(optimizer.dynamic_scale, tf.float32)
-            self._goes_on.assign(self._goes_on.read_value() | (scale > 1))
+            self._armed &= (scale <= 1) | self._follows
             run_if(self._goes_on.read_value() | ~self._armed, apply)
         elif self._guard_updates:
             state = {id(each): each for each in (*variables, *optimizer.variables)}
@@ -152,13 +153,12 @@ class WithheldStep:
         """
         goes_on = self._goes_on.read_value()
         held = ~goes_on & self._armed
-        if self._hold is None:
-            run_if(~goes_on, lambda: _put_back(self._kept(), self._before))
-        else:
+        if self.skips:
             run_if(~goes_on & ~held, lambda: _put_back(self._kept(), self._before))
+        if self._hold is not None:
             run_if(held, self._keep)
-        skipped = tf.constant(False) if self._is_handled else ~goes_on & ~held
-        return Withheld(skipped, held)
+        counts = self.skips and not self._is_handled
+        return Withheld(~goes_on & ~held if counts else tf.constant(False), held)
 
     def _keep(self) -> None:
         assert self._hold is not None
