@@ -8,6 +8,7 @@ that the training goes on as an unwatched one would. Whatever fails in between i
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Callable
 from typing import Any
@@ -82,12 +83,19 @@ class BlackBox:
         self._left -= 1
         self.hold.arm(False)
         before = self._recorder.signal
-        state = state_of(model) if self._kept == "state" else {}
-        seen = self._look(model, train_step, batches[0], before.next_step)
+        state: dict[str, Any] = {}
+        search, trouble = None, ""
+        try:
+            state = state_of(model) if self._kept == "state" else {}
+            search = examine(model, train_step, batches[0], self._progress(before.next_step))
+        except Exception as error:
+            trouble = (
+                "The step could not be run operation by operation, outside of a graph "
+                f"({type(error).__name__}: {_said(error)})."
+            )
         outputs = run(iter(batches))
         trips = self._recorder.signal.trips
         try:
-            search, trouble = seen
             again = trips > before.trips
             found = rerun_of(before.next_step, search, trouble, again, _mode(model), batches[0])
             self._recorder.write_rerun(found)
@@ -101,10 +109,8 @@ class BlackBox:
         if not trips:
             self.arm(model)
 
-    def _look(
-        self, model: Any, train_step: Callable[[Any], Any], data: Any, step: int
-    ) -> tuple[Search | None, str]:
-        """What is found eagerly; None and why where it could not be run."""
+    def _progress(self, step: int) -> Callable[[int], None]:
+        """Says how far a rerun is, where it takes long."""
         said = time.monotonic()
 
         def progress(count: int) -> None:
@@ -117,14 +123,7 @@ class BlackBox:
                     flush=True,
                 )
 
-        try:
-            return examine(model, train_step, data, progress), ""
-        except Exception as error:
-            first = (str(error).splitlines() or [""])[0]
-            return None, (
-                "The step could not be run operation by operation, outside of a graph "
-                f"({type(error).__name__}: {first})."
-            )
+        return progress
 
     def _keep(self, found: Rerun, data: Any, state: dict[str, Any]) -> None:
         """Writes the files of the step."""
@@ -144,6 +143,12 @@ class BlackBox:
         for name, content in pack_case(Case(found, versions, batch, state)).items():
             with tf.io.gfile.GFile(os.path.join(folder, name), "wb") as file:
                 file.write(content)
+
+
+def _said(error: Exception) -> str:
+    """The beginning of what an error says; Keras puts a line of its own before it, in bold."""
+    lines = re.sub(r"\x1b\[\d*m", "", str(error)).splitlines()
+    return " ".join(line.strip() for line in lines if line.strip())[:200]
 
 
 def _mode(model: Any) -> Mode:

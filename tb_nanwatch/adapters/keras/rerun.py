@@ -67,7 +67,7 @@ def unchanged(model: Any) -> Iterator[None]:
 def state_of(model: Any) -> dict[str, Any]:
     """All that a step may change, as arrays, by number and path."""
     variables = variables_of(model)
-    return {f"{n:06d}/{each.path}": np.array(each.value) for n, each in enumerate(variables)}
+    return {f"{n:06d}/{each.path}": each.numpy() for n, each in enumerate(variables)}
 
 
 def batch_of(data: Any) -> dict[str, Any]:

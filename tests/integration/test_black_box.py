@@ -1,0 +1,344 @@
+"""A step that goes non-finite is run again: the operation is named, and the training goes on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from recorded import read_recorded
+
+import tb_nanwatch as nanwatch
+from tb_nanwatch.blackbox.case import Case, pack_case, unpack_case
+from tb_nanwatch.schema.rerun import Rerun
+
+STEPS, BATCH = 10, 16
+BAD_STEP, BAD_ROWS = 4, (3, 11)
+
+MODES: dict[str, dict[str, Any]] = {
+    "graph": {},
+    "eager": {"run_eagerly": True},
+    "xla": {"jit_compile": True},
+    "several": {"steps_per_execution": 4},
+}
+
+
+class Gate(keras.layers.Layer):  # type: ignore[misc]
+    """Does `function` with its input times a gain."""
+
+    def __init__(self, function: Callable[[Any], Any]):
+        super().__init__(name="gate")
+        self._function = function
+
+    def build(self, shape: Any) -> None:
+        self.gain = self.add_weight(shape=shape[-1:], initializer="ones", name="gain")
+
+    def call(self, x: Any) -> Any:
+        return self._function(self.gain * x)
+
+
+def where_log(x: Any) -> Any:
+    return tf.where(x > 0, tf.math.log(x), 0.0)
+
+
+def log(x: Any) -> Any:
+    return tf.math.log(x)
+
+
+def root(x: Any) -> Any:
+    return tf.sqrt(x)
+
+
+def quotient(x: Any) -> Any:
+    return 1 / x
+
+
+def softmax(x: Any) -> Any:
+    return tf.nn.softmax(tf.where(x > 0, x, -np.inf)) + x
+
+
+def mask(x: Any) -> Any:
+    return tf.nn.softmax(tf.where(x > 0.2, x, -np.inf)) + x
+
+
+def line_of(function: Callable[[Any], Any]) -> int:
+    return function.__code__.co_firstlineno + 1
+
+
+def data(row: Callable[[np.ndarray], Any] | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Positive rows; at the bad step those of `BAD_ROWS` hold a 0, or what `row` makes of them."""
+    rng = np.random.default_rng(0)
+    x = rng.uniform(0.1, 1, (STEPS * BATCH, 6)).astype(np.float32)
+    y = x.sum(axis=1, keepdims=True)
+    for number in BAD_ROWS:
+        place = BAD_STEP * BATCH + number
+        if row is None:
+            x[place, 2] = 0
+        else:
+            row(x[place])
+    return x, y
+
+
+def compiled(function: Callable[[Any], Any], **options: Any) -> keras.Model:
+    keras.utils.set_random_seed(1)
+    model = keras.Sequential(
+        [
+            keras.Input((6,)),
+            Gate(function),
+            keras.layers.Dropout(0.2),
+            keras.layers.BatchNormalization(name="normalized"),
+            keras.layers.Dense(4, "tanh", name="hidden"),
+            keras.layers.Dense(1, name="output"),
+        ],
+        name="net",
+    )
+    optimizer = options.pop("optimizer", None) or keras.optimizers.Adam(0.01)
+    model.compile(optimizer, "mse", **options)
+    return model
+
+
+def fit(model: keras.Model, x: Any, y: Any, *callbacks: keras.callbacks.Callback) -> Any:
+    return model.fit(x, y, batch_size=BATCH, shuffle=False, verbose=0, callbacks=list(callbacks))
+
+
+def rerun_of(log_dir: Path) -> Rerun:
+    (rerun,) = read_recorded(log_dir / "nanwatch").reruns
+    return rerun
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_names_operation_line_layer_and_rows_in_every_mode(tmp_path: Path, mode: str) -> None:
+    fit(compiled(where_log, **MODES[mode]), *data(), nanwatch.Callback(tmp_path, every=1))
+    rerun = rerun_of(tmp_path)
+    assert (rerun.step, rerun.reproduced, rerun.mode) == (BAD_STEP, True, "eager")
+    assert rerun.examples == BAD_ROWS
+    operation = rerun.operation
+    assert operation is not None
+    assert (operation.type, operation.direction, operation.layer) == ("Log", "backward", "gate")
+    assert operation.file.endswith("test_black_box.py")
+    assert (operation.line, operation.function) == (line_of(where_log), "where_log")
+    assert operation.code == "return tf.where(x > 0, tf.math.log(x), 0.0)"
+    assert [(e.index, e.value) for e in operation.operands[0].elements] == [
+        ((row, 2), "0.0") for row in BAD_ROWS
+    ]
+
+
+@pytest.mark.parametrize(
+    ("function", "row", "expected", "rows"),
+    [
+        (log, None, ("Log", "forward"), BAD_ROWS),
+        # In the other row dropout leaves no gradient, and 0 at that slope is 0.
+        (root, None, ("Sqrt", "backward"), BAD_ROWS[:1]),
+        (quotient, None, ("RealDiv", "forward"), BAD_ROWS),
+        (softmax, lambda row: row.fill(0), ("Softmax", "forward"), BAD_ROWS),
+    ],
+)
+def test_tells_the_pass_and_the_operation(
+    tmp_path: Path,
+    function: Callable[[Any], Any],
+    row: Callable[[np.ndarray], Any] | None,
+    expected: tuple[str, str],
+    rows: tuple[int, ...],
+) -> None:
+    fit(compiled(function), *data(row), nanwatch.Callback(tmp_path, every=1))
+    rerun = rerun_of(tmp_path)
+    operation = rerun.operation
+    assert operation is not None
+    assert (operation.type, operation.direction) == expected
+    assert (operation.line, operation.layer) == (line_of(function), "gate")
+    assert rerun.examples == rows
+
+
+def test_a_mask_of_infinities_is_no_origin_and_starts_nothing(tmp_path: Path) -> None:
+    fit(compiled(mask), *data(lambda row: None), nanwatch.Callback(tmp_path, every=1))
+    assert read_recorded(tmp_path / "nanwatch").reruns == []
+
+
+def test_of_bad_data_the_rows_are_told_and_no_operation(tmp_path: Path) -> None:
+    def spoil(row: np.ndarray) -> None:
+        row[1] = np.nan
+
+    fit(compiled(root), *data(spoil), nanwatch.Callback(tmp_path, every=1))
+    rerun = rerun_of(tmp_path)
+    assert rerun.operation is None
+    assert rerun.examples == BAD_ROWS
+
+
+@pytest.mark.parametrize("mode", ["graph", "eager", "several"])
+@pytest.mark.parametrize("function", [where_log, log])
+def test_the_training_goes_on_bit_for_bit_as_without(
+    tmp_path: Path, mode: str, function: Callable[[Any], Any]
+) -> None:
+    plain, watched = compiled(function, **MODES[mode]), compiled(function, **MODES[mode])
+    one = fit(plain, *data())
+    other = fit(watched, *data(), nanwatch.Callback(tmp_path, every=1))
+    assert rerun_of(tmp_path).step == BAD_STEP
+    np.testing.assert_equal(other.history, one.history)
+    for mine, theirs in zip(watched.variables, plain.variables, strict=True):
+        np.testing.assert_array_equal(np.asarray(mine), np.asarray(theirs), err_msg=mine.path)
+    for mine, theirs in zip(watched.optimizer.variables, plain.optimizer.variables, strict=True):
+        np.testing.assert_array_equal(np.asarray(mine), np.asarray(theirs), err_msg=mine.path)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_every_step_is_recorded_once_and_as_without(tmp_path: Path, mode: str) -> None:
+    for kept in ("off", "result"):
+        model = compiled(where_log, **MODES[mode])
+        fit(model, *data(), nanwatch.Callback(tmp_path / kept, every=1, blackbox=kept))
+    off, on = (read_recorded(tmp_path / kept / "nanwatch") for kept in ("off", "result"))
+    assert off.reruns == []
+    assert on.windows() == off.windows()
+    assert on.nonfinite() == off.nonfinite()
+    assert on.nonfinite()["gradient", "net/gate/gain"] == BAD_STEP
+    for name in on.names("gradient"):
+        for column in ("steps", "elements", "nan", "pos_inf"):
+            assert on.series("gradient", name, column) == off.series("gradient", name, column)
+
+
+def test_with_skip_the_held_step_is_skipped_afterwards(tmp_path: Path) -> None:
+    model = compiled(where_log)
+    fit(model, *data(), nanwatch.Callback(tmp_path, every=1, on_nonfinite="skip"))
+    assert rerun_of(tmp_path).step == BAD_STEP
+    recorded = read_recorded(tmp_path / "nanwatch")
+    assert sum(record.field("skipped_steps") for record in recorded.records) == 1
+    assert all(np.isfinite(np.asarray(each)).all() for each in model.weights)
+    assert int(model.optimizer.iterations) == STEPS - 1
+
+
+def test_after_all_was_finite_another_step_is_run_again_up_to_a_limit(tmp_path: Path) -> None:
+    x, y = data()
+    for step in (1, 6, 8):
+        x[step * BATCH] = 0
+    fit(compiled(where_log), x, y, nanwatch.Callback(tmp_path, every=1, on_nonfinite="skip"))
+    reruns = read_recorded(tmp_path / "nanwatch").reruns
+    assert [rerun.step for rerun in reruns] == [1, 4, 6]
+
+
+def test_a_loss_scale_is_left_to_find_its_place(tmp_path: Path) -> None:
+    def trained(*callbacks: keras.callbacks.Callback) -> keras.Model:
+        inner = keras.optimizers.SGD(0.1)
+        scaling = keras.optimizers.LossScaleOptimizer(inner, initial_scale=4.0)
+        model = compiled(where_log, optimizer=scaling)
+        fit(model, *data(), *callbacks)
+        return model
+
+    plain, watched = trained(), trained(nanwatch.Callback(tmp_path, every=1))
+    assert read_recorded(tmp_path / "nanwatch").reruns == []
+    for mine, theirs in zip(watched.variables, plain.variables, strict=True):
+        np.testing.assert_array_equal(np.asarray(mine), np.asarray(theirs), err_msg=mine.path)
+
+
+def test_below_a_scale_of_one_it_is_not_the_scale(tmp_path: Path) -> None:
+    scaling = keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(0.1), initial_scale=1.0)
+    model = compiled(where_log, optimizer=scaling)
+    fit(model, *data(), nanwatch.Callback(tmp_path, every=1))
+    operation = rerun_of(tmp_path).operation
+    assert operation is not None
+    assert operation.type == "Log"
+
+
+def test_under_gradient_accumulation(tmp_path: Path) -> None:
+    models = []
+    for callbacks in ([], [nanwatch.Callback(tmp_path, every=1)]):
+        adam = keras.optimizers.Adam(0.01, gradient_accumulation_steps=2)
+        models.append(compiled(where_log, optimizer=adam))
+        fit(models[-1], *data(), *callbacks)
+    assert rerun_of(tmp_path).step == BAD_STEP
+    plain, watched = models
+    for mine, theirs in zip(watched.optimizer.variables, plain.optimizer.variables, strict=True):
+        np.testing.assert_array_equal(np.asarray(mine), np.asarray(theirs), err_msg=mine.path)
+
+
+def test_says_where_the_step_cannot_be_run_eagerly(tmp_path: Path) -> None:
+    def only_in_a_graph(x: Any) -> Any:
+        if tf.executing_eagerly():
+            raise RuntimeError("not here")
+        return tf.math.log(x)
+
+    fit(compiled(only_in_a_graph), *data(), nanwatch.Callback(tmp_path, every=1))
+    rerun = rerun_of(tmp_path)
+    assert (rerun.reproduced, rerun.mode, rerun.operation) == (True, "graph", None)
+    assert "RuntimeError" in rerun.note
+    assert "not here" in rerun.note
+
+
+def test_says_that_random_numbers_cannot_be_drawn_again(tmp_path: Path) -> None:
+    drawn = tf.Variable(0, dtype=tf.int32)
+
+    def sometimes(x: Any) -> Any:
+        drawn.assign_add(1)
+        bad = tf.cast(tf.equal(drawn, BAD_STEP + 1), tf.float32)
+        return tf.math.log(x + tf.random.uniform([]) * 0 + 1 - 2 * bad)
+
+    fit(compiled(sometimes), *data(lambda row: None), nanwatch.Callback(tmp_path, every=1))
+    rerun = rerun_of(tmp_path)
+    assert not rerun.reproduced
+    assert "tf.random" in rerun.note
+
+
+def test_a_step_with_two_updates_is_not_held(tmp_path: Path) -> None:
+    class Twice(keras.Model):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__(name="net")
+            self.gate, self.dense = Gate(where_log), keras.layers.Dense(1)
+
+        def call(self, x: Any) -> Any:
+            return self.dense(self.gate(x))
+
+        def train_step(self, batch: Any) -> dict[str, Any]:
+            x, y = batch
+            for _ in range(2):
+                with tf.GradientTape() as tape:
+                    loss = self.compute_loss(x, y, self(x, training=True))
+                variables = self.trainable_variables
+                self.optimizer.apply(tape.gradient(loss, variables), variables)
+            return {"loss": loss}
+
+    models = []
+    for callbacks in ([], [nanwatch.Callback(tmp_path, every=1)]):
+        keras.utils.set_random_seed(1)
+        models.append(Twice())
+        models[-1].compile("sgd", "mse")
+        fit(models[-1], *data(), *callbacks)
+    assert read_recorded(tmp_path / "nanwatch").reruns == []
+    for mine, theirs in zip(models[1].variables, models[0].variables, strict=True):
+        np.testing.assert_array_equal(np.asarray(mine), np.asarray(theirs), err_msg=mine.path)
+
+
+@pytest.mark.parametrize("kept", ["off", "result", "batch", "state"])
+def test_keeps_what_is_asked_for_on_disk(tmp_path: Path, kept: str) -> None:
+    x, y = data()
+    model = compiled(where_log)
+    fit(model, x, y, nanwatch.Callback(tmp_path, every=1, blackbox=kept))
+    folder = tmp_path / "nanwatch" / "blackbox" / f"step-{BAD_STEP:09d}"
+    files = {each.name for each in folder.iterdir()} if folder.is_dir() else set()
+    expected = ["result.json", "batch.npz", "state.npz"]
+    assert files == set(expected[: ["off", "result", "batch", "state"].index(kept)])
+    if kept == "state":
+        case = unpack_case({name: (folder / name).read_bytes() for name in files})
+        fed = slice(BAD_STEP * BATCH, (BAD_STEP + 1) * BATCH)
+        np.testing.assert_array_equal(case.batch["0"], x[fed])
+        np.testing.assert_array_equal(case.batch["1"], y[fed])
+        assert all(np.isfinite(each).all() for each in case.state.values())
+
+
+def test_a_case_survives_the_disk() -> None:
+    bits = np.array([1.5, -2.0], tf.bfloat16.as_numpy_dtype)
+    case = Case(Rerun(3, True, "eager"), {"numpy": "2"}, {"0": bits}, {"a/b": np.arange(3)})
+    read = unpack_case(pack_case(case), lambda name: tf.as_dtype(name).as_numpy_dtype)
+    assert (read.rerun, read.versions) == (case.rerun, case.versions)
+    np.testing.assert_array_equal(read.batch["0"], bits)
+    np.testing.assert_array_equal(read.state["a/b"], np.arange(3))
+    newer = {"result.json": json.dumps({"version": 2}).encode()}
+    with pytest.raises(ValueError, match="version 2 where 1 was expected"):
+        unpack_case(newer)
+
+
+def test_unknown_ways_to_keep_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="'off', 'result', 'batch', 'state', got 'all'"):
+        nanwatch.Callback(tmp_path, blackbox="all")
