@@ -3,7 +3,10 @@
 - `callback`: `nanwatch.Callback`, what it records and what it does when a step goes non-finite.
 - `train_function`: puts an observed training step in the model's place, and takes it out again.
 - `observed_step`: a `train_step` that shows what it computes.
-- `skip`: withholds the update of a step that is not finite.
+- `withholding`: withholds the update of a step that is not finite: to skip it, or to run it again.
+- `hold`: keeps the batch of such a step.
+- `black_box`: runs it again, and has the training go on; `rerun` does so operation by operation.
+- `replay`: the same in another process, from what was kept on disk.
 - `spies`: how it does: methods of single objects, spied on while a step is traced or run.
 - `observation`: what one step shows: data, layers' outputs, loss, gradients, and its state.
 - `layer_outputs`: which layers' outputs are watched, and how the gradients that arrive there are.

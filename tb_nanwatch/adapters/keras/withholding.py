@@ -124,8 +124,9 @@ class WithheldStep:
         build(optimizer, variables)  # No variable can be made in a branch.
         has_slots = any(owner is not None for _, owner in slots(optimizer, variables))
         dense_gradients = [dense(each) for each in gradients if each is not None]
-        self._look_at([(each, has_slots) for each in dense_gradients])
-        self._look_at([(each, False) for each in self._losses])
+        gradients_and_losses = [(each, has_slots) for each in dense_gradients]
+        gradients_and_losses += [(each, False) for each in self._losses]
+        self._look_at(gradients_and_losses)
         self._applied += 1
         if self._hold is not None and self._applied > 1:
             self._hold.refuse("the step updates weights more than once")
