@@ -42,7 +42,8 @@ def examine(
     with unchanged(model), spies.report_to("rerun", spied), traced(layer_of, progress) as trace:
         train_step(data)
     leaves = tf.nest.flatten(data, expand_composites=True)
-    return find_origin(trace, [leaf for leaf in leaves if leaf is not None])
+    read = [each.value for each in model.variables if tf.as_dtype(each.dtype).is_floating]
+    return find_origin(trace, [leaf for leaf in leaves if leaf is not None], read)
 
 
 def variables_of(model: Any) -> list[Any]:

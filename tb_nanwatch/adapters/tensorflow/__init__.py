@@ -6,7 +6,7 @@
 - `variables`: variables of our own.
 - `watcher`: windows to records, records to a file of their own (`nanwatch.Watcher`).
 - `summary`: one call, one record, to the user's own writer (`nanwatch.summary`).
-- `operations`: every operation of a function that runs eagerly, and the gradients that arrive there.
+- `operations`: all operations of what runs eagerly, and the gradients that arrive at each.
 - `operation_origin`: which of them made something non-finite; `told_operation` puts it into words.
 - `live_diagnosis`: what is wrong with a training, said while it runs.
 - `replicas`: which replica of which worker runs a step.

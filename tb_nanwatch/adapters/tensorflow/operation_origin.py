@@ -23,8 +23,6 @@ from tb_nanwatch.schema.rerun import Pass
 _CONSTANT, _DATA, _WEIGHT = -1, -2, -3
 """What made a value non-finite where no operation did: a constant, the batch, a variable."""
 
-_READS = frozenset({"ReadVariableOp", "ResourceGather", "ResourceGatherNd", "VarHandleOp"})
-
 _RANDOM = (
     "Random",
     "StatefulUniform",
@@ -74,15 +72,17 @@ class Search:
     is_random: bool
 
 
-def find_origin(trace: Trace, batch: Iterable[Any]) -> Search:
+def find_origin(trace: Trace, batch: Iterable[Any], variables: Iterable[Any] = ()) -> Search:
     """Looks for the origin in a trace.
 
     Args:
       trace: of a step.
       batch: the tensors that the step was fed.
+      variables: those that it may read, with the values that it found.
     """
     fed = {identity(each): each for each in batch}
-    sources = _Sources(trace.operations, fed)
+    values = [tf.convert_to_tensor(each) for each in variables]
+    sources = _Sources(trace.operations, fed, [each for each in values if _is_bad(each)])
     random = any(each.type.startswith(_RANDOM) for each in trace.operations)
     is_nonfinite = False
     found: list[int | Origin] = []
@@ -108,9 +108,10 @@ def find_origin(trace: Trace, batch: Iterable[Any]) -> Search:
 class _Sources:
     """Of each non-finite tensor of the forward pass, which operation it comes from."""
 
-    def __init__(self, operations: list[Operation], fed: dict[int, Any]):
+    def __init__(self, operations: list[Operation], fed: dict[int, Any], bad_variables: list[Any]):
         self._operations = operations
         self._fed = fed
+        self._bad_variables = [np.asarray(each) for each in bad_variables]
         self._made: dict[int, int] = {}
         known: set[int] = set()
         for number, operation in enumerate(operations):
@@ -122,8 +123,6 @@ class _Sources:
                 self._made[identity(each)] = source
 
     def _source(self, number: int, operation: Operation, bad: list[Any], known: set[int]) -> int:
-        if operation.type in _READS:
-            return _WEIGHT
         values = [each for each in operation.inputs if _is_number(each)]
         wrong = [each for each in values if _is_bad(each)]
         if not wrong:
@@ -145,7 +144,12 @@ class _Sources:
         key = identity(tensor)
         if key in self._fed:
             return _DATA
-        return self._made.get(key, _CONSTANT)
+        if key in self._made:
+            return self._made[key]
+        # Of no operation: a constant, or what was read of a variable.
+        array = np.asarray(tensor)
+        is_read = any(np.array_equal(array, each, equal_nan=True) for each in self._bad_variables)
+        return _WEIGHT if is_read else _CONSTANT
 
     def origin(self, number: int) -> Origin | None:
         if number < 0:
@@ -163,8 +167,7 @@ def _backward(trace: Trace, gradients: Gradients, sources: _Sources) -> Iterator
         if all(each is None for each in upstream) or any(map(_is_bad, upstream)):
             continue
         reached = [arrived.get(identity(each)) for each in operation.inputs if _is_number(each)]
-        reads = [each for each in operation.inputs if each.dtype == tf.resource]
-        if not reads and not any(map(_is_bad, reached)):
+        if not any(map(_is_bad, reached)):
             continue
         for result in _own_gradients(operation, upstream):
             if not _is_bad(result):

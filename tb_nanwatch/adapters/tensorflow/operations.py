@@ -127,10 +127,11 @@ def traced(
         nonlocal is_paused
         if is_paused:
             return original(tape, target, sources, *args, **kwargs)
+        # Inputs too: the reading of a variable is no operation that callbacks hear of.
         tensors = {
             identity(each): each
             for operation in trace.operations
-            for each in operation.outputs
+            for each in (*operation.inputs, *operation.outputs)
             if each.dtype.is_floating or each.dtype.is_complex
         }
         is_paused = True

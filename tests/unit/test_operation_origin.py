@@ -1,0 +1,146 @@
+"""Which operation of a function made something non-finite, against cases that are known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tb_nanwatch.adapters.tensorflow.operation_origin import Search, find_origin
+from tb_nanwatch.adapters.tensorflow.operations import traced
+from tb_nanwatch.adapters.tensorflow.told_operation import examples, told
+
+BATCH = np.array([[0.0, 1.0], [2.0, 3.0]], np.float32)
+
+Function = Callable[[Any, Any], Any]
+
+
+def search(function: Function, batch: np.ndarray = BATCH, weight: float = 1.0) -> Search:
+    """Differentiates `function(batch, weight)` summed up, and looks for the origin."""
+    x, w = tf.constant(batch), tf.Variable(weight)
+    with traced(lambda owner: None) as trace:
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_sum(function(x, w))
+        tape.gradient(loss, [w])
+    return find_origin(trace, [x], [w])
+
+
+@tf.function
+def compiled_log(x: Any) -> Any:
+    return tf.math.log(x)
+
+
+@pytest.mark.parametrize(
+    ("function", "operation", "direction", "places"),
+    [
+        (lambda x, w: tf.math.log(x * w), "Log", "forward", [[0, 0]]),
+        (lambda x, w: compiled_log(x * w), "Log", "forward", [[0, 0]]),
+        (lambda x, w: tf.where(x > 0, tf.math.log(x * w), 0.0), "Log", "backward", [[0, 0]]),
+        (lambda x, w: tf.sqrt(x * w), "Sqrt", "backward", [[0, 0]]),
+        (lambda x, w: tf.sqrt(x * w - 2), "Sqrt", "forward", [[0, 0], [0, 1]]),
+        (lambda x, w: tf.norm(x * w * 0, axis=-1), "Sqrt", "backward", [[0, 0], [1, 0]]),
+        (lambda x, w: tf.exp(x * w * 100), "Exp", "forward", [[0, 1], [1, 0], [1, 1]]),
+        (lambda x, w: w / x, "RealDiv", "forward", [[0, 0]]),
+        # 0 * Inf is NaN; the infinity before it is where it began.
+        (lambda x, w: x * tf.math.log(x * w), "Log", "forward", [[0, 0]]),
+        # The infinity is a mask's, the NaN is the softmax's.
+        (
+            lambda x, w: tf.nn.softmax(tf.where(x > 5, x * w, -np.inf)),
+            "Softmax",
+            "forward",
+            [[0, 0], [0, 1], [1, 0], [1, 1]],
+        ),
+        # What a mask hides forward comes back through a product.
+        (
+            lambda x, w: tf.where(x > 0, tf.math.log(x) * w, 0.0),
+            "Log",
+            "forward",
+            [[0, 0]],
+        ),
+    ],
+)
+def test_names_the_operation_the_pass_and_the_elements(
+    function: Function, operation: str, direction: str, places: list[list[int]]
+) -> None:
+    found = search(function)
+    assert found.is_nonfinite
+    assert found.origin is not None
+    assert (found.origin.operation.type, found.origin.direction) == (operation, direction)
+    assert np.argwhere(found.origin.bad).tolist() == places
+    caller = found.origin.operation.caller
+    assert caller is not None
+    assert caller.file == __file__
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x, w: x * w,
+        lambda x, w: tf.nn.softmax(tf.where(x > 0, x * w, -np.inf)) * x,
+        lambda x, w: tf.where(x > 0, tf.math.log(x), 0.0) + w,
+        lambda x, w: tf.maximum(x * w, -np.inf),
+    ],
+)
+def test_what_is_masked_and_reaches_nothing_is_no_origin(function: Function) -> None:
+    found = search(function)
+    assert not found.is_nonfinite
+    assert found.origin is None
+
+
+def test_bad_data_and_bad_weights_are_no_operations_fault() -> None:
+    batch = np.array([[0.0, np.nan], [1.0, 2.0]], np.float32)
+    found = search(lambda x, w: tf.nn.relu(x * w), batch)
+    assert found.origin is None
+    assert [each.shape for each in found.data] == [(2, 2)]
+    found = search(lambda x, w: x * w, weight=np.nan)
+    assert (found.origin, found.by_weight, found.data) == (None, True, ())
+
+
+def test_random_operations_are_noted() -> None:
+    assert search(lambda x, w: x * w * tf.random.uniform([])).is_random
+    assert not search(lambda x, w: x * w * tf.random.stateless_uniform([], [1, 2])).is_random
+
+
+def test_tells_operands_at_the_elements_and_the_source() -> None:
+    found = search(lambda x, w: w / x)
+    assert found.origin is not None
+    operation = told(found.origin)
+    assert [(each.name, each.shape) for each in operation.operands] == [("x", ()), ("y", (2, 2))]
+    numerator, divisor = operation.operands
+    assert [(each.index, each.value) for each in numerator.elements] == [((), "1.0")]
+    assert [(each.index, each.value) for each in divisor.elements] == [((0, 0), "0.0")]
+    assert operation.result is not None
+    assert operation.result.elements[0].value == "inf"
+    assert "w / x" in operation.code
+    assert [line.line for line in operation.source if line.text.strip() == operation.code] == [
+        operation.line
+    ]
+
+
+def test_rows_are_told_where_the_first_dimension_is_the_batchs() -> None:
+    bad = np.array([[False, True], [False, False], [True, True]])
+    assert examples(bad, 3) == (0, 2)
+    assert examples(bad, 4) == ()
+    assert examples(np.array(True), 3) == ()
+
+
+def test_nothing_stays_behind_also_after_an_error() -> None:
+    original = tf.GradientTape.gradient
+    found = []
+
+    def fail() -> None:
+        with traced(lambda owner: None) as trace:
+            found.append(trace)
+            tf.constant(1.0) + 1
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert tf.GradientTape.gradient is original
+    assert not tf.config.functions_run_eagerly()
+    assert [each.type for each in found[0].operations] == ["AddV2"]
+    tf.constant(1.0) + 1
+    assert len(found[0].operations) == 1
