@@ -114,11 +114,15 @@ def _model(text: str) -> Any:
     module, _, function = text.partition(":")
     sys.path.insert(0, os.getcwd())
     try:
-        made = getattr(importlib.import_module(module), function)()
+        build = getattr(importlib.import_module(module), function)
     except (ImportError, AttributeError, ValueError) as error:
         raise ReplayError(
             f"Expected --model MODULE:FUNCTION, such as train:build_model, got {text!r} ({error})."
         ) from error
+    try:
+        made = build()
+    except Exception as error:
+        raise ReplayError(f"{text} raised {type(error).__name__}: {error}") from error
     if getattr(made, "optimizer", None) is None:
         raise ReplayError(f"{text} gives {type(made).__name__}, and not a compiled Keras model.")
     return made

@@ -1,0 +1,137 @@
+"""What a black box found is in the report, and a step runs again in another process."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+TRAIN = """
+import sys
+import keras
+import numpy as np
+import tensorflow as tf
+import tb_nanwatch as nanwatch
+
+
+class Gate(keras.layers.Layer):
+    def build(self, shape):
+        self.gain = self.add_weight(shape=shape[-1:], initializer="ones", name="gain")
+
+    def call(self, x):
+        return tf.where(x > 0, tf.math.log(self.gain * x), 0.0)
+
+
+def build_model(width=6):
+    keras.utils.set_random_seed(1)
+    model = keras.Sequential([
+        keras.Input((width,)), Gate(name="gate"), keras.layers.Dropout(0.2), keras.layers.Dense(1)
+    ], name="net")
+    model.compile("adam", "mse")
+    return model
+
+
+def build_another():
+    return build_model(5)
+
+
+def broken():
+    raise TypeError("needs arguments")
+
+
+if __name__ == "__main__":
+    x = np.random.default_rng(0).uniform(0.1, 1, (160, 6)).astype("float32")
+    x[67, 2] = 0
+    watch = nanwatch.Callback("logs/run", every=1, blackbox=sys.argv[1])
+    build_model().fit(x, x[:, :1], batch_size=16, shuffle=False, verbose=0, callbacks=[watch])
+"""
+
+
+def command(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
+    return subprocess.run(
+        [sys.executable, *words], cwd=folder, env=environment, capture_output=True, text=True
+    )
+
+
+def replay(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    return command(folder, "-m", "tb_nanwatch", "replay", *words)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project with `train.py`, and what it has recorded, the state too."""
+    made = tmp_path_factory.mktemp("project")
+    (made / "train.py").write_text(TRAIN)
+    done = command(made, "train.py", "state")
+    assert done.returncode == 0, done.stderr
+    return made
+
+
+def test_the_report_names_operation_line_and_rows(folder: Path) -> None:
+    done = command(folder, "-m", "tb_nanwatch", "report", "logs", "--json")
+    assert done.returncode == 1
+    (finding,) = json.loads(done.stdout)["runs"][0]["findings"]
+    assert (finding["cause"], finding["step"]) == ("layer-backward", 4)
+    assert "turn_on" not in finding
+    assert finding["rerun"] == {"reproduced": True, "mode": "eager", "note": ""}
+    origin = finding["origin"]
+    assert (origin["layer"], origin["examples"]) == ("gate", [3])
+    operation = origin["operation"]
+    line = 1 + TRAIN.splitlines().index(
+        "        return tf.where(x > 0, tf.math.log(self.gain * x), 0.0)"
+    )
+    assert {key: operation[key] for key in ("type", "pass", "layer", "file", "line")} == {
+        "type": "Log",
+        "pass": "backward",
+        "layer": "gate",
+        "file": "train.py",
+        "line": line,
+    }
+    assert {"line": line, "text": TRAIN.splitlines()[line - 1]} in operation["source"]
+    assert operation["operands"][0]["elements"] == [{"index": [3, 2], "value": "0.0"}]
+    text = command(folder, "-m", "tb_nanwatch", "report", "logs").stdout
+    assert f"train.py:{line}, in call" in text
+    assert "[3, 2] is 0.0" in text
+
+
+@pytest.mark.parametrize("words", [(), ("--step", "4")])
+def test_the_step_runs_again_in_another_process(folder: Path, words: Sequence[str]) -> None:
+    done = replay(folder, "logs", "--model", "train:build_model", *words)
+    assert done.returncode == 0, done.stderr
+    assert "non-finite again" in done.stdout
+    assert "Log in layer gate, backward pass" in done.stdout
+    assert "rows of the batch: 3" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("logs", "--model", "train:build_another"), "The model has"),
+        (("logs", "--model", "train:build_nothing"), "Expected --model MODULE:FUNCTION"),
+        (("logs", "--model", "nothing"), "Expected --model MODULE:FUNCTION"),
+        (("logs", "--model", "train:broken"), "TypeError: needs arguments"),
+        (("logs", "--model", "train:build_model", "--step", "5"), "no black box of step 5"),
+        (("elsewhere", "--model", "train:build_model"), "no black box below elsewhere"),
+    ],
+)
+def test_what_cannot_run_is_said(folder: Path, words: Sequence[str], said: str) -> None:
+    done = replay(folder, *words)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_without_the_batch_there_is_nothing_to_run(tmp_path: Path) -> None:
+    (tmp_path / "train.py").write_text(TRAIN)
+    assert command(tmp_path, "train.py", "result").returncode == 0
+    done = replay(tmp_path, "logs", "--model", "train:build_model")
+    assert done.returncode == 2
+    assert "The batch was not kept" in done.stderr
