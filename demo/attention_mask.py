@@ -26,6 +26,8 @@ TRUTH = Truth(
     step=EMPTY_IMAGE // 32,
     roles=("activation",),
     layer="attention",
+    operation=("Softmax", "forward"),
+    code="ops.softmax(ops.where(",
 )
 
 

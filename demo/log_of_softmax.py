@@ -19,7 +19,15 @@ from tb_nanwatch_demo.training import Training, digits, mlp
 from tb_nanwatch_demo.truth import Truth
 
 TEMPERATURE = 0.05
-TRUTH = Truth(status="nonfinite", causes=("loss-domain",), step=2, roles=("loss",), layer="")
+TRUTH = Truth(
+    status="nonfinite",
+    causes=("loss-domain",),
+    step=2,
+    roles=("loss",),
+    layer="",
+    operation=("Log", "forward"),
+    code="keras.ops.log(keras.ops.softmax(z",
+)
 
 
 def log_of_softmax(y: keras.KerasTensor, z: keras.KerasTensor) -> keras.KerasTensor:

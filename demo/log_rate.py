@@ -18,7 +18,15 @@ import keras
 from tb_nanwatch_demo.training import Training, digits, mlp
 from tb_nanwatch_demo.truth import Truth
 
-TRUTH = Truth(status="nonfinite", causes=("loss-domain",), step=85, roles=("loss",), layer="")
+TRUTH = Truth(
+    status="nonfinite",
+    causes=("loss-domain",),
+    step=85,
+    roles=("loss",),
+    layer="",
+    operation=("Log", "forward"),
+    code="keras.ops.log(1 - p)",
+)
 
 
 def cross_entropy(y: keras.KerasTensor, p: keras.KerasTensor) -> keras.KerasTensor:

@@ -26,6 +26,8 @@ TRUTH = Truth(
     step=EMPTY_IMAGE // 32,
     roles=("activation_gradient", "gradient"),
     layer="length",
+    operation=("Sqrt", "backward"),
+    code="keras.ops.sqrt(keras.ops.sum(fours",
 )
 
 

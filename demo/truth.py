@@ -23,6 +23,9 @@ class Truth:
       roles: the roles of the origin; several, where each is a right answer; none: any.
       layer: the layer of the origin; "" for what belongs to no layer, as the loss does; None where
         no single layer is at fault.
+      operation: the operation that makes it and the pass in which it does; None where none does,
+        or none that is run again.
+      code: what stands in the line of source that runs it.
       loss_stays_finite: whether the loss hides it.
       onednn_hides: whether it does with oneDNN's kernels, TensorFlow's default on x86-64, and only
         there.
@@ -35,5 +38,7 @@ class Truth:
     step: int | None = None
     roles: tuple[str, ...] = ()
     layer: str | None = None
+    operation: tuple[str, str] | None = None
+    code: str = ""
     loss_stays_finite: bool = False
     onednn_hides: bool = False

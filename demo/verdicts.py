@@ -50,6 +50,23 @@ class Verdict:
         return self._origin is not None and (not roles or self._origin["role"] in roles)
 
     @property
+    def operation(self) -> bool:
+        """Whether the operation is named that the truth knows; True where it knows none."""
+        told = self._operation
+        wanted = self.truth.operation
+        return wanted is None or (told.get("type"), told.get("pass")) == wanted
+
+    @property
+    def line(self) -> bool:
+        """Likewise the line of the source."""
+        return self.truth.code in self._operation.get("code", "")
+
+    @property
+    def _operation(self) -> Mapping[str, Any]:
+        origin = self._origin or {}
+        return origin.get("operation", {})
+
+    @property
     def cause(self) -> bool:
         found = {*self.truth.also} <= self.causes
         return found and self.finding is not None and self.finding["cause"] in self.truth.causes
@@ -65,15 +82,15 @@ class Verdict:
     def agrees(self) -> bool:
         if self.truth.status == "healthy":
             return self.detected and not self.false_alarms and {*self.truth.also} <= self.causes
-        parts = (self.detected, self.step, self.layer, self.role, self.cause)
-        return all(parts) and not self.false_alarms
+        where = (self.detected, self.step, self.layer, self.role, self.operation, self.line)
+        return all(where) and self.cause and not self.false_alarms
 
     @property
     def finding_step(self) -> int | None:
         return None if self.finding is None else int(self.finding["step"])
 
     @property
-    def _origin(self) -> Mapping[str, str] | None:
+    def _origin(self) -> Mapping[str, Any] | None:
         return None if self.finding is None else self.finding["origin"]
 
 

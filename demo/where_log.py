@@ -26,6 +26,8 @@ TRUTH = Truth(
     roles=("gradient",),
     layer="log_scale",
     loss_stays_finite=True,
+    operation=("Log", "backward"),
+    code="keras.ops.log(inside)",
 )
 
 

@@ -26,6 +26,8 @@ TRUTH = Truth(
     step=WHITE_SHEET // 32,
     roles=("activation",),
     layer="row_scale",
+    operation=("RealDiv", "forward"),
+    code="x / keras.ops.var(x",
 )
 
 

@@ -61,6 +61,20 @@ KINDS: dict[str, tuple[str, str]] = {
 }
 """Every kind of trap: the cause and the role of its origin."""
 
+OPERATIONS: dict[str, tuple[str, str, str]] = {
+    "log of a negative number": ("Log", "forward", "h + tf.math.log(1 - 2 * s)"),
+    "square root of a negative number": ("Sqrt", "forward", "h * tf.sqrt(1 - 2 * s)"),
+    "division by zero": ("RealDiv", "forward", "h / (1 - s)"),
+    "overflow": ("Exp", "forward", "tf.exp(100 * s)"),
+    "0 * Inf": ("Log", "forward", "(1 - s) * tf.math.log(1 - s)"),
+    "square root at zero": ("Sqrt", "backward", "tf.sqrt((1 + h * h) * (1 - s))"),
+    "norm at zero": ("Sqrt", "backward", "tf.norm((1 + h) * (1 - s)"),
+    "log in a where": ("Log", "backward", "tf.where(x > 0, tf.math.log(x)"),
+    "loss out of its domain": ("Log", "forward", "error + tf.math.log(1 - 2 * flag)"),
+    "loss with an infinite slope": ("Sqrt", "backward", "tf.sqrt((1 + error) * (1 - flag))"),
+}
+"""Of kinds in which an operation is at fault: its type, the pass, and its source."""
+
 BLOCKS = ("dense", "conv", "layer norm", "batch norm", "attention", "recurrent", "residual")
 
 
@@ -106,6 +120,11 @@ class Network:
     def role(self) -> str:
         return KINDS[self.kind][1]
 
+    @property
+    def operation(self) -> tuple[str, str, str] | None:
+        """Type and pass of the operation at fault, and what stands in its line of source."""
+        return OPERATIONS.get(self.kind)
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -116,6 +135,8 @@ class Verdict:
     role: bool
     layer: bool
     cause: bool
+    operation: bool
+    line: bool
 
     def all(self) -> bool:
         return all(vars(self).values())
@@ -246,9 +267,9 @@ def findings(folder: str | Path) -> tuple[Finding, ...]:
 def judge(network: Network, found: Sequence[Finding]) -> Verdict:
     """What of the first finding is right, where every role was recorded."""
     if network.kind == "none":
-        return Verdict(*[not any(each.severity != "info" for each in found)] * 5)
+        return Verdict(*[not any(each.severity != "info" for each in found)] * 7)
     if not found or found[0].severity != "error":
-        return Verdict(False, False, False, False, False)
+        return Verdict(*[False] * 7)
     first = found[0]
     expected = network.layer
     if network.kind == "bad weight":
@@ -261,7 +282,19 @@ def judge(network: Network, found: Sequence[Finding]) -> Verdict:
         first.origin.role == network.role,
         first.origin.layer == expected,
         first.cause == network.cause,
+        *_named(network, first),
     )
+
+
+def _named(network: Network, finding: Finding) -> tuple[bool, bool]:
+    """Whether operation and line are right; True where none is at fault."""
+    if network.operation is None:
+        return True, True
+    kind, direction, source = network.operation
+    told = None if finding.rerun is None else finding.rerun.operation
+    if told is None:
+        return False, False
+    return (told.type, told.direction) == (kind, direction), source in told.code
 
 
 def main() -> None:

@@ -17,6 +17,9 @@ _MADE = frozenset(
 )
 """Causes that say which part of the model did it: an operation says it more exactly."""
 
+_ROWS = 6
+"""So many rows are named in a sentence."""
+
 _GROWN = frozenset({"exploding-gradient"})
 
 
@@ -80,5 +83,6 @@ def _did(operation: Operation, rows: Sequence[int]) -> str:
     gives = f"gives {made}" if operation.direction == "forward" else f"has the gradient {made}"
     at = ""
     if rows:
-        at = f" in row{'s' * (len(rows) > 1)} {', '.join(map(str, rows))} of the batch"
+        named_rows = ", ".join(map(str, rows[:_ROWS])) + " and more" * (len(rows) > _ROWS)
+        at = f" in row{'s' * (len(rows) > 1)} {named_rows} of the batch"
     return f"`{operation.type}`{where}, {operation.direction} pass{line}, {gives}{of}{at}."

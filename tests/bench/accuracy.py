@@ -1,9 +1,10 @@
 """How often NaNWatch is right: over the gallery, its twins, the controls and random networks.
 
 Counted are runs called what they are (detected), and where the first finding has the exact step,
-the layer, the role and the cause of the origin; false alarms are warnings and errors that no truth
-knows. What is true of the gallery is tested in tests/integration/test_demo.py, by a loop that
-knows nothing of NaNWatch; a random network has its trap built in.
+the layer, the role and the cause of the origin, the operation and its line of source; false alarms
+are warnings and errors that no truth knows. What is true of the gallery is tested in
+tests/integration/test_demo.py, by a loop that knows nothing of NaNWatch; a random network has its
+trap built in.
 
     python tests/bench/accuracy.py --networks 100 --peers
 """
@@ -34,7 +35,7 @@ from tb_nanwatch_demo.runs import quiet_import, train, truths
 from tb_nanwatch_demo.truth import Truth
 from tb_nanwatch_demo.verdicts import judge
 
-COLUMNS = ("detected", "step", "layer", "role", "cause")
+COLUMNS = ("detected", "step", "layer", "role", "cause", "operation", "line")
 UNTOLD = -1
 """For the step of a peer that notices, and does not say at which step."""
 
@@ -52,6 +53,8 @@ class Answer:
     layer: bool | None
     role: bool | None
     cause: bool | None
+    operation: bool | None
+    line: bool | None
     false_alarms: int
 
 
@@ -82,7 +85,9 @@ def gallery(logdir: Path) -> list[Answer]:
     answers = []
     for run, truth in truths(CASES, logdir).items():
         verdict = judge(reports[run], truth)
-        known = (truth.step is not None, truth.layer is not None, truth.roles, truth.causes)
+        named = truth.operation is not None
+        where = (truth.step is not None, truth.layer is not None, truth.roles, truth.causes)
+        known = (*where, named, named)
         parts = [
             getattr(verdict, part) if is_known else None
             for part, is_known in zip(COLUMNS[1:], known, strict=True)
@@ -114,9 +119,11 @@ def networks(count: int) -> Iterator[Answer]:
         name = f"network {seed}: {drawn.kind}"
         if kind == "none":
             alarms = sum(each.severity != "info" for each in found)
-            yield Answer(name, "healthy networks", verdict.detected, None, None, None, None, alarms)
+            yield Answer(name, "healthy networks", verdict.detected, *[None] * 6, alarms)
         else:
             parts = [getattr(verdict, part) for part in COLUMNS]
+            if drawn.operation is None:
+                parts[-2:] = [None, None]
             yield Answer(name, "random networks", *parts, 0)
 
 
@@ -137,14 +144,18 @@ def peer(name: str) -> Iterator[Answer]:
             run = case + "-repaired" * repaired
             if truth.status == "healthy":
                 alarm = noticed is not None
-                yield Answer(run, group(run, truth), not alarm, None, None, None, None, int(alarm))
+                yield Answer(run, group(run, truth), not alarm, *[None] * 6, int(alarm))
                 continue
             told = noticed is not None
             step = None if truth.step is None or noticed == UNTOLD else noticed == truth.step
             # Keras adds a number to a layer's name where it calls the layer a second time.
             named = rf"\b{truth.layer}(_\d+)?\b"
             layer = re.search(named, said) is not None if truth.layer else None
-            yield Answer(run, "broken", told, step, layer, None, None, 0)
+            operation = line = None
+            if truth.operation is not None and name != "TerminateOnNaN":
+                operation = re.search(rf"\b{truth.operation[0]}(_\d+)?\b", said) is not None
+                line = truth.code in said
+            yield Answer(run, "broken", told, step, layer, None, None, operation, line, 0)
 
 
 def _fit(training: Any, callbacks: Sequence[Any] = ()) -> int:

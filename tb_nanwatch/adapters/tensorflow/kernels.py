@@ -55,19 +55,31 @@ def _accumulation_dtype(dtype: tf.DType) -> tf.DType:
     return tf.float64 if dtype == tf.float64 else tf.float32
 
 
+_HALF = "_nanwatch_half_sum_of_squares"
+"""Attribute of a tensor: the reduction is wanted by who withholds a step and by who records it."""
+
+
 def sums_of_squares(tensors: Sequence[tf.Tensor]) -> tf.Tensor:
     """float64 [tensors], each summed in float32 (float64 of float64 and complex128).
 
     Where a sum is finite all of its elements are. Not the other way round: the square of 2e19 is
     infinite in float32, and that of 1e-23 is zero.
     """
-    halves = []
-    for tensor in tensors:
-        values = flatten(tensor) if tensor.dtype.is_complex else tensor
-        halves.append(_half_sum_of_squares(tf.cast(values, _accumulation_dtype(values.dtype))))
+    halves = [_known_half(tensor) for tensor in tensors]
     if any(half.dtype == tf.float64 for half in halves):
         halves = [tf.cast(half, tf.float64) for half in halves]
     return 2 * tf.cast(tf.stack(halves), tf.float64)
+
+
+def _known_half(tensor: tf.Tensor) -> tf.Tensor:
+    """Half the sum of squares of one tensor, computed once in a graph however often it is asked."""
+    known = getattr(tensor, _HALF, None)
+    # What was computed in a branch cannot be used outside of it.
+    if known is None or getattr(known, "graph", None) is not getattr(tensor, "graph", None):
+        values = flatten(tensor) if tensor.dtype.is_complex else tensor
+        known = _half_sum_of_squares(tf.cast(values, _accumulation_dtype(values.dtype)))
+        setattr(tensor, _HALF, known)
+    return known
 
 
 def _half_sum_of_squares(values: tf.Tensor) -> tf.Tensor:
