@@ -19,6 +19,7 @@ import tensorflow as tf
 
 from tb_nanwatch.adapters.keras.hold import Hold
 from tb_nanwatch.adapters.keras.rerun import batch_of, examine, rows_of, state_of
+from tb_nanwatch.adapters.keras.withholding import moved, put_back
 from tb_nanwatch.adapters.tensorflow.operation_origin import Search
 from tb_nanwatch.adapters.tensorflow.recorder import Recorder
 from tb_nanwatch.adapters.tensorflow.told_operation import examples, told
@@ -77,9 +78,15 @@ class BlackBox:
           run: the train function, which records.
           outputs: what it gave.
         """
-        batches = self.hold.take()
-        if not batches:
+        held = self.hold.take()
+        if held is None:
             return outputs
+        batches = held.batches
+        if held.before is not None:
+            variables = moved(model)
+            # A metric that was made in that very step comes last, and has no value before.
+            ids = [id(each) for each in variables]
+            put_back(variables, dict(zip(ids, held.before, strict=False)))
         self._left -= 1
         self.hold.arm(False)
         before = self._recorder.signal

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, islice
-from typing import Any
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
@@ -13,6 +13,19 @@ from tb_nanwatch.adapters.tensorflow.variables import variable
 
 MOST_HELD = 4096
 """Batches that a queue may hold: as many steps as one call may execute."""
+
+
+class Held(NamedTuple):
+    """The held steps of one call.
+
+    Attributes:
+      batches: in their order.
+      before: what the variables held before the first, in the order in which `Hold.keep` took them;
+        None where the step has put them back itself.
+    """
+
+    batches: list[Any]
+    before: list[tf.Tensor] | None
 
 
 class Hold:
@@ -51,17 +64,23 @@ class Hold:
         """In the step: bool scalar, whether an earlier step of this call is held."""
         return self.armed.read_value() & (self._count.read_value() > 0)
 
-    def keep(self, data: Any) -> None:
-        """In the step, in the branch for steps that are held: takes the batch."""
+    def keep(self, data: Any, before: Sequence[tf.Tensor]) -> None:
+        """In the step, in the branch for steps that are held: takes the batch.
+
+        Args:
+          data: the batch.
+          before: what the step's variables held before it.
+        """
         self._count.assign_add(1)
         if in_xla():
             return
-        leaves = [leaf for leaf in tf.nest.flatten(data) if leaf is not None]
+        kept = (data, list(before))
+        leaves = [leaf for leaf in tf.nest.flatten(kept) if leaf is not None]
         parts = [
             tf.convert_to_tensor(part) for part in tf.nest.flatten(leaves, expand_composites=True)
         ]
         form = tf.nest.map_structure(
-            lambda leaf: None if leaf is None else tf.type_spec_from_value(leaf), data
+            lambda leaf: None if leaf is None else tf.type_spec_from_value(leaf), kept
         )
         key = (repr(form), *(part.dtype for part in parts))
         if key not in self._queues:
@@ -93,22 +112,23 @@ class Hold:
             self._fed.append(batch)
             yield batch
 
-    def take(self) -> list[Any]:
-        """On the host, after a call: the batches that are held, in their order; [] mostly."""
+    def take(self) -> Held | None:
+        """On the host, after a call: what is held of it; None mostly."""
         if not self._is_armed:
-            return []
+            return None
         count = int(tf.raw_ops.ReadVariableOp(resource=self._count.handle, dtype=tf.int64).numpy())
         fed, self._fed = self._fed, []
         if not count:
-            return []
+            return None
         self._count.assign(0)
         if self._is_compiled:
-            return fed[-count:]
-        return [
+            return Held(fed[-count:], None)
+        kept = [
             _pack(form, queue.dequeue())
             for form, queue in self._queues.values()
             for _ in range(int(queue.size()))
         ]
+        return Held([data for data, _ in kept], kept[0][1])
 
 
 def _pack(form: Any, parts: Any) -> Any:

@@ -41,7 +41,7 @@ def observed(
     @functools.wraps(train_step)
     def step(data: Any) -> Any:
         observation = begin()
-        withheld = withholding.begin(model, data) if withholding is not None else None
+        withheld = None if withholding is None else WithheldStep(model, data, withholding)
         result: Withheld | None = None
         layers: list[WatchedLayer] = []
         optimizers: list[Any] = []

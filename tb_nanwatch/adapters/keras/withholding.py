@@ -9,7 +9,8 @@ repetition would. A step that is held, to be run again, gets the same masks: the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import keras
@@ -19,32 +20,8 @@ import tensorflow as tf
 from tb_nanwatch.adapters.keras.hold import Hold
 from tb_nanwatch.adapters.keras.optimizers import build, slots
 from tb_nanwatch.adapters.tensorflow import kernels
-from tb_nanwatch.adapters.tensorflow.branch import run_if
+from tb_nanwatch.adapters.tensorflow.branch import choose, run_if, traced
 from tb_nanwatch.adapters.tensorflow.tensors import dense
-from tb_nanwatch.adapters.tensorflow.variables import variable
-
-
-class Withholding:
-    """Withholds what is not finite from a model, step by step.
-
-    Args:
-      skips: whether a step that is not finite is left out of the training.
-      guard_updates: whether to look at what `apply` made, too, and to undo it where it is not
-        finite. That takes a copy of the trainable variables and of the optimizer's in each step.
-      hold: keeps such a step for the host to run again, while it is armed; None for never.
-    """
-
-    def __init__(self, *, skips: bool, guard_updates: bool, hold: Hold | None):
-        self._skips = skips
-        self._guard_updates = guard_updates
-        self._hold = hold
-        self._goes_on = variable(True, tf.bool)
-
-    def begin(self, model: Any, data: Any) -> WithheldStep:
-        """In the step, before anything of it is computed; `data` is its batch."""
-        return WithheldStep(
-            model, data, self._goes_on, self._skips, self._guard_updates, self._hold
-        )
 
 
 class Withheld(NamedTuple):
@@ -59,52 +36,49 @@ class Withheld(NamedTuple):
     held: tf.Tensor
 
 
+@dataclass(frozen=True)
+class Withholding:
+    """How steps are withheld that are not finite.
+
+    Attributes:
+      skips: whether such a step is left out of the training.
+      guard_updates: whether to look at what `apply` made, too, and to undo it where it is not
+        finite. That takes a copy of the trainable variables and of the optimizer's in each step.
+      hold: keeps such a step for the host to run again, while it is armed; None for never.
+    """
+
+    skips: bool
+    guard_updates: bool
+    hold: Hold | None
+
+
 class WithheldStep:
-    """One step of `model`, withheld where it is not finite; made when it is traced or run.
+    """One step, withheld where it is not finite; made when it is traced or run, before all else.
 
     Args:
       model: the model that is trained.
       data: the step's batch.
-      goes_on: bool variable, whether the step is finite so far.
-      skips, guard_updates, hold: as in `Withholding`.
-
-    Attributes:
-      skips: as given.
+      how: what is withheld, and what for.
     """
 
-    def __init__(
-        self,
-        model: Any,
-        data: Any,
-        goes_on: tf.Variable,
-        skips: bool,
-        guard_updates: bool,
-        hold: Hold | None,
-    ):
-        self.skips = skips
+    def __init__(self, model: Any, data: Any, how: Withholding):
         self._model = model
         self._data = data
-        self._goes_on = goes_on
-        self._guard_updates = guard_updates
-        self._hold = hold
+        self._how = how
         self._losses: list[tf.Tensor] = []
         self._applied = 0
         self._is_handled = False
+        no = tf.constant(False)
         # Armed or not, and whether an earlier step of the same call is held: then so is this one.
-        self._armed = tf.constant(False) if hold is None else hold.armed.read_value()
-        self._follows = tf.constant(False) if hold is None else hold.holds()
-        self._acts = tf.constant(True) if skips else self._armed
-        self._goes_on.assign(~self._follows)
+        self._armed = no if how.hold is None else how.hold.armed.read_value()
+        self._follows = no if how.hold is None else how.hold.holds()
+        self._goes_on = ~self._follows
         # Read and not copied: what assigns to a variable that was read makes a buffer of its own.
-        self._before = _read(self._moved())
+        self._before = read(moved(model))
 
-    def _moved(self) -> list[Any]:
-        """What a step moves besides its optimizer's: BatchNorm's statistics, metrics, seeds."""
-        return [*self._model.non_trainable_variables, *self._model.metrics_variables]
-
-    def _kept(self) -> list[Any]:
-        """What of it a skipped step puts back: not the state of seed generators."""
-        return [*self._model.non_trainable_weights, *self._model.metrics_variables]
+    @property
+    def skips(self) -> bool:
+        return self._how.skips
 
     def loss(self, loss: Any) -> None:
         """Takes the loss of the step in, before an optimizer's `apply`."""
@@ -122,86 +96,107 @@ class WithheldStep:
         A LossScaleOptimizer's always: it refuses the step itself, and has to lower its scale.
         """
         build(optimizer, variables)  # No variable can be made in a branch.
-        has_slots = any(owner is not None for _, owner in slots(optimizer, variables))
-        dense_gradients = [dense(each) for each in gradients if each is not None]
-        gradients_and_losses = [(each, has_slots) for each in dense_gradients]
-        gradients_and_losses += [(each, False) for each in self._losses]
-        self._look_at(gradients_and_losses)
         self._applied += 1
-        if self._hold is not None and self._applied > 1:
-            self._hold.refuse("the step updates weights more than once")
+        if self._how.hold is not None and self._applied > 1:
+            self._how.hold.refuse("the step updates weights more than once")
+        stops = tf.constant(self._how.skips)
         if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
             self._is_handled = True
+            stops = tf.constant(False)
             # What is not finite at a scale of 1 is not of the scale's making.
             scale = tf.convert_to_tensor(optimizer.dynamic_scale, tf.float32)
             self._armed &= (scale <= 1) | self._follows
-            run_if(self._goes_on.read_value() | ~self._armed, apply)
-        elif self._guard_updates:
-            state = {id(each): each for each in (*variables, *optimizer.variables)}
-            run_if(self._goes_on.read_value(), lambda: self._try(apply, list(state.values())))
-        else:
-            run_if(self._goes_on.read_value(), apply)
+        has_slots = any(owner is not None for _, owner in slots(optimizer, variables))
+        looked_at = [(dense(each), has_slots) for each in gradients if each is not None]
+        looked_at += [(each, False) for each in self._losses]
+        state = {id(each): each for each in (*variables, *optimizer.variables)}
+        guards = self._how.guard_updates and not self._is_handled
+
+        @traced
+        def update() -> tf.Tensor:
+            if guards:
+                return _try(apply, list(state.values()))
+            apply()
+            return tf.constant(True)
+
+        def look_closer() -> tf.Tensor:
+            fine = self._goes_on & _all_fine(looked_at)
+            held = ~fine & self._armed
+            run_if(held, self._keep)
+            return fine & choose(~held & (fine | ~stops), update, lambda: tf.constant(False))
+
+        self._goes_on = choose(self._goes_on & _within_limits(looked_at), update, look_closer)
 
     def refuse_hold(self) -> None:
         """Takes note of an update that cannot be withheld: then no step is held either."""
-        if self._hold is not None:
-            self._hold.refuse("the step updates weights within a function or loop of its own")
+        if self._how.hold is not None:
+            self._how.hold.refuse("the step updates weights within a function or loop of its own")
 
     def end(self) -> Withheld:
-        """Puts back what a step moved that did not go on.
+        """Puts back what a step moved that is skipped, or held under XLA; else the host does that.
 
         One whose overflow a LossScaleOptimizer handled is not counted as skipped.
         """
-        goes_on = self._goes_on.read_value()
-        held = ~goes_on & self._armed
+        held = ~self._goes_on & self._armed
+        skipped = ~self._goes_on & ~held
         if self.skips:
-            run_if(~goes_on & ~held, lambda: _put_back(self._kept(), self._before))
-        if self._hold is not None:
-            run_if(held, self._keep)
+            # Not the state of seed generators.
+            kept = [*self._model.non_trainable_weights, *self._model.metrics_variables]
+            run_if(skipped, lambda: put_back(kept, self._before))
+        if self._how.hold is not None and kernels.in_xla():
+            run_if(held, lambda: put_back(moved(self._model), self._before))
         counts = self.skips and not self._is_handled
-        return Withheld(~goes_on & ~held if counts else tf.constant(False), held)
+        return Withheld(skipped if counts else tf.constant(False), held)
 
     def _keep(self) -> None:
-        assert self._hold is not None
-        _put_back(self._moved(), self._before)
-        self._hold.keep(self._data)
+        assert self._how.hold is not None
+        self._how.hold.keep(self._data, list(self._before.values()))
 
     def outputs(self, outputs: Any) -> Any:
         """What the train step returns: the metrics as they are now, if it returned those."""
-        if not isinstance(outputs, dict):
+        if not self.skips or not isinstance(outputs, dict):
             return outputs
         metrics = self._model.get_metrics_result()
         return metrics if set(metrics) == set(outputs) else outputs
 
-    def _look_at(self, tensors: Sequence[tuple[tf.Tensor, bool]]) -> None:
-        """Has the step go on only if all are finite, and the squares of those marked, too."""
-        if not tensors:
-            return
-        # A sum of squares within the limit is enough. Beyond it each element has to be looked at.
-        values = [value for value, _ in tensors]
-        limits = [_limit(value.dtype) if squared else np.inf for value, squared in tensors]
-        squares = kernels.sums_of_squares(values)
-        within = tf.reduce_all(tf.math.is_finite(squares) & (squares <= np.array(limits)))
 
-        def look_closer() -> None:
-            fine = [_is_fine(value, squared) for value, squared in tensors]
-            self._goes_on.assign(self._goes_on.read_value() & tf.reduce_all(tf.stack(fine)))
-
-        run_if(~within & self._acts, look_closer)
-
-    def _try(self, apply: Callable[[], object], state: Sequence[Any]) -> None:
-        before = _read(state)
-        apply()
-        floats = [each for each in state if tf.as_dtype(each.dtype).is_floating]
-        self._look_at([(tf.convert_to_tensor(each.value), False) for each in floats])
-        run_if(~self._goes_on.read_value(), lambda: _put_back(state, before))
+def moved(model: Any) -> list[Any]:
+    """What a step moves besides its optimizer's: BatchNorm's statistics, metrics, seeds."""
+    return [*model.non_trainable_variables, *model.metrics_variables]
 
 
-def _read(variables: Sequence[Any]) -> dict[int, tf.Tensor]:
+def _within_limits(tensors: Sequence[tuple[tf.Tensor, bool]]) -> tf.Tensor:
+    """Whether all are finite, and the squares of those marked, as far as their sums tell.
+
+    A sum of squares within the limit is enough. Beyond it each element has to be looked at.
+    """
+    limits = [_limit(value.dtype) if squared else np.inf for value, squared in tensors]
+    squares = kernels.sums_of_squares([value for value, _ in tensors])
+    return tf.reduce_all(tf.math.is_finite(squares) & (squares <= np.array(limits)))
+
+
+def _all_fine(tensors: Sequence[tuple[tf.Tensor, bool]]) -> tf.Tensor:
+    """The same by each element."""
+    return tf.reduce_all(tf.stack([_is_fine(value, squared) for value, squared in tensors]))
+
+
+def _try(apply: Callable[[], object], state: Sequence[Any]) -> tf.Tensor:
+    """Applies, and undoes it where what it made is not finite; whether it is."""
+    before = read(state)
+    apply()
+    floats = [each for each in state if tf.as_dtype(each.dtype).is_floating]
+    fine = _all_fine([(tf.convert_to_tensor(each.value), False) for each in floats])
+    run_if(~fine, lambda: put_back(state, before))
+    return fine
+
+
+def read(variables: Sequence[Any]) -> dict[int, tf.Tensor]:
+    """The values of variables, by identity."""
     return {id(each): tf.identity(each.value) for each in variables}
 
 
-def _put_back(variables: Sequence[Any], before: dict[int, tf.Tensor]) -> None:
+def put_back(variables: Sequence[Any], before: Mapping[int, tf.Tensor]) -> None:
+    """Assigns the values that were read before."""
     for each in variables:
         # A metric that was made in this very step begins at zero, as Metric.reset_state has it.
         each.assign(before[id(each)] if id(each) in before else tf.zeros_like(each.value))

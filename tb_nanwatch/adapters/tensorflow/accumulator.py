@@ -180,8 +180,8 @@ class Accumulator:
         totals = tf.concat([known, elements, np.ones(1)], axis=0)
         counts = tf.constant(True) if held is None else ~held
         if held is not None:
-            known = tf.where(held, _ZERO, known)
-            totals = tf.where(held, _ZERO, totals)
+            totals *= tf.cast(counts, tf.float64)
+            known = totals[: len(tensors)]
         self._totals.assign_add(totals)
         self._largest_norm.assign(tf.maximum(self._largest_norm, tf.sqrt(known)))
         trusted = healthy & ~self._any_bad
