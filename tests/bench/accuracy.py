@@ -16,6 +16,7 @@ import contextlib
 import importlib
 import io
 import json
+import linecache
 import os
 import re
 import subprocess
@@ -154,8 +155,14 @@ def peer(name: str) -> Iterator[Answer]:
             operation = line = None
             if truth.operation is not None and name != "TerminateOnNaN":
                 operation = re.search(rf"\b{truth.operation[0]}(_\d+)?\b", said) is not None
-                line = truth.code in said
+                line = any(truth.code in code for code in _lines(said))
             yield Answer(run, "broken", told, step, layer, None, None, operation, line, 0)
+
+
+def _lines(said: str) -> Iterator[str]:
+    """The lines of source that a traceback names, wherever it breaks its own lines."""
+    for file, number in re.findall(r'File "([^"]+)",\s+line\s+(\d+)', said):
+        yield linecache.getline(file, int(number))
 
 
 def _fit(training: Any, callbacks: Sequence[Any] = ()) -> int:

@@ -111,6 +111,7 @@ STEPS = {"mlp": 65, "lstm": 33, "transformer": 33}
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "nanwatch": {},
+    "nanwatch_no_rerun": {"blackbox": "off"},
     "nanwatch_every_1": {"every": 1},
     "nanwatch_skip": {"on_nonfinite": "skip"},
     **{
@@ -352,7 +353,10 @@ def main() -> None:
         for name in ("plain", "nanwatch", "nanwatch_all"):
             print(f"{name:20} {_peak_memory(name, arguments) / 2**20:8.0f} MiB at the peak")
         return
-    names = ["plain", *(OPTIONS if arguments.roles else ["nanwatch", "nanwatch_every_1"])]
+    names = [
+        "plain",
+        *(OPTIONS if arguments.roles else ["nanwatch", "nanwatch_no_rerun", "nanwatch_every_1"]),
+    ]
     if arguments.peers:
         names.append("step_any_nan")
         if not arguments.jit:  # tf.summary does not compile
