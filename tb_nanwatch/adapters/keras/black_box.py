@@ -11,7 +11,7 @@ import os
 import re
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -19,7 +19,7 @@ import tensorflow as tf
 
 from tb_nanwatch.adapters.keras.hold import Hold
 from tb_nanwatch.adapters.keras.rerun import batch_of, examine, rows_of, state_of
-from tb_nanwatch.adapters.keras.withholding import moved, put_back
+from tb_nanwatch.adapters.keras.withholding import Withholding, put_back, to_put_back
 from tb_nanwatch.adapters.tensorflow.operation_origin import Search
 from tb_nanwatch.adapters.tensorflow.recorder import Recorder
 from tb_nanwatch.adapters.tensorflow.told_operation import examples, told
@@ -38,6 +38,25 @@ _PATIENCE = 3.0
 """Seconds after which a rerun says how far it is, and between two such lines."""
 
 
+class HeldStep(NamedTuple):
+    """A step that is to be run again, from the state before it.
+
+    Attributes:
+      batch: the first, where several steps are held.
+      mode: in which the training runs it.
+      state: gives the variables as they are, as arrays by name.
+      examine: runs it operation by operation and leaves all as it was; is given what to tell the
+        number of operations so far.
+      run: runs it as it was, with all that it changes, and returns what it gives.
+    """
+
+    batch: Any
+    mode: Mode
+    state: Callable[[], dict[str, Any]]
+    examine: Callable[[Callable[[int], None]], Search]
+    run: Callable[[], Any]
+
+
 class BlackBox:
     """Runs steps again that went non-finite.
 
@@ -45,22 +64,24 @@ class BlackBox:
       log_dir: the run's directory.
       kept: what is kept on disk of such a step.
       recorder: records the training.
+      copies: whether steps keep copies of what they update.
 
     Attributes:
       hold: keeps the step's batch.
+      withholding: how steps are withheld that are to be run again.
     """
 
-    def __init__(self, log_dir: str, kept: Kept, recorder: Recorder):
+    def __init__(self, log_dir: str, kept: Kept, recorder: Recorder, *, copies: bool = False):
         self.hold = Hold()
+        self.withholding = Withholding(hold=self.hold, copies=copies)
         self._log_dir = log_dir
         self._kept = kept
         self._recorder = recorder
         self._left = MOST_RERUNS
 
-    def arm(self, model: Any) -> None:
+    def arm(self) -> None:
         """On the host, where a training begins."""
-        one_replica = model.distribute_strategy.num_replicas_in_sync == 1
-        self.hold.arm(self._left > 0 and one_replica)
+        self.hold.arm(self._left > 0)
 
     def feed(self, model: Any, iterator: Any) -> Any:
         """On the host, before each call of the train function: what to call it with."""
@@ -83,38 +104,47 @@ class BlackBox:
             return outputs
         batches = held.batches
         if held.before is not None:
-            variables = moved(model)
-            # A metric that was made in that very step comes last, and has no value before.
-            ids = [id(each) for each in variables]
-            put_back(variables, dict(zip(ids, held.before, strict=False)))
+            put_back(to_put_back(model, self.withholding), held.before)
+        return self.run_again(
+            HeldStep(
+                batches[0],
+                _mode(model),
+                lambda: state_of(model),
+                lambda progress: examine(model, train_step, batches[0], progress),
+                lambda: run(iter(batches)),
+            )
+        )
+
+    def run_again(self, step: HeldStep) -> Any:
+        """On the host: runs a held step operation by operation, keeps what that has found, and
+        returns what the step gives, run as it was."""
         self._left -= 1
         self.hold.arm(False)
         before = self._recorder.signal
         state: dict[str, Any] = {}
         search, trouble = None, ""
         try:
-            state = state_of(model) if self._kept == "state" else {}
-            search = examine(model, train_step, batches[0], self._progress(before.next_step))
+            search = step.examine(self._progress(before.next_step))
+            state = step.state() if self._kept == "state" else {}
         except Exception as error:
             trouble = (
                 "The step could not be run operation by operation, outside of a graph "
                 f"({type(error).__name__}: {_said(error)})."
             )
-        outputs = run(iter(batches))
-        trips = self._recorder.signal.trips
+        outputs = step.run()
+        again = self._recorder.signal.trips > before.trips
         try:
-            again = trips > before.trips
-            found = rerun_of(before.next_step, search, trouble, again, _mode(model), batches[0])
+            found = rerun_of(before.next_step, search, trouble, again, step.mode, step.batch)
             self._recorder.write_rerun(found)
-            self._keep(found, batches[0], state)
+            self._keep(found, step.batch, state)
         except Exception as error:
             warn(f"could not keep what running step {before.next_step} again found ({error}).")
         return outputs
 
-    def step_end(self, trips: int, model: Any) -> None:
+    def step_end(self, trips: int) -> None:
         """On the host, after each step: `trips` steps since the last record were non-finite."""
         if not trips:
-            self.arm(model)
+            self.arm()
 
     def _progress(self, step: int) -> Callable[[int], None]:
         """Says how far a rerun is, where it takes long."""

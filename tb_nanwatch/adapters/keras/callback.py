@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection
+from dataclasses import replace
 from typing import Any, Literal, get_args
 
 import keras
@@ -65,6 +66,9 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
         name the operation and the source line; and what is kept of it on disk, below
         "<log_dir>/nanwatch/blackbox". "off": it is not run again. "result": what was found, and
         none of the data. "batch": the batch, too. "state": also all variables as they were before.
+      blackbox_copies: whether each step keeps a copy of what it updates (weights and slots, as much
+        memory again), so that steps can be run again that update several times, as a GAN's do, or
+        whose gradients are finite and whose update is not.
 
     Raises:
       ValueError: for an unknown role or policy, a `watch` that records nothing, an `every`,
@@ -85,6 +89,7 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
         max_bytes: int = DEFAULT_MAX_BYTES,
         tensorboard_histograms: bool = False,
         blackbox: Kept = "result",
+        blackbox_copies: bool = False,
     ):
         super().__init__()
         if on_nonfinite not in get_args(Policy):
@@ -110,7 +115,9 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
             tensorboard_histograms=tensorboard_histograms,
         )
         self._black_box = (
-            None if blackbox == "off" else BlackBox(self._log_dir, blackbox, self._recorder)
+            None
+            if blackbox == "off"
+            else BlackBox(self._log_dir, blackbox, self._recorder, copies=blackbox_copies)
         )
         self._unwatched = Unwatched()
         self._guard = Guard()
@@ -170,17 +177,17 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
                 on_error=self._flush,
                 black_box=self._black_box,
             )
-        if self._black_box is not None:
-            self._black_box.arm(self.model)
+        if self._black_box is not None and self._one_replica():
+            self._black_box.arm()
         self._train_function.install()
 
     def _observed(self, train_step: Callable[[Any], Any]) -> Callable[[Any], Any]:
         skips = self._policy == "skip"
-        withholding = None
-        one_replica = self.model.distribute_strategy.num_replicas_in_sync == 1
-        hold = self._black_box.hold if self._black_box is not None and one_replica else None
-        if skips or hold is not None:
-            withholding = Withholding(skips=skips, guard_updates=self._skip_updates, hold=hold)
+        withholding = Withholding(skips, self._skip_updates) if skips else None
+        if self._black_box is not None and self._one_replica():
+            withholding = replace(
+                self._black_box.withholding, skips=skips, guard_updates=self._skip_updates
+            )
         return observed(
             train_step,
             self.model,
@@ -190,6 +197,9 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
             self._guard,
             withholding,
         )
+
+    def _one_replica(self) -> bool:
+        return bool(self.model.distribute_strategy.num_replicas_in_sync == 1)
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
         # Another callback's train_on_batch or fit puts the model's own train function back.
@@ -203,8 +213,8 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
             if not self._guard.tripped:
                 signal = self._recorder.step_end()
                 self._tripped |= signal.trips > 0
-                if self._black_box is not None:
-                    self._black_box.step_end(signal.trips, self.model)
+                if self._black_box is not None and self._one_replica():
+                    self._black_box.step_end(signal.trips)
                 self._skip_streak = signal.skip_streak
             self._unwatched.tell()
 

@@ -20,12 +20,20 @@ class Held(NamedTuple):
 
     Attributes:
       batches: in their order.
-      before: what the variables held before the first, in the order in which `Hold.keep` took them;
-        None where the step has put them back itself.
+      before: what variables held before the first, and by `id` of the variable; None where the
+        step has put them back itself.
     """
 
     batches: list[Any]
-    before: list[tf.Tensor] | None
+    before: dict[int, tf.Tensor] | None
+
+
+class _Queue(NamedTuple):
+    """Where held steps of one form wait: their batch, and what these variables held before."""
+
+    form: Any
+    variables: list[Any]
+    queue: Any
 
 
 class Hold:
@@ -42,7 +50,7 @@ class Hold:
         self.armed = variable(False, tf.bool)
         self.refusal = ""
         self._count = variable(0, tf.int64)
-        self._queues: dict[tuple[Any, ...], tuple[Any, tf.queue.FIFOQueue]] = {}
+        self._queues: dict[tuple[Any, ...], _Queue] = {}
         self._fed: list[Any] = []
         self._is_compiled = False
         self._is_armed = False
@@ -64,12 +72,13 @@ class Hold:
         """In the step: bool scalar, whether an earlier step of this call is held."""
         return self.armed.read_value() & (self._count.read_value() > 0)
 
-    def keep(self, data: Any, before: Sequence[tf.Tensor]) -> None:
+    def keep(self, data: Any, variables: Sequence[Any], before: Sequence[tf.Tensor]) -> None:
         """In the step, in the branch for steps that are held: takes the batch.
 
         Args:
           data: the batch.
-          before: what the step's variables held before it.
+          variables: those that the step moves.
+          before: what they held before it.
         """
         self._count.assign_add(1)
         if in_xla():
@@ -82,12 +91,14 @@ class Hold:
         form = tf.nest.map_structure(
             lambda leaf: None if leaf is None else tf.type_spec_from_value(leaf), kept
         )
-        key = (repr(form), *(part.dtype for part in parts))
+        dtypes = [part.dtype for part in parts]
+        key = (repr(form), *map(id, variables), *dtypes)
         if key not in self._queues:
             with tf.init_scope():
-                dtypes = [part.dtype for part in parts]
-                self._queues[key] = form, tf.queue.FIFOQueue(MOST_HELD, dtypes)
-        self._queues[key][1].enqueue(parts)
+                queue = tf.queue.FIFOQueue(MOST_HELD, dtypes) if parts else None
+                self._queues[key] = _Queue(form, list(variables), queue)
+        if parts:
+            self._queues[key].queue.enqueue(parts)
 
     def feed(self, iterator: Any, is_compiled: bool, steps: int) -> Any:
         """On the host, before a call: what to give it as its iterator.
@@ -124,11 +135,16 @@ class Hold:
         if self._is_compiled:
             return Held(fed[-count:], None)
         kept = [
-            _pack(form, queue.dequeue())
-            for form, queue in self._queues.values()
-            for _ in range(int(queue.size()))
+            (_pack(each.form, each.queue.dequeue()), each.variables)
+            for each in self._queues.values()
+            if each.queue is not None
+            for _ in range(int(each.queue.size()))
         ]
-        return Held([data for data, _ in kept], kept[0][1])
+        batches = [data for (data, _), _ in kept]
+        if not kept:  # Nothing is moved, and the host has the batch itself.
+            return Held(batches, {})
+        (_, values), variables = kept[0]
+        return Held(batches, {id(a): b for a, b in zip(variables, values, strict=True)})
 
 
 def _pack(form: Any, parts: Any) -> Any:

@@ -14,7 +14,8 @@ import tensorflow as tf
 
 from tb_nanwatch.adapters.keras.black_box import rerun_of
 from tb_nanwatch.adapters.keras.optimizers import build_optimizer
-from tb_nanwatch.adapters.keras.rerun import examine, variables_of
+from tb_nanwatch.adapters.keras.rerun import examine
+from tb_nanwatch.adapters.keras.withholding import variables_of
 from tb_nanwatch.blackbox.case import FOLDER, Case, unpack_case
 from tb_nanwatch.schema.rerun import Rerun
 from tb_nanwatch.schema.tags import SUBDIRECTORY

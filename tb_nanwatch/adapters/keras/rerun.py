@@ -13,6 +13,7 @@ import tensorflow as tf
 from tb_nanwatch.adapters.keras.layer_outputs import hands_on, relative_path
 from tb_nanwatch.adapters.keras.optimizers import find_optimizers
 from tb_nanwatch.adapters.keras.spies import Spies, Spy
+from tb_nanwatch.adapters.keras.withholding import variables_of
 from tb_nanwatch.adapters.tensorflow.operation_origin import Search, find_origin
 from tb_nanwatch.adapters.tensorflow.operations import traced
 
@@ -44,13 +45,6 @@ def examine(
     leaves = tf.nest.flatten(data, expand_composites=True)
     read = [each.value for each in model.variables if tf.as_dtype(each.dtype).is_floating]
     return find_origin(trace, [leaf for leaf in leaves if leaf is not None], read)
-
-
-def variables_of(model: Any) -> list[Any]:
-    """All that a step may change: the model's variables, its metrics' and its optimizers'."""
-    optimizers = [each for found in find_optimizers(model) for each in found.variables]
-    every = [*model.variables, *model.metrics_variables, *optimizers]
-    return list({id(each): each for each in every}.values())
 
 
 @contextmanager

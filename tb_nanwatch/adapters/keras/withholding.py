@@ -18,7 +18,7 @@ import numpy as np
 import tensorflow as tf
 
 from tb_nanwatch.adapters.keras.hold import Hold
-from tb_nanwatch.adapters.keras.optimizers import build, slots
+from tb_nanwatch.adapters.keras.optimizers import build, find_optimizers, slots
 from tb_nanwatch.adapters.tensorflow import kernels
 from tb_nanwatch.adapters.tensorflow.branch import choose, run_if, traced
 from tb_nanwatch.adapters.tensorflow.tensors import dense
@@ -45,27 +45,29 @@ class Withholding:
       guard_updates: whether to look at what `apply` made, too, and to undo it where it is not
         finite. That takes a copy of the trainable variables and of the optimizer's in each step.
       hold: keeps such a step for the host to run again, while it is armed; None for never.
+      copies: whether a step that may be held keeps a copy of all that it updates, instead of
+        withholding its one update: then it may update several times, and an update that is not
+        finite itself is held, too.
     """
 
-    skips: bool
-    guard_updates: bool
-    hold: Hold | None
+    skips: bool = False
+    guard_updates: bool = False
+    hold: Hold | None = None
+    copies: bool = False
 
 
-class WithheldStep:
-    """One step, withheld where it is not finite; made when it is traced or run, before all else.
+class WithheldUpdates:
+    """Updates of one step, withheld where it is not finite; made when it is traced or run.
 
     Args:
-      model: the model that is trained.
-      data: the step's batch.
       how: what is withheld, and what for.
     """
 
-    def __init__(self, model: Any, data: Any, how: Withholding):
-        self._model = model
-        self._data = data
+    def __init__(self, how: Withholding):
         self._how = how
         self._losses: list[tf.Tensor] = []
+        self._looked_at: list[tuple[tf.Tensor, bool]] = []
+        self._updated: dict[int, Any] = {}
         self._applied = 0
         self._is_handled = False
         no = tf.constant(False)
@@ -73,8 +75,6 @@ class WithheldStep:
         self._armed = no if how.hold is None else how.hold.armed.read_value()
         self._follows = no if how.hold is None else how.hold.holds()
         self._goes_on = ~self._follows
-        # Read and not copied: what assigns to a variable that was read makes a buffer of its own.
-        self._before = read(moved(model))
 
     @property
     def skips(self) -> bool:
@@ -97,8 +97,10 @@ class WithheldStep:
         """
         build(optimizer, variables)  # No variable can be made in a branch.
         self._applied += 1
-        if self._how.hold is not None and self._applied > 1:
-            self._how.hold.refuse("the step updates weights more than once")
+        if self._how.hold is not None and self._applied > 1 and not self._how.copies:
+            self._how.hold.refuse(
+                "the step updates weights more than once, and keeps no copy of them"
+            )
         stops = tf.constant(self._how.skips)
         if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
             self._is_handled = True
@@ -109,7 +111,12 @@ class WithheldStep:
         has_slots = any(owner is not None for _, owner in slots(optimizer, variables))
         looked_at = [(dense(each), has_slots) for each in gradients if each is not None]
         looked_at += [(each, False) for each in self._losses]
+        self._looked_at += looked_at
         state = {id(each): each for each in (*variables, *optimizer.variables)}
+        self._updated |= state
+        if self._how.copies and not self._how.skips:
+            apply()
+            return
         guards = self._how.guard_updates and not self._is_handled
 
         @traced
@@ -122,35 +129,77 @@ class WithheldStep:
         def look_closer() -> tf.Tensor:
             fine = self._goes_on & _all_fine(looked_at)
             held = ~fine & self._armed
-            run_if(held, self._keep)
+            if not self._how.copies:
+                run_if(held, self._keep)
             return fine & choose(~held & (fine | ~stops), update, lambda: tf.constant(False))
 
         self._goes_on = choose(self._goes_on & _within_limits(looked_at), update, look_closer)
 
     def refuse_hold(self) -> None:
         """Takes note of an update that cannot be withheld: then no step is held either."""
-        if self._how.hold is not None:
+        if self._how.hold is not None and not self._how.copies:
             self._how.hold.refuse("the step updates weights within a function or loop of its own")
+
+    def _is_fine_at_the_end(self) -> tf.Tensor:
+        """Where copies are kept: whether all was finite, what has been updated too."""
+        floats = [
+            (tf.convert_to_tensor(each.value), False)
+            for each in self._updated.values()
+            if tf.as_dtype(each.dtype).is_floating
+        ]
+        looked_at = [*self._looked_at, *floats]
+        looked_at += [(each, False) for each in self._losses]
+        if not looked_at:
+            return self._goes_on
+        return self._goes_on & choose(
+            _within_limits(looked_at), lambda: tf.constant(True), lambda: _all_fine(looked_at)
+        )
+
+    def _keep(self) -> None:
+        """In the branch for steps that are held: has the hold keep it."""
+        raise NotImplementedError
+
+
+class WithheldStep(WithheldUpdates):
+    """One step of a model, withheld where it is not finite; made before all else of the step.
+
+    Args:
+      model: the model that is trained.
+      data: the step's batch.
+      how: what is withheld, and what for.
+    """
+
+    def __init__(self, model: Any, data: Any, how: Withholding):
+        super().__init__(how)
+        self._model = model
+        self._data = data
+        # Read and not copied: what assigns to a variable that was read makes a buffer of its own.
+        self._kept = variables_of(model) if how.copies else moved(model)
+        self._before = read(self._kept)
 
     def end(self) -> Withheld:
         """Puts back what a step moved that is skipped, or held under XLA; else the host does that.
 
         One whose overflow a LossScaleOptimizer handled is not counted as skipped.
         """
-        held = ~self._goes_on & self._armed
+        if self._how.copies:
+            held = ~self._is_fine_at_the_end() & self._armed
+            run_if(held, self._keep)
+        else:
+            held = ~self._goes_on & self._armed
         skipped = ~self._goes_on & ~held
         if self.skips:
             # Not the state of seed generators.
             kept = [*self._model.non_trainable_weights, *self._model.metrics_variables]
             run_if(skipped, lambda: put_back(kept, self._before))
         if self._how.hold is not None and kernels.in_xla():
-            run_if(held, lambda: put_back(moved(self._model), self._before))
+            run_if(held, lambda: put_back(to_put_back(self._model, self._how), self._before))
         counts = self.skips and not self._is_handled
         return Withheld(skipped if counts else tf.constant(False), held)
 
     def _keep(self) -> None:
         assert self._how.hold is not None
-        self._how.hold.keep(self._data, list(self._before.values()))
+        self._how.hold.keep(self._data, self._kept, list(self._before.values()))
 
     def outputs(self, outputs: Any) -> Any:
         """What the train step returns: the metrics as they are now, if it returned those."""
@@ -158,6 +207,18 @@ class WithheldStep:
             return outputs
         metrics = self._model.get_metrics_result()
         return metrics if set(metrics) == set(outputs) else outputs
+
+
+def variables_of(model: Any) -> list[Any]:
+    """All that a step may change: the model's variables, its metrics' and its optimizers'."""
+    optimizers = [each for found in find_optimizers(model) for each in found.variables]
+    every = [*model.variables, *model.metrics_variables, *optimizers]
+    return list({id(each): each for each in every}.values())
+
+
+def to_put_back(model: Any, how: Withholding) -> list[Any]:
+    """The variables that a held step is to leave as it found them."""
+    return variables_of(model) if how.copies else moved(model)
 
 
 def moved(model: Any) -> list[Any]:
