@@ -20,12 +20,12 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from tb_nanwatch.adapters.keras.callback import Callback as Callback
+    from tb_nanwatch.adapters.keras.watcher import Watcher as Watcher
     from tb_nanwatch.adapters.tensorflow.summary import summary as summary
-    from tb_nanwatch.adapters.tensorflow.watcher import Watcher as Watcher
 
 _LAZY = {
     "Callback": "tb_nanwatch.adapters.keras.callback",
-    "Watcher": "tb_nanwatch.adapters.tensorflow.watcher",
+    "Watcher": "tb_nanwatch.adapters.keras.watcher",
     "summary": "tb_nanwatch.adapters.tensorflow.summary",
 }
 

@@ -22,6 +22,8 @@ _ROWS = 6
 
 _GROWN = frozenset({"exploding-gradient"})
 
+_UPDATE = "optimizer-overflow"
+
 
 def with_rerun(finding: Finding, reruns: Sequence[Rerun]) -> Finding:
     """The finding with what running its step again has found; as it is where that is nothing.
@@ -37,13 +39,15 @@ def with_rerun(finding: Finding, reruns: Sequence[Rerun]) -> Finding:
         return replace(finding, rerun=rerun)
     if finding.cause in _GROWN and operation is not None:
         return _told(replace(finding, rerun=rerun), rerun, operation)
-    if finding.cause not in _MADE:
+    if finding.cause not in _MADE and finding.cause != _UPDATE:
         return finding
     if operation is None:
         return replace(finding, rerun=rerun)
     cause = finding.cause
+    if operation.direction == "update":
+        cause = _UPDATE
     # Outside of layers it may be the loss or the model's own call: what the records say holds.
-    if operation.layer and cause != "swallowed-nonfinite":
+    elif operation.layer and cause != "swallowed-nonfinite":
         cause = f"layer-{operation.direction}"
     return _told(
         replace(
@@ -75,14 +79,17 @@ def _told(finding: Finding, rerun: Rerun, operation: Operation) -> Finding:
 def _did(operation: Operation, rows: Sequence[int]) -> str:
     """What the operation did, where, and in which rows of the batch: a sentence."""
     where = f" in layer {operation.layer!r}" if operation.layer else ""
+    where = f" in {operation.optimizer}" if operation.optimizer else where
+    during = "update" if operation.direction == "update" else f"{operation.direction} pass"
     line = f", {operation.file} line {operation.line}: `{operation.code}`" if operation.file else ""
     first = [each.elements[0].value for each in operation.operands if each.elements]
     of = f" of {' and '.join(dict.fromkeys(first[:2]))}" if first else ""
     result = operation.result
     made = result.elements[0].value if result and result.elements else "what is not finite"
-    gives = f"gives {made}" if operation.direction == "forward" else f"has the gradient {made}"
+    is_gradient = result is not None and result.name == "gradient"
+    gives = f"has the gradient {made}" if is_gradient else f"gives {made}"
     at = ""
     if rows:
         named_rows = ", ".join(map(str, rows[:_ROWS])) + " and more" * (len(rows) > _ROWS)
         at = f" in row{'s' * (len(rows) > 1)} {named_rows} of the batch"
-    return f"`{operation.type}`{where}, {operation.direction} pass{line}, {gives}{of}{at}."
+    return f"`{operation.type}`{where}, {during}{line}, {gives}{of}{at}."

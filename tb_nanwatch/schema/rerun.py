@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-Pass = Literal["forward", "backward"]
+Pass = Literal["forward", "backward", "update"]
 Mode = Literal["eager", "graph", "xla"]
 
 
@@ -54,7 +54,7 @@ class Operation:
 
     Attributes:
       type: TensorFlow's name of the operation, such as "Log".
-      direction: the pass in which it did so.
+      direction: the pass in which it did so; "update" for what is made of the gradients.
       layer: path of the layer that ran it; "" for what runs outside of layers, such as the loss.
       file: of the person's own source, relative to the working directory where it lies below it; ""
         where the operation is not called from there.
@@ -62,7 +62,8 @@ class Operation:
       function: name of the function around the line.
       source: that line and those around it.
       operands: what goes into the operation.
-      result: forward what comes out of it, backward the gradient of its input.
+      result: what comes out of it; backward the gradient of its input.
+      optimizer: name of the optimizer that ran it, such as "keras.optimizers.Adam"; "" for none.
     """
 
     type: str
@@ -74,6 +75,7 @@ class Operation:
     source: tuple[SourceLine, ...] = ()
     operands: tuple[Operand, ...] = ()
     result: Operand | None = None
+    optimizer: str = ""
 
     @property
     def code(self) -> str:
@@ -107,6 +109,8 @@ def operation_to_json(operation: Operation) -> dict[str, Any]:
     answer: dict[str, Any] = {"type": operation.type, "pass": operation.direction}
     if operation.layer:
         answer["layer"] = operation.layer
+    if operation.optimizer:
+        answer["optimizer"] = operation.optimizer
     if operation.file:
         answer |= {
             "file": operation.file,
@@ -175,6 +179,7 @@ def _operation(content: Mapping[str, Any]) -> Operation:
         ),
         operands=tuple(_operand(each) for each in content.get("operands", ())),
         result=None if result is None else _operand(result),
+        optimizer=str(content.get("optimizer", "")),
     )
 
 

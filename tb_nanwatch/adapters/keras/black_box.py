@@ -104,7 +104,8 @@ class BlackBox:
             return outputs
         batches = held.batches
         if held.before is not None:
-            put_back(to_put_back(model, self.withholding), held.before)
+            before = {id(each): value for each, value in held.before}
+            put_back(to_put_back(model, self.withholding), before)
         return self.run_again(
             HeldStep(
                 batches[0],
@@ -125,12 +126,13 @@ class BlackBox:
         search, trouble = None, ""
         try:
             search = step.examine(self._progress(before.next_step))
-            state = step.state() if self._kept == "state" else {}
         except Exception as error:
             trouble = (
                 "The step could not be run operation by operation, outside of a graph "
                 f"({type(error).__name__}: {_said(error)})."
             )
+        if self._kept == "state":
+            state = step.state()
         outputs = step.run()
         again = self._recorder.signal.trips > before.trips
         try:

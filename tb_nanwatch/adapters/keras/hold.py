@@ -20,12 +20,12 @@ class Held(NamedTuple):
 
     Attributes:
       batches: in their order.
-      before: what variables held before the first, and by `id` of the variable; None where the
-        step has put them back itself.
+      before: the variables that the steps moved, and what they held before the first; None where
+        the step has put them back itself.
     """
 
     batches: list[Any]
-    before: dict[int, tf.Tensor] | None
+    before: list[tuple[Any, tf.Tensor]] | None
 
 
 class _Queue(NamedTuple):
@@ -118,6 +118,15 @@ class Hold:
         self._fed = []
         return self._kept(islice(chain([first], iterator), steps))
 
+    def feed_step(self, batch: Any, is_compiled: bool) -> None:
+        """On the host, before a call that executes one step: its batch."""
+        self._is_compiled = is_compiled
+        self._fed = [batch] if self._is_armed else []
+
+    @property
+    def is_armed(self) -> bool:
+        return self._is_armed
+
     def _kept(self, batches: Iterable[Any]) -> Iterator[Any]:
         for batch in batches:
             self._fed.append(batch)
@@ -142,9 +151,9 @@ class Hold:
         ]
         batches = [data for (data, _), _ in kept]
         if not kept:  # Nothing is moved, and the host has the batch itself.
-            return Held(batches, {})
+            return Held(batches, [])
         (_, values), variables = kept[0]
-        return Held(batches, {id(a): b for a, b in zip(variables, values, strict=True)})
+        return Held(batches, list(zip(variables, values, strict=True)))
 
 
 def _pack(form: Any, parts: Any) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import keras
@@ -14,14 +15,16 @@ from tb_nanwatch.adapters.keras.layer_outputs import hands_on, relative_path
 from tb_nanwatch.adapters.keras.optimizers import find_optimizers
 from tb_nanwatch.adapters.keras.spies import Spies, Spy
 from tb_nanwatch.adapters.keras.withholding import variables_of
-from tb_nanwatch.adapters.tensorflow.operation_origin import Search, find_origin
-from tb_nanwatch.adapters.tensorflow.operations import traced
+from tb_nanwatch.adapters.tensorflow.assignments import heard, key_of, read_by
+from tb_nanwatch.adapters.tensorflow.operation_origin import Search, find_origin, is_bad
+from tb_nanwatch.adapters.tensorflow.operations import Place, Trace, traced
+from tb_nanwatch.adapters.tensorflow.tensors import variable_path
 
 
 def examine(
     model: Any, train_step: Callable[[Any], Any], data: Any, progress: Callable[[int], None]
 ) -> Search:
-    """Runs the step eagerly, without its update, and looks for the operation at fault.
+    """Runs the step eagerly, with its update where that is finite, and looks for the origin.
 
     Args:
       model: the model, in the state before the step.
@@ -30,21 +33,120 @@ def examine(
       progress: told the number of operations so far, after each.
     """
 
-    def layer_of(owner: Any) -> str | None:
-        if not isinstance(owner, keras.Operation) or owner is model or hands_on(owner):
-            return None
-        return relative_path(getattr(owner, "path", None) or owner.name, model)
+    def place(owner: Any) -> Place | None:
+        return None if owner is model else place_of(owner, model)
 
-    def withhold(observer: Any, original: Any, *args: Any, **kwargs: Any) -> None:
-        """In place of an optimizer's `apply`."""
-
-    spied = [Spy(each, "apply", withhold) for each in find_optimizers(model)]
-    spies: Spies[str] = Spies()
-    with unchanged(model), spies.report_to("rerun", spied), traced(layer_of, progress) as trace:
-        train_step(data)
-    leaves = tf.nest.flatten(data, expand_composites=True)
     read = [each.value for each in model.variables if tf.as_dtype(each.dtype).is_floating]
-    return find_origin(trace, [leaf for leaf in leaves if leaf is not None], read)
+    values = [tf.convert_to_tensor(each) for each in read]
+    with unchanged(model), traced(place, progress) as trace:
+        spied = [Spy(each, "apply", partial(_apply, trace)) for each in find_optimizers(model)]
+        spies: Spies[str] = Spies()
+        with spies.report_to("rerun", spied):
+            train_step(data)
+    return find_origin(trace, tensors_of(data), values)
+
+
+class ExaminedFunction:
+    """A step function of a custom loop, run operation by operation.
+
+    Args:
+      function: does the step, without arguments.
+    """
+
+    def __init__(self, function: Callable[[], Any]):
+        self._function = function
+        self._found: dict[int, tuple[Any, tf.Tensor]] = {}
+
+    def examine(self, batch: Any, progress: Callable[[int], None]) -> Search:
+        """Runs the step eagerly, with its update where that is finite; puts back what it moved."""
+        assigned: dict[int, Any] = {}
+
+        def find(variable: Any) -> None:
+            if key_of(variable) not in self._found:
+                value = tf.raw_ops.ReadVariableOp(resource=variable.handle, dtype=variable.dtype)
+                self._found[key_of(variable)] = variable, value
+
+        def hear(variable: Any) -> None:
+            find(variable)
+            assigned[key_of(variable)] = variable
+
+        try:
+            with read_by(find), heard(hear), traced(place_of, progress) as trace, applied_to(trace):
+                self._function()
+        finally:
+            for key, variable in assigned.items():
+                variable.assign(self._found[key][1])
+        values = [value for _, value in self._found.values() if value.dtype.is_floating]
+        return find_origin(trace, tensors_of(batch), values)
+
+    def state(self) -> dict[str, Any]:
+        """What the variables held that the step read or assigned to, by number and name."""
+        return {
+            f"{number:06d}/{variable_path(variable)}": value.numpy()
+            for number, (variable, value) in enumerate(self._found.values())
+        }
+
+
+@contextmanager
+def applied_to(trace: Trace) -> Iterator[None]:
+    """Until the block ends optimizers tell a trace what they are to apply."""
+    classes = (*keras.optimizers.Optimizer.__mro__, keras.optimizers.LossScaleOptimizer)
+    originals = {each: vars(each)["apply"] for each in classes if "apply" in vars(each)}
+    is_inner = False
+
+    def exchanged(original: Callable[..., Any]) -> Callable[..., Any]:
+        def apply(optimizer: Any, grads: Any, *args: Any, **kwargs: Any) -> None:
+            nonlocal is_inner
+            original_of = partial(original, optimizer)
+            if is_inner:
+                original_of(grads, *args, **kwargs)
+                return
+            is_inner = True
+            try:
+                _apply(trace, None, original_of, grads, *args, **kwargs)
+            finally:
+                is_inner = False
+
+        return apply
+
+    for owner, original in originals.items():
+        owner.apply = exchanged(original)
+    try:
+        yield
+    finally:
+        for owner, original in originals.items():
+            owner.apply = original
+
+
+def tensors_of(data: Any) -> list[Any]:
+    """The tensors of a batch."""
+    leaves = tf.nest.flatten(data, expand_composites=True)
+    return [leaf for leaf in leaves if isinstance(leaf, tf.Tensor)]
+
+
+def place_of(owner: Any, model: Any = None) -> Place | None:
+    """What of a program an object is; paths of layers relative to the model, where there is one."""
+    if isinstance(owner, keras.optimizers.Optimizer):
+        return Place(optimizer=f"keras.optimizers.{type(owner).__name__}")
+    if isinstance(owner, keras.Operation):
+        if hands_on(owner):
+            return None
+        path = getattr(owner, "path", None) or owner.name
+        return Place(path if model is None else relative_path(path, model))
+    if isinstance(owner, tf.Module):
+        return Place(owner.name_scope.name.strip("/"))
+    return None
+
+
+def _apply(
+    trace: Trace, observer: Any, original: Callable[..., Any], grads: Any, *args: Any, **kwargs: Any
+) -> None:
+    """In place of an optimizer's `apply`: of gradients that are not finite nothing is made."""
+    grads = list(grads)
+    found = [tf.convert_to_tensor(each) for each in grads if each is not None]
+    trace.applied += found
+    if not any(map(is_bad, found)):
+        original(grads, *args, **kwargs)
 
 
 @contextmanager

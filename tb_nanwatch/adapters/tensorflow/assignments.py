@@ -12,6 +12,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from tensorflow.python.autograph.impl.api import autograph_artifact
+from tensorflow.python.eager import record
+from tensorflow.python.ops import resource_variable_ops
 from tensorflow.python.ops.resource_variable_ops import BaseResourceVariable
 
 _METHODS = (
@@ -49,16 +52,53 @@ def heard(hear: Callable[[Any], None]) -> Iterator[None]:
                 hear(variable)
             return original(variable, *args, **kwargs)
 
-        return assign
+        return autograph_artifact(assign)  # Else AutoGraph would turn it into a graph, too.
 
-    originals = {name: getattr(BaseResourceVariable, name) for name in _METHODS}
-    for name, original in originals.items():
-        setattr(BaseResourceVariable, name, hearing(original))
+    originals = [
+        (owner, name, vars(owner)[name])
+        for owner in _classes(BaseResourceVariable)
+        for name in _METHODS
+        if name in vars(owner)
+    ]
+    for owner, name, original in originals:
+        setattr(owner, name, hearing(original))
     try:
         yield
     finally:
-        for name, original in originals.items():
-            setattr(BaseResourceVariable, name, original)
+        for owner, name, original in originals:
+            setattr(owner, name, original)
+
+
+def _classes(base: type) -> Iterator[type]:
+    """The class and those that are made of it: `tf.Variable`'s have methods of their own."""
+    yield base
+    for each in base.__subclasses__():
+        yield from _classes(each)
+
+
+@contextmanager
+def read_by(hear: Callable[[Any], None]) -> Iterator[None]:
+    """Until the block ends `hear` is called with each variable that is read, mostly before it is.
+
+    In this thread alone.
+    """
+    thread = threading.get_ident()
+    original = resource_variable_ops.variable_accessed
+
+    def accessed(variable: Any) -> None:
+        if threading.get_ident() == thread:
+            hear(variable)
+        original(variable)
+
+    resource_variable_ops.variable_accessed = accessed
+    try:
+        # Trainable ones also where no Python code reads them.
+        with record.VariableWatcher() as watcher:
+            yield
+        for variable in watcher.watched_variables():
+            hear(variable)
+    finally:
+        resource_variable_ops.variable_accessed = original
 
 
 def key_of(variable: Any) -> int:

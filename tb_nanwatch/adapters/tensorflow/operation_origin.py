@@ -3,7 +3,8 @@
 Forward that is the first operation that makes a non-finite value of finite ones, if that value
 reaches what was differentiated, or a gradient. What is infinite by a constant, such as a mask, is
 no origin; an operation that makes NaN of it is. Backward it is the operation nearest to the loss
-whose own gradient is not finite although the gradient that arrives is.
+whose own gradient is not finite although the gradient that arrives is. Where all gradients are
+finite it is the operation that makes a non-finite value of them, on the way to the variables.
 """
 
 from __future__ import annotations
@@ -31,7 +32,12 @@ _RANDOM = (
     "Multinomial",
     "TruncatedNormal",
     "ParameterizedTruncatedNormal",
+    "RngReadAndSkip",
+    "RngSkip",
 )
+
+_ASSIGNMENTS = ("AssignVariableOp", "AssignAddVariableOp", "AssignSubVariableOp", "ResourceScatter")
+"""Operations whose last input goes into a variable."""
 
 Array = npt.NDArray[Any]
 
@@ -82,22 +88,28 @@ def find_origin(trace: Trace, batch: Iterable[Any], variables: Iterable[Any] = (
     """
     fed = {identity(each): each for each in batch}
     values = [tf.convert_to_tensor(each) for each in variables]
-    sources = _Sources(trace.operations, fed, [each for each in values if _is_bad(each)])
+    sources = _Sources(trace, fed, values)
     random = any(each.type.startswith(_RANDOM) for each in trace.operations)
     is_nonfinite = False
     found: list[int | Origin] = []
     for gradients in trace.gradients:
-        if _is_bad(gradients.target):
+        if is_bad(gradients.target):
             is_nonfinite = True
             source = sources.of(gradients.target)
             if source is not None:
                 found.append(source)
-        elif any(map(_is_bad, gradients.arrived.values())):
+        elif any(map(is_bad, gradients.arrived.values())):
             is_nonfinite = True
             found += _backward(trace, gradients, sources)
+    if not is_nonfinite:
+        for each in _updates(trace):
+            is_nonfinite = True
+            source = sources.of(each)
+            if source is not None:
+                found.append(source)
     # The data explains what else there is, and a weight that was lost before.
     reasons = {each for each in found if isinstance(each, int)}
-    data = tuple(each for each in fed.values() if _is_bad(each)) if _DATA in reasons else ()
+    data = tuple(each for each in fed.values() if is_bad(each)) if _DATA in reasons else ()
     origin = None
     if not data and _WEIGHT not in reasons:
         first = next((each for each in found if each != _CONSTANT), None)
@@ -106,29 +118,34 @@ def find_origin(trace: Trace, batch: Iterable[Any], variables: Iterable[Any] = (
 
 
 class _Sources:
-    """Of each non-finite tensor of the forward pass, which operation it comes from."""
+    """Of each non-finite tensor of the step, which operation it comes from."""
 
-    def __init__(self, operations: list[Operation], fed: dict[int, Any], bad_variables: list[Any]):
-        self._operations = operations
+    def __init__(self, trace: Trace, fed: dict[int, Any], variables: list[Any]):
+        self._trace = trace
+        self._operations = trace.operations
         self._fed = fed
-        self._bad_variables = [np.asarray(each) for each in bad_variables]
+        self._variables = [np.asarray(each) for each in variables]
+        self._bad_variables = [np.asarray(each) for each in variables if is_bad(each)]
         self._made: dict[int, int] = {}
         known: set[int] = set()
-        for number, operation in enumerate(operations):
-            bad = [each for each in operation.outputs if _is_bad(each)]
+        for number, operation in enumerate(self._operations):
+            bad = [each for each in operation.outputs if is_bad(each)]
             source = self._source(number, operation, bad, known) if bad else _CONSTANT
             for each in operation.outputs:
                 known.add(identity(each))
             for each in bad:
-                self._made[identity(each)] = source
+                self._made.setdefault(identity(each), source)
 
     def _source(self, number: int, operation: Operation, bad: list[Any], known: set[int]) -> int:
         values = [each for each in operation.inputs if _is_number(each)]
-        wrong = [each for each in values if _is_bad(each)]
+        wrong = [each for each in values if is_bad(each)]
         if not wrong:
             # Of nothing but constants it is one itself: a -Inf that was cast or filled in.
-            computed = any(identity(e) in known or identity(e) in self._fed for e in values)
-            return number if computed else _CONSTANT
+            is_computed = self._is_late(number) or any(
+                identity(each) in known or identity(each) in self._fed or self._is_read(each)
+                for each in values
+            )
+            return number if is_computed else _CONSTANT
         is_nan = any(map(_has_nan, bad))
         # A NaN comes from a NaN before it comes from an infinity.
         for each in sorted(wrong, key=lambda tensor: is_nan and not _has_nan(tensor)):
@@ -137,9 +154,18 @@ class _Sources:
                 return source
         return number if is_nan and not any(map(_has_nan, wrong)) else _CONSTANT
 
+    def _is_late(self, number: int) -> bool:
+        """Whether the operation has gradients to work on, which no operation of the trace made."""
+        return self._operations[number].is_backward or number >= self._trace.updates_from
+
+    def _is_read(self, tensor: Any) -> bool:
+        """Whether a tensor that no operation made was read of a variable."""
+        array = np.asarray(tensor)
+        return any(np.array_equal(array, each) for each in self._variables)
+
     def of(self, tensor: Any) -> int | None:
         """Number of the operation, or one of the reasons; None where it is finite."""
-        if not _is_bad(tensor):
+        if not is_bad(tensor):
             return None
         key = identity(tensor)
         if key in self._fed:
@@ -155,8 +181,21 @@ class _Sources:
         if number < 0:
             return None
         operation = self._operations[number]
-        result = next(each for each in operation.outputs if _is_bad(each))
-        return Origin(operation, "forward", result, _bad(result))
+        result = next(each for each in operation.outputs if is_bad(each))
+        direction: Pass = "forward"
+        if operation.optimizer or number >= self._trace.updates_from > 0:
+            direction = "update"
+        elif operation.is_backward:
+            direction = "backward"
+        return Origin(operation, direction, result, _bad(result))
+
+
+def _updates(trace: Trace) -> Iterator[Any]:
+    """What goes non-finite into optimizers and variables, in order."""
+    yield from filter(is_bad, trace.applied)
+    for operation in trace.operations:
+        if operation.type.startswith(_ASSIGNMENTS) and is_bad(operation.inputs[-1]):
+            yield operation.inputs[-1]
 
 
 def _backward(trace: Trace, gradients: Gradients, sources: _Sources) -> Iterator[int | Origin]:
@@ -164,14 +203,18 @@ def _backward(trace: Trace, gradients: Gradients, sources: _Sources) -> Iterator
     arrived = gradients.arrived
     for operation in reversed(trace.operations):
         upstream = [arrived.get(identity(each)) for each in operation.outputs]
-        if all(each is None for each in upstream) or any(map(_is_bad, upstream)):
+        if all(each is None for each in upstream) or any(map(is_bad, upstream)):
             continue
         reached = [arrived.get(identity(each)) for each in operation.inputs if _is_number(each)]
-        if not any(map(_is_bad, reached)):
+        if not any(map(is_bad, reached)):
             continue
         for result in _own_gradients(operation, upstream):
-            if not _is_bad(result):
+            if not is_bad(result):
                 continue
+            inner = sources.of(result) if operation.made is not None else None
+            if inner is not None and inner != _CONSTANT:
+                yield inner
+                break
             before = [sources.of(each) for each in operation.inputs if _is_number(each)]
             made = [each for each in before if each is not None and each != _CONSTANT]
             if made:
@@ -184,6 +227,8 @@ def _backward(trace: Trace, gradients: Gradients, sources: _Sources) -> Iterator
 
 def _own_gradients(operation: Operation, upstream: list[Any]) -> list[Any]:
     """The gradients that the operation alone gives its inputs; [] where that cannot be told."""
+    if operation.made is not None:
+        return operation.made
     filled = [
         tf.zeros_like(output) if each is None else each
         for output, each in zip(operation.outputs, upstream, strict=True)
@@ -213,7 +258,7 @@ def _values(tensor: Any) -> Any:
     return tensor.values if isinstance(tensor, tf.IndexedSlices) else tensor
 
 
-def _is_bad(tensor: Any) -> bool:
+def is_bad(tensor: Any) -> bool:
     values = _values(tensor)
     return _is_number(values) and not bool(tf.reduce_all(tf.math.is_finite(_parts(values))))
 

@@ -2,7 +2,10 @@
 
 TensorFlow tells callbacks of each eager operation (`op_callbacks`, what `tf.debugging` itself
 uses). What a gradient tape is asked for is asked of it for every intermediate tensor, too: so the
-gradient that arrives at each operation is known, whatever loop or `train_step` owns the tape.
+gradient that arrives at each operation is known, whatever loop or `train_step` owns the tape. A
+function with a gradient of its own (`tf.custom_gradient`) counts as one operation, and what that
+gradient computes as operations of the backward pass; so does all that a tape computes while another
+one records it.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from types import FrameType
 from typing import Any, NamedTuple
 
 import tensorflow as tf
+from tensorflow.python.eager import record
 from tensorflow.python.framework import op_callbacks
 
 _OURS = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -26,6 +30,9 @@ _FRAMEWORK = (
     *(os.path.join(_SITE, name, "") for name in ("tensorflow", "keras")),
 )
 """Where code lies that is not the person's own."""
+
+_RUNS = frozenset({"call", "__call__", "apply"})
+"""Methods by which layers, modules and optimizers run."""
 
 _STANDARD_LIBRARY = os.path.join(sysconfig.get_path("stdlib"), "")
 _PACKAGES = f"{os.sep}site-packages{os.sep}"
@@ -44,11 +51,15 @@ class Operation:
     """One operation that ran.
 
     Attributes:
-      type: TensorFlow's name of it.
+      type: TensorFlow's name of it; of a function with a gradient of its own the function's.
       inputs, outputs: its tensors.
       attributes: as `backprop._gradient_function` takes them.
       caller: None where no line of the person's own leads there.
       layer: path of the innermost layer that ran it; "" outside of layers.
+      optimizer: name of the optimizer whose update it is of; "" for any other.
+      is_backward: whether it ran to compute a gradient.
+      made: of a function with a gradient of its own what that made, for the inputs; filled in when
+        a tape asks for it. None for any other.
     """
 
     type: str
@@ -57,6 +68,9 @@ class Operation:
     attributes: tuple[Any, ...]
     caller: Caller | None
     layer: str
+    optimizer: str = ""
+    is_backward: bool = False
+    made: list[Any] | None = None
 
 
 @dataclass
@@ -77,12 +91,23 @@ class Trace:
     """All that ran, in order.
 
     Attributes:
-      operations: those of the forward pass.
+      operations: those of the step; of the backward pass only what the module's docstring says.
       gradients: of each tape that was asked.
+      updates_from: number of the first operation after the last tape was asked.
+      applied: gradients as optimizers got them.
     """
 
     operations: list[Operation] = field(default_factory=list)
     gradients: list[Gradients] = field(default_factory=list)
+    updates_from: int = 0
+    applied: list[Any] = field(default_factory=list)
+
+
+class Place(NamedTuple):
+    """What of a program an object is: the path of a layer, or the name of an optimizer."""
+
+    layer: str = ""
+    optimizer: str = ""
 
 
 def identity(tensor: Any) -> int:
@@ -92,18 +117,22 @@ def identity(tensor: Any) -> int:
 
 @contextmanager
 def traced(
-    layer_of: Callable[[Any], str | None], progress: Callable[[int], None] | None = None
+    place_of: Callable[[Any], Place | None], progress: Callable[[int], None] | None = None
 ) -> Iterator[Trace]:
     """Keeps what runs eagerly in this thread until the block ends.
 
     Args:
-      layer_of: path of the layer that an object is; None where it is none.
+      place_of: what an object is whose method runs; None for what is neither layer nor optimizer.
       progress: told the number of operations so far, after each.
     """
     trace = Trace()
     boundary = sys._getframe(2)
     is_paused = False
+    # Of what runs within a gradient of its own: the operation that it is the gradient of.
+    inside: list[Operation] = []
+    asked = 0
     original = tf.GradientTape.gradient
+    original_record = record.record_operation
 
     def note(
         op_type: str | bytes,
@@ -116,15 +145,60 @@ def traced(
         if is_paused or graph is not None:
             return
         name = op_type if isinstance(op_type, str) else op_type.decode()
-        caller, layer = _called_from(sys._getframe(1), boundary, layer_of)
-        trace.operations.append(
-            Operation(name, tuple(inputs), tuple(outputs), tuple(attributes), caller, layer)
+        add(name, inputs, outputs, tuple(attributes), sys._getframe(1))
+
+    def add(
+        name: str,
+        inputs: Sequence[Any],
+        outputs: Sequence[Any],
+        attributes: tuple[Any, ...],
+        frame: FrameType,
+        made: list[Any] | None = None,
+    ) -> Operation:
+        caller, place = _called_from(frame, boundary, place_of)
+        layer = place.layer or (inside[-1].layer if inside else "")
+        operation = Operation(
+            name,
+            tuple(inputs),
+            tuple(outputs),
+            attributes,
+            caller,
+            layer,
+            place.optimizer,
+            bool(inside) or asked > 0,
+            made,
         )
+        trace.operations.append(operation)
         if progress is not None:
             progress(len(trace.operations))
+        return operation
+
+    def record_operation(
+        op_type: str, outputs: Any, inputs: Any, backward: Any, forward: Any = None
+    ) -> Any:
+        """As TensorFlow calls it for what has a gradient of its own."""
+        if is_paused or op_type == "ReadVariableOp":
+            return original_record(op_type, outputs, inputs, backward, forward)
+        made: list[Any] = []
+        frame = sys._getframe(1)
+        operation = add(op_type, _tensors(inputs), _tensors(outputs), (), frame, made)
+
+        def traced_backward(*upstream: Any) -> Any:
+            nonlocal is_paused
+            before, is_paused = is_paused, False
+            inside.append(operation)
+            try:
+                results = backward(*upstream)
+            finally:
+                is_paused = before
+                inside.pop()
+            made[:] = tf.nest.flatten(results)
+            return results
+
+        return original_record(op_type, outputs, inputs, traced_backward, forward)
 
     def gradient(tape: Any, target: Any, sources: Any, *args: Any, **kwargs: Any) -> Any:
-        nonlocal is_paused
+        nonlocal is_paused, asked
         if is_paused:
             return original(tape, target, sources, *args, **kwargs)
         # Inputs too: the reading of a variable is no operation that callbacks hear of.
@@ -134,20 +208,26 @@ def traced(
             for each in (*operation.inputs, *operation.outputs)
             if each.dtype.is_floating or each.dtype.is_complex
         }
-        is_paused = True
+        if tape._recording and not tape._persistent:
+            tape._pop_tape()  # As `gradient` does first; then only other tapes are left.
+        is_paused = not record.could_possibly_record()
+        asked += 1
         try:
             wanted, arrived = original(
                 tape, target, [sources, list(tensors.values())], *args, **kwargs
             )
         finally:
             is_paused = False
+            asked -= 1
         known = {key: each for key, each in zip(tensors, arrived, strict=True) if each is not None}
         first = tf.nest.flatten(target)[0]
         trace.gradients.append(Gradients(tf.convert_to_tensor(first), known))
+        trace.updates_from = len(trace.operations)
         return wanted
 
     was_eager = tf.config.functions_run_eagerly()
     tf.GradientTape.gradient = gradient
+    record.record_operation = record_operation
     tf.config.run_functions_eagerly(True)
     op_callbacks.add_op_callback(note)
     try:
@@ -155,22 +235,29 @@ def traced(
     finally:
         op_callbacks.remove_op_callback(note)
         tf.config.run_functions_eagerly(was_eager)
+        record.record_operation = original_record
         tf.GradientTape.gradient = original
 
 
+def _tensors(values: Any) -> list[Any]:
+    """The eager tensors among values of any nesting, of variables what they hold."""
+    leaves = tf.nest.flatten(values, expand_composites=False)
+    return [each for each in leaves if isinstance(each, tf.Tensor) and hasattr(each, "_id")]
+
+
 def _called_from(
-    frame: FrameType | None, boundary: FrameType, layer_of: Callable[[Any], str | None]
-) -> tuple[Caller | None, str]:
-    """The innermost line of the person's own, and the innermost layer, up to the boundary."""
-    caller, layer = None, None
-    while frame is not None and frame is not boundary and (caller is None or layer is None):
+    frame: FrameType | None, boundary: FrameType, place_of: Callable[[Any], Place | None]
+) -> tuple[Caller | None, Place]:
+    """The innermost line of the person's own, and the innermost layer or optimizer."""
+    caller, place = None, None
+    while frame is not None and frame is not boundary and (caller is None or place is None):
         code = frame.f_code
         if caller is None and _is_own(code.co_filename):
             caller = Caller(code.co_filename, frame.f_lineno, code.co_name)
-        if layer is None and code.co_name == "call" and code.co_varnames[:1] == ("self",):
-            layer = layer_of(frame.f_locals["self"])
+        if place is None and code.co_name in _RUNS and code.co_varnames[:1] == ("self",):
+            place = place_of(frame.f_locals["self"])
         frame = frame.f_back
-    return caller, layer or ""
+    return caller, place or Place()
 
 
 def _is_own(file: str) -> bool:

@@ -36,7 +36,8 @@ def told(origin: Origin) -> rerun.Operation:
         for name, each in zip(names, operation.inputs, strict=True)
         if isinstance(each, tf.Tensor) and each.dtype != tf.resource
     ]
-    label = "result" if origin.direction == "forward" else "gradient"
+    is_own = any(origin.result is each for each in operation.outputs)
+    label = "result" if is_own else "gradient"
     caller = operation.caller
     return rerun.Operation(
         type=operation.type,
@@ -48,6 +49,7 @@ def told(origin: Origin) -> rerun.Operation:
         source=() if caller is None else tuple(_source(caller.file, caller.line)),
         operands=tuple(operands),
         result=_operand(label, origin.result, places, origin.bad.shape),
+        optimizer=operation.optimizer,
     )
 
 

@@ -81,6 +81,7 @@ class Watcher:
             Schedule(every, max_bytes),
             tensorboard_histograms=tensorboard_histograms,
         )
+        self._log_dir = os.fspath(log_dir)
         self._recorder.begin(int(first_step))
         self._unwatched = Unwatched()
 
@@ -114,7 +115,10 @@ class Watcher:
             self._unwatched.note(
                 "Watcher.observe was given no tensor that can be recorded; no step is counted."
             )
-        self._recorder.add(with_unique_names(tensors), new_step=new_step)
+        self._take(with_unique_names(tensors), new_step)
+
+    def _take(self, tensors: list[NamedTensor], new_step: bool) -> None:
+        self._recorder.add(tensors, new_step=new_step)
 
     def step_end(self) -> bool:
         """On the host, after the step: writes what is due, and prints what is found to be wrong.
@@ -124,7 +128,11 @@ class Watcher:
         self._unwatched.tell()
         signal = self._recorder.step_end()
         self._recorder.diagnosis.print_news()
+        self._step_ended(signal.trips)
         return signal.trips > 0
+
+    def _step_ended(self, trips: int) -> None:
+        """On the host, after each step: so many since the last record were non-finite."""
 
     def close(self) -> None:
         """Writes the open window and closes the file."""

@@ -1,0 +1,153 @@
+"""The step function of a custom loop, held and run again where it goes non-finite."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import tensorflow as tf
+
+from tb_nanwatch.adapters.keras.black_box import BlackBox, HeldStep
+from tb_nanwatch.adapters.keras.hold import Held
+from tb_nanwatch.adapters.keras.loop_step import LoopStep, watched
+from tb_nanwatch.adapters.keras.rerun import ExaminedFunction
+from tb_nanwatch.adapters.tensorflow.recorder import Recorder
+from tb_nanwatch.adapters.tensorflow.tensors import NamedTensor
+from tb_nanwatch.blackbox.case import Kept
+from tb_nanwatch.schema.rerun import Mode
+from tb_nanwatch.writer.warnings import warn
+
+
+class ObservedLoop:
+    """What becomes of the steps of a loop.
+
+    Args:
+      log_dir: the run's directory.
+      kept: what is kept on disk of a step that went non-finite.
+      recorder: records the loop.
+    """
+
+    def __init__(self, log_dir: str, kept: Kept, recorder: Recorder):
+        self._boxes: list[BlackBox] = []
+        self._log_dir = log_dir
+        self._kept = kept
+        self._recorder = recorder
+        self._step: LoopStep | None = None
+        self._spies = ExitStack()
+        self._is_rerun = False
+        self._is_told = False
+
+    def observed(self, function: Callable[..., Any], copies: bool) -> Callable[..., Any]:
+        """The function, held and run again where it goes non-finite."""
+        box = BlackBox(self._log_dir, self._kept, self._recorder, copies=copies)
+        self._boxes.append(box)
+        box.arm()
+        python_function = getattr(function, "python_function", function)
+
+        @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
+        def begin() -> LoopStep:
+            return self._begin(box)
+
+        @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
+        def end(step: LoopStep) -> None:
+            self._end(step)
+
+        def body(*args: Any, **kwargs: Any) -> Any:
+            step = begin()
+            outputs = python_function(*args, **kwargs)
+            end(step)
+            return outputs
+
+        # A function that TensorFlow traces is traced anew, with the same options.
+        inner = function._clone(body) if hasattr(function, "_clone") else body
+        is_compiled = bool(getattr(function, "_jit_compile", False))
+        mode: Mode = "xla" if is_compiled else "eager" if inner is body else "graph"
+
+        @functools.wraps(python_function)
+        def run(*args: Any, **kwargs: Any) -> Any:
+            if self._is_rerun or self._step is not None or tf.inside_function():
+                return python_function(*args, **kwargs)
+            if any(map(_is_consumed, (*args, *kwargs.values()))):
+                box.hold.refuse("it takes its data from an iterator, which cannot be asked again")
+            box.hold.feed_step((args, kwargs), is_compiled)
+
+            def again() -> Any:
+                try:
+                    return inner(*args, **kwargs)
+                finally:
+                    self._step = None
+                    self._spies.close()
+
+            outputs = again()
+            self._tell(box)
+            held = box.hold.take()
+            if held is None:
+                return outputs
+            return self._run_again(box, held, python_function, mode, again, args, kwargs)
+
+        return run
+
+    def _run_again(
+        self,
+        box: BlackBox,
+        held: Held,
+        function: Callable[..., Any],
+        mode: Mode,
+        run: Callable[[], Any],
+        args: Any,
+        kwargs: Any,
+    ) -> Any:
+        for variable, value in held.before or ():
+            variable.assign(value)
+        examined = ExaminedFunction(functools.partial(function, *args, **kwargs))
+
+        def examine(progress: Callable[[int], None]) -> Any:
+            self._is_rerun = True
+            try:
+                return examined.examine((args, kwargs), progress)
+            finally:
+                self._is_rerun = False
+
+        batch = (*args, kwargs) if kwargs else args
+        return box.run_again(HeldStep(batch, mode, examined.state, examine, run))
+
+    def takes(self, tensors: list[NamedTensor], new_step: bool) -> bool:
+        """Whether what is observed is taken care of here: to be recorded when the step ends."""
+        if self._is_rerun:
+            return True
+        if self._step is None:
+            return False
+        if self._step.is_here():
+            self._step.observed.append((tensors, new_step))
+            return True
+        self._step.refuse("it observes within a function, loop, branch or replica of its own")
+        return False
+
+    def step_end(self, trips: int) -> None:
+        """On the host, after each step: so many since the last record were non-finite."""
+        for box in self._boxes:
+            box.step_end(trips)
+
+    def _begin(self, box: BlackBox) -> LoopStep:
+        self._spies.close()
+        self._step = LoopStep(box.withholding)
+        self._spies.enter_context(watched(self._step))
+        return self._step
+
+    def _end(self, step: LoopStep) -> None:
+        self._spies.close()
+        self._step = None
+        held = step.end()
+        for tensors, new_step in step.observed:
+            self._recorder.add(tensors, new_step=new_step, held=held)
+
+    def _tell(self, box: BlackBox) -> None:
+        if box.hold.refusal and not self._is_told:
+            self._is_told = True
+            warn(f"a step that goes non-finite is not run again: {box.hold.refusal}.")
+
+
+def _is_consumed(argument: Any) -> bool:
+    return isinstance(argument, Iterator) or hasattr(argument, "get_next")

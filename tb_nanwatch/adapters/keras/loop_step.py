@@ -1,0 +1,175 @@
+"""One step of a custom loop, withheld where it is not finite."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import keras
+import tensorflow as tf
+from tensorflow.python.autograph.impl.api import autograph_artifact
+from tensorflow.python.distribute.distribute_lib import StrategyBase
+from tensorflow.python.framework import ops
+
+from tb_nanwatch.adapters.keras.withholding import WithheldUpdates, Withholding
+from tb_nanwatch.adapters.tensorflow import kernels
+from tb_nanwatch.adapters.tensorflow.assignments import heard, key_of
+from tb_nanwatch.adapters.tensorflow.branch import run_if
+from tb_nanwatch.adapters.tensorflow.tensors import NamedTensor
+
+
+class LoopStep(WithheldUpdates):
+    """One step, when it is traced or run.
+
+    The update of a Keras optimizer is withheld where it is not finite. Of each variable that the
+    step assigns to otherwise the value from before is read just before it does.
+
+    Args:
+      how: what is withheld, and what for.
+
+    Attributes:
+      observed: what the step showed: tensors, and whether they begin a new step.
+    """
+
+    def __init__(self, how: Withholding):
+        super().__init__(how)
+        self.observed: list[tuple[list[NamedTensor], bool]] = []
+        self._graph = _current_graph()
+        self._variables: dict[int, Any] = {}
+        self._before: dict[int, tf.Tensor] = {}
+        self._is_applying = False
+
+    def is_here(self) -> bool:
+        """Whether this is the step itself, and no function, loop, branch or replica within it."""
+        context = tf.distribute.get_replica_context()
+        one = context is not None and context.num_replicas_in_sync == 1
+        return one and _current_graph() is self._graph
+
+    def refuse(self, why: str) -> None:
+        """Has no step held."""
+        assert self._how.hold is not None
+        self._how.hold.refuse(why)
+
+    def hear(self, variable: Any) -> None:
+        """Before something is assigned to a variable."""
+        if (self._is_applying and not self._how.copies) or key_of(variable) in self._before:
+            return
+        if self._graph is None:
+            value = _read(variable)
+        elif tf.executing_eagerly():  # In an init_scope, which is no part of the step.
+            return
+        else:
+            with self._graph.as_default():
+                value = _read(variable)
+        self._variables[key_of(variable)] = variable
+        self._before[key_of(variable)] = value
+
+    def gradient(self, target: Any) -> None:
+        """Takes in what a tape is asked for: of scalars it is the loss."""
+        for each in tf.nest.flatten(target):
+            if isinstance(each, tf.Tensor) and each.shape.rank == 0 and self.is_here():
+                self.loss(each)
+
+    def update(
+        self,
+        optimizer: Any,
+        original: Callable[..., Any],
+        gradients: Any,
+        variables: Any = None,
+    ) -> None:
+        """In place of an optimizer's `apply`."""
+        gradients = list(gradients)
+        if variables is not None:
+            variables = list(variables)
+        if self._is_applying:
+            original(optimizer, gradients, variables)
+            return
+        self._is_applying = True
+        try:
+            if not self.is_here():
+                self.refuse_hold()
+                original(optimizer, gradients, variables)
+                return
+            apply = functools.partial(original, optimizer, gradients, variables)
+            known = variables or optimizer._trainable_variables
+            self.apply(optimizer, apply, gradients, known)
+        finally:
+            self._is_applying = False
+
+    def end(self) -> tf.Tensor:
+        """Bool scalar, whether the host is to run the step again.
+
+        Under XLA what it moved is put back here, else the host does that.
+        """
+        shown = [each for tensors, _ in self.observed for each in tensors]
+        self._losses += [t for info, t in shown if info.role in ("loss", "gradient")]
+        if self._how.copies or not self._applied:
+            held = ~self._is_fine_at_the_end() & self._armed
+        else:
+            held = ~self._goes_on & self._armed
+        run_if(held, self._put_back if kernels.in_xla() else self._keep)
+        return held
+
+    def _keep(self) -> None:
+        """In the branch for steps that are held; not where an update is withheld: that is early."""
+        if self._is_applying:
+            return
+        assert self._how.hold is not None
+        self._how.hold.keep(None, list(self._variables.values()), list(self._before.values()))
+
+    def _put_back(self) -> None:
+        assert self._how.hold is not None
+        self._how.hold.keep(None, [], [])
+        for key, variable in self._variables.items():
+            variable.assign(self._before[key])
+
+
+@contextmanager
+def watched(step: LoopStep) -> Iterator[None]:
+    """Until the block ends the step hears of what is assigned, applied and differentiated."""
+    classes = (*keras.optimizers.Optimizer.__mro__, keras.optimizers.LossScaleOptimizer)
+    optimizers = [each for each in classes if "apply" in vars(each)]
+    with ExitStack() as exchanged:
+        exchanged.enter_context(heard(step.hear))
+
+        def exchange(owner: Any, name: str, make: Callable[..., Any]) -> None:
+            original = vars(owner)[name]
+            setattr(owner, name, autograph_artifact(functools.wraps(original)(make(original))))
+            exchanged.callback(setattr, owner, name, original)
+
+        def apply(original: Any) -> Any:
+            return lambda optimizer, grads, trainable_variables=None: step.update(
+                optimizer, original, grads, trainable_variables
+            )
+
+        def gradient(original: Any) -> Any:
+            def run(tape: Any, target: Any, *args: Any, **kwargs: Any) -> Any:
+                step.gradient(target)
+                return original(tape, target, *args, **kwargs)
+
+            return run
+
+        def run_replicas(original: Any) -> Any:
+            def run(strategy: Any, *args: Any, **kwargs: Any) -> Any:
+                if strategy.num_replicas_in_sync > 1:
+                    step.refuse("it runs in several replicas")
+                return original(strategy, *args, **kwargs)
+
+            return run
+
+        for owner in optimizers:
+            exchange(owner, "apply", apply)
+        exchange(tf.GradientTape, "gradient", gradient)
+        exchange(StrategyBase, "run", run_replicas)
+        yield
+
+
+def _read(variable: Any) -> tf.Tensor:
+    return tf.raw_ops.ReadVariableOp(resource=variable.handle, dtype=variable.dtype)
+
+
+def _current_graph() -> Any:
+    """The graph that is being built; None where operations run eagerly."""
+    return ops.get_default_graph() if tf.inside_function() else None
