@@ -5,6 +5,6 @@
 - `levels`: the merges of records that make a long run quick to read.
 - `record_writer`: numbers records, lays them out in blocks, and survives a failing sink.
 - `session`: the identity of one stream of records.
-- `tensorflow_sink`: an event file of our own, by TensorFlow's writer.
+- `tensorflow_sink`: an event file of our own, by TensorFlow's writer of records.
 - `warnings`: warnings, and trouble of our own, that cannot end the training.
 """
