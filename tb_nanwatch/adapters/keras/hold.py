@@ -6,13 +6,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, islice
 from typing import Any, NamedTuple
 
+import numpy as np
 import tensorflow as tf
 
 from tb_nanwatch.adapters.tensorflow.kernels import in_xla
-from tb_nanwatch.adapters.tensorflow.variables import variable
+from tb_nanwatch.adapters.tensorflow.variables import fetch, store, variable
 
 MOST_HELD = 4096
 """Batches that a queue may hold: as many steps as one call may execute."""
+
+_DISARMED = -1
 
 
 class Held(NamedTuple):
@@ -41,15 +44,12 @@ class Hold:
 
     In a graph a queue takes the batch's tensors, in the branch that runs only then. XLA knows no
     queues: there each batch goes through the host, which keeps those of the latest call.
-
-    Attributes:
-      armed: bool variable, whether a step that trips is held.
     """
 
     def __init__(self) -> None:
-        self.armed = variable(False, tf.bool)
         self.refusal = ""
-        self._count = variable(0, tf.int64)
+        # How many steps of this call are held; _DISARMED where none is to be.
+        self._count = variable(_DISARMED, tf.int64)
         self._queues: dict[tuple[Any, ...], _Queue] = {}
         self._fed: list[Any] = []
         self._is_compiled = False
@@ -60,7 +60,7 @@ class Hold:
         armed = armed and not self.refusal
         if armed != self._is_armed:
             self._is_armed = armed
-            self.armed.assign(armed)
+            store(self._count, np.array(0 if armed else _DISARMED))
 
     def refuse(self, why: str) -> None:
         """While a step is traced: its state before cannot be kept, so it is never held."""
@@ -68,9 +68,13 @@ class Hold:
         with tf.init_scope():  # Now, and not each time that the step runs.
             self.arm(False)
 
+    def takes(self) -> tf.Tensor:
+        """In the step: bool scalar, whether a step that trips is held."""
+        return self._count.read_value() > _DISARMED
+
     def holds(self) -> tf.Tensor:
         """In the step: bool scalar, whether an earlier step of this call is held."""
-        return self.armed.read_value() & (self._count.read_value() > 0)
+        return self._count.read_value() > 0
 
     def keep(self, data: Any, variables: Sequence[Any], before: Sequence[tf.Tensor]) -> None:
         """In the step, in the branch for steps that are held: takes the batch.
@@ -136,11 +140,11 @@ class Hold:
         """On the host, after a call: what is held of it; None mostly."""
         if not self._is_armed:
             return None
-        count = int(tf.raw_ops.ReadVariableOp(resource=self._count.handle, dtype=tf.int64).numpy())
+        count = int(fetch(self._count))
         fed, self._fed = self._fed, []
         if not count:
             return None
-        self._count.assign(0)
+        store(self._count, np.array(0))
         if self._is_compiled:
             return Held(fed[-count:], None)
         kept = [

@@ -105,10 +105,8 @@ class LoopStep(WithheldUpdates):
         """
         shown = [each for tensors, _ in self.observed for each in tensors]
         self._losses += [t for info, t in shown if info.role in ("loss", "gradient")]
-        if self._how.copies or not self._applied:
-            held = ~self._is_fine_at_the_end() & self._armed
-        else:
-            held = ~self._goes_on & self._armed
+        late = self._how.copies or not self._applied
+        held = ~(self._is_fine_at_the_end() if late else self._goes_on) & self._is_armed()
         run_if(held, self._put_back if kernels.in_xla() else self._keep)
         return held
 

@@ -20,7 +20,7 @@ import tensorflow as tf
 from tb_nanwatch.adapters.keras.hold import Hold
 from tb_nanwatch.adapters.keras.optimizers import build, find_optimizers, slots
 from tb_nanwatch.adapters.tensorflow import kernels
-from tb_nanwatch.adapters.tensorflow.branch import choose, run_if, traced
+from tb_nanwatch.adapters.tensorflow.branch import choose, run_if
 from tb_nanwatch.adapters.tensorflow.tensors import dense
 
 
@@ -28,11 +28,11 @@ class Withheld(NamedTuple):
     """What became of a step: bool scalars.
 
     Attributes:
-      skipped: whether it is left out of the training.
+      skipped: whether it is left out of the training; None where no step is.
       held: whether the host is to run it again: so far it has left no trace at all.
     """
 
-    skipped: tf.Tensor
+    skipped: tf.Tensor | None
     held: tf.Tensor
 
 
@@ -70,10 +70,9 @@ class WithheldUpdates:
         self._updated: dict[int, Any] = {}
         self._applied = 0
         self._is_handled = False
-        no = tf.constant(False)
-        # Armed or not, and whether an earlier step of the same call is held: then so is this one.
-        self._armed = no if how.hold is None else how.hold.armed.read_value()
-        self._follows = no if how.hold is None else how.hold.holds()
+        self._scale: tf.Tensor | None = None
+        # Whether an earlier step of the same call is held: then so is this one.
+        self._follows = tf.constant(False) if how.hold is None else how.hold.holds()
         self._goes_on = ~self._follows
 
     @property
@@ -105,9 +104,7 @@ class WithheldUpdates:
         if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
             self._is_handled = True
             stops = tf.constant(False)
-            # What is not finite at a scale of 1 is not of the scale's making.
-            scale = tf.convert_to_tensor(optimizer.dynamic_scale, tf.float32)
-            self._armed &= (scale <= 1) | self._follows
+            self._scale = tf.convert_to_tensor(optimizer.dynamic_scale, tf.float32)
         has_slots = any(owner is not None for _, owner in slots(optimizer, variables))
         looked_at = [(dense(each), has_slots) for each in gradients if each is not None]
         looked_at += [(each, False) for each in self._losses]
@@ -119,21 +116,25 @@ class WithheldUpdates:
             return
         guards = self._how.guard_updates and not self._is_handled
 
-        @traced
+        def look_closer() -> tf.Tensor:
+            fine = self._goes_on & _all_fine(looked_at)
+            held = ~fine & self._is_armed()
+            if not self._how.copies:
+                run_if(held, self._keep)
+            return ~held & (fine | ~stops)
+
         def update() -> tf.Tensor:
             if guards:
                 return _try(apply, list(state.values()))
             apply()
             return tf.constant(True)
 
-        def look_closer() -> tf.Tensor:
-            fine = self._goes_on & _all_fine(looked_at)
-            held = ~fine & self._armed
-            if not self._how.copies:
-                run_if(held, self._keep)
-            return fine & choose(~held & (fine | ~stops), update, lambda: tf.constant(False))
-
-        self._goes_on = choose(self._goes_on & _within_limits(looked_at), update, look_closer)
+        # Two nodes: an update that either branch of one could run would be a function within it,
+        # whose call takes as long in each step as looking at ten tensors.
+        is_due = choose(self._goes_on & _within_limits(looked_at), _yes, look_closer)
+        self._goes_on = choose(is_due, update, _no)
+        if self._is_handled and self.skips:  # It was refused, then, and not withheld.
+            self._goes_on &= _is_fine(looked_at)
 
     def refuse_hold(self) -> None:
         """Takes note of an update that cannot be withheld: then no step is held either."""
@@ -151,9 +152,17 @@ class WithheldUpdates:
         looked_at += [(each, False) for each in self._losses]
         if not looked_at:
             return self._goes_on
-        return self._goes_on & choose(
-            _within_limits(looked_at), lambda: tf.constant(True), lambda: _all_fine(looked_at)
-        )
+        return self._goes_on & _is_fine(looked_at)
+
+    def _is_armed(self) -> tf.Tensor:
+        """Bool scalar, whether this step is held where it is not finite."""
+        if self._how.hold is None:
+            return tf.constant(False)
+        armed = self._how.hold.takes()
+        if self._scale is not None:
+            # What is not finite at a scale of 1 is not of the scale's making.
+            armed &= (self._scale <= 1) | self._follows
+        return armed
 
     def _keep(self) -> None:
         """In the branch for steps that are held: has the hold keep it."""
@@ -182,20 +191,21 @@ class WithheldStep(WithheldUpdates):
 
         One whose overflow a LossScaleOptimizer handled is not counted as skipped.
         """
+        held = ~(self._is_fine_at_the_end() if self._how.copies else self._goes_on)
+        skipped = None
+        if self.skips or self._how.copies:
+            held &= self._is_armed()
         if self._how.copies:
-            held = ~self._is_fine_at_the_end() & self._armed
             run_if(held, self._keep)
-        else:
-            held = ~self._goes_on & self._armed
-        skipped = ~self._goes_on & ~held
         if self.skips:
+            left_out = ~self._goes_on & ~held
+            skipped = tf.constant(False) if self._is_handled else left_out
             # Not the state of seed generators.
             kept = [*self._model.non_trainable_weights, *self._model.metrics_variables]
-            run_if(skipped, lambda: put_back(kept, self._before))
+            run_if(left_out, lambda: put_back(kept, self._before))
         if self._how.hold is not None and kernels.in_xla():
             run_if(held, lambda: put_back(to_put_back(self._model, self._how), self._before))
-        counts = self.skips and not self._is_handled
-        return Withheld(skipped if counts else tf.constant(False), held)
+        return Withheld(skipped, held)
 
     def _keep(self) -> None:
         assert self._how.hold is not None
@@ -238,7 +248,20 @@ def _within_limits(tensors: Sequence[tuple[tf.Tensor, bool]]) -> tf.Tensor:
 
 def _all_fine(tensors: Sequence[tuple[tf.Tensor, bool]]) -> tf.Tensor:
     """The same by each element."""
-    return tf.reduce_all(tf.stack([_is_fine(value, squared) for value, squared in tensors]))
+    return tf.reduce_all(tf.stack([_has_fine(value, squared) for value, squared in tensors]))
+
+
+def _is_fine(tensors: Sequence[tuple[tf.Tensor, bool]]) -> tf.Tensor:
+    """The same by the sums, and by each element where those do not tell."""
+    return choose(_within_limits(tensors), _yes, lambda: _all_fine(tensors))
+
+
+def _yes() -> tf.Tensor:
+    return tf.constant(True)
+
+
+def _no() -> tf.Tensor:
+    return tf.constant(False)
 
 
 def _try(apply: Callable[[], object], state: Sequence[Any]) -> tf.Tensor:
@@ -267,7 +290,7 @@ def _limit(dtype: tf.DType) -> float:
     return float(tf.experimental.numpy.finfo(dtype.as_numpy_dtype).max)
 
 
-def _is_fine(value: tf.Tensor, squared: bool) -> tf.Tensor:
+def _has_fine(value: tf.Tensor, squared: bool) -> tf.Tensor:
     """Whether each element is finite and, where wanted, its square in the tensor's own dtype."""
     parts = kernels.flatten(value)
     return tf.reduce_all(tf.math.is_finite(tf.square(parts) if squared else parts))

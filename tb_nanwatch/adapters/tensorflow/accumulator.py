@@ -7,10 +7,11 @@ and where the set of non-finite tensors changes, are the exponent histograms.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
 from tb_nanwatch.adapters.tensorflow import kernels
@@ -22,7 +23,7 @@ from tb_nanwatch.adapters.tensorflow.samples import (
     no_samples,
     take_samples,
 )
-from tb_nanwatch.adapters.tensorflow.variables import variable
+from tb_nanwatch.adapters.tensorflow.variables import fetch, store, variable
 from tb_nanwatch.schema.columns import COLUMN
 from tb_nanwatch.stats.histogram import Histograms
 from tb_nanwatch.stats.record import Matrix, empty_columns
@@ -76,9 +77,7 @@ class Clock:
 
     def signal(self) -> Signal:
         """On the host: what happened since the last `restart`."""
-        # Once a step, so the operation itself: `numpy()` of the variable takes three times as long.
-        state = tf.raw_ops.ReadVariableOp(resource=self.state.handle, dtype=tf.int64)
-        return Signal(*state.numpy().tolist())
+        return Signal(*fetch(self.state).tolist())
 
     def add(self, **changes: tf.Tensor | int) -> None:
         """In the step: adds to members of `Signal`, by their names; bools count as 0 and 1."""
@@ -95,9 +94,19 @@ class Clock:
 
     def restart(self, signal: Signal) -> None:
         """On the host: begins a window after that of `signal`."""
-        state = [signal.next_step, 0, 0, -1, 0, 0, signal.skip_streak]
-        self.state.assign(state, read_value=False)
-        self.loss_scale.assign(np.nan, read_value=False)
+        state = Signal(signal.next_step, 0, 0, -1, 0, 0, signal.skip_streak)
+        store(self.state, np.array(state))
+
+    def take_loss_scale(self) -> float:
+        """On the host: the smallest since it was last taken; NaN without one."""
+        scale = float(fetch(self.loss_scale))
+        if scale == scale:
+            store(self.loss_scale, np.array(np.nan))
+        return scale
+
+    def sample(self, step: int) -> None:
+        """On the host: has histograms taken at that step."""
+        store(self.sample_at, np.array(step))
 
 
 class LossScale(NamedTuple):
@@ -144,13 +153,17 @@ class Accumulator:
         self._bad = variable(np.zeros(tensors, bool), tf.bool)
         self._any_bad = variable(False, tf.bool)
         self._sampled_steps = variable(0, tf.int64)
-        self._no_samples = no_samples(self._formats)
-        self._read_and_reset: Callable[[], list[tf.Tensor]] | None = None
+        empty = no_samples(self._formats)
         self._samples = Samples(
-            variable(self._no_samples.histograms, tf.int64),
-            variable(self._no_samples.keys, tf.int64),
-            variable(self._no_samples.totals, tf.float64),
+            variable(empty.histograms, tf.int64),
+            variable(empty.keys, tf.int64),
+            variable(empty.totals, tf.float64),
         )
+        # With what a window begins with, which each drain puts back.
+        self._sums = _with_values(
+            [self._totals, self._largest_norm, self._nonfinite, self._first_last]
+        )
+        self._sampled = _with_values([self._sampled_steps, *self._samples])
 
     @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
     def add(
@@ -288,15 +301,7 @@ class Accumulator:
           Columns float64 [tensors, len(COLUMNS)], and the histograms of the sampled steps, None
           where there is none.
         """
-        with tf.init_scope():
-            if self._read_and_reset is None:
-                # Concrete: TensorFlow warns of many traced functions of one name, as of a mistake.
-                reset = tf.function(self._reset, input_signature=[], autograph=False)
-                self._read_and_reset = reset.get_concrete_function()
-            state = self._read_and_reset()
-        totals, largest, nonfinite, first_last, sampled_steps, *samples = (
-            tensor.numpy() for tensor in state
-        )
+        totals, largest, nonfinite, first_last = _take(self._sums)
         tensors = len(self._formats)
         columns = empty_columns(tensors)
         columns[:, COLUMN["steps"]] = totals[-1]
@@ -308,28 +313,12 @@ class Accumulator:
         columns[:, COLUMN["last_nonfinite_step"]] = first_last[:, 1]
         seen = largest >= 0
         columns[seen, COLUMN["largest_norm"]] = largest[seen]
-        if not sampled_steps:
+        if not fetch(self._sampled_steps):
             return columns, None
-        return columns, decode_samples(self._formats, Samples(*samples), sampled_steps, columns)
-
-    def _reset(self) -> list[tf.Tensor]:
-        """Reads the window's state and empties it: one call, as each eager operation costs."""
-        window = (self._totals, self._largest_norm, self._nonfinite, self._first_last)
-        variables = (*window, self._sampled_steps, *self._samples)
-        state = [each.read_value() for each in variables]
-        with tf.control_dependencies(state):
-            self._totals.assign(tf.zeros_like(self._totals))
-            self._largest_norm.assign(-tf.ones_like(self._largest_norm))
-            self._nonfinite.assign(tf.zeros_like(self._nonfinite))
-            self._first_last.assign(tf.fill(self._first_last.shape, tf.cast(np.nan, tf.float64)))
-
-            def empty_samples() -> tf.Tensor:
-                self._sampled_steps.assign(0)
-                self._assign_samples(self._no_samples)
-                return tf.zeros([])
-
-            tf.cond(state[len(window)] > 0, empty_samples, lambda: tf.zeros([]))
-        return [tf.identity(tensor) for tensor in state]
+        sampled_steps, *samples = _take(self._sampled)
+        return columns, decode_samples(
+            self._formats, Samples(*samples), int(sampled_steps), columns
+        )
 
     def _assign_samples(self, samples: Samples) -> None:
         for held, value in zip(self._samples, samples, strict=True):
@@ -339,3 +328,17 @@ class Accumulator:
         """On the host: takes every tensor for healthy, so that trouble is a change again."""
         self._bad.assign(tf.zeros_like(self._bad))
         self._any_bad.assign(False)
+
+
+def _with_values(variables: Sequence[tf.Variable]) -> list[tuple[tf.Variable, tf.Tensor]]:
+    """Variables of ours, and what they hold now, as eager tensors."""
+    with tf.init_scope():
+        return [(each, each.read_value()) for each in variables]
+
+
+def _take(variables: Sequence[tuple[tf.Variable, tf.Tensor]]) -> list[npt.NDArray[Any]]:
+    """On the host: what variables of ours hold, which then hold what stands beside them."""
+    values = [fetch(held) for held, _ in variables]
+    for held, empty in variables:
+        store(held, empty)
+    return values

@@ -132,14 +132,15 @@ class Recorder:
         """In the step, whatever it runs in: takes its tensors in and counts the step.
 
         With `new_step=False` they belong to the step that was counted last. `skipped`, a bool
-        scalar, tells whether the step's update was withheld; `held`, another, whether the step is
-        to be run again, and leaves no trace until then.
+        scalar, tells whether the step's update was withheld, and is None where none ever is;
+        `held`, another, whether the step is to be run again, and leaves no trace until then.
         """
         self._worker = self._worker or worker_name()
         replica = current_replica()
         if replica not in self._clocks:
             self._clocks[replica] = Clock(self._first_step)
-            self._clocks[replica].sample_at.assign(self._sample_at)
+            with tf.init_scope():
+                self._clocks[replica].sample(self._sample_at)
         clock = self._clocks[replica]
         if skipped is not None:
             clock.count_skip(skipped, tf.constant(False) if held is None else held)
@@ -216,13 +217,13 @@ class Recorder:
     def _sample(self, step: int) -> None:
         self._sample_at = step
         for clock in self._clocks.values():
-            clock.sample_at.assign(step, read_value=False)
+            clock.sample(step)
 
     def _write_window(self, signal: Signal, *, by_change: bool, urgent: bool) -> None:
         window = new_window(0, 0, self._first_step, signal.next_step - 1)
         window[WINDOW_FIELD["scale_skipped_steps"]] = signal.refused_steps
         window[WINDOW_FIELD["skipped_steps"]] = signal.skipped_steps
-        scales = [clock.loss_scale.numpy() for clock in self._clocks.values()]
+        scales = [clock.take_loss_scale() for clock in self._clocks.values()]
         window[WINDOW_FIELD["loss_scale"]] = np.fmin.reduce(scales)
         if signal.sampled_step >= 0:
             window[WINDOW_FIELD["sampled_step"]] = signal.sampled_step

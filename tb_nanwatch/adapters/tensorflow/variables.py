@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 from tensorflow.python.ops.resource_variable_ops import ResourceVariable
 
@@ -13,3 +17,21 @@ def variable(value: object, dtype: tf.DType) -> tf.Variable:
     # twice, which for a large model takes as long as a hundred steps.
     with tf.init_scope():
         return ResourceVariable(tf.constant(value, dtype), trainable=False)
+
+
+def fetch(held: tf.Variable) -> npt.NDArray[Any]:
+    """On the host: what a variable of ours holds.
+
+    By the operation itself, as it is asked after every step: the variable's `numpy()` takes three
+    times as long.
+    """
+    value: npt.NDArray[Any] = tf.raw_ops.ReadVariableOp(
+        resource=held.handle, dtype=held.dtype
+    ).numpy()
+    return value
+
+
+def store(held: tf.Variable, value: tf.Tensor | npt.NDArray[Any]) -> None:
+    """On the host: has a variable of ours hold a value of its own shape and dtype."""
+    tensor = value if tf.is_tensor(value) else tf.constant(np.asarray(value), held.dtype)
+    tf.raw_ops.AssignVariableOp(resource=held.handle, value=tensor)
