@@ -144,9 +144,11 @@ class BlackBox:
         return outputs
 
     def step_end(self, trips: int) -> None:
-        """On the host, after each step: `trips` steps since the last record were non-finite."""
-        if not trips:
-            self.arm()
+        """On the host, after each step: `trips` steps since the last record were non-finite.
+
+        What follows one that is not run again says no more than that it did.
+        """
+        self.hold.arm(self._left > 0 and not trips)
 
     def _progress(self, step: int) -> Callable[[int], None]:
         """Says how far a rerun is, where it takes long."""
