@@ -134,7 +134,8 @@ class BlackBox:
         if self._kept == "state":
             state = step.state()
         outputs = step.run()
-        again = self._recorder.signal.trips > before.trips
+        after = self._recorder.signal
+        again = after.trips + after.refused_steps > before.trips + before.refused_steps
         try:
             found = rerun_of(before.next_step, search, trouble, again, step.mode, step.batch)
             self._recorder.write_rerun(found)
