@@ -24,6 +24,8 @@ _GROWN = frozenset({"exploding-gradient"})
 
 _UPDATE = "optimizer-overflow"
 
+_COLLAPSE = "loss-scale-collapse"
+
 
 def with_rerun(finding: Finding, reruns: Sequence[Rerun]) -> Finding:
     """The finding with what running its step again has found; as it is where that is nothing.
@@ -31,8 +33,12 @@ def with_rerun(finding: Finding, reruns: Sequence[Rerun]) -> Finding:
     The operation tells the layer, and so whether the loss or a layer did it, and in which pass:
     that is more than the records of what goes in and out of layers tell.
     """
+    if finding.severity != "error":
+        return finding
+    if finding.cause == _COLLAPSE:
+        return _of_collapse(finding, reruns)
     rerun = next((each for each in reruns if each.step == finding.step), None)
-    if rerun is None or finding.severity != "error":
+    if rerun is None:
         return finding
     operation = rerun.operation
     if finding.cause in _DATA and operation is None:
@@ -49,6 +55,8 @@ def with_rerun(finding: Finding, reruns: Sequence[Rerun]) -> Finding:
     # Outside of layers it may be the loss or the model's own call: what the records say holds.
     elif operation.layer and cause != "swallowed-nonfinite":
         cause = f"layer-{operation.direction}"
+    elif operation.direction == "backward" and cause in ("layer-forward", "loss-domain"):
+        cause = "loss-backward"
     return _told(
         replace(
             finding,
@@ -60,6 +68,21 @@ def with_rerun(finding: Finding, reruns: Sequence[Rerun]) -> Finding:
         ),
         rerun,
         operation,
+    )
+
+
+def _of_collapse(finding: Finding, reruns: Sequence[Rerun]) -> Finding:
+    """Steps that a loss scale refuses are run again where the scale is at 1 or below."""
+    span = range(finding.step, finding.last_step + 1)
+    rerun = next((each for each in reruns if each.step in span), None)
+    if rerun is None or rerun.operation is None:
+        return finding
+    did = f"At step {rerun.step:,} {_did(rerun.operation, rerun.examples)}"
+    return replace(
+        finding,
+        message=f"{finding.message} {did}",
+        advice=operation_advice(rerun.operation, finding.advice),
+        rerun=rerun,
     )
 
 

@@ -11,6 +11,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from random_networks import findings
 from recorded import read_recorded
 
 import tb_nanwatch as nanwatch
@@ -342,3 +343,87 @@ def test_a_case_survives_the_disk() -> None:
 def test_unknown_ways_to_keep_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="'off', 'result', 'batch', 'state', got 'all'"):
         nanwatch.Callback(tmp_path, blackbox="all")
+
+
+class Normalized(keras.optimizers.SGD):  # type: ignore[misc]
+    """Divides a gradient by its largest element."""
+
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        largest = tf.reduce_max(tf.abs(gradient))
+        self.assign_sub(variable, learning_rate * gradient / largest)  # the update
+
+
+def constant(x: Any) -> Any:
+    return 0 * x
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_an_update_that_is_at_fault_itself_is_named_where_copies_are_kept(
+    tmp_path: Path, mode: str
+) -> None:
+    models = []
+    for callbacks in ([], [nanwatch.Callback(tmp_path, every=1, blackbox_copies=True)]):
+        optimizer = Normalized(0.01)
+        models.append(compiled(constant, optimizer=optimizer, **MODES[mode]))
+        fit(models[-1], *data(), *callbacks)
+    rerun = rerun_of(tmp_path)
+    operation = rerun.operation
+    assert (rerun.step, rerun.reproduced) == (0, True)
+    assert operation is not None
+    assert (operation.type, operation.direction) == ("RealDiv", "update")
+    assert operation.optimizer == "Normalized"
+    assert "# the update" in operation.code
+    if mode != "xla":
+        for mine, theirs in zip(models[1].variables, models[0].variables, strict=True):
+            np.testing.assert_array_equal(np.asarray(mine), np.asarray(theirs), err_msg=mine.path)
+
+
+def test_an_update_of_keras_is_named_by_its_optimizer(tmp_path: Path) -> None:
+    adam = keras.optimizers.Adam(0.01, epsilon=0.0)
+    callback = nanwatch.Callback(tmp_path, every=1, blackbox_copies=True)
+    fit(compiled(constant, optimizer=adam), *data(), callback)
+    operation = rerun_of(tmp_path).operation
+    assert operation is not None
+    assert (operation.type, operation.direction) == ("RealDiv", "update")
+    assert (operation.optimizer, operation.file) == ("keras.optimizers.Adam", "")
+    (finding, *_) = findings(tmp_path)
+    assert finding.cause == "optimizer-overflow"
+    assert "`RealDiv` in keras.optimizers.Adam, update" in finding.message
+
+
+def test_of_finite_gradients_nothing_is_run_again_without_copies(tmp_path: Path) -> None:
+    adam = keras.optimizers.Adam(0.01, epsilon=0.0)
+    fit(compiled(constant, optimizer=adam), *data(), nanwatch.Callback(tmp_path, every=1))
+    assert read_recorded(tmp_path / "nanwatch").reruns == []
+
+
+def test_a_step_of_several_updates_is_run_again_where_copies_are_kept(tmp_path: Path) -> None:
+    class Twice(keras.Model):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__(name="net")
+            self.gate, self.dense = Gate(where_log), keras.layers.Dense(1)
+
+        def call(self, x: Any) -> Any:
+            return self.dense(self.gate(x))
+
+        def train_step(self, batch: Any) -> dict[str, Any]:
+            x, y = batch
+            for factor in (1.0, 0.0):  # The update that comes first is finite.
+                with tf.GradientTape() as tape:
+                    loss = self.compute_loss(x, y, self(x + factor, training=True))
+                variables = self.trainable_variables
+                self.optimizer.apply(tape.gradient(loss, variables), variables)
+            return {"loss": loss}
+
+    models = []
+    for callbacks in ([], [nanwatch.Callback(tmp_path, every=1, blackbox_copies=True)]):
+        keras.utils.set_random_seed(1)
+        models.append(Twice())
+        models[-1].compile(keras.optimizers.Adam(0.01), "mse")
+        fit(models[-1], *data(), *callbacks)
+    operation = rerun_of(tmp_path).operation
+    assert operation is not None
+    assert (operation.type, operation.direction, operation.layer) == ("Log", "backward", "gate")
+    assert rerun_of(tmp_path).step == BAD_STEP
+    for mine, theirs in zip(models[1].variables, models[0].variables, strict=True):
+        np.testing.assert_array_equal(np.asarray(mine), np.asarray(theirs), err_msg=mine.path)

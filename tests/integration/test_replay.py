@@ -54,6 +54,67 @@ if __name__ == "__main__":
 """
 
 
+LOOP = """
+import sys
+import keras
+import numpy as np
+import tensorflow as tf
+import tb_nanwatch as nanwatch
+
+
+def build_step(watcher=None):
+    keras.utils.set_random_seed(1)
+    dense = keras.layers.Dense(1, name="dense")
+    dropout = keras.layers.Dropout(0.2)
+    adam = keras.optimizers.Adam(0.1)
+
+    def train_step(x, y, sample_weight):
+        with tf.GradientTape() as tape:
+            error = dense(dropout(tf.sqrt(x), training=True)) - y
+            loss = tf.reduce_mean(sample_weight * tf.sqrt(tf.abs(error * tf.nn.relu(error))))
+        variables = dense.trainable_variables
+        gradients = tape.gradient(loss, variables)
+        adam.apply(gradients, variables)
+        if watcher is not None:
+            watcher.observe(loss=loss, gradient=zip(gradients, variables), weight=variables)
+
+    return train_step
+
+
+if __name__ == "__main__":
+    watcher = nanwatch.Watcher("logs/loop", every=1, blackbox="state")
+    step = watcher.step(tf.function(build_step(watcher)))
+    rng = np.random.default_rng(0)
+    with watcher:
+        for number in range(4):
+            x = rng.uniform(1, 2, (8, 3)).astype("float32")
+            y = np.full((8, 1), -50, "float32")
+            if number == 2:
+                y[[1, 6]] = 50
+            step(x, y, sample_weight=np.ones((8, 1), "float32"))
+            watcher.step_end()
+"""
+
+
+def test_a_step_of_a_custom_loop_runs_again_in_another_process(tmp_path: Path) -> None:
+    (tmp_path / "loop.py").write_text(LOOP)
+    done = command(tmp_path, "loop.py")
+    assert done.returncode == 0, done.stderr
+    assert "layer-backward" in done.stdout or "loss-backward" in done.stdout
+    done = replay(tmp_path, "logs", "--model", "loop:build_step")
+    assert done.returncode == 0, done.stderr
+    line = 1 + next(n for n, text in enumerate(LOOP.splitlines()) if "loss = " in text)
+    assert "non-finite again" in done.stdout
+    assert f"loop.py:{line}\n" in done.stdout
+    assert "Sqrt, backward pass" in done.stdout
+    assert "rows of the batch: 1, 6" in done.stdout
+    (tmp_path / "loop.py").write_text(LOOP.replace('name="dense"', 'name="another"'))
+    done = replay(tmp_path, "logs", "--model", "loop:build_step")
+    assert done.returncode == 2
+    assert "has no variable 'dense/kernel'" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def command(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
     return subprocess.run(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import linecache
 from collections.abc import Callable
 from typing import Any
 
@@ -144,3 +145,88 @@ def test_nothing_stays_behind_also_after_an_error() -> None:
     assert [each.type for each in found[0].operations] == ["AddV2"]
     tf.constant(1.0) + 1
     assert len(found[0].operations) == 1
+
+
+@tf.custom_gradient  # type: ignore[untyped-decorator]
+def own_slope(x: Any) -> Any:
+    def grad(upstream: Any) -> Any:
+        return upstream / x  # the slope
+
+    return tf.exp(x), grad
+
+
+@tf.custom_gradient  # type: ignore[untyped-decorator]
+def own_value(x: Any) -> Any:
+    inverse = 1 / x
+    return 2 * x, lambda upstream: upstream * inverse
+
+
+def test_of_a_gradient_of_ones_own_the_operation_within_is_named() -> None:
+    found = search(lambda x, w: own_slope(x * w))
+    assert found.origin is not None
+    operation = found.origin.operation
+    assert (operation.type, found.origin.direction) == ("RealDiv", "backward")
+    assert operation.caller is not None
+    assert "# the slope" in linecache.getline(__file__, operation.caller.line)
+    # What the function itself has made for its gradient.
+    found = search(lambda x, w: own_value(x * w))
+    assert found.origin is not None
+    assert (found.origin.operation.type, found.origin.direction) == ("RealDiv", "forward")
+
+
+def search_penalty(penalty: Callable[[Any], Any], critic: Callable[[Any, Any], Any]) -> Search:
+    """Differentiates what `penalty` makes of a gradient, as a gradient penalty does."""
+    x, w = tf.constant(BATCH), tf.Variable(tf.ones([2, 2]))
+    with traced(lambda owner: None) as trace:
+        with tf.GradientTape() as tape:
+            with tf.GradientTape() as inner:
+                inner.watch(x)
+                value = tf.reduce_sum(critic(x, w))
+            loss = tf.reduce_mean(penalty(inner.gradient(value, x)))
+        tape.gradient(loss, [w])
+    return find_origin(trace, [x], [w])
+
+
+@pytest.mark.parametrize(
+    ("penalty", "critic", "expected"),
+    [
+        # The norm of a gradient that is 0.
+        (lambda g: (tf.norm(g, axis=1) - 1) ** 2, lambda x, w: x @ w * 0, ("Sqrt", "backward")),
+        (lambda g: 1 / g, lambda x, w: x @ w * 0, ("RealDiv", "forward")),
+        # The gradient itself is not finite, or the gradient's gradient.
+        (lambda g: g, lambda x, w: tf.sqrt(x * w), ("Sqrt", "backward")),
+        (lambda g: g, lambda x, w: (x * w) ** 1.5, ("Pow", "backward")),
+    ],
+)
+def test_gradients_of_gradients(
+    penalty: Callable[[Any], Any], critic: Callable[[Any, Any], Any], expected: tuple[str, str]
+) -> None:
+    found = search_penalty(penalty, critic)
+    assert found.origin is not None
+    assert (found.origin.operation.type, found.origin.direction) == expected
+
+
+def test_what_is_made_of_finite_gradients_is_looked_at_too() -> None:
+    x, w = tf.constant(BATCH), tf.Variable(1.0)
+
+    def step() -> None:
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_sum(x * w * 0)
+        (gradient,) = tape.gradient(loss, [w])
+        w.assign_sub(gradient / tf.abs(gradient))  # the update
+
+    with traced(lambda owner: None) as trace:
+        step()
+    found = find_origin(trace, [x], [tf.constant(1.0)])
+    assert found.is_nonfinite
+    assert found.origin is not None
+    operation = found.origin.operation
+    assert (operation.type, found.origin.direction) == ("RealDiv", "update")
+    assert operation.caller is not None
+    assert "# the update" in linecache.getline(__file__, operation.caller.line)
+
+
+def test_of_a_weight_alone_an_operation_is_no_constant() -> None:
+    found = search(lambda x, w: x * tf.math.log(w), weight=0.0)
+    assert found.origin is not None
+    assert (found.origin.operation.type, found.origin.direction) == ("Log", "forward")

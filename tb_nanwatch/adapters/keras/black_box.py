@@ -134,7 +134,8 @@ class BlackBox:
         if self._kept == "state":
             state = step.state()
         outputs = step.run()
-        again = self._recorder.signal.trips > before.trips
+        after = self._recorder.signal
+        again = after.trips + after.refused_steps > before.trips + before.refused_steps
         try:
             found = rerun_of(before.next_step, search, trouble, again, step.mode, step.batch)
             self._recorder.write_rerun(found)
@@ -144,9 +145,11 @@ class BlackBox:
         return outputs
 
     def step_end(self, trips: int) -> None:
-        """On the host, after each step: `trips` steps since the last record were non-finite."""
-        if not trips:
-            self.arm()
+        """On the host, after each step: `trips` steps since the last record were non-finite.
+
+        What follows one that is not run again says no more than that it did.
+        """
+        self.hold.arm(self._left > 0 and not trips)
 
     def _progress(self, step: int) -> Callable[[int], None]:
         """Says how far a rerun is, where it takes long."""

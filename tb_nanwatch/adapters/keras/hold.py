@@ -76,15 +76,18 @@ class Hold:
         """In the step: bool scalar, whether an earlier step of this call is held."""
         return self._count.read_value() > 0
 
+    def count(self) -> None:
+        """In the step, in the branch for steps that are held: the host is to run it again."""
+        self._count.assign_add(1)
+
     def keep(self, data: Any, variables: Sequence[Any], before: Sequence[tf.Tensor]) -> None:
-        """In the step, in the branch for steps that are held: takes the batch.
+        """In the step, in the branch for steps that are held and counted: takes the batch.
 
         Args:
           data: the batch.
           variables: those that the step moves.
           before: what they held before it.
         """
-        self._count.assign_add(1)
         if in_xla():
             return
         kept = (data, list(before))

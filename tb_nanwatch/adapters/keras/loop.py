@@ -7,12 +7,14 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from tb_nanwatch.adapters.keras.black_box import BlackBox, HeldStep
 from tb_nanwatch.adapters.keras.hold import Held
 from tb_nanwatch.adapters.keras.loop_step import LoopStep, watched
-from tb_nanwatch.adapters.keras.rerun import ExaminedFunction
+from tb_nanwatch.adapters.keras.rerun import ExaminedFunction, arguments
+from tb_nanwatch.adapters.tensorflow.operations import is_tracing
 from tb_nanwatch.adapters.tensorflow.recorder import Recorder
 from tb_nanwatch.adapters.tensorflow.tensors import NamedTensor
 from tb_nanwatch.blackbox.case import Kept
@@ -36,7 +38,6 @@ class ObservedLoop:
         self._recorder = recorder
         self._step: LoopStep | None = None
         self._spies = ExitStack()
-        self._is_rerun = False
         self._is_told = False
 
     def observed(self, function: Callable[..., Any], copies: bool) -> Callable[..., Any]:
@@ -67,7 +68,7 @@ class ObservedLoop:
 
         @functools.wraps(python_function)
         def run(*args: Any, **kwargs: Any) -> Any:
-            if self._is_rerun or self._step is not None or tf.inside_function():
+            if is_tracing() or self._step is not None or tf.inside_function():
                 return python_function(*args, **kwargs)
             if any(map(_is_consumed, (*args, *kwargs.values()))):
                 box.hold.refuse("it takes its data from an iterator, which cannot be asked again")
@@ -101,22 +102,15 @@ class ObservedLoop:
     ) -> Any:
         for variable, value in held.before or ():
             variable.assign(value)
+        if mode != "eager":  # As TensorFlow does where it traces a function.
+            args, kwargs = tf.nest.map_structure(_as_tensor, (args, kwargs))
         examined = ExaminedFunction(functools.partial(function, *args, **kwargs))
-
-        def examine(progress: Callable[[int], None]) -> Any:
-            self._is_rerun = True
-            try:
-                return examined.examine((args, kwargs), progress)
-            finally:
-                self._is_rerun = False
-
-        batch = (*args, kwargs) if kwargs else args
+        batch = arguments(args, kwargs)
+        examine = functools.partial(examined.examine, batch)
         return box.run_again(HeldStep(batch, mode, examined.state, examine, run))
 
     def takes(self, tensors: list[NamedTensor], new_step: bool) -> bool:
         """Whether what is observed is taken care of here: to be recorded when the step ends."""
-        if self._is_rerun:
-            return True
         if self._step is None:
             return False
         if self._step.is_here():
@@ -147,6 +141,10 @@ class ObservedLoop:
         if box.hold.refusal and not self._is_told:
             self._is_told = True
             warn(f"a step that goes non-finite is not run again: {box.hold.refusal}.")
+
+
+def _as_tensor(argument: Any) -> Any:
+    return tf.convert_to_tensor(argument) if isinstance(argument, np.ndarray) else argument
 
 
 def _is_consumed(argument: Any) -> bool:

@@ -105,21 +105,24 @@ class LoopStep(WithheldUpdates):
         """
         shown = [each for tensors, _ in self.observed for each in tensors]
         self._losses += [t for info, t in shown if info.role in ("loss", "gradient")]
+        self._updated |= self._variables
         late = self._how.copies or not self._applied
         held = ~(self._is_fine_at_the_end() if late else self._goes_on) & self._is_armed()
-        run_if(held, self._put_back if kernels.in_xla() else self._keep)
+        if late:
+            run_if(held, self._keep)
+        if self._before:
+            run_if(held, self._put_back if kernels.in_xla() else self._keep_values)
         return held
 
     def _keep(self) -> None:
-        """In the branch for steps that are held; not where an update is withheld: that is early."""
-        if self._is_applying:
-            return
+        assert self._how.hold is not None
+        self._how.hold.count()
+
+    def _keep_values(self) -> None:
         assert self._how.hold is not None
         self._how.hold.keep(None, list(self._variables.values()), list(self._before.values()))
 
     def _put_back(self) -> None:
-        assert self._how.hold is not None
-        self._how.hold.keep(None, [], [])
         for key, variable in self._variables.items():
             variable.assign(self._before[key])
 

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import importlib
+import inspect
 import os
 import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 
 from tb_nanwatch.adapters.keras.black_box import rerun_of
 from tb_nanwatch.adapters.keras.optimizers import build_optimizer
-from tb_nanwatch.adapters.keras.rerun import examine
+from tb_nanwatch.adapters.keras.rerun import ExaminedFunction, examine
 from tb_nanwatch.adapters.keras.withholding import variables_of
+from tb_nanwatch.adapters.tensorflow.operation_origin import Search
 from tb_nanwatch.blackbox.case import FOLDER, Case, unpack_case
 from tb_nanwatch.schema.rerun import Rerun
 from tb_nanwatch.schema.tags import SUBDIRECTORY
@@ -39,7 +43,8 @@ def main(words: Sequence[str]) -> int:
         "--model",
         required=True,
         metavar="MODULE:FUNCTION",
-        help="a function without arguments that gives the compiled model",
+        help="a function without arguments that gives the compiled model, or, of a custom loop, "
+        "the function that does one step",
     )
     parser.add_argument("--step", type=int, help="this step alone")
     arguments = parser.parse_args(words)
@@ -61,11 +66,12 @@ def main(words: Sequence[str]) -> int:
     return DONE
 
 
-def replay(model: Any, case: Case) -> Rerun:
+def replay(made: Any, case: Case) -> Rerun:
     """Runs a case again.
 
     Args:
-      model: compiled; its variables are set to the state that was kept, if it was.
+      made: a compiled model, or the function that does a step; variables are set to the state that
+        was kept, if it was.
       case: with its batch.
 
     Raises:
@@ -77,16 +83,44 @@ def replay(model: Any, case: Case) -> Rerun:
             'blackbox="batch"), or "state".'
         )
     data = _nested(case.batch)
-    if case.state:
-        _restore(model, data, case)
+    is_model = isinstance(made, keras.Model)
     try:
-        search = examine(model, model.train_step, data, lambda count: None)
+        search = _of_model(made, data, case) if is_model else _of_function(made, data, case)
+    except ReplayError:
+        raise
     except Exception as error:
         raise ReplayError(
             f"The step could not be run ({type(error).__name__}: {error}). It was recorded with "
             f"{_versions(case)}."
         ) from error
     return rerun_of(case.rerun.step, search, "", search.is_nonfinite, "eager", data)
+
+
+def _of_model(model: Any, data: Any, case: Case) -> Search:
+    if case.state:
+        _restore(model, data, case)
+    return examine(model, model.train_step, data, lambda count: None)
+
+
+def _of_function(function: Any, data: Any, case: Case) -> Search:
+    function = inspect.unwrap(function)
+    function = getattr(function, "python_function", function)
+    listed = data if isinstance(data, tuple) else ()
+    named = data if isinstance(data, dict) else {}
+    places = sorted((key for key in named if key.isdigit()), key=int)
+    args = (*listed, *(named[key] for key in places))
+    kwargs = {key: each for key, each in named.items() if not key.isdigit()}
+    examined = ExaminedFunction(functools.partial(function, *args, **kwargs))
+    if case.state:
+        examined.examine(data, lambda count: None)  # Tells which variables there are.
+        missing = examined.restore(case.state)
+        if missing:
+            raise ReplayError(
+                f"The step has no variable {missing[0]!r} of the shape that was kept"
+                + (f", nor {len(missing) - 1} others" if len(missing) > 1 else "")
+                + ": give the function as it was recorded, of the same version."
+            )
+    return examined.examine(data, lambda count: None)
 
 
 def _cases(logdir: str, step: int | None) -> Iterator[tuple[str, Case]]:
@@ -124,8 +158,12 @@ def _model(text: str) -> Any:
         made = build()
     except Exception as error:
         raise ReplayError(f"{text} raised {type(error).__name__}: {error}") from error
-    if getattr(made, "optimizer", None) is None:
-        raise ReplayError(f"{text} gives {type(made).__name__}, and not a compiled Keras model.")
+    is_compiled = isinstance(made, keras.Model) and getattr(made, "optimizer", None) is not None
+    if not is_compiled and (isinstance(made, keras.Model) or not callable(made)):
+        raise ReplayError(
+            f"{text} gives {type(made).__name__}, and neither a compiled Keras model nor the "
+            "function that does a step."
+        )
     return made
 
 

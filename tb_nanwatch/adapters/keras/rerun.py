@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -86,6 +86,30 @@ class ExaminedFunction:
             for number, (variable, value) in enumerate(self._found.values())
         }
 
+    def restore(self, state: Mapping[str, Any]) -> list[str]:
+        """Sets the variables to such a state, by their names; those for which there is none.
+
+        They are known when the step has run once.
+        """
+        found: dict[str, list[Any]] = {}
+        for variable, _ in self._found.values():
+            found.setdefault(variable_path(variable), []).append(variable)
+        missing = []
+        for key in sorted(state):
+            name = key.partition("/")[2]
+            waiting = found.get(name, [])
+            if waiting and tuple(waiting[0].shape) == state[key].shape:
+                waiting.pop(0).assign(state[key])
+            else:
+                missing.append(name)
+        self._found.clear()
+        return missing
+
+
+def arguments(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments by their places or names: a batch."""
+    return {**{str(number): each for number, each in enumerate(args)}, **kwargs}
+
 
 @contextmanager
 def applied_to(trace: Trace) -> Iterator[None]:
@@ -127,7 +151,9 @@ def tensors_of(data: Any) -> list[Any]:
 def place_of(owner: Any, model: Any = None) -> Place | None:
     """What of a program an object is; paths of layers relative to the model, where there is one."""
     if isinstance(owner, keras.optimizers.Optimizer):
-        return Place(optimizer=f"keras.optimizers.{type(owner).__name__}")
+        name = type(owner).__name__
+        is_kerass = type(owner).__module__.partition(".")[0] == "keras"
+        return Place(optimizer=f"keras.optimizers.{name}" if is_kerass else name)
     if isinstance(owner, keras.Operation):
         if hands_on(owner):
             return None
@@ -172,7 +198,7 @@ def batch_of(data: Any) -> dict[str, Any]:
     return {
         "/".join(map(str, place)): np.asarray(leaf)
         for place, leaf in keras.tree.flatten_with_path(data)
-        if isinstance(leaf, tf.Tensor)
+        if isinstance(leaf, (tf.Tensor, np.ndarray, np.generic, int, float))
     }
 
 

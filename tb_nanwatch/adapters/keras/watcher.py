@@ -43,10 +43,12 @@ class Watcher(watcher.Watcher):
         self._loop: ObservedLoop | None = None
 
     @overload
-    def step(self, function: Function, /) -> Function: ...
+    def step(self, function: Function, /, *, copies: bool = False) -> Function: ...
 
     @overload
-    def step(self, *, copies: bool = False) -> Callable[[Function], Function]: ...
+    def step(
+        self, function: None = None, /, *, copies: bool = False
+    ) -> Callable[[Function], Function]: ...
 
     def step(self, function: Any = None, /, *, copies: bool = False) -> Any:
         """A decorator for the function that does one step: one that goes non-finite is run again.

@@ -143,13 +143,13 @@ class WithheldUpdates:
 
     def _is_fine_at_the_end(self) -> tf.Tensor:
         """Where copies are kept: whether all was finite, what has been updated too."""
-        floats = [
-            (tf.convert_to_tensor(each.value), False)
-            for each in self._updated.values()
-            if tf.as_dtype(each.dtype).is_floating
-        ]
-        looked_at = [*self._looked_at, *floats]
-        looked_at += [(each, False) for each in self._losses]
+        looked_at = [*self._looked_at, *((each, False) for each in self._losses)]
+        if self._how.copies:
+            looked_at += [
+                (tf.convert_to_tensor(each), False)
+                for each in self._updated.values()
+                if tf.as_dtype(each.dtype).is_floating
+            ]
         if not looked_at:
             return self._goes_on
         return self._goes_on & _is_fine(looked_at)
@@ -209,6 +209,7 @@ class WithheldStep(WithheldUpdates):
 
     def _keep(self) -> None:
         assert self._how.hold is not None
+        self._how.hold.count()
         self._how.hold.keep(self._data, self._kept, list(self._before.values()))
 
     def outputs(self, outputs: Any) -> Any:

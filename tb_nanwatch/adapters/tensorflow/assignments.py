@@ -52,7 +52,8 @@ def heard(hear: Callable[[Any], None]) -> Iterator[None]:
                 hear(variable)
             return original(variable, *args, **kwargs)
 
-        return autograph_artifact(assign)  # Else AutoGraph would turn it into a graph, too.
+        autograph_artifact(assign)  # Else AutoGraph would turn it into a graph, too.
+        return assign
 
     originals = [
         (owner, name, vars(owner)[name])
@@ -72,7 +73,8 @@ def heard(hear: Callable[[Any], None]) -> Iterator[None]:
 def _classes(base: type) -> Iterator[type]:
     """The class and those that are made of it: `tf.Variable`'s have methods of their own."""
     yield base
-    for each in base.__subclasses__():
+    subclasses: list[type] = base.__subclasses__()
+    for each in subclasses:
         yield from _classes(each)
 
 

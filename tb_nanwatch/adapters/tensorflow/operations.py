@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import sys
 import sysconfig
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -108,6 +109,14 @@ class Place(NamedTuple):
 
     layer: str = ""
     optimizer: str = ""
+
+
+_tracing = threading.local()
+
+
+def is_tracing() -> bool:
+    """Whether this thread keeps what runs: an observer of the training should look away then."""
+    return bool(getattr(_tracing, "is_on", False))
 
 
 def identity(tensor: Any) -> int:
@@ -230,9 +239,11 @@ def traced(
     record.record_operation = record_operation
     tf.config.run_functions_eagerly(True)
     op_callbacks.add_op_callback(note)
+    _tracing.is_on = True
     try:
         yield trace
     finally:
+        _tracing.is_on = False
         op_callbacks.remove_op_callback(note)
         tf.config.run_functions_eagerly(was_eager)
         record.record_operation = original_record

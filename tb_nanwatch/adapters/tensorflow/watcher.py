@@ -8,6 +8,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from tb_nanwatch.adapters.tensorflow.operations import is_tracing
 from tb_nanwatch.adapters.tensorflow.recorder import Recorder
 from tb_nanwatch.adapters.tensorflow.replicas import is_mirrored, is_supported
 from tb_nanwatch.adapters.tensorflow.tensors import (
@@ -100,6 +101,8 @@ class Watcher:
         """
         for role in data:
             check_role(role)
+        if is_tracing():  # The step was observed already; it is run again to look into it.
+            return
         if not is_supported(tf.distribute.get_strategy()):
             raise NotImplementedError(
                 f"Watcher.observe was called under {type(tf.distribute.get_strategy()).__name__}; "

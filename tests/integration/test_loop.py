@@ -1,0 +1,251 @@
+"""A step of a custom loop that goes non-finite is run again, and the loop goes on as without."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from recorded import read_recorded
+
+import tb_nanwatch as nanwatch
+from tb_nanwatch.schema.rerun import Rerun
+
+STEPS, BATCH, BAD_STEP, BAD_ROWS = 8, 8, 3, (2, 5)
+
+Compiled = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+MODES: dict[str, Compiled] = {
+    "eager": lambda function: function,
+    "graph": tf.function,
+    "xla": tf.function(jit_compile=True),
+}
+
+
+def batches() -> Iterator[tuple[tf.Tensor, tf.Tensor]]:
+    """Positive rows; at the bad step two of them hold a 0."""
+    rng = np.random.default_rng(0)
+    for step in range(STEPS):
+        x = rng.uniform(0.1, 1, (BATCH, 6)).astype(np.float32)
+        y = x.sum(axis=1, keepdims=True)
+        if step == BAD_STEP:
+            x[list(BAD_ROWS), 1] = 0
+        yield tf.constant(x), tf.constant(y)
+
+
+class Gate(keras.layers.Layer):  # type: ignore[misc]
+    def build(self, shape: Any) -> None:
+        self.gain = self.add_weight(shape=shape[-1:], initializer="ones", name="gain")
+
+    def call(self, x: Any) -> Any:
+        return tf.where(x > 0, tf.math.log(self.gain * x), 0.0)  # the line
+
+
+LINE = 1 + next(
+    number for number, text in enumerate(Path(__file__).read_text().splitlines()) if "# the" in text
+)
+
+
+class Loop:
+    """A loop with dropout, BatchNorm and a metric; its update by Keras, or by itself."""
+
+    def __init__(self, update: str, watcher: nanwatch.Watcher | None):
+        keras.utils.set_random_seed(1)
+        layers = [
+            keras.Input((6,)),
+            Gate(name="gate"),
+            keras.layers.Dropout(0.2),
+            keras.layers.BatchNormalization(),
+            keras.layers.Dense(1, name="output"),
+        ]
+        self.model = keras.Sequential(layers, name="net")
+        self.optimizer = keras.optimizers.Adam(0.01)
+        self.metric = keras.metrics.Mean()
+        self._update = update
+        self._watcher = watcher
+
+    def step(self, x: Any, y: Any) -> Any:
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean((self.model(x, training=True) - y) ** 2)
+            if tf.reduce_sum(x) > 1e9:  # Python's own `if`, for AutoGraph.
+                loss = loss * 2
+        variables = self.model.trainable_variables
+        gradients = tape.gradient(loss, variables)
+        if self._update == "keras":
+            self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
+        else:
+            for variable, gradient in zip(variables, gradients, strict=True):
+                variable.assign_sub(0.1 * gradient)
+        self.metric.update_state(tf.where(tf.math.is_finite(loss), loss, 7.0))
+        if self._watcher is not None:
+            pairs = zip(gradients, variables, strict=True)
+            self._watcher.observe(input=x, loss=loss, gradient=pairs, weight=self.model.weights)
+        return loss
+
+    def run(self, step: Callable[..., Any]) -> list[float]:
+        losses = []
+        for x, y in batches():
+            losses.append(float(step(x, y)))
+            if self._watcher is not None:
+                self._watcher.step_end()
+        return losses
+
+    def state(self) -> list[np.ndarray]:
+        every = [*self.model.variables, *self.optimizer.variables, *self.metric.variables]
+        return [np.asarray(each) for each in every]
+
+
+def rerun_of(log_dir: Path) -> Rerun:
+    (rerun,) = read_recorded(log_dir / "nanwatch").reruns
+    return rerun
+
+
+@pytest.mark.parametrize("update", ["keras", "own"])
+@pytest.mark.parametrize("mode", MODES)
+def test_the_step_is_run_again_and_the_loop_goes_on_as_without(
+    tmp_path: Path, mode: str, update: str
+) -> None:
+    plain = Loop(update, None)
+    expected = plain.run(MODES[mode](plain.step))
+    watcher = nanwatch.Watcher(tmp_path, every=1)
+    watched = Loop(update, watcher)
+    with watcher:
+        losses = watched.run(watcher.step(MODES[mode](watched.step)))
+
+    rerun = rerun_of(tmp_path)
+    assert (rerun.step, rerun.reproduced, rerun.examples) == (BAD_STEP, True, BAD_ROWS)
+    operation = rerun.operation
+    assert operation is not None
+    assert (operation.type, operation.direction, operation.line) == ("Log", "backward", LINE)
+    assert operation.layer.endswith("gate")
+    recorded = read_recorded(tmp_path / "nanwatch")
+    assert recorded.windows() == [(step, step) for step in range(STEPS)]
+    assert min(recorded.nonfinite().values()) == BAD_STEP
+
+    if mode == "xla":  # What is watched may round differently there.
+        np.testing.assert_allclose(losses, expected, rtol=1e-5)
+        pairs = zip(watched.state(), plain.state(), strict=True)
+        for mine, theirs in pairs:
+            np.testing.assert_allclose(mine, theirs, rtol=1e-4, atol=1e-6)
+    else:
+        np.testing.assert_array_equal(losses, expected)
+        for mine, theirs in zip(watched.state(), plain.state(), strict=True):
+            np.testing.assert_array_equal(mine, theirs)
+
+
+def gan(
+    step_of: Callable[[Callable[..., Any]], Callable[..., Any]], watcher: nanwatch.Watcher | None
+) -> list[np.ndarray]:
+    """Two optimizers; the generator's gradient, which comes second, is not finite at a step."""
+    keras.utils.set_random_seed(2)
+    generator = keras.Sequential([keras.Input((6,)), Gate(name="gate"), keras.layers.Dense(3)])
+    critic = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
+    optimizers = keras.optimizers.Adam(0.01), keras.optimizers.Adam(0.01)
+
+    def step(x: Any, y: Any) -> None:
+        with tf.GradientTape() as tape:
+            fake = tf.stop_gradient(generator(x, training=True))
+            loss = tf.reduce_mean(critic(fake)) - tf.reduce_mean(critic(fake + y))
+        gradients = tape.gradient(loss, critic.trainable_variables)
+        optimizers[0].apply(gradients, critic.trainable_variables)
+        with tf.GradientTape() as tape:
+            second = -tf.reduce_mean(critic(generator(x, training=True)))
+        gradients = tape.gradient(second, generator.trainable_variables)
+        optimizers[1].apply(gradients, generator.trainable_variables)
+        if watcher is not None:
+            pairs = zip(gradients, generator.trainable_variables, strict=True)
+            watcher.observe(loss={"critic": loss, "generator": second}, gradient=pairs)
+
+    run = step_of(tf.function(step))
+    for x, y in batches():
+        run(x, y)
+        if watcher is not None:
+            watcher.step_end()
+    every = [*generator.variables, *critic.variables, *optimizers[0].variables]
+    return [np.asarray(each) for each in [*every, *optimizers[1].variables]]
+
+
+def test_a_step_of_two_updates_is_run_again_where_it_keeps_copies(tmp_path: Path) -> None:
+    plain = gan(lambda step: step, None)
+    watcher = nanwatch.Watcher(tmp_path / "copies", every=1)
+    watched = gan(watcher.step(copies=True), watcher)
+    operation = rerun_of(tmp_path / "copies").operation
+    assert operation is not None
+    assert (operation.type, operation.direction, operation.line) == ("Log", "backward", LINE)
+    for mine, theirs in zip(watched, plain, strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+
+    watcher = nanwatch.Watcher(tmp_path / "none", every=1)
+    with pytest.warns(RuntimeWarning, match=r"not run again: .* more than once"):
+        watched = gan(watcher.step, watcher)
+    assert read_recorded(tmp_path / "none" / "nanwatch").reruns == []
+    for mine, theirs in zip(watched, plain, strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+
+
+@pytest.mark.parametrize("kept", ["off", "result", "batch", "state"])
+def test_keeps_what_is_asked_for_on_disk(tmp_path: Path, kept: Any) -> None:
+    watcher = nanwatch.Watcher(tmp_path, every=1, blackbox=kept)
+    loop = Loop("keras", watcher)
+    step = watcher.step(tf.function(loop.step))
+    with watcher:
+        loop.run(step)
+    folder = tmp_path / "nanwatch" / "blackbox" / f"step-{BAD_STEP:09d}"
+    files = {each.name for each in folder.iterdir()} if folder.is_dir() else set()
+    expected = ["result.json", "batch.npz", "state.npz"]
+    assert files == set(expected[: ["off", "result", "batch", "state"].index(kept)])
+    if kept == "state":
+        x, y = list(batches())[BAD_STEP]
+        with np.load(folder / "batch.npz") as batch:
+            np.testing.assert_array_equal(batch["0"], x)
+            np.testing.assert_array_equal(batch["1"], y)
+        with np.load(folder / "state.npz") as state:
+            names = {name.partition("/")[2] for name in state.files}
+            assert all(np.isfinite(state[name]).all() for name in state.files)
+        assert {"net/gate/gain", "net/output/kernel"} <= names
+        assert json.loads((folder / "result.json").read_text())["rerun"]["reproduced"]
+
+
+def test_data_from_an_iterator_cannot_be_asked_again(tmp_path: Path) -> None:
+    watcher = nanwatch.Watcher(tmp_path, every=1)
+    loop = Loop("keras", watcher)
+
+    @watcher.step
+    @tf.function
+    def step(iterator: Any) -> Any:
+        return loop.step(*next(iterator))
+
+    dataset = tf.data.Dataset.from_tensor_slices(
+        tuple(tf.stack(part) for part in zip(*batches(), strict=True))
+    )
+    iterator = iter(dataset)
+    with pytest.warns(RuntimeWarning, match="not run again: it takes its data from an iterator"):
+        step(iterator)
+    for _ in range(STEPS - 1):
+        step(iterator)
+        watcher.step_end()
+    assert read_recorded(tmp_path / "nanwatch").reruns == []
+
+
+def test_a_function_that_raises_leaves_nothing_behind(tmp_path: Path) -> None:
+    before = tf.Variable.assign, tf.GradientTape.gradient, keras.optimizers.Optimizer.apply
+    watcher = nanwatch.Watcher(tmp_path)
+
+    @watcher.step
+    def step() -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        step()
+    after = tf.Variable.assign, tf.GradientTape.gradient, keras.optimizers.Optimizer.apply
+    assert after == before
+
+
+def test_what_is_no_function_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match="the function that does a step, got int"):
+        nanwatch.Watcher(tmp_path).step(3)
