@@ -91,7 +91,7 @@ class BlackBox:
     def after(
         self, model: Any, train_step: Callable[[Any], Any], run: Callable[[Any], Any], outputs: Any
     ) -> Any:
-        """On the host, after each call: what it gives, when held steps have been run.
+        """On the host, after a call that may hold steps: what it gives, when these have been run.
 
         Args:
           model: the model.

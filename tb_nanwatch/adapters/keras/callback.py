@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any, Literal, get_args
 
 import keras
+import tensorflow as tf
 
 from tb_nanwatch.adapters.keras.black_box import BlackBox
 from tb_nanwatch.adapters.keras.observation import Observation
@@ -15,6 +16,7 @@ from tb_nanwatch.adapters.keras.observed_step import observed
 from tb_nanwatch.adapters.keras.optimizers import build_optimizer, iterations
 from tb_nanwatch.adapters.keras.train_function import ObservedTrainFunction
 from tb_nanwatch.adapters.keras.withholding import Withheld, Withholding
+from tb_nanwatch.adapters.tensorflow.accumulator import Signal
 from tb_nanwatch.adapters.tensorflow.recorder import Recorder
 from tb_nanwatch.adapters.tensorflow.replicas import is_supported
 from tb_nanwatch.adapters.tensorflow.tensors import Unwatched
@@ -122,6 +124,7 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
         self._unwatched = Unwatched()
         self._guard = Guard()
         self._is_due = False
+        self._is_one_replica = True
         self._tripped = False
         self._skip_streak = 0
         self._max_skips = max_skips
@@ -140,13 +143,14 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
         if self._exact:
             self._watch = _exactly(self._asked, self.model)
         strategy = self.model.distribute_strategy
+        self._is_one_replica = strategy.num_replicas_in_sync == 1
         self._is_due = is_supported(strategy)
         if not self._is_due:
             warn(
                 f"trainings with the replicas of {type(strategy).__name__} are not recorded. This "
                 "one goes on as it is. MirroredStrategy's are."
             )
-        if self._policy == "skip" and strategy.num_replicas_in_sync > 1:
+        if self._policy == "skip" and not self._is_one_replica:
             raise ValueError(
                 'on_nonfinite="skip" works with one replica, and this model is trained by '
                 f'{strategy.num_replicas_in_sync}. Use "record", "stop" or "raise".'
@@ -177,14 +181,14 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
                 on_error=self._flush,
                 black_box=self._black_box,
             )
-        if self._black_box is not None and self._one_replica():
+        if self._black_box is not None and self._is_one_replica:
             self._black_box.arm()
         self._train_function.install()
 
     def _observed(self, train_step: Callable[[Any], Any]) -> Callable[[Any], Any]:
         skips = self._policy == "skip"
         withholding = Withholding(skips, self._skip_updates) if skips else None
-        if self._black_box is not None and self._one_replica():
+        if self._black_box is not None and self._is_one_replica:
             withholding = replace(
                 self._black_box.withholding, skips=skips, guard_updates=self._skip_updates
             )
@@ -198,22 +202,19 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
             withholding,
         )
 
-    def _one_replica(self) -> bool:
-        return bool(self.model.distribute_strategy.num_replicas_in_sync == 1)
-
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
         # Another callback's train_on_batch or fit puts the model's own train function back.
         if self._train_function is not None and not self._train_function.is_installed():
             with self._guard("go on"):
                 self._begin()
 
-    def _step_end(self) -> None:
+    def _step_end(self, told: Signal | None) -> None:
         """Right after the step: what it wrote is in the file before any callback can raise."""
         with self._guard("record a step"):
             if not self._guard.tripped:
-                signal = self._recorder.step_end()
+                signal = self._recorder.step_end(told)
                 self._tripped |= signal.trips > 0
-                if self._black_box is not None and self._one_replica():
+                if self._black_box is not None and self._is_one_replica:
                     self._black_box.step_end(signal.trips)
                 self._skip_streak = signal.skip_streak
             self._unwatched.tell()
@@ -248,13 +249,14 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
     def _observation(self) -> Observation:
         return Observation(self.model, self._watch, self._unwatched, self._guard)
 
-    def _end(self, observation: Observation, withheld: Withheld | None) -> None:
+    def _end(self, observation: Observation, withheld: Withheld | None) -> tf.Tensor | None:
         self._recorder.add(
             observation.tensors(),
             observation.loss_scale,
             skipped=None if withheld is None else withheld.skipped,
             held=None if withheld is None else withheld.held,
         )
+        return self._recorder.signal_in_step() if self._is_one_replica else None
 
     def _stop(self, reason: str) -> None:
         self.model.stop_training = True

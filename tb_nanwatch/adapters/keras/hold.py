@@ -70,11 +70,15 @@ class Hold:
 
     def takes(self) -> tf.Tensor:
         """In the step: bool scalar, whether a step that trips is held."""
-        return self._count.read_value() > _DISARMED
+        return self.held() > _DISARMED
+
+    def held(self) -> tf.Tensor:
+        """In the step: int64 scalar, how many of this call are held; -1 where none is to be."""
+        return self._count.read_value()
 
     def holds(self) -> tf.Tensor:
         """In the step: bool scalar, whether an earlier step of this call is held."""
-        return self._count.read_value() > 0
+        return self.held() > 0
 
     def count(self) -> None:
         """In the step, in the branch for steps that are held: the host is to run it again."""

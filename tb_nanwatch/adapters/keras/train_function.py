@@ -14,6 +14,8 @@ from typing import Any
 import tensorflow as tf
 
 from tb_nanwatch.adapters.keras.black_box import BlackBox
+from tb_nanwatch.adapters.keras.told import Told, heard
+from tb_nanwatch.adapters.tensorflow.accumulator import Signal
 
 _END_OF_DATA = (StopIteration, tf.errors.OutOfRangeError)
 _EXCHANGED = ("train_function", "train_step", "make_train_function")
@@ -25,7 +27,8 @@ class ObservedTrainFunction:
     Args:
       model: a compiled Keras model whose `train_function` is made.
       observe: turns a bound `train_step` into an observed one.
-      on_step: called after each call of the step, before any callback hears of it.
+      on_step: called after each call of the step, before any callback hears of it, with what the
+        step tells; None where it does not.
       on_error: called where the step raises, after everything has been put back.
       black_box: runs steps again that went non-finite.
     """
@@ -34,7 +37,7 @@ class ObservedTrainFunction:
         self,
         model: Any,
         observe: Callable[[Callable[[Any], Any]], Callable[[Any], Any]],
-        on_step: Callable[[], None],
+        on_step: Callable[[Signal | None], None],
         on_error: Callable[[], None],
         black_box: BlackBox | None = None,
     ):
@@ -92,26 +95,36 @@ class ObservedTrainFunction:
 
     def _run(self, iterator: Any) -> Any:
         try:
-            outputs = self._call(iterator)
+            outputs, told = self._call(iterator)
         except _END_OF_DATA:
             raise
         except BaseException:
             self.restore()
             self._on_error()
             raise
-        self._step_ended()
-        return outputs
+        return self._step_ended(outputs, told)
 
-    def _call(self, iterator: Any) -> Any:
-        if self._black_box is None:
-            return self._observed(iterator)
-        outputs = self._observed(self._black_box.feed(self._model, iterator))
-        return self._black_box.after(self._model, self._model.train_step, self._observed, outputs)
+    def _call(self, iterator: Any) -> tuple[Any, tuple[int, Signal] | None]:
+        """Runs the step, and those again that it holds; what it returns, and what it tells."""
+        box = self._black_box
+        if box is None:
+            outputs = self._observed(iterator)
+            return outputs, heard(outputs)
+        outputs = self._observed(box.feed(self._model, iterator))
+        told = heard(outputs)
+        if told is None or told[0] > 0:
+            outputs = box.after(self._model, self._model.train_step, self._observed, outputs)
+            told = heard(outputs)
+        return outputs, told
 
-    def _step_ended(self) -> None:
+    def _step_ended(self, outputs: Any, told: tuple[int, Signal] | None) -> Any:
+        """What the step returns without any of ours, once all have heard what it tells."""
+        if isinstance(outputs, Told):
+            outputs = outputs.outputs
         if self._inner is not None:
-            self._inner._step_ended()
-        self._on_step()
+            outputs = self._inner._step_ended(outputs, heard(outputs))
+        self._on_step(told and told[1])
+        return outputs
 
     def _restore_and_make(self, force: bool = False) -> Any:
         self.restore()

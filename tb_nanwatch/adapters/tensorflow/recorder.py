@@ -166,13 +166,18 @@ class Recorder:
         self._writer.write_rerun(rerun)
         self.diagnosis.take_rerun(rerun)
 
-    def step_end(self) -> Signal:
+    def signal_in_step(self) -> tf.Tensor:
+        """In the step, after `add`: int64 [len(Signal)], the signal, of one replica."""
+        return self._clocks[current_replica()].state.read_value()
+
+    def step_end(self, signal: Signal | None = None) -> Signal:
         """On the host, after each call of the step: writes the window where it is full.
 
         Also where the set of non-finite tensors changed, or one of the run's first steps was
-        non-finite: then the record is in the file when this returns.
+        non-finite: then the record is in the file when this returns. Asks for the signal where it
+        is not given one.
         """
-        signal = self.signal
+        signal = signal or self.signal
         changed = bool(signal.flush) and self._schedule.takes_change()
         is_full = signal.next_step > self._last_step
         if changed or (is_full and self._schedule.takes_record()):
