@@ -158,7 +158,8 @@ class WithheldUpdates:
         self._looked_at += looked_at
         state = {id(each): each for each in (*variables, *optimizer.variables)}
         self._updated |= state
-        if self._how.copies and not self._how.skips:
+        is_refused = self._how.hold is not None and self._how.hold.refusal
+        if not self._how.skips and (self._how.copies or is_refused):
             apply()
             return
         guards = self._how.guard_updates and not self._is_handled
