@@ -151,6 +151,8 @@ test("an operation is told by what is known of it", () => {
   expect(operationWords(operation)).toBe("Log in the backward pass of layer gate");
   expect(operationWords({ type: "Mul" })).toBe("Mul");
   expect(operationWords({ type: "Mul", pass: "update" })).toBe("Mul in the update");
+  const adam = { type: "Mul", pass: "update", optimizer: "keras.optimizers.Adam" };
+  expect(operationWords(adam)).toBe("Mul in the update of keras.optimizers.Adam");
   expect(operationWhere(operation)).toBe("m.py:57, in call");
   expect(operationWhere({ type: "Mul" })).toBe("");
   const source = [

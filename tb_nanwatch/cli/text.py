@@ -82,6 +82,8 @@ def rerun_lines(rerun: Rerun) -> Iterator[str]:
     if operation is not None:
         if operation.file:
             yield f"{operation.file}:{operation.line}, in {operation.function}"
+        elif operation.optimizer:
+            yield f"in {operation.optimizer}"
         results = () if operation.result is None else (operation.result,)
         for operand in (*operation.operands, *results):
             told = ", ".join(f"{list(each.index)} is {each.value}" for each in operand.elements)

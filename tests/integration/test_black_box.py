@@ -268,18 +268,23 @@ def test_says_where_the_step_cannot_be_run_eagerly(tmp_path: Path) -> None:
     assert "not here" in rerun.note
 
 
-def test_says_that_random_numbers_cannot_be_drawn_again(tmp_path: Path) -> None:
-    drawn = tf.Variable(0, dtype=tf.int32)
+@pytest.mark.parametrize("draws", [True, False])
+def test_says_that_what_cannot_be_put_back_is_not_reproducible(tmp_path: Path, draws: bool) -> None:
+    calls: list[bool] = []
 
     def sometimes(x: Any) -> Any:
-        drawn.assign_add(1)
-        bad = tf.cast(tf.equal(drawn, BAD_STEP + 1), tf.float32)
-        return tf.math.log(x + tf.random.uniform([]) * 0 + 1 - 2 * bad)
+        calls.append(len(calls) == BAD_STEP)
+        noise = tf.random.uniform([]) if draws else 1.0
+        return tf.math.log(x + noise * 0 + 1 - 4 * float(calls[-1]))
 
-    fit(compiled(sometimes), *data(lambda row: None), nanwatch.Callback(tmp_path, every=1))
+    model = compiled(sometimes, run_eagerly=True)
+    fit(model, *data(lambda row: None), nanwatch.Callback(tmp_path, every=1))
     rerun = rerun_of(tmp_path)
     assert not rerun.reproduced
-    assert "tf.random" in rerun.note
+    said = "`tf.random`, which cannot be drawn again" if draws else "on something besides these"
+    assert said in rerun.note
+    # Once when the model is made, and twice more: operation by operation, and as it was.
+    assert len(calls) == 1 + STEPS + 2
 
 
 def test_a_step_with_two_updates_is_not_held(tmp_path: Path) -> None:
@@ -426,4 +431,45 @@ def test_a_step_of_several_updates_is_run_again_where_copies_are_kept(tmp_path: 
     assert (operation.type, operation.direction, operation.layer) == ("Log", "backward", "gate")
     assert rerun_of(tmp_path).step == BAD_STEP
     for mine, theirs in zip(models[1].variables, models[0].variables, strict=True):
+        np.testing.assert_array_equal(np.asarray(mine), np.asarray(theirs), err_msg=mine.path)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_variables_that_no_model_knows_are_put_back_too(tmp_path: Path, mode: str) -> None:
+    counters = []
+    for callbacks in ([], [nanwatch.Callback(tmp_path, every=1)]):
+        counter = tf.Variable(0, trainable=False)
+
+        def counted(x: Any, counter: Any = counter) -> Any:
+            counter.assign_add(1)
+            return where_log(x)
+
+        fit(compiled(counted, **MODES[mode]), *data(), *callbacks)
+        counters.append(int(counter))
+    assert rerun_of(tmp_path).step == BAD_STEP
+    assert counters == [STEPS, STEPS]
+
+
+def test_a_batch_above_the_limit_is_not_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tb_nanwatch.adapters.keras.black_box.MOST_BYTES", 100)
+    callback = nanwatch.Callback(tmp_path, every=1, blackbox="batch")
+    with pytest.warns(RuntimeWarning, match=r"batch of step 4 takes 448 bytes.*is not kept"):
+        fit(compiled(where_log), *data(), callback)
+    files = [each.name for each in (tmp_path / "nanwatch" / "blackbox").glob("*/*")]
+    assert files == ["result.json"]
+    assert rerun_of(tmp_path).operation is not None
+
+
+def test_where_two_record_none_is_held(tmp_path: Path) -> None:
+    plain, watched = compiled(where_log), compiled(where_log)
+    fit(plain, *data())
+    folders = [tmp_path / "one", tmp_path / "two"]
+    fit(watched, *data(), *(nanwatch.Callback(each, every=1) for each in folders))
+    for folder in folders:
+        recorded = read_recorded(folder / "nanwatch")
+        assert recorded.reruns == []
+        assert recorded.nonfinite()["gradient", "net/gate/gain"] == BAD_STEP
+    for mine, theirs in zip(watched.variables, plain.variables, strict=True):
         np.testing.assert_array_equal(np.asarray(mine), np.asarray(theirs), err_msg=mine.path)

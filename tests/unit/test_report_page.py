@@ -18,11 +18,13 @@ from tb_nanwatch.cli.page.findings import card, number, prose
 from tb_nanwatch.cli.page.heatmap import Cells, heatmap, ticks
 from tb_nanwatch.cli.page.histograms import Snapshot, histograms
 from tb_nanwatch.cli.page.markup import name, text
+from tb_nanwatch.cli.page.operation import operation_html
 from tb_nanwatch.cli.page.palette import inks
 from tb_nanwatch.cli.page.png import png
 from tb_nanwatch.cli.page.rows import MOST_ROWS, Row, pooled, rows
 from tb_nanwatch.diagnosis import Finding, Place, Victim
 from tb_nanwatch.grid.cells import NAN, POS_INF, RECORDED, SCALE_SKIPPED
+from tb_nanwatch.schema.rerun import Element, Operand, Operation, Rerun, SourceLine
 from tb_nanwatch.schema.tensor_info import TensorInfo
 
 HOSTILE = '<img src=x onerror=alert(1)>/"\x1b[31m\u202e&amp;\n'
@@ -284,3 +286,44 @@ def test_a_finding_is_a_card() -> None:
 def test_numbers_for_people() -> None:
     said = [number(each) for each in (0.0, 1234.0, 0.12345, 1e20, float("nan"), float("-inf"))]
     assert said == ["0", "1,234", "0.1235", "1e+20", "NaN", "-Inf"]
+
+
+def test_of_an_operation_the_line_is_marked_and_the_operands_and_rows_are_told() -> None:
+    operation = Operation(
+        "Log",
+        "backward",
+        "encoder/gate",
+        "model.py",
+        57,
+        "call",
+        tuple(SourceLine(56 + n, f"line {n} <{n}>") for n in range(3)),
+        (Operand("x", "float32", (4, 2), (Element((3, 0), "0.0"), Element((3, 1), "-1.0"))),),
+        Operand("gradient", "float32", (4, 2), (Element((3, 0), "nan"),)),
+    )
+    rerun = Rerun(7, True, "eager", "A note.", operation, tuple(range(12)))
+    section = parsed(operation_html(rerun))
+    (broke,) = [each for each in section.iter("span") if each.attrib["class"] == "line broke"]
+    assert "".join(broke.itertext()).split() == ["▸", "57", "line", "1", "<1>"]
+    rows = ["|".join("".join(c.itertext()) for c in row) for row in section.iter("tr")]
+    assert rows == [
+        "Operand|At|Value",
+        "x float32, 4 × 2|[3, 0]|0.0",
+        "[3, 1]|-1.0",
+        "gradient float32, 4 × 2|[3, 0]|nan",
+    ]
+    said = " ".join("".join(section.itertext()).split())
+    assert "Log in the backward pass of layer encoder/gate" in said
+    assert "Rows 0, 1, 2, 3, 4, 5, 6, 7, 8, 9 and 2 more of the batch" in said
+    assert said.endswith("It happened again when the step was run once more (eager). A note.")
+
+
+def test_of_an_operation_names_stay_text() -> None:
+    operation = Operation("RealDiv", "update", HOSTILE, HOSTILE, 1, HOSTILE, (), (), None, HOSTILE)
+    section = parsed(operation_html(Rerun(0, False, "xla", HOSTILE, operation)))
+    assert {each.tag for each in section.iter()} <= {
+        *("section", "h4", "code", "bdi", "figure", "figcaption", "pre", "p")
+    }
+    bare = parsed(operation_html(Rerun(0, False, "graph", "Why.")))
+    assert "".join(bare.itertext()) == (
+        "It did not happen again when the step was run once more (graph). Why."
+    )

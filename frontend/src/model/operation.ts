@@ -6,10 +6,10 @@ import { visibleName } from "./names";
 /** Elements of one operand that are told. */
 const MOST_ELEMENTS = 6;
 
-/** "Log in the forward pass of layer encoder/gate". */
-export function operationWords({ type, pass, layer }: Operation): string {
+/** "Log in the forward pass of layer encoder/gate", "RealDiv in the update of Adam". */
+export function operationWords({ type, pass, layer, optimizer }: Operation): string {
   const what = pass === "update" ? "the update" : pass && `the ${visibleName(pass)} pass`;
-  const of = layer ? `layer ${visibleName(layer)}` : "";
+  const of = optimizer ? visibleName(optimizer) : layer ? `layer ${visibleName(layer)}` : "";
   const where = what && of ? `in ${what} of ${of}` : what ? `in ${what}` : of && `in ${of}`;
   return [visibleName(type), where].filter(Boolean).join(" ");
 }

@@ -74,6 +74,8 @@ export interface Operation {
   type: string;
   pass?: string;
   layer?: string;
+  /** What applied the update, where it is of one. */
+  optimizer?: string;
   file?: string;
   line?: number;
   code?: string;

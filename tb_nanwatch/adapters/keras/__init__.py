@@ -6,6 +6,8 @@
 - `withholding`: withholds the update of a step that is not finite: to skip it, or to run it again.
 - `hold`: keeps the batch of such a step.
 - `black_box`: runs it again, and has the training go on; `rerun` does so operation by operation.
+- `watcher`: `nanwatch.Watcher`, which adds the black box to TensorFlow's.
+- `loop`: the steps of a custom loop, held and run again; `loop_step`: one of them.
 - `replay`: the same in another process, from what was kept on disk.
 - `spies`: how it does: methods of single objects, spied on while a step is traced or run.
 - `observation`: what one step shows: data, layers' outputs, loss, gradients, and its state.

@@ -112,7 +112,7 @@ class BlackBox:
                 _mode(model),
                 lambda: state_of(model),
                 lambda progress: examine(model, train_step, batches[0], progress),
-                lambda: run(iter(batches)),
+                lambda: run(self.hold.again(batches)),
             )
         )
 
@@ -131,8 +131,10 @@ class BlackBox:
                 "The step could not be run operation by operation, outside of a graph "
                 f"({type(error).__name__}: {_said(error)})."
             )
-        if self._kept == "state":
-            state = step.state()
+        try:
+            state = step.state() if self._kept == "state" else {}
+        except Exception as error:
+            warn(f"could not keep the state before step {before.next_step} ({error}).")
         outputs = step.run()
         after = self._recorder.signal
         again = after.trips + after.refused_steps > before.trips + before.refused_steps

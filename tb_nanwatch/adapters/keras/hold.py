@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import reduce
 from itertools import chain, islice
 from typing import Any, NamedTuple
 
@@ -54,6 +55,8 @@ class Hold:
         self._fed: list[Any] = []
         self._is_compiled = False
         self._is_armed = False
+        self._feeds = False
+        self._spec: Any = None
 
     def arm(self, armed: bool) -> None:
         """On the host: has steps that trip held from now on, or not."""
@@ -123,11 +126,27 @@ class Hold:
           StopIteration: where the data has ended.
         """
         self._is_compiled = is_compiled
-        if not (is_compiled and self._is_armed):
+        self._spec = getattr(iterator, "element_spec", None)
+        # Once by the host, always: another kind of iterator is another trace.
+        self._feeds |= is_compiled and self._is_armed
+        if not self._feeds:
             return iterator
         first = next(iterator)
         self._fed = []
         return self._kept(islice(chain([first], iterator), steps))
+
+    def again(self, batches: list[Any]) -> Any:
+        """On the host: an iterator over held batches, of the kind that `feed` gave last.
+
+        The same kind needs no other trace, which takes longer than all the rest.
+        """
+        if self._feeds or self._spec is None:
+            return iter(batches)
+        try:
+            parts = [_dataset(batch, self._spec) for batch in batches]
+            return iter(reduce(lambda one, other: one.concatenate(other), parts))
+        except (TypeError, ValueError):  # What is no batch of plain tensors.
+            return iter(batches)
 
     def feed_step(self, batch: Any, is_compiled: bool) -> None:
         """On the host, before a call that executes one step: its batch."""
@@ -165,6 +184,21 @@ class Hold:
             return Held(batches, [])
         (_, values), variables = kept[0]
         return Held(batches, list(zip(variables, values, strict=True)))
+
+
+def _dataset(batch: Any, spec: Any) -> tf.data.Dataset:
+    """One batch as a dataset, of shapes as wide as in the spec of the one it came from."""
+
+    def widened(tensor: tf.Tensor, each: Any) -> tf.Tensor:
+        if not isinstance(each, tf.TensorSpec):
+            raise TypeError(f"Expected a dense tensor, got {each}.")
+        return tf.compat.v1.placeholder_with_default(tensor, each.shape)
+
+    def widen(data: Any) -> Any:
+        return tf.nest.map_structure(widened, data, spec)
+
+    # In a tuple of its own, which `map` takes apart.
+    return tf.data.Dataset.from_tensors((batch,)).map(widen)
 
 
 def _pack(form: Any, parts: Any) -> Any:

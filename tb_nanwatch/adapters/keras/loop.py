@@ -68,8 +68,10 @@ class ObservedLoop:
 
         @functools.wraps(python_function)
         def run(*args: Any, **kwargs: Any) -> Any:
-            if is_tracing() or self._step is not None or tf.inside_function():
+            if is_tracing():
                 return python_function(*args, **kwargs)
+            if self._step is not None or tf.inside_function():
+                return function(*args, **kwargs)
             if any(map(_is_consumed, (*args, *kwargs.values()))):
                 box.hold.refuse("it takes its data from an iterator, which cannot be asked again")
             box.hold.feed_step((args, kwargs), is_compiled)
@@ -103,7 +105,8 @@ class ObservedLoop:
         for variable, value in held.before or ():
             variable.assign(value)
         if mode != "eager":  # As TensorFlow does where it traces a function.
-            args, kwargs = tf.nest.map_structure(_as_tensor, (args, kwargs))
+            args = tuple(map(_as_tensor, args))
+            kwargs = {name: _as_tensor(each) for name, each in kwargs.items()}
         examined = ExaminedFunction(functools.partial(function, *args, **kwargs))
         batch = arguments(args, kwargs)
         examine = functools.partial(examined.examine, batch)

@@ -11,11 +11,9 @@ import keras
 import tensorflow as tf
 from tensorflow.python.autograph.impl.api import autograph_artifact
 from tensorflow.python.distribute.distribute_lib import StrategyBase
-from tensorflow.python.framework import ops
 
-from tb_nanwatch.adapters.keras.withholding import WithheldUpdates, Withholding
+from tb_nanwatch.adapters.keras.withholding import WithheldUpdates, Withholding, current_graph
 from tb_nanwatch.adapters.tensorflow import kernels
-from tb_nanwatch.adapters.tensorflow.assignments import heard, key_of
 from tb_nanwatch.adapters.tensorflow.branch import run_if
 from tb_nanwatch.adapters.tensorflow.tensors import NamedTensor
 
@@ -36,35 +34,17 @@ class LoopStep(WithheldUpdates):
     def __init__(self, how: Withholding):
         super().__init__(how)
         self.observed: list[tuple[list[NamedTensor], bool]] = []
-        self._graph = _current_graph()
-        self._variables: dict[int, Any] = {}
-        self._before: dict[int, tf.Tensor] = {}
-        self._is_applying = False
 
     def is_here(self) -> bool:
         """Whether this is the step itself, and no function, loop, branch or replica within it."""
         context = tf.distribute.get_replica_context()
         one = context is not None and context.num_replicas_in_sync == 1
-        return one and _current_graph() is self._graph
+        return one and current_graph() is self._graph
 
     def refuse(self, why: str) -> None:
         """Has no step held."""
         assert self._how.hold is not None
         self._how.hold.refuse(why)
-
-    def hear(self, variable: Any) -> None:
-        """Before something is assigned to a variable."""
-        if (self._is_applying and not self._how.copies) or key_of(variable) in self._before:
-            return
-        if self._graph is None:
-            value = _read(variable)
-        elif tf.executing_eagerly():  # In an init_scope, which is no part of the step.
-            return
-        else:
-            with self._graph.as_default():
-                value = _read(variable)
-        self._variables[key_of(variable)] = variable
-        self._before[key_of(variable)] = value
 
     def gradient(self, target: Any) -> None:
         """Takes in what a tape is asked for: of scalars it is the loss."""
@@ -105,12 +85,12 @@ class LoopStep(WithheldUpdates):
         """
         shown = [each for tensors, _ in self.observed for each in tensors]
         self._losses += [t for info, t in shown if info.role in ("loss", "gradient")]
-        self._updated |= self._variables
+        self._updated |= self._moved
         late = self._how.copies or not self._applied
         held = ~(self._is_fine_at_the_end() if late else self._goes_on) & self._is_armed()
         if late:
             run_if(held, self._keep)
-        if self._before:
+        if self._moved:
             run_if(held, self._put_back if kernels.in_xla() else self._keep_values)
         return held
 
@@ -120,11 +100,7 @@ class LoopStep(WithheldUpdates):
 
     def _keep_values(self) -> None:
         assert self._how.hold is not None
-        self._how.hold.keep(None, list(self._variables.values()), list(self._before.values()))
-
-    def _put_back(self) -> None:
-        for key, variable in self._variables.items():
-            variable.assign(self._before[key])
+        self._how.hold.keep(None, list(self._moved.values()), list(self._moved_from.values()))
 
 
 @contextmanager
@@ -133,7 +109,7 @@ def watched(step: LoopStep) -> Iterator[None]:
     classes = (*keras.optimizers.Optimizer.__mro__, keras.optimizers.LossScaleOptimizer)
     optimizers = [each for each in classes if "apply" in vars(each)]
     with ExitStack() as exchanged:
-        exchanged.enter_context(heard(step.hear))
+        exchanged.enter_context(step.watched())
 
         def exchange(owner: Any, name: str, make: Callable[..., Any]) -> None:
             original = vars(owner)[name]
@@ -165,12 +141,3 @@ def watched(step: LoopStep) -> Iterator[None]:
         exchange(tf.GradientTape, "gradient", gradient)
         exchange(StrategyBase, "run", run_replicas)
         yield
-
-
-def _read(variable: Any) -> tf.Tensor:
-    return tf.raw_ops.ReadVariableOp(resource=variable.handle, dtype=variable.dtype)
-
-
-def _current_graph() -> Any:
-    """The graph that is being built; None where operations run eagerly."""
-    return ops.get_default_graph() if tf.inside_function() else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import tensorflow as tf
@@ -59,7 +60,8 @@ def observed(
                 *_optimizer_spies(optimizers, guard, withheld),
                 *_layer_spies(layers, watch, spies, guard),
             ]
-        with spies.report_to(observation, spied) as refused:
+        watched = nullcontext() if withheld is None else withheld.watched()
+        with spies.report_to(observation, spied) as refused, watched:
             outputs = train_step(data)
         if withheld is not None:
             result = withheld.end()

@@ -38,7 +38,7 @@ def examine(
 
     read = [each.value for each in model.variables if tf.as_dtype(each.dtype).is_floating]
     values = [tf.convert_to_tensor(each) for each in read]
-    with unchanged(model), traced(place, progress) as trace:
+    with unchanged(model), put_back_others(), traced(place, progress) as trace:
         spied = [Spy(each, "apply", partial(_apply, trace)) for each in find_optimizers(model)]
         spies: Spies[str] = Spies()
         with spies.report_to("rerun", spied):
@@ -185,6 +185,24 @@ def unchanged(model: Any) -> Iterator[None]:
     finally:
         for each, value in before:
             each.assign(value)
+
+
+@contextmanager
+def put_back_others() -> Iterator[None]:
+    """Puts back, when the block ends, whatever `tf.Variable` it has assigned to."""
+    before: dict[int, tuple[Any, tf.Tensor]] = {}
+
+    def hear(variable: Any) -> None:
+        if key_of(variable) not in before:
+            value = tf.raw_ops.ReadVariableOp(resource=variable.handle, dtype=variable.dtype)
+            before[key_of(variable)] = variable, value
+
+    try:
+        with heard(hear):
+            yield
+    finally:
+        for variable, value in before.values():
+            variable.assign(value)
 
 
 def state_of(model: Any) -> dict[str, Any]:

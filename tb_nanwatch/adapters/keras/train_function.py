@@ -46,6 +46,10 @@ class ObservedTrainFunction:
         self._on_error = on_error
         self._black_box = black_box
         self._inner = _installed(model)
+        if self._inner is not None:
+            # What one of them holds the other would count: neither does.
+            for box in filter(None, (black_box, self._inner._black_box)):
+                box.hold.refuse("several callbacks record the training")
         inner_step = self._inner._step if self._inner else model.train_step
         self._step: Callable[[Any], Any] = observe(inner_step)
         self._plain = _plain(model)

@@ -9,17 +9,20 @@ repetition would. A step that is held, to be run again, gets the same masks: the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 import tensorflow as tf
+from tensorflow.python.framework import ops
 
 from tb_nanwatch.adapters.keras.hold import Hold
 from tb_nanwatch.adapters.keras.optimizers import build, find_optimizers, slots
 from tb_nanwatch.adapters.tensorflow import kernels
+from tb_nanwatch.adapters.tensorflow.assignments import heard, key_of
 from tb_nanwatch.adapters.tensorflow.branch import choose, run_if
 from tb_nanwatch.adapters.tensorflow.tensors import dense
 
@@ -74,6 +77,34 @@ class WithheldUpdates:
         # Whether an earlier step of the same call is held: then so is this one.
         self._follows = tf.constant(False) if how.hold is None else how.hold.holds()
         self._goes_on = ~self._follows
+        # What the step assigns to outside of `apply`, and what that held before.
+        self._graph = current_graph()
+        self._moved: dict[int, Any] = {}
+        self._moved_from: dict[int, tf.Tensor] = {}
+        self._is_applying = False
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """Until the block ends, which is around the step, it hears of what is assigned."""
+        if self._how.hold is None:
+            yield
+            return
+        with heard(self._hear):
+            yield
+
+    def _hear(self, variable: Any) -> None:
+        """Before something is assigned to a variable: reads it, in the step itself."""
+        key = key_of(variable)
+        if key in self._moved or (self._is_applying and not self._how.copies):
+            return
+        if self._graph is None:
+            value = _read(variable)
+        elif tf.executing_eagerly():  # In an init_scope, which is no part of the step.
+            return
+        else:
+            with self._graph.as_default():
+                value = _read(variable)
+        self._moved[key], self._moved_from[key] = variable, value
 
     @property
     def skips(self) -> bool:
@@ -94,6 +125,19 @@ class WithheldUpdates:
 
         A LossScaleOptimizer's always: it refuses the step itself, and has to lower its scale.
         """
+        before, self._is_applying = self._is_applying, True
+        try:
+            self._apply(optimizer, apply, gradients, variables)
+        finally:
+            self._is_applying = before
+
+    def _apply(
+        self,
+        optimizer: Any,
+        apply: Callable[[], object],
+        gradients: Sequence[Any],
+        variables: Sequence[Any],
+    ) -> None:
         build(optimizer, variables)  # No variable can be made in a branch.
         self._applied += 1
         if self._how.hold is not None and self._applied > 1 and not self._how.copies:
@@ -111,7 +155,8 @@ class WithheldUpdates:
         self._looked_at += looked_at
         state = {id(each): each for each in (*variables, *optimizer.variables)}
         self._updated |= state
-        if self._how.copies and not self._how.skips:
+        is_refused = self._how.hold is not None and self._how.hold.refusal
+        if not self._how.skips and (self._how.copies or is_refused):
             apply()
             return
         guards = self._how.guard_updates and not self._is_handled
@@ -168,6 +213,11 @@ class WithheldUpdates:
         """In the branch for steps that are held: has the hold keep it."""
         raise NotImplementedError
 
+    def _put_back(self) -> None:
+        """What the step has moved of what it was heard to assign to."""
+        for key, variable in self._moved.items():
+            variable.assign(self._moved_from[key])
+
 
 class WithheldStep(WithheldUpdates):
     """One step of a model, withheld where it is not finite; made before all else of the step.
@@ -185,6 +235,12 @@ class WithheldStep(WithheldUpdates):
         # Read and not copied: what assigns to a variable that was read makes a buffer of its own.
         self._kept = variables_of(model) if how.copies else moved(model)
         self._before = read(self._kept)
+        # Of these no more has to be heard.
+        self._known = {key_of(each) for each in map(_held_by, self._kept) if each is not None}
+
+    def _hear(self, variable: Any) -> None:
+        if key_of(variable) not in self._known:
+            super()._hear(variable)
 
     def end(self) -> Withheld:
         """Puts back what a step moved that is skipped, or held under XLA; else the host does that.
@@ -205,6 +261,8 @@ class WithheldStep(WithheldUpdates):
             run_if(left_out, lambda: put_back(kept, self._before))
         if self._how.hold is not None and kernels.in_xla():
             run_if(held, lambda: put_back(to_put_back(self._model, self._how), self._before))
+        if self._moved:  # Of no layer, metric or optimizer, so seldom.
+            run_if(held, self._put_back)
         return Withheld(skipped, held)
 
     def _keep(self) -> None:
@@ -265,6 +323,12 @@ def _no() -> tf.Tensor:
     return tf.constant(False)
 
 
+def _held_by(variable: Any) -> Any:
+    """The `tf.Variable` of a Keras variable; None where it is none of one replica."""
+    inner = getattr(variable, "_value", variable)
+    return inner if isinstance(inner, tf.Variable) and hasattr(inner, "handle") else None
+
+
 def _try(apply: Callable[[], object], state: Sequence[Any]) -> tf.Tensor:
     """Applies, and undoes it where what it made is not finite; whether it is."""
     before = read(state)
@@ -285,6 +349,15 @@ def put_back(variables: Sequence[Any], before: Mapping[int, tf.Tensor]) -> None:
     for each in variables:
         # A metric that was made in this very step begins at zero, as Metric.reset_state has it.
         each.assign(before[id(each)] if id(each) in before else tf.zeros_like(each.value))
+
+
+def _read(variable: Any) -> tf.Tensor:
+    return tf.raw_ops.ReadVariableOp(resource=variable.handle, dtype=variable.dtype)
+
+
+def current_graph() -> Any:
+    """The graph that is being built; None where operations run eagerly."""
+    return ops.get_default_graph() if tf.inside_function() else None
 
 
 def _limit(dtype: tf.DType) -> float:

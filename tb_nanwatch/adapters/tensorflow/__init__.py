@@ -4,7 +4,8 @@
 - `accumulator`: a window's statistics of many tensors in device variables.
 - `branch`: what runs in some steps only, as one node of the graph.
 - `variables`: variables of our own.
-- `watcher`: windows to records, records to a file of their own (`nanwatch.Watcher`).
+- `watcher`: windows to records, records to a file of their own (`nanwatch.Watcher` adds to it).
+- `assignments`: hears of variables before something is assigned to them.
 - `summary`: one call, one record, to the user's own writer (`nanwatch.summary`).
 - `operations`: all operations of what runs eagerly, and the gradients that arrive at each.
 - `operation_origin`: which of them made something non-finite; `told_operation` puts it into words.

@@ -1,4 +1,4 @@
-"""`nanwatch.Watcher`: records every step of a custom training loop, compiled by XLA or not."""
+"""Records every step of a custom training loop, compiled by XLA or not."""
 
 from __future__ import annotations
 
@@ -35,6 +35,7 @@ class Watcher:
 
         watcher = nanwatch.Watcher("logs/run1")
 
+        @watcher.step
         @tf.function(jit_compile=True)
         def train_step(x, y):
             with tf.GradientTape() as tape:
@@ -53,6 +54,9 @@ class Watcher:
                 train_step(x, y)
                 watcher.step_end()
 
+    `@watcher.step` may be left out: it has a step that goes non-finite run once more, operation by
+    operation, to name the operation and the source line.
+
     With a MirroredStrategy or a MultiWorkerMirroredStrategy call `observe` in the function that
     `strategy.run` runs: each replica's tensors are recorded apart, and what all replicas hold
     alike once.
@@ -61,10 +65,10 @@ class Watcher:
       log_dir: the run's directory, on any file system that `tf.io.gfile` knows; events go into its
         subdirectory "nanwatch", and there into one for each of several workers.
       first_step: the step that the first `observe` is; a resumed training goes on where it was.
-      every, max_bytes, tensorboard_histograms: as in `nanwatch.Callback`.
+      every, max_bytes, tensorboard_histograms, blackbox: as in `nanwatch.Callback`.
 
     Raises:
-      ValueError: for an `every` or `max_bytes` below 1.
+      ValueError: for an `every` or `max_bytes` below 1, or an unknown `blackbox`.
     """
 
     def __init__(

@@ -7,6 +7,7 @@ import re
 
 from tb_nanwatch.cli.page.histograms import Snapshot, histograms
 from tb_nanwatch.cli.page.markup import name, text
+from tb_nanwatch.cli.page.operation import operation_html
 from tb_nanwatch.cli.text import turn_on_text, victims_text, when
 from tb_nanwatch.diagnosis import Finding, Place
 
@@ -20,6 +21,7 @@ def card(finding: Finding, snapshots: list[Snapshot], dtype: str) -> str:
         facts.append(("Evidence", _evidence(finding)))
     if finding.turn_on:
         facts.append(("Turn on", prose(turn_on_text(finding.turn_on))))
+    rerun = "" if finding.rerun is None else operation_html(finding.rerun)
     picture = ""
     if snapshots:
         title = "Magnitudes of " + (finding.origin.tensor or finding.origin.role)
@@ -33,6 +35,7 @@ def card(finding: Finding, snapshots: list[Snapshot], dtype: str) -> str:
         f"<h3>{text(_title(finding.cause))}</h3>"
         f'<span class="when">{text(when(finding))}</span></header>'
         f'<p class="message">{prose(finding.message)}</p>'
+        f"{rerun}"
         f'<div class="advice"><h4>What to do</h4><p>{prose(finding.advice)}</p></div>'
         "<dl>" + "".join(f"<dt>{key}</dt><dd>{value}</dd>" for key, value in facts) + "</dl>"
         f"{picture}</article>"
