@@ -110,15 +110,17 @@ _TEXTS = {
     "optimizer-overflow/rate": (
         "See that the learning rate is finite at this step: `float(optimizer.learning_rate)`; a "
         "schedule of your own may take a root, log or quotient outside of its domain. See also "
-        "the constraints of the variables, and that the optimizer's epsilon is not 0. Clipping "
+        "the constraints of the variables, and that the optimizer's epsilon is not 0; "
+        "`nanwatch.Callback(log_dir, blackbox_copies=True)` names the operation. Clipping "
         "gradients does not remove it: they are finite."
     ),
     "optimizer-overflow/elements": (
         "See that the optimizer's epsilon is not 0, and what a constraint of the variable divides "
         "by: where a gradient has always been zero, Adam with `epsilon=0` divides 0 by 0 (write "
         "`epsilon=1e-7`), and so does `w / norm(w)` where all of w is zero (add 1e-7 to the norm). "
-        "Not all that is trained is lost, so it is not the learning rate. Clipping gradients does "
-        "not remove it: they are finite."
+        "Not all that is trained is lost, so it is not the learning rate. "
+        "`nanwatch.Callback(log_dir, blackbox_copies=True)` names the operation. Clipping "
+        "gradients does not remove it: they are finite."
     ),
     "optimizer-overflow/half": (
         "Keep the variables in float32, with the policy `mixed_float16` instead of `float16`: "
@@ -246,6 +248,11 @@ _OPERATIONS = {
         "keep the divisor away from 0 before the division, not after it: "
         "`safe = tf.where(y != 0, y, 1.0)`, then `tf.where(y != 0, x / safe, 0.0)`"
     ),
+    ("RealDiv", "update"): (
+        "keep the divisor away from 0: `x / (y + 1e-7)` for a y that is not negative; of an "
+        "optimizer of Keras see that its epsilon is not 0"
+    ),
+    ("Sqrt", "update"): "keep its argument at 0 or above: `tf.sqrt(tf.maximum(x, 0.0))`",
     ("Reciprocal", "forward"): "keep its argument away from 0: `1 / tf.maximum(x, 1e-6)`",
     ("Exp", "forward"): "bound its argument: `tf.exp(tf.minimum(x, 20.0))`",
     ("Exp", "backward"): (

@@ -105,3 +105,32 @@ def test_what_is_none_is_refused(content: bytes) -> None:
 def test_a_newer_one_is_named() -> None:
     with pytest.raises(VersionError, match="version 2 where 1 was expected"):
         unpack_rerun(b'{"version": 2}')
+
+
+def test_of_an_update_the_optimizer_is_told() -> None:
+    operation = Operation("RealDiv", "update", optimizer="keras.optimizers.Adam")
+    told = with_rerun(finding("optimizer-overflow"), [Rerun(7, True, "eager", "", operation)])
+    assert told.cause == "optimizer-overflow"
+    assert told.message.startswith(
+        "`RealDiv` in keras.optimizers.Adam, update, gives what is not finite. "
+    )
+    assert "epsilon is not 0" in told.advice
+    # What is made of gradients before they are applied is no layer's fault.
+    told = with_rerun(finding("layer-backward"), [Rerun(7, True, "eager", "", operation)])
+    assert told.cause == "optimizer-overflow"
+
+
+def test_where_no_loss_scale_helps_a_later_step_may_tell() -> None:
+    late = Rerun(9, True, "eager", "", OPERATION, (3,))
+    told = with_rerun(finding("loss-scale-collapse"), [late])
+    assert told.message.startswith(finding("loss-scale-collapse").message)
+    assert "At step 9 `Log` in layer 'gate', forward pass, model.py line 57" in told.message
+    assert told.advice.startswith("At model.py line 57 keep its argument above 0")
+    after = Rerun(10, True, "eager", "", OPERATION)
+    assert with_rerun(finding("loss-scale-collapse"), [after]).rerun is None
+
+
+def test_outside_of_layers_the_pass_tells_the_cause() -> None:
+    operation = Operation("Sqrt", "backward", file="train.py", line=3)
+    told = with_rerun(finding("loss-domain"), [Rerun(7, True, "eager", "", operation)])
+    assert told.cause == "loss-backward"
