@@ -143,7 +143,7 @@ class Hold:
         if self._feeds or self._spec is None:
             return iter(batches)
         try:
-            parts = [_dataset(batch, self._spec) for batch in batches]
+            parts: list[Any] = [_dataset(batch, self._spec) for batch in batches]
             return iter(reduce(lambda one, other: one.concatenate(other), parts))
         except (TypeError, ValueError):  # What is no batch of plain tensors.
             return iter(batches)
