@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from functools import reduce
 from itertools import chain, islice
 from typing import Any, NamedTuple
 
@@ -143,8 +142,10 @@ class Hold:
         if self._feeds or self._spec is None:
             return iter(batches)
         try:
-            parts: list[Any] = [_dataset(batch, self._spec) for batch in batches]
-            return iter(reduce(lambda one, other: one.concatenate(other), parts))
+            first, *others = [_dataset(batch, self._spec) for batch in batches]
+            for other in others:
+                first = first.concatenate(other)
+            return iter(first)
         except (TypeError, ValueError):  # What is no batch of plain tensors.
             return iter(batches)
 
