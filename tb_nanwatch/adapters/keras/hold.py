@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from functools import reduce
 from itertools import chain, islice
 from typing import Any, NamedTuple
 
@@ -127,6 +126,13 @@ class Hold:
         self._fed = []
         return self._kept(islice(chain([first], iterator), steps))
 
+    def forget(self) -> None:
+        """On the host: as if nothing were held."""
+        self._count.assign(0)
+        for each in self._queues.values():
+            while each.queue is not None and int(each.queue.size()):
+                each.queue.dequeue()
+
     def again(self, batches: list[Any]) -> Any:
         """On the host: an iterator over held batches, of the kind that `feed` gave last.
 
@@ -135,8 +141,10 @@ class Hold:
         if self._feeds or self._spec is None:
             return iter(batches)
         try:
-            parts = [_dataset(batch, self._spec) for batch in batches]
-            return iter(reduce(lambda one, other: one.concatenate(other), parts))
+            first, *others = (_dataset(batch, self._spec) for batch in batches)
+            for each in others:
+                first = first.concatenate(each)
+            return iter(first)
         except (TypeError, ValueError):  # What is no batch of plain tensors.
             return iter(batches)
 
