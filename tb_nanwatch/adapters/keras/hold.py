@@ -66,7 +66,7 @@ class Hold:
 
     def refuse(self, why: str) -> None:
         """While a step is traced: its state before cannot be kept, so it is never held."""
-        self.refusal = why
+        self.refusal = self.refusal or why
         with tf.init_scope():  # Now, and not each time that the step runs.
             self.arm(False)
 
