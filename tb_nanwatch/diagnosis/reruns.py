@@ -45,12 +45,13 @@ def with_rerun(finding: Finding, reruns: Sequence[Rerun]) -> Finding:
         return replace(finding, rerun=rerun)
     if finding.cause in _GROWN and operation is not None:
         return _told(replace(finding, rerun=rerun), rerun, operation)
-    if finding.cause not in _MADE and finding.cause != _UPDATE:
+    is_update = operation is not None and operation.direction == "update"
+    if finding.cause not in _MADE and not (finding.cause == _UPDATE and is_update):
         return finding
     if operation is None:
         return replace(finding, rerun=rerun)
     cause = finding.cause
-    if operation.direction == "update":
+    if is_update:
         cause = _UPDATE
     # Outside of layers it may be the loss or the model's own call: what the records say holds.
     elif operation.layer and cause != "swallowed-nonfinite":

@@ -287,14 +287,17 @@ def test_says_that_what_cannot_be_put_back_is_not_reproducible(tmp_path: Path, d
     assert len(calls) == 1 + STEPS + 2
 
 
-def test_a_step_with_two_updates_is_not_held(tmp_path: Path) -> None:
+@pytest.mark.parametrize("bad_step", [0, BAD_STEP])
+@pytest.mark.parametrize("eagerly", [False, True])
+def test_a_step_with_two_updates_is_not_held(tmp_path: Path, eagerly: bool, bad_step: int) -> None:
     class Twice(keras.Model):  # type: ignore[misc]
         def __init__(self) -> None:
             super().__init__(name="net")
             self.gate, self.dense = Gate(where_log), keras.layers.Dense(1)
+            self.dropout = keras.layers.Dropout(0.2)
 
-        def call(self, x: Any) -> Any:
-            return self.dense(self.gate(x))
+        def call(self, x: Any, training: bool = False) -> Any:
+            return self.dense(self.dropout(self.gate(x), training=training))
 
         def train_step(self, batch: Any) -> dict[str, Any]:
             x, y = batch
@@ -305,13 +308,18 @@ def test_a_step_with_two_updates_is_not_held(tmp_path: Path) -> None:
                 self.optimizer.apply(tape.gradient(loss, variables), variables)
             return {"loss": loss}
 
+    x, y = data()
+    first = (BAD_STEP - bad_step) * BATCH
     models = []
     for callbacks in ([], [nanwatch.Callback(tmp_path, every=1)]):
         keras.utils.set_random_seed(1)
         models.append(Twice())
-        models[-1].compile("sgd", "mse")
-        fit(models[-1], *data(), *callbacks)
-    assert read_recorded(tmp_path / "nanwatch").reruns == []
+        models[-1].compile("sgd", "mse", run_eagerly=eagerly)
+        fit(models[-1], x[first:], y[first:], *callbacks)
+    recorded = read_recorded(tmp_path / "nanwatch")
+    assert recorded.reruns == []
+    assert recorded.nonfinite()["gradient", "net/gate/gain"] == bad_step
+    assert recorded.windows()[0] == (0, 0)
     for mine, theirs in zip(models[1].variables, models[0].variables, strict=True):
         np.testing.assert_array_equal(np.asarray(mine), np.asarray(theirs), err_msg=mine.path)
 

@@ -53,6 +53,54 @@ else:
 fit(len(x), watch=["default", "slot", "update", "activation"])
 """
 
+LOOP = """
+import sys
+import warnings
+import keras
+import tensorflow as tf
+import tb_nanwatch as nanwatch
+
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+watcher = nanwatch.Watcher(sys.argv[1], every=1)
+
+def train(watched):
+    keras.utils.set_random_seed(1)
+    with strategy.scope():
+        norm = keras.layers.BatchNormalization()
+        model = keras.Sequential([keras.Input((x.shape[1],)), norm, keras.layers.Dense(1)])
+        adam = keras.optimizers.Adam(0.1)
+        adam.build(model.trainable_variables)
+
+    def step(x, y):
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean((model(x, training=True) - y) ** 2) / 2
+        variables = model.trainable_variables
+        gradients = tape.gradient(loss, variables)
+        adam.apply(gradients, variables)
+        if watched:
+            watcher.observe(input=x, loss=loss, gradient=zip(gradients, variables))
+
+    run = tf.function(lambda *batch: strategy.run(step, args=batch))
+    run = watcher.step(run) if watched else run
+    dataset = tf.data.Dataset.from_tensor_slices((x, y)).batch(8)
+    for batch in strategy.experimental_distribute_dataset(dataset):
+        run(*batch)
+        if watched:
+            watcher.step_end()
+    return model.get_weights()
+
+plain = train(False)
+with warnings.catch_warnings(record=True) as said:
+    warnings.simplefilter("always")
+    watched = train(True)
+watcher.close()
+assert any("not run again: it runs in several replicas" in str(each.message) for each in said)
+for mine, theirs in zip(watched, plain):
+    np.testing.assert_array_equal(mine, theirs)
+"""
+
 WORKER = """
 import sys
 import tensorflow as tf
@@ -153,6 +201,14 @@ def test_replicas_of_a_mirrored_fit_are_recorded_before_their_gradients_are_summ
         (tensor.role, tensor.replica) for tensor in tensors if tensor.role in MIRRORED_ROLES
     }
     assert mirrored == {(role, "") for role in MIRRORED_ROLES}
+
+
+def test_a_step_function_of_several_replicas_goes_on_as_without(tmp_path: Path) -> None:
+    finish(start(LOOP, str(tmp_path)))
+    found = read_recorded(tmp_path / "nanwatch")
+    assert found.reruns == []
+    assert found.windows() == [(step, step) for step in range(BATCHES)]
+    assert column(found, BAD_BATCH, "input", "replica-1", "nan") == 1
 
 
 MIRRORED_ROLES = ("weight", "slot", "update")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -170,6 +171,21 @@ def test_the_step_runs_again_in_another_process(folder: Path, words: Sequence[st
     assert "non-finite again" in done.stdout
     assert "Log in layer gate, backward pass" in done.stdout
     assert "rows of the batch: 3" in done.stdout
+
+
+def test_other_versions_are_told(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder, tmp_path / "copy")
+    (result,) = (tmp_path / "copy").glob("logs/run/nanwatch/blackbox/*/result.json")
+    content = json.loads(result.read_text())
+    content["versions"]["tensorflow"] = "2.99"
+    result.write_text(json.dumps(content))
+    done = replay(tmp_path / "copy", "logs", "--model", "train:build_model")
+    assert "recorded with tensorflow 2.99" in done.stdout
+    assert "run with other versions: tensorflow 2." in done.stdout
+    assert (
+        "run with other versions"
+        not in replay(folder, "logs", "--model", "train:build_model").stdout
+    )
 
 
 @pytest.mark.parametrize(

@@ -65,6 +65,7 @@ def test_the_operation_tells_layer_pass_and_what_to_write() -> None:
         finding("divergence", severity="warning"),
         finding("nonfinite-initial-weight"),
         finding("nonfinite-input"),
+        finding("optimizer-overflow"),
     ],
 )
 def test_another_finding_stays_as_it_is(other: Finding) -> None:

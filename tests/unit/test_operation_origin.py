@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 import linecache
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -230,3 +232,35 @@ def test_of_a_weight_alone_an_operation_is_no_constant() -> None:
     found = search(lambda x, w: x * tf.math.log(w), weight=0.0)
     assert found.origin is not None
     assert (found.origin.operation.type, found.origin.direction) == ("Log", "forward")
+
+
+def test_the_line_is_the_persons_own_and_an_installed_packages_only_where_there_is_none(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "site-packages"
+    folder.mkdir()
+    (folder / "installed.py").write_text(
+        "import tensorflow as tf\ndef log(x, w):\n    return tf.math.log(x * w)\n"
+    )
+    spec = importlib.util.spec_from_file_location("installed", folder / "installed.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    found = search(lambda x, w: module.log(x, w))
+    assert found.origin is not None
+    caller = found.origin.operation.caller
+    assert caller is not None
+    assert caller.file == __file__
+    x, w = tf.constant(BATCH), tf.Variable(1.0)
+    with traced(lambda owner: None) as trace:
+        with tf.GradientTape() as tape:
+            loss = module.log(x, w)
+        tape.gradient(loss, [w])
+    origin = find_origin(trace, [x], [w]).origin
+    assert origin is not None
+    assert origin.operation.caller is not None
+    assert (origin.operation.caller.file, origin.operation.caller.line) == (
+        str(folder / "installed.py"),
+        3,
+    )

@@ -180,13 +180,17 @@ class BlackBox:
                     f"{MOST_BYTES:,} that are kept on disk: it is not kept."
                 )
                 arrays.clear()
-        packages = {"tensorflow": tf, "keras": keras, "numpy": np}
-        versions = {name: package.__version__ for name, package in packages.items()}
         folder = os.path.join(self._log_dir, SUBDIRECTORY, FOLDER, folder_name(found.step))
         tf.io.gfile.makedirs(folder)
-        for name, content in pack_case(Case(found, versions, batch, state)).items():
+        for name, content in pack_case(Case(found, versions(), batch, state)).items():
             with tf.io.gfile.GFile(os.path.join(folder, name), "wb") as file:
                 file.write(content)
+
+
+def versions() -> dict[str, str]:
+    """Of the packages that run a step."""
+    packages = {"tensorflow": tf, "keras": keras, "numpy": np}
+    return {name: package.__version__ for name, package in packages.items()}
 
 
 def _said(error: Exception) -> str:

@@ -66,7 +66,7 @@ class Hold:
 
     def refuse(self, why: str) -> None:
         """While a step is traced: its state before cannot be kept, so it is never held."""
-        self.refusal = why
+        self.refusal = self.refusal or why
         with tf.init_scope():  # Now, and not each time that the step runs.
             self.arm(False)
 
@@ -134,6 +134,13 @@ class Hold:
         self._fed = []
         return self._kept(islice(chain([first], iterator), steps))
 
+    def forget(self) -> None:
+        """On the host: as if nothing were held."""
+        self._count.assign(0)
+        for each in self._queues.values():
+            while each.queue is not None and int(each.queue.size()):
+                each.queue.dequeue()
+
     def again(self, batches: list[Any]) -> Any:
         """On the host: an iterator over held batches, of the kind that `feed` gave last.
 
@@ -142,9 +149,9 @@ class Hold:
         if self._feeds or self._spec is None:
             return iter(batches)
         try:
-            first, *others = [_dataset(batch, self._spec) for batch in batches]
-            for other in others:
-                first = first.concatenate(other)
+            first, *others = (_dataset(batch, self._spec) for batch in batches)
+            for each in others:
+                first = first.concatenate(each)
             return iter(first)
         except (TypeError, ValueError):  # What is no batch of plain tensors.
             return iter(batches)

@@ -14,6 +14,7 @@ from tb_nanwatch.adapters.keras.black_box import BlackBox, HeldStep
 from tb_nanwatch.adapters.keras.hold import Held
 from tb_nanwatch.adapters.keras.loop_step import LoopStep, watched
 from tb_nanwatch.adapters.keras.rerun import ExaminedFunction, arguments
+from tb_nanwatch.adapters.keras.withholding import Unwound
 from tb_nanwatch.adapters.tensorflow.operations import is_tracing
 from tb_nanwatch.adapters.tensorflow.recorder import Recorder
 from tb_nanwatch.adapters.tensorflow.tensors import NamedTensor
@@ -78,6 +79,11 @@ class ObservedLoop:
 
             def again() -> Any:
                 try:
+                    return inner(*args, **kwargs)
+                except Unwound:
+                    self._spies.close()
+                    assert self._step is not None
+                    self._step.unwind()
                     return inner(*args, **kwargs)
                 finally:
                     self._step = None

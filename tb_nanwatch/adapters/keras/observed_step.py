@@ -14,7 +14,12 @@ from tb_nanwatch.adapters.keras.observation import Observation
 from tb_nanwatch.adapters.keras.optimizers import find_optimizers
 from tb_nanwatch.adapters.keras.spies import Spies, Spy
 from tb_nanwatch.adapters.keras.told import changed, tell
-from tb_nanwatch.adapters.keras.withholding import Withheld, WithheldStep, Withholding
+from tb_nanwatch.adapters.keras.withholding import (
+    Unwound,
+    Withheld,
+    WithheldStep,
+    Withholding,
+)
 from tb_nanwatch.schema.watch import Watch
 from tb_nanwatch.writer.warnings import Guard
 
@@ -61,8 +66,13 @@ def observed(
                 *_layer_spies(layers, watch, spies, guard),
             ]
         watched = nullcontext() if withheld is None else withheld.watched()
-        with spies.report_to(observation, spied) as refused, watched:
-            outputs = train_step(data)
+        try:
+            with spies.report_to(observation, spied) as refused, watched:
+                outputs = train_step(data)
+        except Unwound:
+            assert withheld is not None
+            withheld.unwind()
+            return step(data)
         if withheld is not None:
             result = withheld.end()
             outputs = changed(outputs, withheld.outputs)

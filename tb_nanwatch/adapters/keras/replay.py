@@ -8,14 +8,14 @@ import importlib
 import inspect
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from tb_nanwatch.adapters.keras.black_box import rerun_of
+from tb_nanwatch.adapters.keras.black_box import rerun_of, versions
 from tb_nanwatch.adapters.keras.optimizers import build_optimizer
 from tb_nanwatch.adapters.keras.rerun import ExaminedFunction, examine
 from tb_nanwatch.adapters.keras.withholding import variables_of
@@ -205,12 +205,19 @@ def _restore(model: Any, data: Any, case: Case) -> None:
 
 
 def _versions(case: Case) -> str:
-    return ", ".join(f"{name} {version}" for name, version in case.versions.items())
+    return _listed(case.versions)
+
+
+def _listed(packages: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} {version}" for name, version in packages.items())
 
 
 def _lines(recorded: Rerun, found: Rerun, case: Case) -> Iterator[str]:
     """What is said of a step that was run again."""
     yield f"step {recorded.step}, recorded with {_versions(case)}"
+    now = {name: version for name, version in versions().items() if name in case.versions}
+    if now != dict(case.versions):
+        yield f"run with other versions: {_listed(now)}"
     if not case.state:
         yield "with the weights that the model has now: the state was not kept"
     yield "non-finite again" if found.reproduced else "finite now"

@@ -39,6 +39,10 @@ class Withheld(NamedTuple):
     held: tf.Tensor
 
 
+class Unwound(BaseException):
+    """Leaves a step that runs eagerly, which has withheld an update and goes on to another one."""
+
+
 @dataclass(frozen=True)
 class Withholding:
     """How steps are withheld that are not finite.
@@ -144,6 +148,8 @@ class WithheldUpdates:
             self._how.hold.refuse(
                 "the step updates weights more than once, and keeps no copy of them"
             )
+            if self._graph is None and not self._how.skips and not self._goes_on:
+                raise Unwound
         stops = tf.constant(self._how.skips)
         if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
             self._is_handled = True
@@ -213,6 +219,12 @@ class WithheldUpdates:
         """In the branch for steps that are held: has the hold keep it."""
         raise NotImplementedError
 
+    def unwind(self) -> None:
+        """After `Unwound`: leaves all as the step found it, and forgets that it was held."""
+        self._put_back()
+        if self._how.hold is not None:
+            self._how.hold.forget()
+
     def _put_back(self) -> None:
         """What the step has moved of what it was heard to assign to."""
         for key, variable in self._moved.items():
@@ -264,6 +276,10 @@ class WithheldStep(WithheldUpdates):
         if self._moved:  # Of no layer, metric or optimizer, so seldom.
             run_if(held, self._put_back)
         return Withheld(skipped, held)
+
+    def unwind(self) -> None:
+        put_back(self._kept, self._before)
+        super().unwind()
 
     def _keep(self) -> None:
         assert self._how.hold is not None

@@ -10,6 +10,7 @@ one records it.
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 import sysconfig
@@ -36,7 +37,6 @@ _RUNS = frozenset({"call", "__call__", "apply"})
 """Methods by which layers, modules and optimizers run."""
 
 _STANDARD_LIBRARY = os.path.join(sysconfig.get_path("stdlib"), "")
-_PACKAGES = f"{os.sep}site-packages{os.sep}"
 
 
 class Caller(NamedTuple):
@@ -260,18 +260,29 @@ def _called_from(
     frame: FrameType | None, boundary: FrameType, place_of: Callable[[Any], Place | None]
 ) -> tuple[Caller | None, Place]:
     """The innermost line of the person's own, and the innermost layer or optimizer."""
-    caller, place = None, None
+    caller, installed, place = None, None, None
     while frame is not None and frame is not boundary and (caller is None or place is None):
         code = frame.f_code
-        if caller is None and _is_own(code.co_filename):
-            caller = Caller(code.co_filename, frame.f_lineno, code.co_name)
+        if caller is None:
+            kind = _kind(code.co_filename)
+            if kind is _OWN:
+                caller = Caller(code.co_filename, frame.f_lineno, code.co_name)
+            elif kind is _INSTALLED and installed is None:
+                installed = Caller(code.co_filename, frame.f_lineno, code.co_name)
         if place is None and code.co_name in _RUNS and code.co_varnames[:1] == ("self",):
             place = place_of(frame.f_locals["self"])
         frame = frame.f_back
-    return caller, place or Place()
+    return caller or installed, place or Place()
 
 
-def _is_own(file: str) -> bool:
-    if file.startswith(("<", *_FRAMEWORK)):
-        return False
-    return _PACKAGES in file or not file.startswith(_STANDARD_LIBRARY)
+_OWN, _INSTALLED, _FOREIGN = "own", "installed", "foreign"
+
+
+@functools.cache
+def _kind(file: str) -> str:
+    """Whose a file of source is; of installed packages it may be, where nothing else is."""
+    if file.startswith(_FRAMEWORK) or (file.startswith("<") and not file.startswith("<ipython")):
+        return _FOREIGN
+    if any(f"{os.sep}{name}{os.sep}" in file for name in ("site-packages", "dist-packages")):
+        return _INSTALLED
+    return _FOREIGN if file.startswith(_STANDARD_LIBRARY) else _OWN
