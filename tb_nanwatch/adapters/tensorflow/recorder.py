@@ -98,12 +98,11 @@ class Recorder:
         self._sample(first_step)
 
     def begin_again(self) -> None:
-        """On the host, where a further training begins: in a new window, sampled as the first was.
+        """On the host, where a further training begins: in a new window.
 
         What is non-finite in it is a change, even if it was so at the end of the training before.
         """
         self.flush()
-        self._sample(self._first_step)
         for _, accumulator in self._accumulators.values():
             accumulator.forget_trouble()
 
