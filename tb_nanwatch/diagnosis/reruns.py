@@ -43,9 +43,12 @@ def with_rerun(finding: Finding, reruns: Sequence[Rerun]) -> Finding:
     operation = rerun.operation
     if finding.cause in _DATA and operation is None:
         return replace(finding, rerun=rerun)
-    if finding.cause in _GROWN and operation is not None:
-        return _told(replace(finding, rerun=rerun), rerun, operation)
     is_update = operation is not None and operation.direction == "update"
+    if finding.cause in _GROWN and operation is not None:
+        if is_update:  # What is squared there is what has grown.
+            did = _did(operation, rerun.examples)
+            return replace(finding, message=f"{finding.message} {did}", rerun=rerun)
+        return _told(replace(finding, rerun=rerun), rerun, operation)
     if finding.cause not in _MADE and not (finding.cause == _UPDATE and is_update):
         return finding
     if operation is None:

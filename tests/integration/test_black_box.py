@@ -201,9 +201,11 @@ def test_every_step_is_recorded_once_and_as_without(tmp_path: Path, mode: str) -
             assert on.series("gradient", name, column) == off.series("gradient", name, column)
 
 
-def test_with_skip_the_held_step_is_skipped_afterwards(tmp_path: Path) -> None:
+@pytest.mark.parametrize("copies", [False, True])
+def test_with_skip_the_held_step_is_skipped_afterwards(tmp_path: Path, copies: bool) -> None:
     model = compiled(where_log)
-    fit(model, *data(), nanwatch.Callback(tmp_path, every=1, on_nonfinite="skip"))
+    options: dict[str, Any] = {"on_nonfinite": "skip", "blackbox_copies": copies}
+    fit(model, *data(), nanwatch.Callback(tmp_path, every=1, **options))
     assert rerun_of(tmp_path).step == BAD_STEP
     recorded = read_recorded(tmp_path / "nanwatch")
     assert sum(record.field("skipped_steps") for record in recorded.records) == 1

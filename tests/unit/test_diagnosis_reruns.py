@@ -135,3 +135,13 @@ def test_outside_of_layers_the_pass_tells_the_cause() -> None:
     operation = Operation("Sqrt", "backward", file="train.py", line=3)
     told = with_rerun(finding("loss-domain"), [Rerun(7, True, "eager", "", operation)])
     assert told.cause == "loss-backward"
+
+
+def test_what_grew_until_its_square_overflowed_is_told_first() -> None:
+    grown = finding("exploding-gradient")
+    operation = Operation("Square", "update", optimizer="keras.optimizers.Adam")
+    told = with_rerun(grown, [Rerun(7, True, "eager", "", operation)])
+    assert told.message == (
+        f"{grown.message} `Square` in keras.optimizers.Adam, update, gives what is not finite."
+    )
+    assert told.advice == grown.advice

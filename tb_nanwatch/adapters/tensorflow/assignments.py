@@ -37,37 +37,67 @@ _METHODS = (
 )
 
 
-@contextmanager
-def heard(hear: Callable[[Any], None]) -> Iterator[None]:
-    """Until the block ends `hear` is called with the variable before each assignment.
+class _Exchanged:
+    """The methods, exchanged as long as any thread hears of them."""
 
-    In this thread alone, and of assignments by the methods of `tf.Variable`.
-    """
-    thread = threading.get_ident()
+    def __init__(self) -> None:
+        self.local = threading.local()
+        self._lock = threading.Lock()
+        self._threads = 0
+        self._methods: list[tuple[type, str, Any, Any]] = []
 
-    def hearing(original: Callable[..., Any]) -> Callable[..., Any]:
+    def enter(self) -> None:
+        with self._lock:
+            self._threads += 1
+            if self._threads == 1:
+                # Made once: a step that runs eagerly comes here each time.
+                self._methods = self._methods or list(self._made())
+                for owner, name, _, method in self._methods:
+                    setattr(owner, name, method)
+
+    def leave(self) -> None:
+        with self._lock:
+            self._threads -= 1
+            if self._threads == 0:
+                for owner, name, original, _ in self._methods:
+                    setattr(owner, name, original)
+
+    def _made(self) -> Iterator[tuple[type, str, Any, Any]]:
+        for owner in _classes(BaseResourceVariable):
+            for name in _METHODS:
+                if name in vars(owner):
+                    original = vars(owner)[name]
+                    yield owner, name, original, self._hearing(original)
+
+    def _hearing(self, original: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(original)
         def assign(variable: Any, *args: Any, **kwargs: Any) -> Any:
-            if threading.get_ident() == thread:
+            hear = getattr(self.local, "hear", None)
+            if hear is not None:
                 hear(variable)
             return original(variable, *args, **kwargs)
 
         autograph_artifact(assign)  # Else AutoGraph would turn it into a graph, too.
         return assign
 
-    originals = [
-        (owner, name, vars(owner)[name])
-        for owner in _classes(BaseResourceVariable)
-        for name in _METHODS
-        if name in vars(owner)
-    ]
-    for owner, name, original in originals:
-        setattr(owner, name, hearing(original))
+
+_EXCHANGED = _Exchanged()
+
+
+@contextmanager
+def heard(hear: Callable[[Any], None]) -> Iterator[None]:
+    """Until the block ends `hear` is called with the variable before each assignment.
+
+    In this thread alone, and of assignments by the methods of `tf.Variable`.
+    """
+    before = getattr(_EXCHANGED.local, "hear", None)
+    _EXCHANGED.enter()
+    _EXCHANGED.local.hear = hear
     try:
         yield
     finally:
-        for owner, name, original in originals:
-            setattr(owner, name, original)
+        _EXCHANGED.local.hear = before
+        _EXCHANGED.leave()
 
 
 def _classes(base: type) -> Iterator[type]:
@@ -80,9 +110,10 @@ def _classes(base: type) -> Iterator[type]:
 
 @contextmanager
 def read_by(hear: Callable[[Any], None]) -> Iterator[None]:
-    """Until the block ends `hear` is called with each variable that is read, mostly before it is.
+    """Until the block ends `hear` is called with each variable that is read.
 
-    In this thread alone.
+    In this thread alone. Of what is handed to an operation as it is, without `tf.convert_to_tensor`
+    in between, trainable variables are heard of at the end, and others not at all.
     """
     thread = threading.get_ident()
     original = resource_variable_ops.variable_accessed
@@ -94,7 +125,6 @@ def read_by(hear: Callable[[Any], None]) -> Iterator[None]:
 
     resource_variable_ops.variable_accessed = accessed
     try:
-        # Trainable ones also where no Python code reads them.
         with record.VariableWatcher() as watcher:
             yield
         for variable in watcher.watched_variables():
