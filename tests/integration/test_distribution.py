@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from random_networks import findings
 from recorded import Recorded, read_recorded
 
 from tb_nanwatch.schema.columns import COLUMN
@@ -51,6 +52,37 @@ except ValueError as error:
 else:
     raise AssertionError("skip with two replicas")
 fit(len(x), watch=["default", "slot", "update", "activation"])
+"""
+
+HELD = """
+import sys
+import keras
+import tensorflow as tf
+import tb_nanwatch as nanwatch
+
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+x = np.where(np.isnan(x), 0, np.abs(x) + 0.1).astype("float32")
+
+class Gate(keras.layers.Layer):
+    def call(self, x):
+        return tf.math.log(x)
+
+def train(*callbacks):
+    keras.utils.set_random_seed(1)
+    with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
+        layers = [Gate(name="gate"), keras.layers.Dropout(0.2), keras.layers.Dense(4)]
+        layers += [keras.layers.BatchNormalization(), keras.layers.Dense(1)]
+        model = keras.Sequential([keras.Input((x.shape[1],)), *layers])
+        model.compile(keras.optimizers.Adam(0.01), "mse", metrics=["mae"])
+    history = model.fit(x, y, batch_size=8, shuffle=False, verbose=0, callbacks=callbacks)
+    variables = [*model.variables, *model.metrics_variables, *model.optimizer.variables]
+    return [*history.history.values(), *(each.numpy() for each in variables)]
+
+options = {"blackbox": "batch", "blackbox_copies": True}
+watched = train(nanwatch.Callback(sys.argv[1], **options))
+for mine, theirs in zip(watched, train(), strict=True):
+    np.testing.assert_array_equal(mine, theirs)
 """
 
 LOOP = """
@@ -137,6 +169,22 @@ with watcher:
         train_step(batch)
         watcher.step_end()
 """
+
+
+def test_the_step_of_the_replica_that_tripped_is_looked_into_where_copies_are_kept(
+    tmp_path: Path,
+) -> None:
+    finish(start(HELD, str(tmp_path)))
+    (finding,) = [each for each in findings(tmp_path) if each.severity == "error"]
+    assert (finding.step, finding.origin.worker) == (BAD_BATCH, "replica-1")
+    assert finding.rerun is not None
+    operation = finding.rerun.operation
+    assert operation is not None
+    assert (operation.type, operation.layer) == ("Log", "gate")
+    assert finding.rerun.examples == (BAD_ROW - GLOBAL_BATCH // 2,)
+    folder = next((tmp_path / "nanwatch" / "blackbox").iterdir())
+    expected = np.abs(shard(BAD_BATCH, 1)[0]) + 0.1
+    np.testing.assert_array_equal(np.load(folder / "batch.npz")["0"], np.nan_to_num(expected))
 
 
 def start(script: str, *arguments: str, **variables: str) -> subprocess.Popen[str]:

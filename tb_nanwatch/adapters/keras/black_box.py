@@ -18,7 +18,7 @@ import numpy as np
 import tensorflow as tf
 
 from tb_nanwatch.adapters.keras.hold import Hold
-from tb_nanwatch.adapters.keras.rerun import batch_of, examine, rows_of, state_of
+from tb_nanwatch.adapters.keras.rerun import as_found, batch_of, examine, rows_of, state_of
 from tb_nanwatch.adapters.keras.withholding import Withholding, put_back, to_put_back
 from tb_nanwatch.adapters.tensorflow.operation_origin import Search
 from tb_nanwatch.adapters.tensorflow.recorder import Recorder
@@ -47,14 +47,15 @@ class HeldStep(NamedTuple):
       state: gives the variables as they are, as arrays by name.
       examine: runs it operation by operation and leaves all as it was; is given what to tell the
         number of operations so far.
-      run: runs it as it was, with all that it changes, and returns what it gives.
+      run: runs it as it was, with all that it changes, and returns what it gives; None where it has
+        gone on already.
     """
 
     batch: Any
     mode: Mode
     state: Callable[[], dict[str, Any]]
     examine: Callable[[Callable[[int], None]], Search]
-    run: Callable[[], Any]
+    run: Callable[[], Any] | None
 
 
 class BlackBox:
@@ -103,29 +104,33 @@ class BlackBox:
         if held is None:
             return outputs
         batches = held.batches
+        step = HeldStep(
+            batches[0],
+            _mode(model),
+            lambda: state_of(model),
+            lambda progress: examine(model, train_step, batches[0], progress),
+            lambda: run(self.hold.again(batches)),
+        )
+        if model.distribute_strategy.num_replicas_in_sync > 1:
+            with as_found(model, held.before or ()):
+                self.run_again(step._replace(run=None))
+            return outputs
         if held.before is not None:
             before = {id(each): value for each, value in held.before}
             put_back(to_put_back(model, self.withholding), before)
-        return self.run_again(
-            HeldStep(
-                batches[0],
-                _mode(model),
-                lambda: state_of(model),
-                lambda progress: examine(model, train_step, batches[0], progress),
-                lambda: run(self.hold.again(batches)),
-            )
-        )
+        return self.run_again(step)
 
     def run_again(self, step: HeldStep) -> Any:
         """On the host: runs a held step operation by operation, keeps what that has found, and
-        returns what the step gives, run as it was."""
+        returns what the step gives, run as it was; None where it has gone on already."""
         self._left -= 1
         self.hold.arm(False)
         before = self._recorder.signal
+        number = before.next_step - (step.run is None)
         state: dict[str, Any] = {}
         search, trouble = None, ""
         try:
-            search = step.examine(self._progress(before.next_step))
+            search = step.examine(self._progress(number))
         except Exception as error:
             trouble = (
                 "The step could not be run operation by operation, outside of a graph "
@@ -134,16 +139,18 @@ class BlackBox:
         try:
             state = step.state() if self._kept == "state" else {}
         except Exception as error:
-            warn(f"could not keep the state before step {before.next_step} ({error}).")
-        outputs = step.run()
-        after = self._recorder.signal
-        again = after.trips + after.refused_steps > before.trips + before.refused_steps
+            warn(f"could not keep the state before step {number} ({error}).")
+        outputs, again = None, True
+        if step.run is not None:
+            outputs = step.run()
+            after = self._recorder.signal
+            again = after.trips + after.refused_steps > before.trips + before.refused_steps
         try:
-            found = rerun_of(before.next_step, search, trouble, again, step.mode, step.batch)
+            found = rerun_of(number, search, trouble, again, step.mode, step.batch)
             self._recorder.write_rerun(found)
             self._keep(found, step.batch, state)
         except Exception as error:
-            warn(f"could not keep what running step {before.next_step} again found ({error}).")
+            warn(f"could not keep what running step {number} again found ({error}).")
         return outputs
 
     def step_end(self, trips: int) -> None:

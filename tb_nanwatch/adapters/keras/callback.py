@@ -70,7 +70,8 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
         none of the data. "batch": the batch, too. "state": also all variables as they were before.
       blackbox_copies: whether each step keeps a copy of what it updates (weights and slots, as much
         memory again), so that steps can be run again that update several times, as a GAN's do, or
-        whose gradients are finite and whose update is not.
+        whose gradients are finite and whose update is not; and that of the one of several replicas
+        that tripped.
 
     Raises:
       ValueError: for an unknown role or policy, a `watch` that records nothing, an `every`,
@@ -125,6 +126,8 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
         self._guard = Guard()
         self._is_due = False
         self._is_one_replica = True
+        self._armed_box: BlackBox | None = None
+        self._blackbox_copies = blackbox_copies
         self._tripped = False
         self._skip_streak = 0
         self._max_skips = max_skips
@@ -144,6 +147,9 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
             self._watch = _exactly(self._asked, self.model)
         strategy = self.model.distribute_strategy
         self._is_one_replica = strategy.num_replicas_in_sync == 1
+        # What several replicas update together can be kept, and not withheld.
+        is_held = self._is_one_replica or self._blackbox_copies
+        self._armed_box = self._black_box if is_held else None
         self._is_due = is_supported(strategy)
         if not self._is_due:
             warn(
@@ -179,18 +185,18 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
                 self._observed,
                 on_step=self._step_end,
                 on_error=self._flush,
-                black_box=self._black_box,
+                black_box=self._armed_box,
             )
-        if self._black_box is not None and self._is_one_replica:
-            self._black_box.arm()
+        if self._armed_box is not None:
+            self._armed_box.arm()
         self._train_function.install()
 
     def _observed(self, train_step: Callable[[Any], Any]) -> Callable[[Any], Any]:
         skips = self._policy == "skip"
         withholding = Withholding(skips, self._skip_updates) if skips else None
-        if self._black_box is not None and self._is_one_replica:
+        if self._armed_box is not None:
             withholding = replace(
-                self._black_box.withholding, skips=skips, guard_updates=self._skip_updates
+                self._armed_box.withholding, skips=skips, guard_updates=self._skip_updates
             )
         return observed(
             train_step,
@@ -214,8 +220,8 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
             if not self._guard.tripped:
                 signal = self._recorder.step_end(told)
                 self._tripped |= signal.trips > 0
-                if self._black_box is not None and self._is_one_replica:
-                    self._black_box.step_end(signal.trips)
+                if self._armed_box is not None:
+                    self._armed_box.step_end(signal.trips)
                 self._skip_streak = signal.skip_streak
             self._unwatched.tell()
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
-from typing import Any
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
 from tb_nanwatch.adapters.keras.layer_outputs import WatchedLayer, called_method, watched_layers
 from tb_nanwatch.adapters.keras.observation import Observation
 from tb_nanwatch.adapters.keras.optimizers import find_optimizers
+from tb_nanwatch.adapters.keras.replica_step import ReplicaStep
 from tb_nanwatch.adapters.keras.spies import Spies, Spy
 from tb_nanwatch.adapters.keras.told import changed, tell
 from tb_nanwatch.adapters.keras.withholding import (
@@ -22,6 +23,18 @@ from tb_nanwatch.adapters.keras.withholding import (
 )
 from tb_nanwatch.schema.watch import Watch
 from tb_nanwatch.writer.warnings import Guard
+
+
+class Seen(NamedTuple):
+    """One step, as the spies report it.
+
+    Attributes:
+      observation: collects what it shows.
+      withheld: withholds or keeps it where it is not finite; None where nothing does.
+    """
+
+    observation: Observation
+    withheld: WithheldStep | ReplicaStep | None
 
 
 def observed(
@@ -45,12 +58,15 @@ def observed(
       guard: keeps trouble of the observation's own out of the step.
       withholding: withholds the updates of steps that are not finite.
     """
-    spies: Spies[Observation] = Spies()
+    spies: Spies[Seen] = Spies()
 
     @functools.wraps(train_step)
     def step(data: Any) -> Any:
         observation = begin()
-        withheld = None if withholding is None else WithheldStep(model, data, withholding)
+        withheld: WithheldStep | ReplicaStep | None = None
+        if withholding is not None:
+            several = model.distribute_strategy.num_replicas_in_sync > 1
+            withheld = (ReplicaStep if several else WithheldStep)(model, data, withholding)
         result: Withheld | None = None
         layers: list[WatchedLayer] = []
         optimizers: list[Any] = []
@@ -61,13 +77,13 @@ def observed(
             layers = list(watched_layers(model))
             optimizers = find_optimizers(model)
             spied = [
-                Spy(model, "compute_loss", functools.partial(_compute_loss, guard, withheld)),
-                *_optimizer_spies(optimizers, guard, withheld),
+                Spy(model, "compute_loss", functools.partial(_compute_loss, guard)),
+                *_optimizer_spies(optimizers, guard),
                 *_layer_spies(layers, watch, spies, guard),
             ]
         watched = nullcontext() if withheld is None else withheld.watched()
         try:
-            with spies.report_to(observation, spied) as refused, watched:
+            with spies.report_to(Seen(observation, withheld), spied) as refused, watched:
                 outputs = train_step(data)
         except Unwound:
             assert withheld is not None
@@ -89,14 +105,10 @@ def observed(
 
 
 def _compute_loss(
-    guard: Guard,
-    withheld: WithheldStep | None,
-    observation: Observation,
-    original: Callable[..., Any],
-    *args: Any,
-    **kwargs: Any,
+    guard: Guard, seen: Seen, original: Callable[..., Any], *args: Any, **kwargs: Any
 ) -> Any:
     loss = original(*args, **kwargs)
+    observation, withheld = seen
     if observation.is_here():
         with guard("observe a loss"):
             y_pred = kwargs.get("y_pred", args[2] if len(args) > 2 else None)
@@ -107,16 +119,12 @@ def _compute_loss(
     return loss
 
 
-def _optimizer_spies(
-    optimizers: Iterable[Any], guard: Guard, withheld: WithheldStep | None
-) -> Iterator[Spy]:
+def _optimizer_spies(optimizers: Iterable[Any], guard: Guard) -> Iterator[Spy]:
     def spy(optimizer: Any) -> Spy:
         def apply(
-            observation: Observation,
-            original: Callable[..., Any],
-            grads: Any,
-            trainable_variables: Any = None,
+            seen: Seen, original: Callable[..., Any], grads: Any, trainable_variables: Any = None
         ) -> Any:
+            observation, withheld = seen
             grads = list(grads)
             if trainable_variables is not None:
                 trainable_variables = list(trainable_variables)
@@ -140,7 +148,7 @@ def _optimizer_spies(
 
 
 def _layer_spies(
-    layers: Iterable[WatchedLayer], watch: Watch, spies: Spies[Observation], guard: Guard
+    layers: Iterable[WatchedLayer], watch: Watch, spies: Spies[Seen], guard: Guard
 ) -> Iterator[Spy]:
     def take(observation: Observation, path: str, outputs: Any) -> Any:
         if not observation.is_here():
@@ -153,13 +161,11 @@ def _layer_spies(
     def spy(path: str, layer: Any) -> Spy:
         method = called_method(layer)
 
-        def call(
-            observation: Observation, original: Callable[..., Any], *args: Any, **kwargs: Any
-        ) -> Any:
-            return take(observation, path, original(*args, **kwargs))
+        def call(seen: Seen, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+            return take(seen.observation, path, original(*args, **kwargs))
 
         def rematerialized_call(
-            observation: Observation, original: Callable[..., Any], *args: Any, **kwargs: Any
+            seen: Seen, original: Callable[..., Any], *args: Any, **kwargs: Any
         ) -> Any:
             function = original(*args, **kwargs)
 
@@ -167,7 +173,7 @@ def _layer_spies(
                 # The layers within run again in the backward pass, where they are seen.
                 with spies.pause():
                     outputs = function(*args, **kwargs)
-                return take(observation, path, outputs)
+                return take(seen.observation, path, outputs)
 
             return run
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -179,12 +179,28 @@ def _apply(
 def unchanged(model: Any) -> Iterator[None]:
     """Puts all variables back when the block ends, however it ends."""
     # A read shares the variable's memory until something is assigned.
-    before = [(each, tf.convert_to_tensor(each.value)) for each in variables_of(model)]
+    parts = [part for each in variables_of(model) for part in _parts(each.value)]
+    before = [(part, part.read_value()) for part in parts]
     try:
         yield
     finally:
-        for each, value in before:
-            each.assign(value)
+        for part, value in before:
+            part.assign(value)
+
+
+def _parts(variable: Any) -> Sequence[Any]:
+    """Of a variable that several replicas have each a copy of, these; itself otherwise."""
+    return getattr(variable, "values", None) or (variable,)
+
+
+@contextmanager
+def as_found(model: Any, before: Iterable[tuple[Any, tf.Tensor]]) -> Iterator[None]:
+    """Until the block ends variables hold what they did before, in each of several replicas."""
+    with unchanged(model):
+        for variable, value in before:
+            for part in _parts(variable.value):
+                part.assign(value)
+        yield
 
 
 @contextmanager

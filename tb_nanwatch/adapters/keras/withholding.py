@@ -32,11 +32,12 @@ class Withheld(NamedTuple):
 
     Attributes:
       skipped: whether it is left out of the training; None where no step is.
-      held: whether the host is to run it again: so far it has left no trace at all.
+      held: whether the host is to run it again: so far it has left no trace at all; None where no
+        step is.
     """
 
     skipped: tf.Tensor | None
-    held: tf.Tensor
+    held: tf.Tensor | None
 
 
 class Unwound(BaseException):
