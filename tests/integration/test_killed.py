@@ -57,6 +57,7 @@ class Trainings:
     def kill_at(self, log_dir: Path, first_step: int, step: int, seconds: float) -> int:
         """Kills a training so long after it began `step`; returns the last step that it began."""
         report = log_dir.with_name(f"{log_dir.name}-{first_step}.begun")
+        report.unlink(missing_ok=True)  # Of a training that was resumed at the same step.
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(f"{log_dir} {report} {first_step}\n")
