@@ -7,20 +7,20 @@ import gzip
 import numpy as np
 from werkzeug import wrappers
 
-from tb_nanwatch.grid import aligned_edges, cells, column_edges
+from tb_nanwatch.grid import cells
 from tb_nanwatch.http import params
 from tb_nanwatch.http.respond import respond
-from tb_nanwatch.reader import Reader, Records
+from tb_nanwatch.http.viewport import Viewport
+from tb_nanwatch.reader import Reader
 from tb_nanwatch.wire.grid import pack_grid
 
 
 def serve(request: wrappers.Request, reader: Reader) -> wrappers.Response:
     statistic = params.statistic(request)
     roles = params.roles(request)
-    columns = params.columns(request)
-    params.steps(request, (None, None))
+    params.check_viewport(request)
     index = params.run(request, reader)
-    first, last = params.steps(request, (index.first_step, index.last_step))
+    view = Viewport(request, reader, index)
     tensors = np.array(
         [
             position
@@ -29,13 +29,8 @@ def serve(request: wrappers.Request, reader: Reader) -> wrappers.Response:
         ],
         np.int64,
     )
-    edges, records = np.zeros(1, np.int64), list[Records]()
-    if first is not None and last is not None:  # None where the run has no record.
-        level = reader.level(index, first, last)
-        records = list(reader.records(params.access(request), index, first, last, level))
-        edges = column_edges(first, last, columns)
-        if level:
-            edges = aligned_edges(edges, records)
+    records = list(view.records())
+    edges = view.edges(records)
     value, flags = cells(records, tensors, edges, statistic.name)
     body = pack_grid(
         {

@@ -19,9 +19,17 @@ def serve(request: wrappers.Request, reader: Reader) -> wrappers.Response:
         {
             **summary(index),
             "problems": index.problems,
+            "times": _times(index),
             "tensors": [describe(index, position) for position in range(len(index.tensors))],
         },
     )
+
+
+def _times(index: RunIndex) -> dict[str, list[float]] | None:
+    times = index.times
+    if times is None:
+        return None
+    return {"steps": times.steps.tolist(), "seconds": times.seconds.tolist()}
 
 
 def describe(index: RunIndex, position: int) -> dict[str, Any]:
