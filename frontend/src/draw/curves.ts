@@ -1,7 +1,13 @@
 /** Draws values over time as lines, in step with the heatmap's columns. */
 
 import { scaleLinear } from "d3-scale";
-import { columnSpan, columnsInSight, inSight, type Timeline, xOfStep } from "../model/timeline";
+import {
+  columnSpan,
+  columnsInSight,
+  inSight,
+  middleOfStep,
+  type Timeline,
+} from "../model/timeline";
 import type { Theme } from "../theme/colours";
 import { surfaceOf } from "./canvas";
 
@@ -95,7 +101,7 @@ export function drawCurves(canvas: HTMLCanvasElement, picture: CurvesPicture): v
   const { selectedStep } = picture;
   if (selectedStep !== null && inSight(timeline, selectedStep)) {
     context.fillStyle = theme.text;
-    context.fillRect(Math.round(xOfStep(timeline, selectedStep + 0.5)), 0, 1, height);
+    context.fillRect(Math.round(middleOfStep(timeline, selectedStep)), 0, 1, height);
   }
 }
 

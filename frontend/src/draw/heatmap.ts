@@ -85,8 +85,8 @@ function needed(layers: readonly Grid[], { from, to }: Timeline): readonly Grid[
 }
 
 /** The same steps in sight, the columns of another grid. */
-function alike({ from, to, pixelsPerStep, width }: Timeline, { edges }: Grid): Timeline {
-  return { edges, columns: Math.max(0, edges.length - 1), from, to, pixelsPerStep, width };
+function alike(timeline: Timeline, { edges }: Grid): Timeline {
+  return { ...timeline, edges, columns: Math.max(0, edges.length - 1) };
 }
 
 /** Top and height of a line's cells. Rows keep a pixel of ground between them. */

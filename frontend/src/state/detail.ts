@@ -13,6 +13,7 @@ import { cutFor, type Range } from "../model/range";
 import type { CellAnswer, Tensor } from "../wire/answers";
 import type { Spectrogram } from "../wire/spectrogram";
 import { Resource } from "./resource";
+import type { View } from "./view";
 
 /** A key held down passes over cells faster than they could be asked for. */
 const CELL_DELAY_MS = 70;
@@ -38,7 +39,7 @@ export class TensorDetail {
     readonly tensor: ReadonlySignal<Tensor | undefined>,
     readonly steps: ReadonlySignal<[number, number] | undefined>,
     readonly whole: ReadonlySignal<Range | null>,
-    readonly range: ReadonlySignal<Range | null>,
+    readonly view: View,
   ) {}
 
   start(): void {
@@ -87,7 +88,7 @@ export class TensorDetail {
   /** The tensor over a range of steps, as fine as the server gives it. */
   async finest({ from, to }: Range): Promise<Spectrogram | undefined> {
     const query = this.#cellQuery([Math.floor(from), Math.ceil(to) - 1]);
-    return query && fetchSpectrogram({ ...query, columns: MOST_COLUMNS });
+    return query && fetchSpectrogram({ ...query, columns: MOST_COLUMNS, axis: "step" });
   }
 
   /** The data has changed. */
@@ -129,10 +130,12 @@ export class TensorDetail {
     const [run, tensor, range, whole] = [
       this.run.value,
       this.tensor.value,
-      this.range.value,
+      this.view.range.value,
       this.whole.value,
     ];
     if (run === null || !tensor || !range || !whole) return undefined;
-    return { run, tensor: tensor.id, ...cutFor(range, whole, CHART_COLUMNS, MOST_COLUMNS) };
+    const scale = this.view.scale.value;
+    const cut = cutFor(range, whole, CHART_COLUMNS, MOST_COLUMNS, scale);
+    return { run, tensor: tensor.id, axis: scale.name, ...cut };
   }
 }

@@ -13,10 +13,11 @@ import { TOLERANCES } from "../model/comparison";
 import type { Selection } from "../model/cursor";
 import { primaryOf, tensorOf } from "../model/findings";
 import type { Range } from "../model/range";
+import { LOG_STEPS, STEPS, type StepScale, wallTime } from "../model/scale";
 import { columnOfStep, stepsOfColumn } from "../model/timeline";
 import { runToOpen } from "../model/verdict";
 import { DARK, LIGHT } from "../theme/colours";
-import type { FindingsAnswer, RunDetail, RunSummary } from "../wire/answers";
+import type { AxisName, FindingsAnswer, RunDetail, RunSummary } from "../wire/answers";
 import { Compared } from "./compared";
 import { TensorDetail } from "./detail";
 import { type Choices, choicesOf, keptOf } from "./kept";
@@ -74,7 +75,15 @@ export class Session {
       to: Math.max(...ranges.map(({ to }) => to)),
     };
   });
-  readonly view = new View(this.whole);
+  /** What was chosen for the axis. */
+  readonly axis = signal<AxisName>("step");
+  /** Where steps stand; as they count where their times are not known. */
+  readonly scale = computed((): StepScale => {
+    const times = this.detail.value.value?.times;
+    if (this.axis.value === "wall" && times) return wallTime(times);
+    return this.axis.value === "log" ? LOG_STEPS : STEPS;
+  });
+  readonly view = new View(this.whole, this.scale);
   readonly picture = new Picture(this.run, this.whole, this.view);
   readonly rows = new Rows(
     computed(() => this.detail.value.value?.tensors ?? NONE),
@@ -93,7 +102,7 @@ export class Session {
     this.selectedTensor,
     this.selectedSteps,
     this.whole,
-    this.view.range,
+    this.view,
   );
 
   /** Counts the reloads of TensorBoard. */
@@ -222,6 +231,7 @@ export class Session {
     batch(() => {
       if (choices.run !== undefined) this.run.value = choices.run;
       if (choices.statistic) this.picture.statistic.value = choices.statistic;
+      if (choices.axis) this.axis.value = choices.axis;
       if (choices.folds) this.rows.folds.value = choices.folds;
       if (choices.pinned) this.rows.pinned.value = choices.pinned;
       if (choices.filter) this.rows.filter.value = choices.filter;

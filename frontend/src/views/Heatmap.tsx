@@ -88,14 +88,15 @@ function Picture({ session, detail }: HeatmapProps) {
   const selection = session.selection.value;
   const theme = session.theme.value;
   const range = session.view.range.value;
+  const scale = session.view.scale.value;
   const lines = useMemo(
     () => layLines(lanes, (item) => rows.isOpen(item), bodyHeight),
     [lanes, folds, bodyHeight],
   );
   const edges = layers.at(-1)?.edges;
   const timeline = useMemo(
-    () => timelineOf(edges ?? [], plotWidth, range ?? undefined),
-    [edges, plotWidth, range],
+    () => timelineOf(edges ?? [], plotWidth, range ?? undefined, scale),
+    [edges, plotWidth, range, scale],
   );
   const flags = useFlags(session, detail);
   const gestures = useGestures({

@@ -35,7 +35,7 @@ export function OverTime({ session }: { session: Session }) {
         <Charts
           session={session}
           picture={{
-            ...{ spectrogram, range, width },
+            ...{ spectrogram, range, width, scale: session.view.scale.value },
             theme: session.theme.value,
             selectedStep: selection.step,
           }}
