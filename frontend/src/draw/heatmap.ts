@@ -48,8 +48,8 @@ export function drawHeatmap(canvas: HTMLCanvasElement, picture: HeatmapPicture):
   const { lines, timeline, theme, scrollTop, magnitude, layers } = picture;
   // No wider than what is in sight: cells that begin or end beyond it are cut.
   const width = Math.max(1, Math.round(timeline.width * density));
-  const image = context.createImageData(width, canvas.height);
-  const pixels = new Uint32Array(image.data.buffer);
+  const image = imageOf(canvas, context, width);
+  const pixels = new Uint32Array(image.data.buffer).fill(0);
   const raster: Raster = { pixels, width, height: canvas.height, density };
   const mixed = inksOf(theme, density);
   const inks = magnitude.signed ? { ...mixed, table: mixed.diverging } : mixed;
@@ -76,6 +76,21 @@ export function drawHeatmap(canvas: HTMLCanvasElement, picture: HeatmapPicture):
     drawMarks(context, finest.timeline, strip, top - scrollTop, height, theme.ground);
   }
   if (picture.selection) drawSelection(context, picture, picture.selection);
+}
+
+const images = new WeakMap<HTMLCanvasElement, ImageData>();
+
+/** The same one at each frame: megabytes thrown away sixty times a second cost pauses. */
+function imageOf(
+  canvas: HTMLCanvasElement,
+  context: CanvasRenderingContext2D,
+  width: number,
+): ImageData {
+  const known = images.get(canvas);
+  if (known?.width === width && known.height === canvas.height) return known;
+  const image = context.createImageData(width, canvas.height);
+  images.set(canvas, image);
+  return image;
 }
 
 /** The layers but for those that the finer ones would hide altogether. */

@@ -19,6 +19,7 @@ import { runToOpen } from "../model/verdict";
 import { DARK, LIGHT } from "../theme/colours";
 import type { AxisName, FindingsAnswer, RunDetail, RunSummary } from "../wire/answers";
 import { Compared } from "./compared";
+import { RunCurves } from "./curves";
 import { TensorDetail } from "./detail";
 import { type Choices, choicesOf, keptOf } from "./kept";
 import { Picture } from "./picture";
@@ -85,6 +86,10 @@ export class Session {
   });
   readonly view = new View(this.whole, this.scale);
   readonly picture = new Picture(this.run, this.whole, this.view);
+  readonly runCurves = new RunCurves(
+    this.picture.norms,
+    computed(() => this.detail.value.value?.tensors),
+  );
   readonly rows = new Rows(
     computed(() => this.detail.value.value?.tensors ?? NONE),
     computed(() => this.findings.value.value?.findings ?? NONE),
@@ -118,6 +123,7 @@ export class Session {
     connectHost(whenShown(() => this.reload()));
     effect(() => this.#loadRun());
     this.picture.start();
+    this.runCurves.start();
     effect(() => this.#keepCompared());
     effect(() => this.#findSelectedSteps());
     this.selected.start();

@@ -3,7 +3,7 @@
 import { useLayoutEffect, useMemo, useRef } from "preact/hooks";
 import { GUTTER } from "../draw/canvas";
 import { drawCurves } from "../draw/curves";
-import { curveText, logTicks, NO_NORMS, type RunCurve, runCurves } from "../model/curves";
+import { curveText, logTicks, type RunCurve } from "../model/curves";
 import { columnOfStep, type Timeline } from "../model/timeline";
 import type { Session } from "../state/session";
 import { MARK_COLOURS } from "../theme/colours";
@@ -19,17 +19,6 @@ interface CurvesProps {
   top: number;
   /** The step whose values are told. */
   step: number | null;
-}
-
-/** The curves of what is in sight; none where they are not wanted. */
-export function useCurves(session: Session): RunCurve[] {
-  const grid = session.picture.norms.value;
-  const tensors = session.detail.value.value?.tensors;
-  const shown = session.curves.value;
-  return useMemo(
-    () => (tensors && shown ? runCurves(grid ?? NO_NORMS, tensors) : []),
-    [grid, tensors, shown],
-  );
 }
 
 export function Curves(props: CurvesProps) {
@@ -52,9 +41,9 @@ function Row({
 }: CurvesProps & { curve: RunCurve }) {
   const canvas = useRef<HTMLCanvasElement>(null);
   const theme = session.theme.value;
-  const edges = session.picture.norms.value?.edges;
+  const { edges } = curve;
   const own = useMemo(
-    () => ({ ...timeline, edges: edges ?? [], columns: Math.max(0, (edges?.length ?? 0) - 1) }),
+    () => ({ ...timeline, edges, columns: Math.max(0, edges.length - 1) }),
     [timeline, edges],
   );
   const selectedStep = session.selection.value?.step ?? null;

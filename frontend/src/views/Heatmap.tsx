@@ -21,7 +21,7 @@ import {
 import type { Session } from "../state/session";
 import type { RunDetail } from "../wire/answers";
 import { Announcement } from "./Announcement";
-import { CURVE_HEIGHT, Curves, useCurves } from "./Curves";
+import { CURVE_HEIGHT, Curves } from "./Curves";
 import { Export } from "./Export";
 import { FirstSteps } from "./FirstSteps";
 import { useGestures } from "./gestures";
@@ -38,7 +38,7 @@ const MARGIN = 12;
 const COLUMN_QUANTUM = 64;
 const LEAST_COLUMN_WIDTH = 2;
 const LEAST_BODY = 120;
-const NO_CURVES: RunCurve[] = [];
+const NO_CURVES: readonly RunCurve[] = [];
 const LEAST_PANE = 70;
 
 interface HeatmapProps {
@@ -66,7 +66,7 @@ function Picture({ session, detail }: HeatmapProps) {
 
   const labelWidth = labelWidthFor(width);
   const plotWidth = Math.max(0, width - labelWidth - MARGIN);
-  const curves = useCurves(session);
+  const curves = session.curves.value ? session.runCurves.value.value : NO_CURVES;
   // They give way where little would be left of the heatmap.
   const room = height - AXIS_HEIGHT - curves.length * CURVE_HEIGHT;
   const shownCurves = room >= LEAST_BODY ? curves : NO_CURVES;
