@@ -21,6 +21,12 @@ describe("a scale", () => {
     expect([-9, 0, 9, 99].map(LOG_STEPS.place)).toEqual([-1, 0, 1, 2].map((at) => at + 0));
   });
 
+  test("knows where nothing ran", () => {
+    const times = { steps: [0, 10, 20, 21, 31], seconds: [0, 10, 20, 3620, 3630] };
+    expect(wallTime(times).pauses).toEqual([[20, 3619]]);
+    expect(WALL.pauses).toEqual([]);
+  });
+
   test("places steps by time, and goes on beyond what is known", () => {
     expect([-20, 5, 15, 40].map(WALL.place)).toEqual([-101, 0.5, 51, 202]);
   });

@@ -15,9 +15,12 @@ import {
 import type { Theme } from "../theme/colours";
 import type { Grid } from "../wire/grid";
 import { GUTTER, surfaceOf } from "./canvas";
-import { inksOf } from "./ink";
+import { inkOf, inksOf, type Tile } from "./ink";
 import { drawMarks } from "./marks";
-import { paintStrip, type Raster, stretchOf } from "./raster";
+import { fill, paintStrip, paintTile, type Raster, stretchOf } from "./raster";
+
+/** A pause of fewer pixels is not worth to be told. */
+const NARROWEST_PAUSE = 4;
 
 export interface HeatmapPicture {
   /** From the coarsest to the finest; each shows where the next one does not reach. */
@@ -65,6 +68,7 @@ export function drawHeatmap(canvas: HTMLCanvasElement, picture: HeatmapPicture):
       paintStrip(raster, from, to, stretch, strip, magnitude, inks);
     }
   }
+  paintPauses(raster, timeline, theme, mixed.none);
   context.putImageData(image, Math.round(GUTTER * density), 0);
   context.translate(GUTTER, 0);
   for (const mark of picture.marked) drawMarkedStep(context, picture, mark);
@@ -76,6 +80,24 @@ export function drawHeatmap(canvas: HTMLCanvasElement, picture: HeatmapPicture):
     drawMarks(context, finest.timeline, strip, top - scrollTop, height, theme.ground);
   }
   if (picture.selection) drawSelection(context, picture, picture.selection);
+}
+
+/** Over the cell of the step after a pause, which has all of it: nothing was recorded then. */
+function paintPauses(
+  raster: Raster,
+  { scale, start, pixelsPerUnit }: Timeline,
+  theme: Theme,
+  tile: Tile,
+): void {
+  for (const ends of scale.pauses) {
+    const [left, right] = ends.map((place) =>
+      Math.round((place - start) * pixelsPerUnit * raster.density),
+    ) as [number, number];
+    if (right - left < NARROWEST_PAUSE * raster.density) continue;
+    const box = { left, right, top: 0, bottom: raster.height };
+    fill(raster, box, inkOf(theme.ground));
+    paintTile(raster, box, tile);
+  }
 }
 
 const images = new WeakMap<HTMLCanvasElement, ImageData>();

@@ -114,7 +114,7 @@ function isZero(value: number, { scale, signed }: Magnitude): boolean {
   return scale === "log10" ? value === Number.NEGATIVE_INFINITY : scale === "count" && value === 0;
 }
 
-function fill(raster: Raster, box: Box, ink: number): void {
+export function fill(raster: Raster, box: Box, ink: number): void {
   const { pixels, width, height } = raster;
   const left = Math.max(0, box.left);
   const right = Math.min(box.right, width);
@@ -126,7 +126,7 @@ function fill(raster: Raster, box: Box, ink: number): void {
 }
 
 /** Repeats a tile from the box's top on, so that a line looks the same wherever it is scrolled. */
-function paintTile(raster: Raster, box: Box, { size, pixels: texture }: Tile): void {
+export function paintTile(raster: Raster, box: Box, { size, pixels: texture }: Tile): void {
   const { pixels, width, height } = raster;
   const left = Math.max(0, box.left);
   const right = Math.min(box.right, width);

@@ -1,6 +1,6 @@
 /** Where steps stand on the horizontal axis: as they count, by their logarithm, by wall time. */
 
-import { bisectRight } from "d3-array";
+import { bisectRight, median } from "d3-array";
 import type { AxisName, Times } from "../wire/answers";
 import { count, timeSpan } from "./numbers";
 
@@ -23,15 +23,23 @@ export interface StepScale {
   name: AxisName;
   place: (step: number) => number;
   step: (place: number) => number;
+  /** From place to place nothing was done: a night between two sessions. */
+  pauses: readonly (readonly [from: number, to: number])[];
 }
 
-export const STEPS: StepScale = { name: "step", place: (step) => step, step: (place) => place };
+export const STEPS: StepScale = {
+  name: "step",
+  place: (step) => step,
+  step: (place) => place,
+  pauses: [],
+};
 
 /** Step s begins at log10(1 + s), so that step 0 has a place; one before 0 on the other side. */
 export const LOG_STEPS: StepScale = {
   name: "log",
   place: (step) => Math.sign(step) * Math.log10(1 + Math.abs(step)),
   step: (place) => Math.sign(place) * (10 ** Math.abs(place) - 1),
+  pauses: [],
 };
 
 /** Seconds since the run began. */
@@ -42,7 +50,23 @@ export function wallTime({ steps, seconds }: Times): StepScale {
     name: "wall",
     place: (step) => through(step, steps, since),
     step: (place) => through(place, since, steps),
+    pauses: pausesOf(steps, since),
   };
+}
+
+/** A step that took this many times as long as most did not run all that time. */
+const PAUSE = 10;
+
+/** The server gives a pause to one step; what is left to the step is what most of them take. */
+function pausesOf(steps: readonly number[], since: readonly number[]): [number, number][] {
+  const spans = since.slice(1).map((to, at) => ({
+    ...{ from: since[at] as number, to },
+    steps: (steps[at + 1] as number) - (steps[at] as number),
+  }));
+  const usual = median(spans, ({ from, to, steps }) => (to - from) / steps) ?? 0;
+  return spans.flatMap(({ from, to, steps }) =>
+    steps === 1 && to - from > PAUSE * usual ? [[from, to - usual]] : [],
+  );
 }
 
 /** Linear between what is known, and beyond it by the slope from its first to its last. */

@@ -13,7 +13,7 @@ import { TOLERANCES } from "../model/comparison";
 import type { Selection } from "../model/cursor";
 import { primaryOf, tensorOf } from "../model/findings";
 import type { Range } from "../model/range";
-import { LOG_STEPS, STEPS, type StepScale, wallTime } from "../model/scale";
+import { AXES, LOG_STEPS, STEPS, type StepScale, wallTime } from "../model/scale";
 import { columnOfStep, stepsOfColumn } from "../model/timeline";
 import { runToOpen } from "../model/verdict";
 import { DARK, LIGHT } from "../theme/colours";
@@ -171,11 +171,22 @@ export class Session {
     this.looked.value = null;
   }
 
+  /** Goes from one axis to the next that the run has. */
+  nextAxis(): void {
+    const names = AXES.map(({ name }) => name).filter(
+      (name) => name !== "wall" || this.detail.value.value?.times,
+    );
+    const next = names[(names.indexOf(this.scale.value.name) + 1) % names.length];
+    if (next) this.axis.value = next;
+  }
+
   /** Puts a run beside the chosen one, or takes it away. */
   toggleCompared(run: string): void {
     const others = this.compareWith.value.filter((other) => other !== run);
     const added = others.length === this.compareWith.value.length;
     this.compareWith.value = added ? [...others, run] : others;
+    // Two pictures need the room.
+    if (added) this.explained.value = false;
     this.looked.value = null;
   }
 
@@ -247,7 +258,10 @@ export class Session {
       if (choices.replicas) this.rows.replicas.value = choices.replicas;
       if (choices.onlyTrouble) this.rows.onlyTrouble.value = true;
       if (choices.selection) this.selection.value = choices.selection;
-      if (choices.compareWith) this.compareWith.value = choices.compareWith;
+      if (choices.compareWith) {
+        this.compareWith.value = choices.compareWith;
+        this.explained.value = false;
+      }
       if (choices.difference) this.difference.value = true;
       if (choices.tolerance) this.tolerance.value = choices.tolerance;
       if (choices.curves !== undefined) this.curves.value = choices.curves;

@@ -53,6 +53,8 @@ function handleViewKey(key: string, session: Session): boolean {
     f: () => selected !== undefined && view.goTo(selected),
     n: () => session.nextFinding(1),
     N: () => session.nextFinding(-1),
+    l: () => session.nextAxis(),
+    o: () => tensor !== undefined && session.rows.toggleAround(tensor),
     p: () => tensor !== undefined && session.rows.togglePin(tensor),
     "/": () => document.getElementById(FILTER_ID)?.focus(),
   };
