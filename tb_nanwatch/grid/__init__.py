@@ -3,6 +3,7 @@
 - `scales`: where steps stand on an axis that does not count them one by one.
 - `edges`: the steps at which a viewport's columns begin.
 - `cells`: value and flags of each tensor in each column.
+- `windows`: what records say of their steps as a whole, in each column.
 - `spectrogram`: one tensor's exponent histogram in each column.
 """
 
@@ -12,6 +13,7 @@ from tb_nanwatch.grid.cells import Slab, cells
 from tb_nanwatch.grid.edges import aligned_edges, column_edges
 from tb_nanwatch.grid.scales import AXES, LogScale, Scale, WallScale
 from tb_nanwatch.grid.spectrogram import Spectrogram, spectrogram, totals
+from tb_nanwatch.grid.windows import lowest_loss_scale
 
 __all__ = [
     "AXES",
@@ -23,6 +25,7 @@ __all__ = [
     "aligned_edges",
     "cells",
     "column_edges",
+    "lowest_loss_scale",
     "spectrogram",
     "totals",
 ]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import gzip
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from werkzeug import wrappers
 
-from tb_nanwatch.grid import cells
+from tb_nanwatch.grid import cells, lowest_loss_scale
 from tb_nanwatch.http import params
 from tb_nanwatch.http.respond import respond
 from tb_nanwatch.http.viewport import Viewport
@@ -32,6 +34,10 @@ def serve(request: wrappers.Request, reader: Reader) -> wrappers.Response:
     records = list(view.records())
     edges = view.edges(records)
     value, flags = cells(records, tensors, edges, statistic.name)
+    channels: dict[str, npt.NDArray[Any]] = {"value": value, "flags": flags}
+    scale = lowest_loss_scale(records, edges)
+    if scale is not None:
+        channels["loss_scale"] = scale
     body = pack_grid(
         {
             "run": index.run,
@@ -40,7 +46,7 @@ def serve(request: wrappers.Request, reader: Reader) -> wrappers.Response:
             "rows": [index.tensors[position].id for position in tensors],
             "edges": edges.tolist(),
         },
-        {"value": value, "flags": flags},
+        channels,
     )
     # Cells repeat a lot: level 1 makes them several times smaller for a tunnel, in a few ms.
     # Respond unpacks again for a client that takes no gzip.

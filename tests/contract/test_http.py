@@ -73,10 +73,9 @@ class Tab:
 
     def grid(self, **parameters: Any) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         header, channels = self.binary("grid", **parameters)
-        assert {name: array.dtype.name for name, array in channels.items()} == {
-            "value": "float32",
-            "flags": "uint8",
-        }
+        dtypes = {name: array.dtype.name for name, array in channels.items()}
+        dtypes.pop("loss_scale", None)
+        assert dtypes == {"value": "float32", "flags": "uint8"}
         assert channels["value"].shape == (len(header["rows"]), len(header["edges"]) - 1)
         return header, channels
 
@@ -309,6 +308,25 @@ def test_a_spectrogram_takes_an_axis(tab: Tab) -> None:
     header, cells = tab.grid(**asked)
     assert spectrogram["edges"] == header["edges"]
     assert channels["flags"].tolist() == cells["flags"][header["rows"].index(kernel)].tolist()
+
+
+def test_a_grid_has_the_lowest_loss_scale_of_each_column(tab: Tab) -> None:
+    header, channels = tab.binary("grid", run="loss_scaling", columns=6)
+    assert header["edges"] == [0, 16, 32, 48, 64, 80, 96]
+    assert channels["loss_scale"].dtype == np.float64
+    # Half of it after each of the six steps that were refused, the last one being step 60.
+    assert channels["loss_scale"].tolist() == [1024, 1024, 1024, 512, 512, 512]
+    assert "loss_scale" not in tab.binary("grid", run="healthy")[1]
+
+
+def test_tensors_have_a_place_in_the_flow_of_a_step(tab: Tab) -> None:
+    tensors = tab.json("run", run="nan_feature")["tensors"]
+    assert sorted(tensor["flow"] for tensor in tensors) == list(range(19))
+    order = [(t["role"], t["name"]) for t in sorted(tensors, key=lambda t: t["flow"])]
+    assert order[:3] == [("input", "input"), ("target", "target"), ("loss", "loss")]
+    # Backward, the last layer comes first.
+    assert order[3] == ("gradient", "mlp/logits/kernel")
+    assert order[-1] == ("weight", "mlp/logits/bias")
 
 
 def test_a_grid_beyond_the_data_is_empty(tab: Tab) -> None:

@@ -10,7 +10,7 @@ import { measure, roughShare } from "./numbers";
 
 /** A line over the columns of a grid. */
 export interface RunCurve {
-  name: "loss" | "gradient" | "ratio";
+  name: "loss" | "gradient" | "ratio" | "scale";
   label: string;
   meaning: string;
   /** Of the columns, as of a grid. */
@@ -80,6 +80,14 @@ export function* curvesInSlices(
     add("ratio", "Update ratio", "Norm of all updates over that of what they change.", {
       ...moved,
       values,
+    });
+  }
+  const { loss_scale: scales } = grid;
+  if (scales) {
+    const none = new Uint8Array(scales.length);
+    add("scale", "Loss scale", "Smallest factor that the loss was scaled by in a column.", {
+      ...{ values: Float32Array.from(scales, Math.log10), nonfinite: none },
+      skipped: curves.find(({ name }) => name === "gradient")?.skipped ?? none,
     });
   }
   return curves;

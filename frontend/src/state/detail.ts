@@ -25,6 +25,10 @@ export class TensorDetail {
   readonly cell = new Resource<CellAnswer>();
   /** Of a healthy step before the selected one. */
   readonly earlier = new Resource<CellAnswer>();
+  /** Of the run that was chosen to stand behind it, in the same steps. */
+  readonly other = new Resource<CellAnswer>();
+  /** Name of that run; null for an earlier step of its own. */
+  readonly outline = signal<string | null>(null);
   readonly overTime = new Resource<Spectrogram>();
   readonly cells = cellCache();
 
@@ -61,6 +65,11 @@ export class TensorDetail {
         this.earlier,
         this.#cellQuery(step === undefined ? undefined : [step, step]),
       );
+    });
+    effect(() => {
+      const query = this.#cellQuery(this.steps.value);
+      const run = this.outline.value;
+      return this.#loadCell(this.other, query && run !== null ? { ...query, run } : undefined);
     });
     // As text: a signal changes only where its value does.
     const query = computed(() => {
@@ -99,7 +108,7 @@ export class TensorDetail {
   }
 
   clear(): void {
-    for (const resource of [this.cell, this.earlier, this.overTime]) resource.clear();
+    for (const resource of [this.cell, this.earlier, this.other, this.overTime]) resource.clear();
   }
 
   #cellQuery(steps: [number, number] | undefined): CellQuery | undefined {

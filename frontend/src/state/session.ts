@@ -224,6 +224,12 @@ export class Session {
     });
   }
 
+  /** Goes to another tensor at the step that is selected. */
+  stepAside(tensor: string): void {
+    const selection = this.selection.value;
+    if (selection) this.#reveal(tensor, selection.step);
+  }
+
   /** Selects the run's first non-finite value, unfolded. */
   selectFirstNonfinite(): void {
     const first = this.detail.value.value?.first_nonfinite;

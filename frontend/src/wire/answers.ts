@@ -54,6 +54,8 @@ export interface Tensor {
   first_nonfinite_step: number | null;
   last_nonfinite_step: number | null;
   nonfinite_steps: number;
+  /** Its place in the flow of a step; a cell's tensor has none. */
+  flow?: number;
 }
 
 export interface RunDetail {
