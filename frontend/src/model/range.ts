@@ -38,7 +38,10 @@ export function within(range: Range, whole: Range, scale: StepScale = STEPS): Ra
   const all = placed(whole, scale);
   const own = placed(range, scale);
   const middle = (own.from + own.to) / 2;
-  const span = Math.min(spanOf(all), Math.max(leastAt(middle, whole, scale), spanOf(own)));
+  const least = leastAt(middle, whole, scale);
+  // As it is: there and back again is not exact on every scale, and an address would drift.
+  if (own.from >= all.from && own.to <= all.to && spanOf(own) >= least) return range;
+  const span = Math.min(spanOf(all), Math.max(least, spanOf(own)));
   const from = Math.min(all.to - span, Math.max(all.from, middle - span / 2));
   return stepped({ from, to: from + span }, scale);
 }
