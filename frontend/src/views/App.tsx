@@ -61,7 +61,7 @@ function ChosenRun({ session }: { session: Session }) {
       <Findings session={session} detail={detail} />
       <Comparison session={session} />
       <Toolbar session={session} />
-      <div class="field">
+      <div class={`field ${session.compared.value.length > 0 ? "comparing" : ""}`}>
         <Heatmap session={session} detail={detail} />
         <Details session={session} />
       </div>

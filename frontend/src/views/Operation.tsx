@@ -19,19 +19,18 @@ export function Operation({ finding }: { finding: Finding }) {
   const { rerun } = finding;
   if (!operation && examples.length === 0 && !rerun) return null;
   const rest = examples.length - MOST_EXAMPLES;
+  const title = operation ? "Operation" : "The step, run again";
   return (
-    <section class="operation" aria-label="Operation">
-      <h2>Operation</h2>
-      <div>
-        {operation && (
-          <>
-            <p>
-              <b>{operationWords(operation)}</b>
-            </p>
-            <Source finding={finding} />
-          </>
-        )}
-      </div>
+    <section class="operation" aria-label={title}>
+      <h2>{title}</h2>
+      {operation && (
+        <div>
+          <p>
+            <b>{operationWords(operation)}</b>
+          </p>
+          <Source finding={finding} />
+        </div>
+      )}
       <div>
         {operation && <Operands finding={finding} />}
         {examples.length > 0 && (
