@@ -55,7 +55,11 @@ def test_over_time_is_painted_and_a_click_selects_the_step(gallery_url: str, vis
     assert box is not None
     chart.click(position={"x": 34 + (box["width"] - 34) / 2 + 0.5, "y": 60})
     expect(tab.details).to_contain_text(re.compile("input · step (119|120|121)"))
-    expect(tab.find(".chart")).to_have_count(2)
+    charts = tab.find(".chart p")
+    expect(charts).to_have_text(["Norm largest magnitude", "Non-finite elements", "Zeros"])
+    tab.click(tab.point(tab.label("target"), 120, 0, 239))
+    expect(tab.details).to_contain_text("target · step 120")
+    expect(charts).to_have_text(["Norm largest magnitude", "Zeros"])
 
 
 def test_the_histogram_stands_beside_the_last_healthy_one(gallery_url: str, visit: Visit) -> None:

@@ -148,6 +148,14 @@ export function logTicks(low: number, high: number): ValueTick[] {
   }));
 }
 
+/** Ticks of a scale of decimal logarithms of counts, each one more than it is. */
+export function countTicks(low: number, high: number): ValueTick[] {
+  return legendTicks({ scale: "count", low, high }).map(({ at, text }) => ({
+    value: low + at * (high - low),
+    text,
+  }));
+}
+
 export function shareTicks(low: number, high: number): ValueTick[] {
   return scaleLinear()
     .domain([low, high])

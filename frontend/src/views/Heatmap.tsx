@@ -48,7 +48,7 @@ interface HeatmapProps {
 
 export function Heatmap({ session, detail }: HeatmapProps) {
   const error = session.picture.error.value;
-  if (error) {
+  if (error && session.picture.layers.value.length === 0) {
     return <Failure what="The heatmap" message={error} onRetry={() => session.reload()} />;
   }
   return <Picture session={session} detail={detail} />;
@@ -278,12 +278,12 @@ function Picture({ session, detail }: HeatmapProps) {
                   hovered={hovered?.tensor.id}
                 />
               ))}
-            {compared.length > 0 && hovered && (
+            {hovered && (
               <i
                 class="linked"
                 style={{
                   left: `${labelWidth + xOfStep(timeline, (hovered.steps[0] + hovered.steps[1] + 1) / 2)}px`,
-                  top: `${headHeight}px`,
+                  top: `${AXIS_HEIGHT}px`,
                 }}
               />
             )}
