@@ -108,8 +108,10 @@ function belongs(tensor: Tensor): string {
 function Numbers({ session }: { session: Session }) {
   const answer = session.selected.cell.value.value;
   const error = session.selected.cell.error.value;
-  if (error) return <Failure what="This cell" message={error} onRetry={() => session.reload()} />;
-  if (!answer) return <Loading what="Loading…" />;
+  if (!answer) {
+    if (error) return <Failure what="This cell" message={error} onRetry={() => session.reload()} />;
+    return <Loading what="Loading…" />;
+  }
   if (answer.records === 0 || !answer.columns) {
     return <p class="nothing">Nothing was recorded here.</p>;
   }
