@@ -82,9 +82,17 @@ def times(stretches: Sequence[Written]) -> Times | None:
         ),
     )
     if len(steps) > MOST_TIMES:
-        kept = np.unique(np.rint(np.linspace(0, len(steps) - 1, MOST_TIMES)).astype(np.int64))
+        kept = _most_telling(steps, seconds)
         steps, seconds = steps[kept], seconds[kept]
     return Times(steps, seconds)
+
+
+def _most_telling(steps: Steps, seconds: Matrix) -> Steps:
+    """Indices of `MOST_TIMES` at most: half of them evenly, and both ends of the slowest steps."""
+    evenly = np.linspace(0, len(steps) - 1, MOST_TIMES // 2)
+    slow = np.argsort(np.diff(seconds) / np.diff(steps), kind="stable")[-MOST_TIMES // 4 :]
+    chosen: Steps = np.unique(np.concatenate([np.rint(evenly), slow, slow + 1]).astype(np.int64))
+    return chosen
 
 
 def _ascending(steps: Steps, seconds: Matrix) -> tuple[Steps, Matrix]:
