@@ -84,9 +84,11 @@ class StreamWriter:
         values: Callable[[int], Values],
         *,
         scale_skipped: Collection[int] = (),
+        loss_scale: float = NAN,
     ) -> Record:
         """Writes the window from `first` to `last`; its last step is sampled, as in a training."""
         record = window_record(self.manifest, self.sequence, first, last, values, scale_skipped)
+        record.window[WINDOW_FIELD["loss_scale"]] = loss_scale
         self.sequence += 1
         self.put(record)
         return record
@@ -208,7 +210,7 @@ def nan_feature(logs: Path) -> None:
 
 
 def loss_scaling(logs: Path) -> None:
-    """Gradients overflow at steps 0 to 4 and 60; the optimizer handles it."""
+    """Gradients overflow at steps 0 to 4 and 60; the optimizer handles it by half the scale."""
     manifest = mlp_manifest()
     skipped = (0, 1, 2, 3, 4, 60)
 
@@ -217,7 +219,13 @@ def loss_scaling(logs: Path) -> None:
 
     with StreamWriter(logs / "loss_scaling" / SUBDIRECTORY, Stream("0a03"), manifest) as writer:
         for first in range(0, 96, 8):
-            writer.write(first, first + 7, mlp_values(manifest, bad, seed=2), scale_skipped=skipped)
+            writer.write(
+                first,
+                first + 7,
+                mlp_values(manifest, bad, seed=2),
+                scale_skipped=skipped,
+                loss_scale=2.0 ** (15 - sum(step <= first + 7 for step in skipped)),
+            )
 
 
 def bad_checkpoint(logs: Path) -> None:

@@ -43,6 +43,7 @@ export function detail(change: Partial<RunDetail> = {}): RunDetail {
     records: { written: 19, read: 19 },
     first_nonfinite: null,
     problems: [],
+    times: null,
     tensors: [tensor()],
     ...change,
   };

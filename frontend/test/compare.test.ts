@@ -168,9 +168,16 @@ test("an operation is told by what is known of it", () => {
     { index: [3, 0], value: "0.0" },
     { index: [], value: "nan" },
   ];
-  expect(elementRows([{ name: "x", elements }, { name: "y" }])).toMatchObject([
-    { first: true, span: 2, index: "[3, 0]", value: "0.0" },
-    { first: false, index: "[]", value: "nan" },
-    { first: true, span: 1, index: "", value: "" },
+  const result = [{ index: [3, 0], value: "-inf" }];
+  expect(elementRows([{ elements }, { name: "y" }, { elements: result }])).toEqual([
+    { index: "[3, 0]", values: ["0.0", "", "-inf"] },
+    { index: "", values: ["nan", "", ""] },
+  ]);
+  const whole = ["", "  def f():", "", "    b", "", "", "def g():"].map((text, line) => ({
+    line,
+    text,
+  }));
+  expect(sourceLines({ type: "Mul", line: 3, source: whole }).map(({ text }) => text)).toEqual([
+    ...["def f():", "", "  b"],
   ]);
 });

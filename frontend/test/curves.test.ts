@@ -1,7 +1,9 @@
-import { describe, expect, test } from "vitest";
+import { signal } from "@preact/signals";
+import { describe, expect, test, vi } from "vitest";
 import { csvOf } from "../src/model/csv";
 import { curveText, logTicks, NO_NORMS, runCurves } from "../src/model/curves";
 import { worthALook } from "../src/model/worth";
+import { RunCurves } from "../src/state/curves";
 import { fileName } from "../src/views/files";
 import { decodeGrid, type Grid } from "../src/wire/grid";
 import { STATISTICS } from "../src/wire/schema";
@@ -23,6 +25,38 @@ function normsOf(rows: Record<string, number[]>, flags?: number[]): Grid {
 }
 
 describe("the curves above the heatmap", () => {
+  test("of thousands of tensors are the same in slices, and the last ones asked for win", async () => {
+    const ids = Array.from({ length: 3000 }, (_, row) => `t${row}`);
+    const grid = (scale: number) =>
+      normsOf(
+        Object.fromEntries(ids.map((id, row) => [id, Array(200).fill(Math.log10(scale + row))])),
+      );
+    const [first, second] = [grid(1), grid(2)];
+    const tensors = ids.map((id) => tensor({ id }));
+    const norms = signal<Grid | undefined>(first);
+    const curves = new RunCurves(norms, signal(tensors));
+    const end = curves.start();
+    expect(curves.value.value.map(({ values }) => values.length)).toEqual([0]);
+    norms.value = second;
+    await vi.waitFor(() => expect(curves.value.value[0]?.values.length).toBe(200));
+    expect(curves.value.value).toEqual(runCurves(second, tensors));
+    end();
+  });
+
+  test("have the loss scale where there is one", () => {
+    const grid = {
+      ...normsOf({ a: log(1, 2) }, [8, 8 | 16]),
+      loss_scale: Float64Array.of(1024, 512),
+    };
+    const [, scale] = runCurves(grid, [tensor({ id: "a" })]);
+    expect(scale?.name).toBe("scale");
+    expect(scale && [0, 1].map((column) => curveText(scale.values, column))).toEqual([
+      "1024",
+      "512",
+    ]);
+    expect(scale && [...scale.skipped]).toEqual([0, 1]);
+  });
+
   test("are the loss and the joint norm of all gradients", () => {
     const grid = normsOf({
       l: log(0.5, 0.25, 0),

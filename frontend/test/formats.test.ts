@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { earlierStep } from "../src/model/earlier";
-import { FORMATS, limitLines, lossesOf, lossSentence } from "../src/model/formats";
+import { eighthSentence, FORMATS, limitLines, lossesOf, lossSentence } from "../src/model/formats";
 import { barsOf, comparedBars } from "../src/model/histogram";
 import type { HistogramBin } from "../src/wire/answers";
 
@@ -58,6 +58,15 @@ describe("number formats", () => {
         [1, 0, 959],
       ]),
     ).toBe("4.1% of this gradient would be zero in float16.");
+    const small = spread([
+      [1, -12, 41],
+      [1, 9, 9],
+      [1, 0, 950],
+    ]);
+    expect(eighthSentence(lossesOf(small, "float32"))).toBe(
+      "In float8_e4m3fn 4.1% would be zero, 0.9% would overflow.",
+    );
+    expect(eighthSentence(lossesOf(spread([[1, 0, 1000]]), "float32"))).toBe("");
     expect(
       said([
         [1, -26, 10],

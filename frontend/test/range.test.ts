@@ -5,17 +5,25 @@ import {
   cutFor,
   FEWEST_STEPS,
   including,
+  lengthOf,
   panned,
   type Range,
   spanOf,
   within,
   zoomed,
 } from "../src/model/range";
+import { LOG_STEPS, STEPS, wallTime } from "../src/model/scale";
 import { View } from "../src/state/view";
 
 const anyWhole = fc
   .tuple(fc.nat(1e6), fc.integer({ min: 1, max: 1e6 }))
   .map(([from, steps]): Range => ({ from, to: from + steps }));
+/** Slow, then fast, then a pause. */
+const WALL = wallTime({
+  steps: [0, 100, 5000, 5001, 900_000],
+  seconds: [7, 57, 107, 9107, 10_107],
+});
+const anyScale = fc.constantFrom(STEPS, LOG_STEPS, WALL);
 const share = fc.double({ min: 0, max: 1, noNaN: true });
 
 function rangeWithin(whole: Range, at: number, part: number): Range {
@@ -39,19 +47,26 @@ describe("zooming", () => {
     fc.assert(
       fc.property(
         ...[anyWhole, share, share, share, fc.double({ min: 0.01, max: 100, noNaN: true })],
-        (whole, at, part, where, factor) => {
+        anyScale,
+        (whole, at, part, where, factor, scale) => {
           const range = rangeWithin(whole, at, part);
           const step = range.from + where * spanOf(range);
-          for (const changed of [
-            zoomed(range, factor, step, whole),
-            panned(range, (where - 0.5) * 1e7, whole),
-            including(range, Math.floor(whole.from + where * (spanOf(whole) - 1)), whole),
-          ]) {
-            expect(changed.from).toBeGreaterThanOrEqual(whole.from - 1e-6);
-            expect(changed.to).toBeLessThanOrEqual(whole.to + 1e-6);
-            const least = Math.min(FEWEST_STEPS, spanOf(whole));
-            expect(spanOf(changed)).toBeGreaterThanOrEqual(least - 1e-6);
+          const wanted = Math.floor(whole.from + where * (spanOf(whole) - 1));
+          const [zoom, pan, include] = [
+            zoomed(range, factor, step, whole, scale),
+            panned(range, (where - 0.5) * 1e7, whole, scale),
+            including(range, wanted, whole, scale),
+          ];
+          for (const changed of [zoom, pan, include]) {
+            expect(changed.from).toBeGreaterThanOrEqual(whole.from - 1e-3);
+            expect(changed.to).toBeLessThanOrEqual(whole.to + 1e-3);
+            expect(spanOf(changed)).toBeGreaterThan(0);
           }
+          const least = Math.min(FEWEST_STEPS, spanOf(whole));
+          // On another scale as many about the middle; more of them where steps are narrower.
+          if (scale === STEPS) expect(spanOf(zoom)).toBeGreaterThanOrEqual(least - 1e-6);
+          expect(include.from).toBeLessThanOrEqual(wanted + 1e-3);
+          expect(include.to).toBeGreaterThanOrEqual(wanted + 1 - 1e-3);
         },
       ),
     );
@@ -88,6 +103,31 @@ describe("what the server is asked for", () => {
           expect(Math.log2(width) % 1).toBe(0);
           expect((cut.first - whole.from) % width).toBe(0);
           expect(width).toBeLessThanOrEqual(Math.max(1, spanOf(range) / columns));
+        },
+      ),
+    );
+  });
+
+  test("covers what is in sight on every scale, in columns about as narrow as wanted", () => {
+    fc.assert(
+      fc.property(
+        ...[anyWhole, share, share, fc.integer({ min: 64, max: 1024 }), anyScale],
+        (whole, at, part, columns, scale) => {
+          const range = rangeWithin(whole, at, part);
+          const cut = cutFor(range, whole, columns, 4096, scale);
+          expect(Number.isInteger(cut.first) && Number.isInteger(cut.last)).toBe(true);
+          expect(cut.first).toBeGreaterThanOrEqual(whole.from);
+          expect(cut.first).toBeLessThanOrEqual(range.from);
+          expect(cut.last + 1).toBeGreaterThanOrEqual(range.to - 1e-3);
+          const length = lengthOf({ from: cut.first, to: cut.last + 1 }, scale);
+          const own = lengthOf(range, scale);
+          if (scale === STEPS) return;
+          // Its ends are moved to whole steps.
+          const ends =
+            lengthOf({ from: cut.first, to: cut.first + 1 }, scale) +
+            lengthOf({ from: cut.last, to: cut.last + 1 }, scale);
+          expect((length - ends) / cut.columns).toBeLessThanOrEqual((own / columns) * 1.001);
+          expect(cut.columns).toBeLessThanOrEqual(4096);
         },
       ),
     );

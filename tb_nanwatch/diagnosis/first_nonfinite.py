@@ -9,7 +9,8 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from tb_nanwatch.schema.roles import FLOW
+from tb_nanwatch.diagnosis.flow import flow
+from tb_nanwatch.schema.tensor_info import TensorInfo
 
 Status = Literal["nonfinite", "healthy", "empty"]
 
@@ -36,15 +37,15 @@ class FirstNonfinite:
 
 
 def first_nonfinite(
-    roles: Sequence[str],
+    tensors: Sequence[TensorInfo],
     steps: npt.NDArray[np.float64],
     initial: npt.NDArray[np.bool_],
     counts: npt.NDArray[np.float64],
 ) -> FirstNonfinite | None:
-    """The first by step, then by the flow of data through a step, then in model order.
+    """The first by step, then by the flow of data through a step (`flow`), as findings see it.
 
     Args:
-      roles: of each tensor, in model order; roles that `schema.roles` does not know come last.
+      tensors: in model order; roles that `schema.roles` does not know come last.
       steps: float64 [tensors], first non-finite step, NaN where there is none. Steps that loss
         scaling handled are none.
       initial: bool [tensors], whether the tensor was non-finite before that step began: that comes
@@ -57,8 +58,8 @@ def first_nonfinite(
     bad = np.flatnonzero(~np.isnan(steps))
     if not len(bad):
         return None
-    flow = np.array([FLOW.get(roles[tensor], len(FLOW)) for tensor in bad.tolist()])
-    tensor = int(bad[np.lexsort((bad, flow, ~initial[bad], steps[bad]))[0]])
+    rank = flow(tensors).rank[bad]
+    tensor = int(bad[np.lexsort((bad, rank, ~initial[bad], steps[bad]))[0]])
     nan, pos_inf, neg_inf = (int(count) for count in counts[tensor])
     return FirstNonfinite(tensor, int(steps[tensor]), bool(initial[tensor]), nan, pos_inf, neg_inf)
 

@@ -8,14 +8,29 @@ import numpy as np
 import numpy.typing as npt
 
 from tb_nanwatch.grid.cells import Slab
+from tb_nanwatch.grid.scales import Scale
 
 
-def column_edges(first: int, last: int, columns: int) -> npt.NDArray[np.int64]:
+def column_edges(
+    first: int, last: int, columns: int, scale: Scale | None = None
+) -> npt.NDArray[np.int64]:
     """Cuts the closed range of steps into columns: int64 [columns + 1], ascending.
 
     Column j covers the steps ``edges[j]`` to ``edges[j + 1] - 1``. Widths differ by one step at
     most. A range of fewer steps than `columns` gives one column a step.
+
+    Args:
+      first: first step.
+      last: last step.
+      columns: the most columns wanted.
+      scale: columns are equally wide on it, to one step; where they are narrower than a step there
+        are fewer. None for the steps as they count.
     """
+    if scale is not None:
+        begin, end = scale.place(np.array([first, last + 1], np.int64)).tolist()
+        inner = np.rint(scale.step(np.linspace(begin, end, columns + 1)[1:-1]))
+        within = np.clip(inner, first, last + 1).astype(np.int64)
+        return np.unique(np.concatenate([[first], within, [last + 1]]).astype(np.int64))
     steps = last - first + 1
     columns = min(columns, steps)
     # Python's integers: the product may leave 64 bits.

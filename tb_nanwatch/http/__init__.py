@@ -2,6 +2,7 @@
 
 - `params`: parameters of a request, and what is wrong with them.
 - `respond`: answers and errors in one shape.
+- `viewport`: the steps in sight: what is read of them, and their columns.
 - `memo`: what is worked out of whole runs, kept until they change.
 - `index_js`, `runs`, `run`, `findings`, `compare`, `grid`, `cell`, `spectrogram`: the routes.
 """

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import gzip
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from werkzeug import wrappers
 
-from tb_nanwatch.grid import aligned_edges, cells, column_edges
+from tb_nanwatch.grid import cells, lowest_loss_scale
 from tb_nanwatch.http import params
 from tb_nanwatch.http.respond import respond
-from tb_nanwatch.reader import Reader, Records
+from tb_nanwatch.http.viewport import Viewport
+from tb_nanwatch.reader import Reader
 from tb_nanwatch.wire.grid import pack_grid
 
 
 def serve(request: wrappers.Request, reader: Reader) -> wrappers.Response:
     statistic = params.statistic(request)
     roles = params.roles(request)
-    columns = params.columns(request)
-    params.steps(request, (None, None))
+    params.check_viewport(request)
     index = params.run(request, reader)
-    first, last = params.steps(request, (index.first_step, index.last_step))
+    view = Viewport(request, reader, index)
     tensors = np.array(
         [
             position
@@ -29,14 +31,13 @@ def serve(request: wrappers.Request, reader: Reader) -> wrappers.Response:
         ],
         np.int64,
     )
-    edges, records = np.zeros(1, np.int64), list[Records]()
-    if first is not None and last is not None:  # None where the run has no record.
-        level = reader.level(index, first, last)
-        records = list(reader.records(params.access(request), index, first, last, level))
-        edges = column_edges(first, last, columns)
-        if level:
-            edges = aligned_edges(edges, records)
+    records = list(view.records())
+    edges = view.edges(records)
     value, flags = cells(records, tensors, edges, statistic.name)
+    channels: dict[str, npt.NDArray[Any]] = {"value": value, "flags": flags}
+    scale = lowest_loss_scale(records, edges)
+    if scale is not None:
+        channels["loss_scale"] = scale
     body = pack_grid(
         {
             "run": index.run,
@@ -45,7 +46,7 @@ def serve(request: wrappers.Request, reader: Reader) -> wrappers.Response:
             "rows": [index.tensors[position].id for position in tensors],
             "edges": edges.tolist(),
         },
-        {"value": value, "flags": flags},
+        channels,
     )
     # Cells repeat a lot: level 1 makes them several times smaller for a tunnel, in a few ms.
     # Respond unpacks again for a client that takes no gzip.

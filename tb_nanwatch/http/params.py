@@ -9,6 +9,7 @@ from typing import overload
 from tensorboard import plugin_util
 from werkzeug import wrappers
 
+from tb_nanwatch.grid import AXES
 from tb_nanwatch.http.respond import BadRequestError, UnknownError
 from tb_nanwatch.reader import Access, Reader, RunIndex, UnknownRunError
 from tb_nanwatch.schema.roles import ROLE_NAMES
@@ -17,7 +18,7 @@ from tb_nanwatch.schema.statistics import STATISTIC, Statistic
 MOST_COLUMNS = 4096
 DEFAULT_COLUMNS = 512
 
-_LARGEST_STEP = 2**53
+LARGEST_STEP = 2**53
 _LISTED = 20
 _INTEGER = re.compile(r"[+-]?[0-9]{1,17}")
 _DECIMAL = re.compile(r"[0-9]{0,3}(\.[0-9]{1,17})?(?<=[0-9])")
@@ -72,6 +73,14 @@ def roles(request: wrappers.Request) -> frozenset[str] | None:
     return frozenset(names) if names else None
 
 
+def axis(request: wrappers.Request) -> str:
+    """What `axis` says that columns are equally wide in."""
+    name = request.args.get("axis", "step")
+    if name not in AXES:
+        raise BadRequestError(_unknown("axis", name, AXES, "axes"))
+    return name
+
+
 def share(request: wrappers.Request, name: str, default: float) -> float:
     """A number from 0 to 1."""
     text = request.args.get(name)
@@ -90,6 +99,13 @@ def columns(request: wrappers.Request) -> int:
     if not 1 <= wanted <= MOST_COLUMNS:
         raise BadRequestError(f"Wrong parameter columns={wanted}: expected 1 to {MOST_COLUMNS}.")
     return wanted
+
+
+def check_viewport(request: wrappers.Request) -> None:
+    """What is wrong with the parameters of a viewport is told before a run is looked for."""
+    columns(request)
+    axis(request)
+    steps(request, (None, None))
 
 
 @overload
@@ -123,7 +139,7 @@ def _integer(request: wrappers.Request, name: str, default: int | None) -> int |
     text = request.args.get(name)
     if text is None:
         return default
-    if not _INTEGER.fullmatch(text) or abs(int(text)) > _LARGEST_STEP:
+    if not _INTEGER.fullmatch(text) or abs(int(text)) > LARGEST_STEP:
         raise BadRequestError(
             f"Wrong parameter {name}={_short(text)!r}: expected an integer, such as 0 or 1200."
         )
@@ -134,7 +150,9 @@ def _short(text: str) -> str:
     return text if len(text) <= 80 else text[:77] + "..."
 
 
-def _unknown(what: str, asked: str, known: Sequence[str]) -> str:
+def _unknown(what: str, asked: str, known: Sequence[str], plural: str = "") -> str:
     listed = ", ".join(known[:_LISTED])
     more = f" and {len(known) - _LISTED} more" if len(known) > _LISTED else ""
-    return f"Unknown {what} {_short(asked)!r}. Known {what}s: {listed or 'none'}{more}."
+    return (
+        f"Unknown {what} {_short(asked)!r}. Known {plural or what + 's'}: {listed or 'none'}{more}."
+    )

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from werkzeug import wrappers
 
+from tb_nanwatch.diagnosis.flow import flow
 from tb_nanwatch.http import params
 from tb_nanwatch.http.respond import json_answer, step
 from tb_nanwatch.http.runs import summary
@@ -19,9 +21,24 @@ def serve(request: wrappers.Request, reader: Reader) -> wrappers.Response:
         {
             **summary(index),
             "problems": index.problems,
-            "tensors": [describe(index, position) for position in range(len(index.tensors))],
+            "times": _times(index),
+            "tensors": _tensors(index),
         },
     )
+
+
+def _tensors(index: RunIndex) -> list[dict[str, Any]]:
+    ranks = flow([tensor.info for tensor in index.tensors]).rank
+    # Argsort twice: from the order to the place of each in it.
+    places = np.argsort(np.argsort(ranks, kind="stable"), kind="stable").tolist()
+    return [{**describe(index, at), "flow": place} for at, place in enumerate(places)]
+
+
+def _times(index: RunIndex) -> dict[str, list[float]] | None:
+    times = index.times
+    if times is None:
+        return None
+    return {"steps": times.steps.tolist(), "seconds": times.seconds.tolist()}
 
 
 def describe(index: RunIndex, position: int) -> dict[str, Any]:

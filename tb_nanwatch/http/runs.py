@@ -29,7 +29,7 @@ def serve(request: wrappers.Request, reader: Reader) -> wrappers.Response:
 def summary(index: RunIndex) -> dict[str, Any]:
     """What `runs` and `run` both say of a run."""
     first = first_nonfinite(
-        [tensor.info.role for tensor in index.tensors],
+        [tensor.info for tensor in index.tensors],
         index.nonfinite.first,
         index.initial,
         index.nonfinite.counts,

@@ -10,9 +10,10 @@ import numpy as np
 import numpy.typing as npt
 from werkzeug import wrappers
 
-from tb_nanwatch.grid import aligned_edges, cells, column_edges, spectrogram, totals
+from tb_nanwatch.grid import cells, spectrogram, totals
 from tb_nanwatch.http import params
 from tb_nanwatch.http.respond import respond
+from tb_nanwatch.http.viewport import Viewport
 from tb_nanwatch.reader import Reader, Records
 from tb_nanwatch.schema.statistics import STATISTICS
 from tb_nanwatch.wire.grid import pack_grid
@@ -21,20 +22,13 @@ _TOTALS = ("sampled_elements", "zero", "subnormal")
 
 
 def serve(request: wrappers.Request, reader: Reader) -> wrappers.Response:
-    access = params.access(request)
-    columns = params.columns(request)
-    params.steps(request, (None, None))
+    params.check_viewport(request)
     index = params.run(request, reader)
     tensor = params.tensor(request, index)
-    first, last = params.steps(request, (index.first_step, index.last_step))
-    edges, records, histograms = np.zeros(1, np.int64), list[Records](), []
-    if first is not None and last is not None:  # None where the run has no record.
-        level = reader.level(index, first, last)
-        records = _of_tensor(reader.records(access, index, first, last, level), tensor)
-        histograms = list(reader.histograms(access, index, tensor, first, last, level))
-        edges = column_edges(first, last, columns)
-        if level:
-            edges = aligned_edges(edges, records)
+    view = Viewport(request, reader, index)
+    records = _of_tensor(view.records(), tensor)
+    histograms = list(view.histograms(tensor))
+    edges = view.edges(records)
     found = spectrogram(histograms, edges)
     sums = totals(records, tensor, edges, _TOTALS)
     channels: dict[str, npt.NDArray[Any]] = {"counts": found.counts.astype(np.float32)}

@@ -11,6 +11,7 @@
 - `sessions`: which session replaces what of which.
 - `tensors`: the tensors of a run.
 - `problems`: what is not shown, in sentences.
+- `times`: when its steps were.
 - `index`: all of that for one run.
 - `records`: what the reader gives.
 - `cache`: the blocks in memory, under a byte limit.

@@ -18,6 +18,7 @@ from tb_nanwatch.reader.problems import Replaced, problems
 from tb_nanwatch.reader.sessions import Session, sessions_by_writer, spans, stream_key, tracks
 from tb_nanwatch.reader.steps import hold
 from tb_nanwatch.reader.tensors import Tensor, Tensors
+from tb_nanwatch.reader.times import Times, times
 from tb_nanwatch.stats.history import Series
 from tb_nanwatch.stats.record import Matrix, Record
 from tb_nanwatch.wire.manifest import Manifest
@@ -105,6 +106,7 @@ class RunIndex:
       last_step: likewise.
       written: records that were written, as far as can be told.
       read: those of them that could be read.
+      times: when its steps were; None where that is not known.
       scale_skipped_steps: steps that a loss-scaling optimizer refused.
       problems: what is not shown of the run, and why, in sentences.
     """
@@ -120,6 +122,7 @@ class RunIndex:
     last_step: int | None
     written: int
     read: int
+    times: Times | None
     scale_skipped_steps: int
     problems: tuple[str, ...]
 
@@ -264,6 +267,7 @@ def build(run: str, contents: Contents, partial: PartialDigest) -> RunIndex:
         last_step=max((int(s.last[-1]) for s in stretches), default=None),
         written=written,
         read=read,
+        times=times(stretches),
         # Workers and streams see the same steps: the largest count, not the sum.
         scale_skipped_steps=max(
             (_scale_skipped(track) for writer in writers for track in tracks(writer)), default=0

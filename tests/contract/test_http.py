@@ -73,10 +73,9 @@ class Tab:
 
     def grid(self, **parameters: Any) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         header, channels = self.binary("grid", **parameters)
-        assert {name: array.dtype.name for name, array in channels.items()} == {
-            "value": "float32",
-            "flags": "uint8",
-        }
+        dtypes = {name: array.dtype.name for name, array in channels.items()}
+        dtypes.pop("loss_scale", None)
+        assert dtypes == {"value": "float32", "flags": "uint8"}
         assert channels["value"].shape == (len(header["rows"]), len(header["edges"]) - 1)
         return header, channels
 
@@ -266,6 +265,70 @@ def test_a_grid_takes_range_columns_and_roles(tab: Tab) -> None:
     assert ((cells["flags"] & NAN_FLAG) > 0).tolist() == [[False, True, False, False], [False] * 4]
 
 
+def test_a_logarithmic_grid_has_a_column_for_each_of_the_first_steps(tab: Tab) -> None:
+    header, cells = tab.grid(run="nan_feature", axis="log", columns=24)
+    edges = header["edges"]
+    assert edges[:4] == [0, 1, 2, 3]
+    assert edges[-1] == 240
+    widths = np.diff(np.log10(1 + np.array(edges[5:])))
+    assert widths.min() > 0.05
+    assert widths.max() < 0.15
+    bad = np.flatnonzero(cells["flags"][0] & NAN_FLAG)
+    (column,) = bad  # The input, once.
+    assert edges[column] <= 37 < edges[column + 1]
+
+
+def test_a_grid_by_wall_time_has_columns_of_as_many_seconds(tab: Tab) -> None:
+    run = tab.json("run", run="resumed")
+    times = run["times"]
+    seconds = np.array(times["seconds"]) - times["seconds"][0]
+    header, _ = tab.grid(run="resumed", axis="wall", columns=20)
+    edges = np.array(header["edges"])
+    assert (edges[0], edges[-1]) == (0, 160)
+    # Both sessions take seconds, and there is an hour between them: no column but its step's is
+    # wide enough for several.
+    begins = np.interp(edges, times["steps"], seconds)
+    assert seconds[-1] > 3600
+    assert sorted(np.diff(edges).tolist()) == [1, 64, 95]
+    assert np.diff(begins).max() > 3500
+
+
+def test_a_run_tells_when_its_steps_were(tab: Tab) -> None:
+    times = tab.json("run", run="healthy")["times"]
+    # One record of 16 steps a second, the manifest first of all.
+    assert times["steps"] == list(range(0, 161, 16))
+    assert np.diff(times["seconds"]).tolist() == [1.0] * 10
+    assert tab.json("run", run="empty")["times"] is None
+
+
+def test_a_spectrogram_takes_an_axis(tab: Tab) -> None:
+    kernel = tab.tensor("nan_feature", "gradient", "mlp/dense/kernel")
+    asked = {"run": "nan_feature", "axis": "log", "columns": 30}
+    spectrogram, channels = tab.binary("spectrogram", tensor=kernel, **asked)
+    header, cells = tab.grid(**asked)
+    assert spectrogram["edges"] == header["edges"]
+    assert channels["flags"].tolist() == cells["flags"][header["rows"].index(kernel)].tolist()
+
+
+def test_a_grid_has_the_lowest_loss_scale_of_each_column(tab: Tab) -> None:
+    header, channels = tab.binary("grid", run="loss_scaling", columns=6)
+    assert header["edges"] == [0, 16, 32, 48, 64, 80, 96]
+    assert channels["loss_scale"].dtype == np.float64
+    # Half of it after each of the six steps that were refused, the last one being step 60.
+    assert channels["loss_scale"].tolist() == [1024, 1024, 1024, 512, 512, 512]
+    assert "loss_scale" not in tab.binary("grid", run="healthy")[1]
+
+
+def test_tensors_have_a_place_in_the_flow_of_a_step(tab: Tab) -> None:
+    tensors = tab.json("run", run="nan_feature")["tensors"]
+    assert sorted(tensor["flow"] for tensor in tensors) == list(range(19))
+    order = [(t["role"], t["name"]) for t in sorted(tensors, key=lambda t: t["flow"])]
+    assert order[:3] == [("input", "input"), ("target", "target"), ("loss", "loss")]
+    # Backward, the last layer comes first.
+    assert order[3] == ("gradient", "mlp/logits/kernel")
+    assert order[-1] == ("weight", "mlp/logits/bias")
+
+
 def test_a_grid_beyond_the_data_is_empty(tab: Tab) -> None:
     _, cells = tab.grid(run="healthy", first=1000, last=1009)
     assert np.isnan(cells["value"]).all()
@@ -406,6 +469,9 @@ def test_numbers_that_are_not_finite_are_strings(tmp_path: Path) -> None:
         ("grid", {"run": "healthy", "last": "9" * 400}, 400, "expected an integer"),
         ("grid", {"run": "healthy", "first": 9, "last": 3}, 400, "expected first <= last"),
         ("grid", {"run": "healthy", "first": 999}, 400, "first=999 and last=159"),
+        ("grid", {"run": "healthy", "axis": "time"}, 400, "Known axes: step, log, wall."),
+        ("spectrogram", {"run": "healthy", "axis": "LOG"}, 400, "Unknown axis 'LOG'"),
+        ("grid", {"run": "empty", "axis": "wall"}, 400, "Use axis=step."),
         ("grid", {"run": "<script>"}, 404, "Unknown run '<script>'"),
         ("cell", {"run": "healthy", "first": 0, "last": 1}, 400, "Missing parameter 'tensor'"),
         ("cell", {"run": "healthy", "tensor": "x", "first": 0}, 400, "Missing parameter 'last'"),

@@ -145,3 +145,41 @@ def test_axe_finds_nothing_beside_another_run(
     expect(tab.find(".comparison")).to_contain_text("they part")
     shoot(tab, f"compare-{'dark' if dark else 'light'}-{width}")
     assert violations(tab) == []
+
+
+def test_curves_of_both_runs_are_drawn_and_told_apart(gallery_url: str, visit: Visit) -> None:
+    tab = visit(gallery_url, run="nan_feature", **{"with": "healthy"})
+    expect(tab.find(".pane-head .line-sign")).to_have_count(2)
+    dashes = [
+        sign.get_attribute("stroke-dasharray")
+        for sign in tab.find(".pane-head .line-sign path").all()
+    ]
+    assert dashes[0] == ""
+    assert dashes[1]
+    loss = tab.find(".curve").first
+    expect(loss.locator(".curve-value")).to_have_count(2)
+    expect(loss.locator(".curve-value").nth(1)).to_have_attribute("title", "healthy")
+    for value in loss.locator(".curve-value").all():
+        expect(value).to_have_text(re.compile(r"^[\d.e-]+$"))
+    canvas = loss.locator("canvas")
+    strokes = [sign.get_attribute("stroke") for sign in tab.find(".pane-head path").all()]
+    painted = """(canvas, wanted) => {
+      const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+      const hex = (at) => '#' + [0, 1, 2]
+        .map((part) => data[at + part].toString(16).padStart(2, '0')).join('');
+      const seen = new Set(Array.from({length: data.length / 4}, (_, index) => hex(4 * index)));
+      return wanted.map((colour) => seen.has(colour));
+    }"""
+    assert canvas.evaluate(painted, strokes) == [True, True]
+    tab.find(".comparison .close").click()
+    expect(loss.locator(".curve-value")).to_have_count(1)
+
+
+def test_the_histogram_stands_beside_that_of_another_run(gallery_url: str, visit: Visit) -> None:
+    tab = visit(gallery_url, run="nan_feature", **{"with": "healthy"})
+    expect(tab.details).to_contain_text("input · step 37")
+    caption = tab.find(".histogram figcaption")
+    expect(caption).to_contain_text("steps 32–36")
+    caption.locator("select").select_option("healthy")
+    expect(caption).to_contain_text("steps 32–47")
+    expect(tab.find(".histogram path.earlier")).to_have_count(2)

@@ -55,7 +55,11 @@ def test_over_time_is_painted_and_a_click_selects_the_step(gallery_url: str, vis
     assert box is not None
     chart.click(position={"x": 34 + (box["width"] - 34) / 2 + 0.5, "y": 60})
     expect(tab.details).to_contain_text(re.compile("input · step (119|120|121)"))
-    expect(tab.find(".chart")).to_have_count(2)
+    charts = tab.find(".chart p")
+    expect(charts).to_have_text(["Norm largest magnitude", "Non-finite elements", "Zeros"])
+    tab.click(tab.point(tab.label("target"), 120, 0, 239))
+    expect(tab.details).to_contain_text("target · step 120")
+    expect(charts).to_have_text(["Norm largest magnitude", "Zeros"])
 
 
 def test_the_histogram_stands_beside_the_last_healthy_one(gallery_url: str, visit: Visit) -> None:
@@ -67,3 +71,30 @@ def test_the_histogram_stands_beside_the_last_healthy_one(gallery_url: str, visi
     tab.press("Home")
     expect(tab.details).to_contain_text("input · step 0")
     expect(caption).not_to_contain_text("outline")
+
+
+def test_neighbours_in_the_flow_of_a_step_lead_to_one_another(
+    gallery_url: str, visit: Visit
+) -> None:
+    tab = visit(gallery_url, run="nan_feature")
+    expect(tab.details).to_contain_text("input · step 37")
+    tab.click(tab.point(tab.label("mlp/dense/kernel"), 37, 0, 239))
+    expect(tab.find(".details .where")).to_have_text("gradient · step 37")
+    neighbours = tab.find(".neighbours")
+    expect(neighbours).to_contain_text("before itgradient mlp/dense_1/bias")
+    neighbours.get_by_role("button", name="weight non-finite from 37").click()
+    expect(tab.find(".details .where")).to_have_text("weight · step 37")
+    expect(tab.details.locator("h2")).to_have_text("mlp/dense/kernel")
+    expect(neighbours).not_to_contain_text("before it")
+    neighbours.get_by_role("button", name="gradient").click()
+    neighbours.get_by_role("button", name="gradient mlp/dense_1/bias").click()
+    expect(tab.details.locator("h2")).to_have_text("mlp/dense_1/bias")
+
+
+def test_the_loss_scale_stands_above(gallery_url: str, visit: Visit) -> None:
+    tab = visit(gallery_url, run="loss_scaling")
+    expect(tab.find(".curve-name")).to_have_text(["Loss", "Gradient norm", "Loss scale"])
+    tab.press("ArrowDown", "Home")
+    expect(tab.find(".curve-value").nth(2)).to_have_text("1024")
+    tab.press("End")
+    expect(tab.find(".curve-value").nth(2)).to_have_text("512")

@@ -113,3 +113,24 @@ def test_reload_brings_new_data_and_keeps_what_is_chosen(
         assert scroller.evaluate("element => element.scrollTop") == 40
         # The last of what it asks for, before the server goes away.
         expect(tab.find('.over-time canvas[aria-label*="0 to 175"]')).to_have_count(1)
+
+
+def test_a_server_that_goes_away_leaves_what_was_known_and_may_come_back(
+    gallery_url: str, open_tab: OpenTab
+) -> None:
+    tab = open_tab(gallery_url, run="nan_feature")
+    expect(tab.headline).to_have_text(HEADLINE)
+    expect(tab.find(".heatmap[aria-busy=false]")).to_be_visible()
+    tab.page.route("**/plugin/nanwatch/**", lambda route: route.abort())
+    tab.reload_data()
+    stale = tab.find(".stale")
+    expect(stale).to_contain_text("TensorBoard does not answer. Is it still running?")
+    expect(tab.headline).to_have_text(HEADLINE)
+    assert tab.reserved("nan") in tab.colours(tab.point(tab.label("input"), 37, 0, 239))
+    tab.press("f")
+    expect(tab.find(".sight span")).to_have_text("5–69")
+    tab.page.unroute("**/plugin/nanwatch/**")
+    stale.locator("button").click()
+    expect(stale).to_have_count(0)
+    expect(tab.find(".sight span")).to_have_text("5–69")
+    tab.complaints.clear()  # The browser itself logs that nobody answered.

@@ -153,3 +153,52 @@ def test_the_sheet_of_keys_opens_and_closes(tab: Tab) -> None:
     expect(sheet).to_be_visible()
     tab.page.keyboard.press("?")
     expect(sheet).to_be_hidden()
+
+
+def test_two_fingers_zoom_about_what_is_between_them(
+    gallery_url: str, open_tab: Callable[..., Tab]
+) -> None:
+    tab = open_tab(gallery_url, run="nan_feature")
+    expect(tab.find(".heatmap[aria-busy=false]")).to_be_visible()
+    box = tab.find("canvas.cells").bounding_box()
+    assert box is not None
+    middle, y = box["x"] + box["width"] / 2, box["y"] + 60
+    device = tab.page.context.new_cdp_session(tab.page)
+    device.send("Emulation.setTouchEmulationEnabled", {"enabled": True, "maxTouchPoints": 2})
+
+    def touch(kind: str, *apart: int) -> None:
+        points = [
+            {"x": middle + side * each, "y": y, "id": side + 1}
+            for each in apart
+            for side in (-1, 1)
+        ]
+        device.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    touch("touchStart", 40)
+    for apart in (60, 90, 120, 160):
+        touch("touchMove", apart)
+    touch("touchEnd")
+    expect(tab.find(".sight")).to_be_visible()
+    view = tab.view
+    assert view is not None
+    steps = view[1] - view[0] + 1
+    assert 50 <= steps <= 80, "A quarter of 240."
+    assert (view[0] + view[1]) / 2 == pytest.approx(120, abs=8)
+
+
+def test_neighbours_are_there_before_one_goes_to_them(outsize_url: str, visit: Visit) -> None:
+    tab = visit(outsize_url, run="long")
+    expect(tab.find(".heatmap[aria-busy=false]")).to_be_visible()
+    asked: list[str] = []
+    tab.page.on("request", lambda one: asked.append(one.url) if "/grid?" in one.url else None)
+    tab.press("f")
+    expect(tab.find(".sight span")).to_have_text("50,016–50,080")
+    wait_until(tab, lambda: len(asked) == 3)  # What is in sight, and both sides of it.
+    tab.page.wait_for_timeout(500)
+    tab.press(*"dddd")
+    expect(tab.find(".sight span")).to_have_text("50,080–50,144")
+    tab.page.wait_for_timeout(200)
+    tab.press(*"aaaa")
+    assert len(asked) <= 4, (
+        "To the right and back there was nothing to ask for but what is further."
+    )

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tb_nanwatch.diagnosis.first_nonfinite import FirstNonfinite, first_nonfinite, status
+from tb_nanwatch.schema.tensor_info import TensorInfo
 
 NAN = np.nan
 
@@ -18,7 +19,8 @@ def first(
     """With counts that name the tensor: tensor i has i NaN, 10 i +Inf and 100 i -Inf."""
     counts = np.outer(np.arange(len(roles)), [1.0, 10.0, 100.0])
     at_start = np.isin(np.arange(len(roles)), initial)
-    return first_nonfinite(roles, np.array(steps), at_start, counts)
+    tensors = [TensorInfo(role, "", f"layer_{i}/{role}", (), "") for i, role in enumerate(roles)]
+    return first_nonfinite(tensors, np.array(steps), at_start, counts)
 
 
 @pytest.mark.parametrize(
@@ -28,7 +30,8 @@ def first(
         (["weight", "gradient", "input"], [7, 7, 7], [], 2),
         (["weight", "loss", "target"], [7, 7, 8], [], 1),
         (["gradient", "gradient"], [NAN, 3], [], 1),
-        (["gradient", "gradient"], [3, 3], [], 0),
+        (["weight", "weight"], [3, 3], [], 0),
+        (["gradient", "gradient"], [3, 3], [], 1),
         (["input", "weight"], [0, 0], [1], 1),
         (["input", "weight"], [0, 5], [1], 0),
         (["from_the_future", "weight"], [4, 4], [], 1),
@@ -39,6 +42,7 @@ def first(
         "the step before the flow",
         "a tensor that never was is never first",
         "within a role the model's order",
+        "and backward the reverse of it",
         "weights before the first step come before its inputs",
         "an initial state of a later session does not",
         "unknown roles last",

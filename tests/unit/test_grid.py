@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tb_nanwatch.grid import aligned_edges, cells, column_edges
+from tb_nanwatch.grid import LogScale, Scale, WallScale, aligned_edges, cells, column_edges
 from tb_nanwatch.grid.cells import NAN, NEG_INF, POS_INF, RECORDED, SCALE_SKIPPED
 from tb_nanwatch.schema.columns import COLUMN
 from tb_nanwatch.schema.statistics import STATISTICS
@@ -275,3 +275,39 @@ def test_edges_stay_where_streams_do_not_begin_together() -> None:
     assert aligned_edges(edges, streams[:1]).tolist() == edges.tolist()
     assert aligned_edges(edges, streams).tolist() == edges.tolist()
     assert len(aligned_edges(edges, [streams[0], runs_of([20] * 50)])) == 11
+
+
+WALL = WallScale(np.array([0, 10, 20]), np.array([0.0, 1.0, 101.0]))
+
+
+@pytest.mark.parametrize("scale", [LogScale(), WALL])
+@given(st.lists(st.integers(-1000, 10**9), min_size=2, unique=True))
+def test_a_scale_ascends_and_goes_back(scale: Scale, steps: list[int]) -> None:
+    at = np.array(sorted(steps), np.int64)
+    places = scale.place(at)
+    assert (np.diff(places) > 0).all()
+    np.testing.assert_allclose(scale.step(places), at, rtol=1e-9, atol=1e-9)
+
+
+def test_the_logarithmic_scale_has_a_place_for_each_step() -> None:
+    assert LogScale().place(np.array([-9, 0, 9, 99])).tolist() == [-1, 0, 1, 2]
+
+
+def test_wall_time_goes_on_beyond_what_is_known() -> None:
+    assert WALL.place(np.array([-20, 5, 15, 40])).tolist() == [-101.0, 0.5, 51.0, 202.0]
+
+
+@pytest.mark.parametrize("scale", [LogScale(), WALL])
+@given(st.integers(-5, 400), st.integers(0, 10**6), st.integers(1, 64))
+def test_columns_on_a_scale_cover_the_range_and_are_no_more_than_wanted(
+    scale: Scale, first: int, more: int, columns: int
+) -> None:
+    edges = column_edges(first, first + more, columns, scale)
+    assert (edges[0], edges[-1]) == (first, first + more + 1)
+    assert (np.diff(edges) >= 1).all()
+    assert len(edges) - 1 <= columns
+    begin, end = scale.place(edges[[0, -1]])
+    ideal = scale.step(np.linspace(begin, end, columns + 1))
+    apart = np.abs(ideal[:, np.newaxis] - edges)
+    assert (apart.min(axis=0) <= 0.5 + 1e-6).all()
+    assert (apart.min(axis=1) <= 0.5 + 1e-6).all()

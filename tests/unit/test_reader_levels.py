@@ -14,9 +14,12 @@ from hypothesis import strategies as st
 from long_logs import TENSORS, Sink, manifest, record, write_session
 from provider import ACCESS, Provider
 from tensorboard.context import RequestContext
+from werkzeug.test import EnvironBuilder
+from werkzeug.wrappers import Request
 
 from tb_nanwatch.grid import aligned_edges, cells, column_edges
 from tb_nanwatch.http import apps
+from tb_nanwatch.http.viewport import Viewport
 from tb_nanwatch.reader import Access, Reader, Records, RunIndex, cover
 from tb_nanwatch.schema.statistics import STATISTICS
 from tb_nanwatch.schema.tags import SUBDIRECTORY, Stream, parse_tag
@@ -272,6 +275,36 @@ def test_the_routes_answer_the_same_from_any_level(
         fine, coarse = (ask(most, "cell", **query).json for most in (10**6, 50))
         assert coarse == fine
         assert fine["records"] == (last - first) // 2 + 1
+
+
+@pytest.mark.parametrize(("run", "most"), [("long_run", 40), ("nasty_run", 300)])
+def test_the_first_steps_of_a_logarithmic_axis_are_read_as_they_were_recorded(
+    run: str, most: int, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logs = request.getfixturevalue(run)
+
+    def ask(most: int, axis: str) -> list[Records]:
+        reader = Reader(Provider(logs))
+        monkeypatch.setattr(cover, "MOST_RECORDS", most)
+        query = {"first": 0, "last": 1399, "axis": axis}
+        asked = Request(EnvironBuilder(query_string=query).get_environ())
+        return list(Viewport(asked, reader, reader.run(ACCESS, ".")).records())
+
+    fine, coarse, even = ask(10**6, "log"), ask(most, "log"), ask(most, "step")
+    assert {slab.level for slab in fine} == {0}
+    assert max(slab.level for slab in coarse) > 0
+
+    def early(slabs: Sequence[Records]) -> list[tuple[int, int]]:
+        """The records of the first 16 steps."""
+        steps = (zip(slab.first.tolist(), slab.last.tolist(), strict=True) for slab in slabs)
+        return sorted(each for slab in steps for each in slab if each[0] < 16)
+
+    assert early(coarse) == early(fine) != early(even)
+    # None is left out, and none is there twice.
+    for slabs in (coarse, even):
+        assert sum(len(slab.first) * slab.held for slab in slabs) == sum(
+            len(slab.first) for slab in fine
+        )
 
 
 def test_answers_are_the_same_without_a_cache(

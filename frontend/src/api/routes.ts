@@ -1,6 +1,7 @@
 /** The routes of the backend, one function each. */
 
 import type {
+  AxisName,
   CellAnswer,
   ComparisonAnswer,
   FindingsAnswer,
@@ -48,6 +49,8 @@ export interface GridQuery {
   last: number;
   /** The most columns wanted. */
   columns: number;
+  /** What they are equally wide in. */
+  axis: AxisName;
 }
 
 /** The server's own bound. */
@@ -69,8 +72,9 @@ export async function fetchCell(query: CellQuery, signal?: AbortSignal): Promise
 }
 
 export interface SpectrogramQuery extends CellQuery {
-  /** The most columns wanted. */
+  /** As of a grid. */
   columns: number;
+  axis: AxisName;
 }
 
 export async function fetchSpectrogram(

@@ -1,12 +1,11 @@
 /** Draws the axis of steps above the heatmap: ticks, the findings, the selected step, a brush. */
 
-import { count } from "../model/numbers";
 import {
   columnOfStep,
   columnSpan,
   inSight,
-  stepTicks,
   type Timeline,
+  ticksOf,
   xOfStep,
 } from "../model/timeline";
 import type { Theme } from "../theme/colours";
@@ -58,12 +57,11 @@ export function drawAxis(canvas: HTMLCanvasElement, picture: AxisPicture): void 
   }
   context.fillStyle = theme.strong;
   context.fillRect(0, floor - 1, timeline.width, 1);
-  for (const step of stepTicks(timeline, APART)) {
-    const middle = xOfStep(timeline, step + 0.5);
+  for (const { x, text } of ticksOf(timeline, APART)) {
     context.fillStyle = theme.strong;
-    context.fillRect(Math.round(middle), floor - 5, 1, 5);
+    context.fillRect(Math.round(x), floor - 5, 1, 5);
     context.fillStyle = theme.muted;
-    writeWithin(context, count(step), middle, floor - 8, picture.width);
+    writeWithin(context, text, x, floor - 8, picture.width);
   }
   // The chosen one last, upon the others.
   const flags = picture.flags.filter(({ step }) => inSight(timeline, step));

@@ -1,7 +1,13 @@
 /** Draws values over time as lines, in step with the heatmap's columns. */
 
 import { scaleLinear } from "d3-scale";
-import { columnSpan, columnsInSight, inSight, type Timeline, xOfStep } from "../model/timeline";
+import {
+  columnSpan,
+  columnsInSight,
+  inSight,
+  middleOfStep,
+  type Timeline,
+} from "../model/timeline";
 import type { Theme } from "../theme/colours";
 import { surfaceOf } from "./canvas";
 
@@ -13,6 +19,9 @@ export interface Curve {
   /** One value a column, in the unit that is drawn linearly; no line where it is not finite. */
   values: ArrayLike<number>;
   colour: string;
+  dash?: readonly number[];
+  /** Where its columns are others than the picture's: the same steps in sight. */
+  timeline?: Timeline;
 }
 
 export interface CurvesPicture {
@@ -39,7 +48,7 @@ export function drawCurves(canvas: HTMLCanvasElement, picture: CurvesPicture): v
   context.translate(left, 0);
   const [begin, end] = columnsInSight(timeline);
   const scale = scaleLinear()
-    .domain(extentOf(curves, begin, end, picture.least))
+    .domain(extentOf(picture))
     .range([height - INSET, INSET]);
   context.font = FONT;
   const [low, high] = scale.domain() as [number, number];
@@ -63,24 +72,22 @@ export function drawCurves(canvas: HTMLCanvasElement, picture: CurvesPicture): v
   context.beginPath();
   context.rect(0, 0, timeline.width, height);
   context.clip();
-  for (const { values, colour } of curves) {
+  for (const { values, colour, dash = [], timeline: own = timeline } of curves) {
+    const [begin, end] = columnsInSight(own);
     context.strokeStyle = colour;
+    context.setLineDash([...dash]);
     context.lineWidth = 1.5;
     context.lineJoin = "round";
     context.beginPath();
     let pen = false;
     // One column beyond each end, so that the line does not begin within the picture.
-    for (
-      let column = Math.max(0, begin - 1);
-      column < Math.min(timeline.columns, end + 1);
-      column++
-    ) {
+    for (let column = Math.max(0, begin - 1); column < Math.min(own.columns, end + 1); column++) {
       const value = values[column] as number;
       if (!Number.isFinite(value)) {
         pen = false;
         continue;
       }
-      const [from, to] = columnSpan(timeline, column);
+      const [from, to] = columnSpan(own, column);
       const [x, y] = [(from + to) / 2, scale(value)];
       const alone = !pen && !Number.isFinite(values[column + 1] as number);
       if (alone) context.moveTo(x - 1, y);
@@ -90,12 +97,13 @@ export function drawCurves(canvas: HTMLCanvasElement, picture: CurvesPicture): v
     }
     context.stroke();
   }
+  context.setLineDash([]);
   context.restore();
   drawTicks(context, picture, ticks, (value) => scale(value));
   const { selectedStep } = picture;
   if (selectedStep !== null && inSight(timeline, selectedStep)) {
     context.fillStyle = theme.text;
-    context.fillRect(Math.round(xOfStep(timeline, selectedStep + 0.5)), 0, 1, height);
+    context.fillRect(Math.round(middleOfStep(timeline, selectedStep)), 0, 1, height);
   }
 }
 
@@ -125,15 +133,15 @@ function drawTicks(
 }
 
 /** The finite values in sight, from the smallest to the largest; some room where they are one. */
-function extentOf(
-  curves: readonly Curve[],
-  begin: number,
-  end: number,
-  least: number | undefined,
-): [number, number] {
+function extentOf({
+  curves,
+  least,
+  timeline,
+}: Pick<CurvesPicture, "curves" | "least" | "timeline">): [number, number] {
   let low = least ?? Number.POSITIVE_INFINITY;
   let high = Number.NEGATIVE_INFINITY;
-  for (const { values } of curves) {
+  for (const { values, timeline: own = timeline } of curves) {
+    const [begin, end] = columnsInSight(own);
     for (let column = begin; column < end; column++) {
       const value = values[column] as number;
       if (!Number.isFinite(value)) continue;

@@ -15,9 +15,12 @@ import {
 import type { Theme } from "../theme/colours";
 import type { Grid } from "../wire/grid";
 import { GUTTER, surfaceOf } from "./canvas";
-import { inksOf } from "./ink";
+import { inkOf, inksOf, type Tile } from "./ink";
 import { drawMarks } from "./marks";
-import { paintStrip, type Raster, stretchOf } from "./raster";
+import { fill, paintStrip, paintTile, type Raster, stretchOf } from "./raster";
+
+/** A pause of fewer pixels is not worth to be told. */
+const NARROWEST_PAUSE = 4;
 
 export interface HeatmapPicture {
   /** From the coarsest to the finest; each shows where the next one does not reach. */
@@ -48,8 +51,8 @@ export function drawHeatmap(canvas: HTMLCanvasElement, picture: HeatmapPicture):
   const { lines, timeline, theme, scrollTop, magnitude, layers } = picture;
   // No wider than what is in sight: cells that begin or end beyond it are cut.
   const width = Math.max(1, Math.round(timeline.width * density));
-  const image = context.createImageData(width, canvas.height);
-  const pixels = new Uint32Array(image.data.buffer);
+  const image = imageOf(canvas, context, width);
+  const pixels = new Uint32Array(image.data.buffer).fill(0);
   const raster: Raster = { pixels, width, height: canvas.height, density };
   const mixed = inksOf(theme, density);
   const inks = magnitude.signed ? { ...mixed, table: mixed.diverging } : mixed;
@@ -65,6 +68,7 @@ export function drawHeatmap(canvas: HTMLCanvasElement, picture: HeatmapPicture):
       paintStrip(raster, from, to, stretch, strip, magnitude, inks);
     }
   }
+  paintPauses(raster, timeline, theme, mixed.none);
   context.putImageData(image, Math.round(GUTTER * density), 0);
   context.translate(GUTTER, 0);
   for (const mark of picture.marked) drawMarkedStep(context, picture, mark);
@@ -78,6 +82,39 @@ export function drawHeatmap(canvas: HTMLCanvasElement, picture: HeatmapPicture):
   if (picture.selection) drawSelection(context, picture, picture.selection);
 }
 
+/** Over the cell of the step after a pause, which has all of it: nothing was recorded then. */
+function paintPauses(
+  raster: Raster,
+  { scale, start, pixelsPerUnit }: Timeline,
+  theme: Theme,
+  tile: Tile,
+): void {
+  for (const ends of scale.pauses) {
+    const [left, right] = ends.map((place) =>
+      Math.round((place - start) * pixelsPerUnit * raster.density),
+    ) as [number, number];
+    if (right - left < NARROWEST_PAUSE * raster.density) continue;
+    const box = { left, right, top: 0, bottom: raster.height };
+    fill(raster, box, inkOf(theme.ground));
+    paintTile(raster, box, tile);
+  }
+}
+
+const images = new WeakMap<HTMLCanvasElement, ImageData>();
+
+/** The same one at each frame: megabytes thrown away sixty times a second cost pauses. */
+function imageOf(
+  canvas: HTMLCanvasElement,
+  context: CanvasRenderingContext2D,
+  width: number,
+): ImageData {
+  const known = images.get(canvas);
+  if (known?.width === width && known.height === canvas.height) return known;
+  const image = context.createImageData(width, canvas.height);
+  images.set(canvas, image);
+  return image;
+}
+
 /** The layers but for those that the finer ones would hide altogether. */
 function needed(layers: readonly Grid[], { from, to }: Timeline): readonly Grid[] {
   const covers = ({ edges }: Grid) => (edges[0] ?? 0) <= from && (edges.at(-1) ?? 0) >= to;
@@ -85,8 +122,8 @@ function needed(layers: readonly Grid[], { from, to }: Timeline): readonly Grid[
 }
 
 /** The same steps in sight, the columns of another grid. */
-function alike({ from, to, pixelsPerStep, width }: Timeline, { edges }: Grid): Timeline {
-  return { edges, columns: Math.max(0, edges.length - 1), from, to, pixelsPerStep, width };
+function alike(timeline: Timeline, { edges }: Grid): Timeline {
+  return { ...timeline, edges, columns: Math.max(0, edges.length - 1) };
 }
 
 /** Top and height of a line's cells. Rows keep a pixel of ground between them. */

@@ -53,15 +53,37 @@ export function paintStrip(
   magnitude: Magnitude,
   inks: Inks,
 ): void {
+  const special: [Box, number, number][] = [];
   const marked: [Box, number][] = [];
+  // Plain cells, which most are, as one line of pixels, and that again down to the bottom.
+  const highest = Math.max(0, top);
+  const lowest = Math.min(bottom, raster.height);
+  if (lowest <= highest) return;
+  const { pixels, width } = raster;
+  const line = highest * width;
+  let [first, last] = [width, 0];
   for (let at = 0; at + 1 < edges.length; at++) {
     const left = edges[at] as number;
     const right = rightEnd(left, edges[at + 1] as number, raster.density);
     const flags = strip.flags[begin + at] as number;
     const value = strip.value[begin + at] as number;
+    if ((flags & ~RECORDED) === 0 && flags && !Number.isNaN(value) && !isZero(value, magnitude)) {
+      const ink = inks.table[tableIndex(magnitude, value)] as number;
+      const [from, to] = [Math.max(0, left), Math.min(right, width)];
+      for (let x = from; x < to; x++) pixels[line + x] = ink;
+      first = Math.min(first, from);
+      last = Math.max(last, to);
+      continue;
+    }
     const box = { left, right, top, bottom };
     if (flags & NONFINITE) marked.push([box, flags]);
-    else if (!(flags & RECORDED)) paintTile(raster, box, inks.none);
+    else special.push([box, flags, value]);
+  }
+  for (let y = highest + 1; y < lowest && last > first; y++) {
+    pixels.copyWithin(y * width + first, line + first, line + last);
+  }
+  for (const [box, flags, value] of special) {
+    if (!(flags & RECORDED)) paintTile(raster, box, inks.none);
     else if (isZero(value, magnitude)) paintZero(raster, box, magnitude, inks);
     else if (Number.isNaN(value)) paintTile(raster, box, inks.none);
     else fill(raster, box, inks.table[tableIndex(magnitude, value)] as number);
@@ -92,7 +114,7 @@ function isZero(value: number, { scale, signed }: Magnitude): boolean {
   return scale === "log10" ? value === Number.NEGATIVE_INFINITY : scale === "count" && value === 0;
 }
 
-function fill(raster: Raster, box: Box, ink: number): void {
+export function fill(raster: Raster, box: Box, ink: number): void {
   const { pixels, width, height } = raster;
   const left = Math.max(0, box.left);
   const right = Math.min(box.right, width);
@@ -104,7 +126,7 @@ function fill(raster: Raster, box: Box, ink: number): void {
 }
 
 /** Repeats a tile from the box's top on, so that a line looks the same wherever it is scrolled. */
-function paintTile(raster: Raster, box: Box, { size, pixels: texture }: Tile): void {
+export function paintTile(raster: Raster, box: Box, { size, pixels: texture }: Tile): void {
   const { pixels, width, height } = raster;
   const left = Math.max(0, box.left);
   const right = Math.min(box.right, width);

@@ -2,14 +2,15 @@
 
 import { limitLines } from "../model/formats";
 import { marksOf, NONFINITE } from "../model/marks";
-import type { Range } from "../model/range";
+import { lengthOf, type Range } from "../model/range";
+import type { StepScale } from "../model/scale";
 import {
   columnSpan,
   columnsInSight,
   inSight,
+  middleOfStep,
   type Timeline,
   timelineOf,
-  xOfStep,
 } from "../model/timeline";
 import type { Theme } from "../theme/colours";
 import { MARK_COLOURS } from "../theme/colours";
@@ -32,17 +33,18 @@ const NEAR_LIMIT = 4;
 export interface SpectrogramPicture {
   spectrogram: Spectrogram;
   range: Range;
+  scale: StepScale;
   theme: Theme;
   width: number;
   selectedStep: number;
 }
 
-export function timelineWithin({ spectrogram, range, width }: SpectrogramPicture): Timeline {
+export function timelineWithin({ spectrogram, range, width, scale }: SpectrogramPicture): Timeline {
   const available = width - SPECTROGRAM_LEFT;
-  const timeline = timelineOf(spectrogram.edges, available, range);
+  const timeline = timelineOf(spectrogram.edges, available, range, scale);
   // A short run fills the chart: there is nothing beside it that it has to be in step with.
-  const pixelsPerStep = available / Math.max(1e-9, range.to - range.from);
-  return { ...timeline, pixelsPerStep, width: available };
+  const pixelsPerUnit = available / Math.max(1e-9, lengthOf(range, scale));
+  return { ...timeline, pixelsPerUnit, width: available };
 }
 
 export function drawSpectrogram(canvas: HTMLCanvasElement, picture: SpectrogramPicture): void {
@@ -79,7 +81,7 @@ export function drawSpectrogram(canvas: HTMLCanvasElement, picture: SpectrogramP
   drawExponents(context, low, high, yOf, theme);
   drawLimits(context, low, high, yOf, timeline.width, theme);
   if (inSight(timeline, picture.selectedStep)) {
-    const x = Math.max(0.5, Math.round(xOfStep(timeline, picture.selectedStep + 0.5)) - 0.5);
+    const x = Math.max(0.5, Math.round(middleOfStep(timeline, picture.selectedStep)) - 0.5);
     context.fillStyle = theme.ground;
     context.fillRect(x - 1, 0, 3, SPECTROGRAM_HEIGHT);
     context.fillStyle = theme.text;

@@ -49,27 +49,28 @@ export function mergedRow(grid: Grid, tensors: readonly { id: string }[]): Strip
     strip = worstOf(
       tensors.flatMap(({ id }) => gridRow(grid, id) ?? []),
       Math.max(0, grid.edges.length - 1),
-      "signed" in grid ? Math.abs : (value) => value,
+      "signed" in grid,
     );
     merged.set(tensors, strip);
   }
   return strip;
 }
 
-/** Several lines as one: the value of each column whose `size` is largest, and every flag. */
-export function worstOf(
-  strips: readonly Strip[],
-  columns: number,
-  size: (value: number) => number = (value) => value,
-): Strip {
+/**
+ * Several lines as one: the largest value of each column, or of `signed` ones the farthest from
+ * zero, and every flag. Thousands of lines are one while one pans: no call in the loop.
+ */
+export function worstOf(strips: readonly Strip[], columns: number, signed = false): Strip {
   const value = new Float32Array(columns).fill(Number.NaN);
   const flags = new Uint8Array(columns);
   for (const strip of strips) {
+    const { value: values, flags: more } = strip;
     for (let column = 0; column < columns; column++) {
-      const candidate = strip.value[column] as number;
+      const candidate = values[column] as number;
       const best = value[column] as number;
-      if (Number.isNaN(best) || size(candidate) > size(best)) value[column] = candidate;
-      flags[column] = (flags[column] as number) | (strip.flags[column] as number);
+      const isWorse = signed ? Math.abs(candidate) > Math.abs(best) : candidate > best;
+      if (isWorse || Number.isNaN(best)) value[column] = candidate;
+      flags[column] = (flags[column] as number) | (more[column] as number);
     }
   }
   return { value, flags };

@@ -10,9 +10,11 @@ import { measure, roughShare } from "./numbers";
 
 /** A line over the columns of a grid. */
 export interface RunCurve {
-  name: "loss" | "gradient" | "ratio";
+  name: "loss" | "gradient" | "ratio" | "scale";
   label: string;
   meaning: string;
+  /** Of the columns, as of a grid. */
+  edges: readonly number[];
   /** Decimal logarithm in each column; NaN where nothing was recorded, -Infinity for zero. */
   values: Float32Array;
   /** Columns in which something of it was not finite. */
@@ -31,33 +33,46 @@ export const NO_NORMS: Grid = {
   flags: new Uint8Array(),
 };
 
+/** The curves all at once. */
+export function runCurves(grid: Grid, tensors: readonly Tensor[]): RunCurve[] {
+  const work = curvesInSlices(grid, tensors);
+  for (;;) {
+    const { done, value } = work.next();
+    if (done) return value;
+  }
+}
+
 /**
  * The curves that a run's tensors give; of several workers the first one's. Which ones, depends on
- * the tensors alone: so their place is known before their values are.
+ * the tensors alone: so their place is known before their values are. It stops every few
+ * thousand cells, so that no frame has to wait for millions of them.
  */
-export function runCurves(grid: Grid, tensors: readonly Tensor[]): RunCurve[] {
+export function* curvesInSlices(
+  grid: Grid,
+  tensors: readonly Tensor[],
+): Generator<void, RunCurve[]> {
   const worker = tensors[0]?.worker;
   const ofRole = (role: string) =>
     tensors.filter((tensor) => tensor.role === role && tensor.worker === worker);
   const curves: RunCurve[] = [];
   const add = (name: RunCurve["name"], label: string, meaning: string, norms: Norms) => {
-    curves.push({ name, label, meaning, ...norms });
+    curves.push({ name, label, meaning, edges: grid.edges, ...norms });
   };
   const [loss] = ofRole("loss");
   if (loss) {
-    add("loss", "Loss", "Largest magnitude of the loss in a column.", normOf(grid, [loss]));
+    add("loss", "Loss", "Largest magnitude of the loss in a column.", yield* normOf(grid, [loss]));
   }
   const gradients = ofRole("gradient");
   if (gradients.length > 0) {
     const meaning =
       "Norm of all gradients together: the root of the sum of their squared largest norms.";
-    add("gradient", "Gradient norm", meaning, normOf(grid, gradients));
+    add("gradient", "Gradient norm", meaning, yield* normOf(grid, gradients));
   }
   const updates = ofRole("update");
   if (updates.length > 0) {
     const names = new Set(updates.map(({ name }) => name));
-    const moved = normOf(grid, updates);
-    const weights = normOf(
+    const moved = yield* normOf(grid, updates);
+    const weights = yield* normOf(
       grid,
       ofRole("weight").filter(({ name }) => names.has(name)),
     );
@@ -67,13 +82,25 @@ export function runCurves(grid: Grid, tensors: readonly Tensor[]): RunCurve[] {
       values,
     });
   }
+  const { loss_scale: scales } = grid;
+  if (scales) {
+    const none = new Uint8Array(scales.length);
+    add("scale", "Loss scale", "Smallest factor that the loss was scaled by in a column.", {
+      ...{ values: Float32Array.from(scales, Math.log10), nonfinite: none },
+      skipped: curves.find(({ name }) => name === "gradient")?.skipped ?? none,
+    });
+  }
   return curves;
 }
 
 type Norms = Pick<RunCurve, "values" | "nonfinite" | "skipped">;
 
+const LN_100 = Math.log(100);
+/** Rows of a slice: some tenths of a millisecond. */
+const SLICE = 16;
+
 /** The joint norm of several tensors. */
-function normOf(grid: Grid, tensors: readonly Tensor[]): Norms {
+function* normOf(grid: Grid, tensors: readonly Tensor[]): Generator<void, Norms> {
   const columns = Math.max(0, grid.edges.length - 1);
   const squares = new Float64Array(columns).fill(Number.NaN);
   const nonfinite = new Uint8Array(columns);
@@ -81,7 +108,8 @@ function normOf(grid: Grid, tensors: readonly Tensor[]): Norms {
   // The largest one is taken out, lest the squares of 1e200 overflow.
   const strips = tensors.flatMap(({ id }) => gridRow(grid, id) ?? []);
   const largest = new Float32Array(columns).fill(Number.NEGATIVE_INFINITY);
-  for (const { value, flags } of strips) {
+  for (const [row, { value, flags }] of strips.entries()) {
+    if (row % SLICE === SLICE - 1) yield;
     for (let column = 0; column < columns; column++) {
       const norm = value[column] as number;
       if (norm > (largest[column] as number)) largest[column] = norm;
@@ -89,12 +117,14 @@ function normOf(grid: Grid, tensors: readonly Tensor[]): Norms {
       if ((flags[column] as number) & SCALE_SKIPPED) skipped[column] = 1;
     }
   }
-  for (const { value } of strips) {
+  for (const [row, { value }] of strips.entries()) {
+    if (row % SLICE === SLICE - 1) yield;
     for (let column = 0; column < columns; column++) {
       const norm = value[column] as number;
       if (Number.isNaN(norm)) continue;
       const most = largest[column] as number;
-      const square = most === Number.NEGATIVE_INFINITY ? 0 : 10 ** (2 * (norm - most));
+      // Several times as fast as 10 ** x.
+      const square = most === Number.NEGATIVE_INFINITY ? 0 : Math.exp(LN_100 * (norm - most));
       const known = squares[column] as number;
       squares[column] = Number.isNaN(known) ? square : known + square;
     }
@@ -113,6 +143,14 @@ export interface ValueTick {
 /** Ticks of a scale of decimal logarithms. */
 export function logTicks(low: number, high: number): ValueTick[] {
   return legendTicks({ scale: "log10", low, high }).map(({ at, text }) => ({
+    value: low + at * (high - low),
+    text,
+  }));
+}
+
+/** Ticks of a scale of decimal logarithms of counts, each one more than it is. */
+export function countTicks(low: number, high: number): ValueTick[] {
+  return legendTicks({ scale: "count", low, high }).map(({ at, text }) => ({
     value: low + at * (high - low),
     text,
   }));

@@ -86,7 +86,6 @@ function overlapped(base: Grid, { edges }: Grid, column: number): [number, numbe
   const [from, to] = [base.edges[column] as number, base.edges[column + 1] as number];
   if (edges.length < 2 || to <= (edges[0] as number)) return [0, 0];
   const columns = edges.length - 1;
-  const sight = { edges, columns, from, to, pixelsPerStep: 1, width: to - from };
   if (bisectRight(edges, from) > columns) return [0, 0];
-  return columnsInSight(sight);
+  return columnsInSight({ edges, columns, from, to });
 }

@@ -68,7 +68,7 @@ export function lossesOf({ bins, subnormal, finite }: Spread, dtype: string): Lo
   });
 }
 
-/** "4.1% of this gradient would be zero in float16." The format that loses most is told of first. */
+/** "4.1% of this gradient would be zero in float16." */
 export function lossSentence(losses: readonly Loss[], what: string): string {
   const half = losses.find(({ format }) => format.name === "float16");
   if (!half) return "";
@@ -81,6 +81,21 @@ export function lossSentence(losses: readonly Loss[], what: string): string {
     return `float16 holds all of this ${what}, ${roughShare(half.subnormal)} of it with fewer digits.`;
   }
   return `float16 holds all of this ${what}.`;
+}
+
+/** "In float8_e4m3fn 37% would be zero and 63% keep fewer digits."; empty where nothing is lost. */
+export function eighthSentence(losses: readonly Loss[]): string {
+  return losses
+    .filter(({ format }) => format.bits === 8)
+    .flatMap(({ format, zero, subnormal, infinite }) => {
+      const parts = [
+        ...(zero > 0 ? [`${roughShare(zero)} would be zero`] : []),
+        ...(infinite > 0 ? [`${roughShare(infinite)} would overflow`] : []),
+        ...(subnormal > 0 ? [`${roughShare(subnormal)} would keep fewer digits`] : []),
+      ];
+      return parts.length > 0 ? [`In ${format.name} ${parts.join(", ")}.`] : [];
+    })
+    .join(" ");
 }
 
 /** The spread of a cell; undefined where no histogram was taken. */

@@ -7,6 +7,7 @@ const exactCount = format(",d");
 const fourDigits = format(".4~r");
 const scientific = format(".3~e");
 const percent = format(".3~%");
+const threeDigits = format(".3~r");
 const twoDigits = format(".2~p");
 
 /** A count, exact, with thousands separators. */
@@ -46,6 +47,25 @@ export function counted(value: number, singular: string, plural = `${singular}s`
 /** A closed range of steps: "step 12" or "steps 12–15". */
 export function stepRange(first: number, last: number): string {
   return first === last ? `step ${count(first)}` : `steps ${count(first)}–${count(last)}`;
+}
+
+/** A span of time in its two largest units: "2 h 5 min", "1 min 30 s", "12.5 s". */
+export function timeSpan(seconds: number): string {
+  const sign = seconds < 0 ? "−" : "";
+  const size = Math.abs(seconds);
+  if (size < 60) return `${sign}${threeDigits(size)} s`;
+  const units = [
+    [86400, "d"],
+    [3600, "h"],
+    [60, "min"],
+    [1, "s"],
+  ] as const;
+  const whole = Math.round(size);
+  const at = units.findIndex(([unit]) => whole >= unit);
+  const [large, name] = units[at] as (typeof units)[number];
+  const [small, smallName] = units[at + 1] ?? [1, "s"];
+  const rest = Math.floor((whole % large) / small);
+  return `${sign}${Math.floor(whole / large)} ${name}${rest > 0 ? ` ${rest} ${smallName}` : ""}`;
 }
 
 const superscripts = "⁰¹²³⁴⁵⁶⁷⁸⁹";

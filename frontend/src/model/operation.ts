@@ -3,8 +3,8 @@
 import type { Operand, Operation } from "../wire/answers";
 import { visibleName } from "./names";
 
-/** Elements of one operand that are told. */
-const MOST_ELEMENTS = 6;
+/** Places of which the elements are told. */
+const MOST_ROWS = 6;
 
 /** "Log in the forward pass of layer encoder/gate", "RealDiv in the update of Adam". */
 export function operationWords({ type, pass, layer, optimizer }: Operation): string {
@@ -26,13 +26,24 @@ export interface SourceLine {
   broke: boolean;
 }
 
-/** The lines about the one that broke; that one alone where no others are known. */
+/** The lines about the one that broke, moved to the left; that one alone where no others are known. */
 export function sourceLines({ source = [], line, code }: Operation): SourceLine[] {
+  // A line that is empty has no name: it is empty.
   const lines = source.map(({ line: number, text }) => ({
     number: number as number | undefined,
-    text: visibleName(text),
+    text: text === "" ? "" : visibleName(text),
     broke: number === line,
   }));
+  const isBlank = (at: number) => lines[at]?.text.trim() === "";
+  // Two blank lines end a function: what follows is another one.
+  const broke = lines.findIndex((one) => one.broke);
+  const ended = lines.findIndex((_, at) => at > broke && isBlank(at) && isBlank(at + 1));
+  if (broke >= 0 && ended >= 0) lines.splice(ended);
+  while (lines.length > 1 && isBlank(lines.length - 1)) lines.pop();
+  while (lines.length > 1 && isBlank(0)) lines.shift();
+  const indents = lines.filter((_, at) => !isBlank(at)).map(({ text }) => text.search(/\S/));
+  const common = Math.min(...indents);
+  for (const one of lines) one.text = one.text.slice(common);
   if (lines.some(({ broke }) => broke) || !code) return lines;
   return [{ number: line, text: visibleName(code), broke: true }];
 }
@@ -44,23 +55,22 @@ export function operandWords({ dtype, shape }: Operand): string {
 }
 
 export interface ElementRow {
-  operand: Operand;
-  /** The first of its operand's rows, of which there are `span`. */
-  first: boolean;
-  span: number;
+  /** "[8, 0]"; empty for a scalar. */
   index: string;
-  value: string;
+  /** Of each operand; empty where nothing is known of it there. */
+  values: string[];
 }
 
-/** A row for each offending element; one for an operand that has none. */
+/** The offending elements, what the operands are at one place side by side. */
 export function elementRows(operands: readonly Operand[]): ElementRow[] {
-  return operands.flatMap((operand): ElementRow[] => {
-    const elements = (operand.elements ?? []).slice(0, MOST_ELEMENTS);
-    if (elements.length === 0) return [{ operand, first: true, span: 1, index: "", value: "" }];
-    return elements.map(({ index, value }, at) => ({
-      ...{ operand, first: at === 0, span: elements.length },
-      index: `[${index.join(", ")}]`,
-      value: visibleName(String(value)),
-    }));
+  const rows = new Map<string, ElementRow>();
+  operands.forEach(({ elements = [] }, at) => {
+    for (const { index, value } of elements) {
+      const place = index.length > 0 ? `[${index.join(", ")}]` : "";
+      const row = rows.get(place) ?? { index: place, values: operands.map(() => "") };
+      row.values[at] = visibleName(String(value));
+      rows.set(place, row);
+    }
   });
+  return [...rows.values()].slice(0, MOST_ROWS);
 }

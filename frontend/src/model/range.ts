@@ -1,5 +1,7 @@
 /** The steps in sight, and how they are zoomed, moved and asked for. */
 
+import { STEPS, type StepScale } from "./scale";
+
 /** Steps from `from` to before `to`; fractions while one pans. */
 export interface Range {
   from: number;
@@ -17,39 +19,85 @@ export function spanOf({ from, to }: Range): number {
   return to - from;
 }
 
+/** The same ends as places on the axis. */
+function placed({ from, to }: Range, { place }: StepScale): Range {
+  return { from: place(from), to: place(to) };
+}
+
+function stepped({ from, to }: Range, { step }: StepScale): Range {
+  return { from: step(from), to: step(to) };
+}
+
+/** Length of a range on the axis. */
+export function lengthOf(range: Range, scale: StepScale): number {
+  return spanOf(placed(range, scale));
+}
+
 /** The range moved and shortened so that it lies within `whole`. */
-export function within(range: Range, whole: Range): Range {
-  const least = Math.min(FEWEST_STEPS, spanOf(whole));
-  const span = Math.min(spanOf(whole), Math.max(least, spanOf(range)));
-  const middle = (range.from + range.to) / 2;
-  const from = Math.min(whole.to - span, Math.max(whole.from, middle - span / 2));
-  return { from, to: from + span };
+export function within(range: Range, whole: Range, scale: StepScale = STEPS): Range {
+  const all = placed(whole, scale);
+  const own = placed(range, scale);
+  const middle = (own.from + own.to) / 2;
+  const least = leastAt(middle, whole, scale);
+  // As it is: there and back again is not exact on every scale, and an address would drift.
+  if (own.from >= all.from && own.to <= all.to && spanOf(own) >= least) return range;
+  const span = Math.min(spanOf(all), Math.max(least, spanOf(own)));
+  const from = Math.min(all.to - span, Math.max(all.from, middle - span / 2));
+  return stepped({ from, to: from + span }, scale);
 }
 
-/** Shows `factor` times as many steps; what is at step `at` stays where it is. */
-export function zoomed(range: Range, factor: number, at: number, whole: Range): Range {
-  const least = Math.min(FEWEST_STEPS, spanOf(whole));
-  const span = Math.min(spanOf(whole), Math.max(least, spanOf(range) * factor));
-  const scale = span / spanOf(range);
-  const from = at - (at - range.from) * scale;
-  return within({ from, to: from + span }, whole);
+/** How long the fewest steps are about a place. */
+function leastAt(place: number, whole: Range, scale: StepScale): number {
+  const few = Math.min(FEWEST_STEPS, spanOf(whole));
+  const middle = scale.step(place);
+  const from = Math.min(whole.to - few, Math.max(whole.from, middle - few / 2));
+  return lengthOf({ from, to: from + few }, scale);
 }
 
-export function panned(range: Range, steps: number, whole: Range): Range {
-  return within({ from: range.from + steps, to: range.to + steps }, whole);
+/** Shows `factor` times as much; what is at step `at` stays where it is. */
+export function zoomed(
+  range: Range,
+  factor: number,
+  at: number,
+  whole: Range,
+  scale: StepScale = STEPS,
+): Range {
+  const own = placed(range, scale);
+  const about = scale.place(at);
+  const wanted = spanOf(own) * factor;
+  const least = leastAt(about, whole, scale);
+  const span = Math.min(lengthOf(whole, scale), Math.max(least, wanted));
+  const from = about - ((about - own.from) * span) / spanOf(own);
+  return within(stepped({ from, to: from + span }, scale), whole, scale);
+}
+
+/** The range moved by a distance on the axis. */
+export function panned(range: Range, by: number, whole: Range, scale: StepScale = STEPS): Range {
+  const { from, to } = placed(range, scale);
+  const all = placed(whole, scale);
+  // Its length stays, also where a step is wider there.
+  const moved = Math.min(all.to - to, Math.max(all.from - from, by));
+  return within(stepped({ from: from + moved, to: to + moved }, scale), whole, scale);
 }
 
 /** The range moved as little as possible so that a step is in it, off its ends. */
-export function including(range: Range, step: number, whole: Range): Range {
-  const apart = Math.min(spanOf(range) * 0.1, spanOf(range) / 2);
+export function including(
+  range: Range,
+  step: number,
+  whole: Range,
+  scale: StepScale = STEPS,
+): Range {
   if (step >= range.from && step + 1 <= range.to) return range;
-  const moved = step < range.from ? step - apart - range.from : step + 1 + apart - range.to;
-  return panned(range, moved, whole);
+  const apart = lengthOf(range, scale) * 0.1;
+  const { from, to } = placed(range, scale);
+  const by =
+    step < range.from ? scale.place(step) - apart - from : scale.place(step + 1) + apart - to;
+  return panned(range, by, whole, scale);
 }
 
 /** Whether the whole is in sight, but for rounding. */
 export function isWhole(range: Range, whole: Range): boolean {
-  return spanOf(range) >= spanOf(whole) - 1e-6;
+  return spanOf(range) >= spanOf(whole) - Math.max(1e-6, spanOf(whole) * 1e-12);
 }
 
 /** What the server is asked for: a closed range of steps in so many columns. */
@@ -60,29 +108,42 @@ export interface Cut {
 }
 
 /**
- * The cut that shows a range in about `columns` columns: its columns are a power of two steps
- * wide and begin at multiples of it, so that panning does not shimmer, and some lie beyond both
- * ends, so that it need not wait.
+ * The cut that shows a range in about `columns` columns: they are a power of two steps, or of
+ * another scale's unit, wide and begin at multiples of it, so that panning does not shimmer, and
+ * some lie beyond both ends, so that it need not wait.
  */
-export function cutFor(range: Range, whole: Range, columns: number, most: number): Cut {
-  const level = Math.max(0, Math.floor(Math.log2(spanOf(range) / columns)));
-  const width = 2 ** level;
+export function cutFor(
+  range: Range,
+  whole: Range,
+  columns: number,
+  most: number,
+  scale: StepScale = STEPS,
+): Cut {
+  const [own, all] = [placed(range, scale), placed(whole, scale)];
+  const isEven = scale.name === "step";
+  const level = Math.floor(Math.log2(spanOf(own) / columns));
+  // No column is narrower than a step; on another scale the server sees to that.
+  const width = 2 ** (isEven ? Math.max(0, level) : level);
   const unit = width * ALIGNED_COLUMNS;
-  const margin = spanOf(range) * MARGIN;
-  const aligned = (step: number, round: (value: number) => number) =>
-    whole.from + round((step - whole.from) / unit) * unit;
-  const first = Math.max(whole.from, aligned(range.from - margin, Math.floor));
-  const end = Math.min(
-    whole.from + Math.ceil(spanOf(whole) / width) * width,
-    aligned(range.to + margin, Math.ceil),
+  const margin = spanOf(own) * MARGIN;
+  const aligned = (place: number, round: (value: number) => number) =>
+    all.from + round((place - all.from) / unit) * unit;
+  const from = Math.max(all.from, aligned(own.from - margin, Math.floor));
+  const to = Math.min(
+    all.from + Math.ceil(spanOf(all) / width) * width,
+    aligned(own.to + margin, Math.ceil),
   );
-  const wanted = Math.round((end - first) / width);
+  const wanted = Math.round((to - from) / width);
+  const first = isEven ? from : Math.max(whole.from, Math.floor(scale.step(from) + 1e-6));
+  const end = isEven ? to : Math.min(whole.to, Math.ceil(scale.step(to) - 1e-6));
   if (wanted > most) return { first, last: Math.min(end, whole.to) - 1, columns: most };
   return { first, last: end - 1, columns: wanted };
 }
 
 /** Whether one cut's columns are as narrow as another's: then what it holds, it shows as well. */
-export function isAsFine(cut: Cut, other: Cut): boolean {
-  const widthOf = ({ first, last, columns }: Cut) => (last + 1 - first) / columns;
-  return widthOf(cut) <= widthOf(other);
+export function isAsFine(cut: Cut, other: Cut, scale: StepScale = STEPS): boolean {
+  const widthOf = ({ first, last, columns }: Cut) =>
+    lengthOf({ from: first, to: last + 1 }, scale) / columns;
+  // Ends in whole steps are not quite where the columns of another scale end.
+  return widthOf(cut) <= widthOf(other) * (scale.name === "step" ? 1 : 1.5);
 }

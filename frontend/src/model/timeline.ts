@@ -1,7 +1,9 @@
 /** Where steps stand on the horizontal axis, and which columns of a grid are in sight. */
 
 import { bisectLeft, bisectRight, tickStep } from "d3-array";
+import { count } from "./numbers";
 import type { Range } from "./range";
+import { LOG_STEPS, logTicks, STEPS, type StepScale, type Tick, timeTicks } from "./scale";
 
 /** A wider cell says nothing more; a run of five steps stays small. */
 export const WIDEST_STEP = 28;
@@ -14,8 +16,12 @@ export interface Timeline {
   from: number;
   /** The step at the right end, which is no longer in sight. */
   to: number;
-  /** Pixels of one step; below one where a pixel covers several. */
-  pixelsPerStep: number;
+  /** Where steps stand; its unit is a step, a decade or a second. */
+  scale: StepScale;
+  /** The place of `from` on it. */
+  start: number;
+  /** Pixels of one unit of the scale. */
+  pixelsPerUnit: number;
   /** Pixels that the range takes, at most what is available. */
   width: number;
 }
@@ -25,22 +31,31 @@ export function timelineOf(
   edges: readonly number[],
   available: number,
   range: Range = { from: edges[0] ?? 0, to: edges.length > 1 ? (edges.at(-1) as number) : 0 },
+  scale: StepScale = STEPS,
 ): Timeline {
   const { from, to } = range;
-  const steps = Math.max(0, to - from);
-  const pixelsPerStep = steps > 0 ? Math.min(available / steps, WIDEST_STEP) : 0;
+  const start = scale.place(from);
+  const length = Math.max(0, scale.place(to) - start);
+  const widest = scale.name === "step" ? WIDEST_STEP : Number.POSITIVE_INFINITY;
+  const pixelsPerUnit = length > 0 ? Math.min(available / length, widest) : 0;
   const columns = Math.max(0, edges.length - 1);
-  return { edges, columns, from, to, pixelsPerStep, width: steps * pixelsPerStep };
+  const width = length * pixelsPerUnit;
+  return { edges, columns, from, to, scale, start, pixelsPerUnit, width };
 }
 
 /** Left end of a step in pixels. */
-export function xOfStep({ from, pixelsPerStep }: Timeline, step: number): number {
-  return (step - from) * pixelsPerStep;
+export function xOfStep({ scale, start, pixelsPerUnit }: Timeline, step: number): number {
+  return (scale.place(step) - start) * pixelsPerUnit;
+}
+
+/** The middle of a step in pixels. */
+export function middleOfStep(timeline: Timeline, step: number): number {
+  return (xOfStep(timeline, step) + xOfStep(timeline, step + 1)) / 2;
 }
 
 /** The step at a pixel, with its fraction. */
-export function stepAt({ from, pixelsPerStep }: Timeline, x: number): number {
-  return pixelsPerStep > 0 ? from + x / pixelsPerStep : from;
+export function stepAt({ from, scale, start, pixelsPerUnit }: Timeline, x: number): number {
+  return pixelsPerUnit > 0 ? scale.step(start + x / pixelsPerUnit) : from;
 }
 
 /** Whether any part of a step is in sight. */
@@ -78,14 +93,39 @@ export function stepsOfColumn(
 }
 
 /** The columns in sight: from the first to before the second. */
-export function columnsInSight({ edges, columns, from, to }: Timeline): [number, number] {
+export function columnsInSight({
+  edges,
+  columns,
+  from,
+  to,
+}: Pick<Timeline, "edges" | "columns" | "from" | "to">): [number, number] {
   const begin = Math.max(0, bisectRight(edges as number[], from) - 1);
   const end = Math.min(columns, bisectLeft(edges as number[], to));
   return [begin, Math.max(begin, end)];
 }
 
+/** What is round on the axis, in pixels, at least `apart` of them from one another. */
+export function ticksOf(timeline: Timeline, apart: number): { x: number; text: string }[] {
+  const { scale, start, pixelsPerUnit, from, to, width } = timeline;
+  if (width <= 0) return [];
+  const inPixels = ({ place, text }: Tick) => ({ x: (place - start) * pixelsPerUnit, text });
+  if (scale.name === "wall") {
+    return timeTicks(start, scale.place(to), apart / pixelsPerUnit).map(inPixels);
+  }
+  if (scale === LOG_STEPS) {
+    return logTicks(Math.ceil(from), Math.ceil(to) - 1, pixelsPerUnit).map(inPixels);
+  }
+  return stepTicks(timeline, apart).map((step) => ({
+    x: middleOfStep(timeline, step),
+    text: count(step),
+  }));
+}
+
 /** Whole steps at round numbers, at least `apart` pixels from one another. */
-export function stepTicks({ from, to, width }: Timeline, apart: number): number[] {
+export function stepTicks(
+  { from, to, width }: Pick<Timeline, "from" | "to" | "width">,
+  apart: number,
+): number[] {
   if (width <= 0) return [];
   const [first, last] = [Math.ceil(from), Math.ceil(to) - 1];
   const wanted = Math.max(1, Math.floor(width / apart));

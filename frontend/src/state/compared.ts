@@ -5,6 +5,7 @@ import { fetchComparison, fetchRun } from "../api/routes";
 import { differencesOf, signedMagnitude } from "../model/difference";
 import type { Range } from "../model/range";
 import type { ComparisonAnswer, RunDetail } from "../wire/answers";
+import { RunCurves } from "./curves";
 import { Picture } from "./picture";
 import { Resource } from "./resource";
 import type { View } from "./view";
@@ -24,6 +25,7 @@ export class Compared {
   readonly tensors = computed(
     () => new Map(this.detail.value.value?.tensors.map((tensor) => [tensor.id, tensor])),
   );
+  readonly curves: RunCurves;
   readonly #ends: (() => void)[];
 
   constructor(
@@ -37,8 +39,13 @@ export class Compared {
     generation: ReadonlySignal<number>,
   ) {
     this.picture = new Picture(signal(run), whole, view, base);
+    this.curves = new RunCurves(
+      this.picture.norms,
+      computed(() => this.detail.value.value?.tensors),
+    );
     this.#ends = [
       this.picture.start(),
+      this.curves.start(),
       effect(() => {
         generation.value;
         void this.detail.load((signal) => fetchRun(run, signal));

@@ -13,6 +13,7 @@ import { cutFor, type Range } from "../model/range";
 import type { CellAnswer, Tensor } from "../wire/answers";
 import type { Spectrogram } from "../wire/spectrogram";
 import { Resource } from "./resource";
+import type { View } from "./view";
 
 /** A key held down passes over cells faster than they could be asked for. */
 const CELL_DELAY_MS = 70;
@@ -24,6 +25,10 @@ export class TensorDetail {
   readonly cell = new Resource<CellAnswer>();
   /** Of a healthy step before the selected one. */
   readonly earlier = new Resource<CellAnswer>();
+  /** Of the run that was chosen to stand behind it, in the same steps. */
+  readonly other = new Resource<CellAnswer>();
+  /** Name of that run; null for an earlier step of its own. */
+  readonly outline = signal<string | null>(null);
   readonly overTime = new Resource<Spectrogram>();
   readonly cells = cellCache();
 
@@ -38,7 +43,7 @@ export class TensorDetail {
     readonly tensor: ReadonlySignal<Tensor | undefined>,
     readonly steps: ReadonlySignal<[number, number] | undefined>,
     readonly whole: ReadonlySignal<Range | null>,
-    readonly range: ReadonlySignal<Range | null>,
+    readonly view: View,
   ) {}
 
   start(): void {
@@ -60,6 +65,11 @@ export class TensorDetail {
         this.earlier,
         this.#cellQuery(step === undefined ? undefined : [step, step]),
       );
+    });
+    effect(() => {
+      const query = this.#cellQuery(this.steps.value);
+      const run = this.outline.value;
+      return this.#loadCell(this.other, query && run !== null ? { ...query, run } : undefined);
     });
     // As text: a signal changes only where its value does.
     const query = computed(() => {
@@ -87,7 +97,7 @@ export class TensorDetail {
   /** The tensor over a range of steps, as fine as the server gives it. */
   async finest({ from, to }: Range): Promise<Spectrogram | undefined> {
     const query = this.#cellQuery([Math.floor(from), Math.ceil(to) - 1]);
-    return query && fetchSpectrogram({ ...query, columns: MOST_COLUMNS });
+    return query && fetchSpectrogram({ ...query, columns: MOST_COLUMNS, axis: "step" });
   }
 
   /** The data has changed. */
@@ -98,7 +108,7 @@ export class TensorDetail {
   }
 
   clear(): void {
-    for (const resource of [this.cell, this.earlier, this.overTime]) resource.clear();
+    for (const resource of [this.cell, this.earlier, this.other, this.overTime]) resource.clear();
   }
 
   #cellQuery(steps: [number, number] | undefined): CellQuery | undefined {
@@ -129,10 +139,12 @@ export class TensorDetail {
     const [run, tensor, range, whole] = [
       this.run.value,
       this.tensor.value,
-      this.range.value,
+      this.view.range.value,
       this.whole.value,
     ];
     if (run === null || !tensor || !range || !whole) return undefined;
-    return { run, tensor: tensor.id, ...cutFor(range, whole, CHART_COLUMNS, MOST_COLUMNS) };
+    const scale = this.view.scale.value;
+    const cut = cutFor(range, whole, CHART_COLUMNS, MOST_COLUMNS, scale);
+    return { run, tensor: tensor.id, axis: scale.name, ...cut };
   }
 }

@@ -5,6 +5,8 @@ import { TOLERANCES } from "../model/comparison";
 import type { Selection } from "../model/cursor";
 import type { Range } from "../model/range";
 import { ORDERS, type Order } from "../model/rows";
+import { AXES } from "../model/scale";
+import type { AxisName } from "../wire/answers";
 import { STATISTICS, type StatisticName } from "../wire/schema";
 import type { Layout } from "./rows";
 import type { Session } from "./session";
@@ -12,6 +14,7 @@ import type { Session } from "./session";
 export interface Choices {
   run: string;
   statistic: StatisticName;
+  axis: AxisName;
   folds: ReadonlyMap<string, boolean>;
   pinned: ReadonlySet<string>;
   filter: string;
@@ -37,6 +40,8 @@ export function choicesOf(kept: Kept): Partial<Choices> {
   if (kept.run !== undefined) choices.run = kept.run;
   const statistic = STATISTICS.find(({ name }) => name === kept.statistic);
   if (statistic) choices.statistic = statistic.name;
+  const axis = AXES.find(({ name }) => name === kept.axis);
+  if (axis) choices.axis = axis.name;
   if (kept.folds) {
     choices.folds = new Map(
       listed(kept.folds).map((fold) => [fold.slice(1), fold.startsWith("+")]),
@@ -73,6 +78,7 @@ export function keptOf(session: Session): Kept {
   const kept: Record<string, string | null> = {
     run: session.run.value,
     statistic: picture.statistic.value,
+    axis: session.axis.value === "step" ? null : session.axis.value,
     steps: range && `${Math.floor(range.from)}..${Math.ceil(range.to) - 1}`,
     with: list(session.compareWith.value),
     beside: session.difference.value ? "difference" : null,

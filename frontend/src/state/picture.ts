@@ -5,7 +5,7 @@ import { gridCache } from "../api/answers";
 import { type GridQuery, MOST_COLUMNS } from "../api/routes";
 import { CURVE_ROLES } from "../model/curves";
 import { magnitudeOf } from "../model/magnitude";
-import { cutFor, isAsFine, isWhole, panned, type Range, spanOf } from "../model/range";
+import { cutFor, isAsFine, isWhole, lengthOf, panned, type Range } from "../model/range";
 import { columnOfStep } from "../model/timeline";
 import type { Grid } from "../wire/grid";
 import type { StatisticName } from "../wire/schema";
@@ -58,7 +58,7 @@ export class Picture {
     readonly whole: ReadonlySignal<Range | null>,
     readonly view: View,
     /** Another run's, that shows the same of itself. */
-    beside?: Picture,
+    readonly beside?: Picture,
   ) {
     this.statistic = beside?.statistic ?? signal<StatisticName>("norm");
     this.columns = beside?.columns ?? signal(0);
@@ -80,7 +80,7 @@ export class Picture {
         this.#generation.value;
         const query = JSON.parse(close.value ?? "null") as GridQuery | null;
         const whole = JSON.parse(overview.value ?? "null") as GridQuery | null;
-        if (!query || !whole || isAsFine(whole, query)) {
+        if (!query || !whole || isAsFine(whole, query, this.view.scale.value)) {
           this.close.clear();
           return undefined;
         }
@@ -145,7 +145,11 @@ export class Picture {
   #queryFor(range: Range): GridQuery | null {
     const [run, whole, columns] = [this.run.value, this.whole.value, this.columns.value];
     if (run === null || !whole || columns === 0) return null;
-    return { run, statistic: this.statistic.value, ...cutFor(range, whole, columns, MOST_COLUMNS) };
+    const scale = this.view.scale.value;
+    const cut = cutFor(range, whole, columns, MOST_COLUMNS, scale);
+    // The times on the axis are the chosen run's, and another one may have none.
+    const axis = this.beside && scale.name === "wall" ? "step" : scale.name;
+    return { run, statistic: this.statistic.value, axis, ...cut };
   }
 
   #load(resource: Resource<Grid>, query: GridQuery): Promise<void> {
@@ -159,8 +163,10 @@ export class Picture {
     if (!range || !whole || isWhole(range, whole) || !this.close.value.value) return undefined;
     const controller = new AbortController();
     const timer = setTimeout(() => {
+      const scale = this.view.scale.value;
       for (const side of [1, -1]) {
-        const query = this.#queryFor(panned(range, side * spanOf(range), whole));
+        const aside = panned(range, side * lengthOf(range, scale), whole, scale);
+        const query = this.#queryFor(aside);
         // Nobody waits for it: why it failed is told where it is needed.
         if (query) this.#cache.get(query, controller.signal).catch(() => undefined);
       }

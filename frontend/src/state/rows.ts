@@ -104,6 +104,15 @@ export class Rows {
     for (const item of [lane, ...around]) if (!this.isOpen(item)) this.toggle(item);
   }
 
+  /** Opens the outermost of what a tensor is folded into; folds the innermost where none is. */
+  toggleAround(tensor: string): void {
+    const lane = this.lanes.value.find(({ tensors }) => tensors.some(({ id }) => id === tensor));
+    if (!lane) return;
+    const around = [lane, ...(groupsAround(lane.members, tensor) ?? [])];
+    const item = around.find((one) => !this.isOpen(one)) ?? around.at(-1);
+    if (item) this.toggle(item);
+  }
+
   showAll(): void {
     this.filter.value = "";
     this.role.value = null;

@@ -13,11 +13,13 @@ import { TOLERANCES } from "../model/comparison";
 import type { Selection } from "../model/cursor";
 import { primaryOf, tensorOf } from "../model/findings";
 import type { Range } from "../model/range";
+import { AXES, LOG_STEPS, STEPS, type StepScale, wallTime } from "../model/scale";
 import { columnOfStep, stepsOfColumn } from "../model/timeline";
 import { runToOpen } from "../model/verdict";
 import { DARK, LIGHT } from "../theme/colours";
-import type { FindingsAnswer, RunDetail, RunSummary } from "../wire/answers";
+import type { AxisName, FindingsAnswer, RunDetail, RunSummary } from "../wire/answers";
 import { Compared } from "./compared";
+import { RunCurves } from "./curves";
 import { TensorDetail } from "./detail";
 import { type Choices, choicesOf, keptOf } from "./kept";
 import { Picture } from "./picture";
@@ -74,8 +76,20 @@ export class Session {
       to: Math.max(...ranges.map(({ to }) => to)),
     };
   });
-  readonly view = new View(this.whole);
+  /** What was chosen for the axis. */
+  readonly axis = signal<AxisName>("step");
+  /** Where steps stand; as they count where their times are not known. */
+  readonly scale = computed((): StepScale => {
+    const times = this.detail.value.value?.times;
+    if (this.axis.value === "wall" && times) return wallTime(times);
+    return this.axis.value === "log" ? LOG_STEPS : STEPS;
+  });
+  readonly view = new View(this.whole, this.scale);
   readonly picture = new Picture(this.run, this.whole, this.view);
+  readonly runCurves = new RunCurves(
+    this.picture.norms,
+    computed(() => this.detail.value.value?.tensors),
+  );
   readonly rows = new Rows(
     computed(() => this.detail.value.value?.tensors ?? NONE),
     computed(() => this.findings.value.value?.findings ?? NONE),
@@ -93,7 +107,7 @@ export class Session {
     this.selectedTensor,
     this.selectedSteps,
     this.whole,
-    this.view.range,
+    this.view,
   );
 
   /** Counts the reloads of TensorBoard. */
@@ -109,6 +123,7 @@ export class Session {
     connectHost(whenShown(() => this.reload()));
     effect(() => this.#loadRun());
     this.picture.start();
+    this.runCurves.start();
     effect(() => this.#keepCompared());
     effect(() => this.#findSelectedSteps());
     this.selected.start();
@@ -156,11 +171,22 @@ export class Session {
     this.looked.value = null;
   }
 
+  /** Goes from one axis to the next that the run has. */
+  nextAxis(): void {
+    const names = AXES.map(({ name }) => name).filter(
+      (name) => name !== "wall" || this.detail.value.value?.times,
+    );
+    const next = names[(names.indexOf(this.scale.value.name) + 1) % names.length];
+    if (next) this.axis.value = next;
+  }
+
   /** Puts a run beside the chosen one, or takes it away. */
   toggleCompared(run: string): void {
     const others = this.compareWith.value.filter((other) => other !== run);
     const added = others.length === this.compareWith.value.length;
     this.compareWith.value = added ? [...others, run] : others;
+    // Two pictures need the room.
+    if (added) this.explained.value = false;
     this.looked.value = null;
   }
 
@@ -198,6 +224,12 @@ export class Session {
     });
   }
 
+  /** Goes to another tensor at the step that is selected. */
+  stepAside(tensor: string): void {
+    const selection = this.selection.value;
+    if (selection) this.#reveal(tensor, selection.step);
+  }
+
   /** Selects the run's first non-finite value, unfolded. */
   selectFirstNonfinite(): void {
     const first = this.detail.value.value?.first_nonfinite;
@@ -222,6 +254,7 @@ export class Session {
     batch(() => {
       if (choices.run !== undefined) this.run.value = choices.run;
       if (choices.statistic) this.picture.statistic.value = choices.statistic;
+      if (choices.axis) this.axis.value = choices.axis;
       if (choices.folds) this.rows.folds.value = choices.folds;
       if (choices.pinned) this.rows.pinned.value = choices.pinned;
       if (choices.filter) this.rows.filter.value = choices.filter;
@@ -231,7 +264,10 @@ export class Session {
       if (choices.replicas) this.rows.replicas.value = choices.replicas;
       if (choices.onlyTrouble) this.rows.onlyTrouble.value = true;
       if (choices.selection) this.selection.value = choices.selection;
-      if (choices.compareWith) this.compareWith.value = choices.compareWith;
+      if (choices.compareWith) {
+        this.compareWith.value = choices.compareWith;
+        this.explained.value = false;
+      }
       if (choices.difference) this.difference.value = true;
       if (choices.tolerance) this.tolerance.value = choices.tolerance;
       if (choices.curves !== undefined) this.curves.value = choices.curves;

@@ -1,7 +1,17 @@
 /** Which steps are in sight. */
 
 import { computed, type ReadonlySignal, signal } from "@preact/signals";
-import { including, isWhole, panned, type Range, spanOf, within, zoomed } from "../model/range";
+import {
+  including,
+  isWhole,
+  lengthOf,
+  panned,
+  type Range,
+  spanOf,
+  within,
+  zoomed,
+} from "../model/range";
+import { STEPS, type StepScale } from "../model/scale";
 
 /** Where one is taken, this many steps about the one of interest come into sight. */
 const STEPS_AROUND = 64;
@@ -14,37 +24,53 @@ export class View {
   readonly range = computed((): Range | null => {
     const whole = this.#whole.value;
     const chosen = this.chosen.value;
-    return whole && chosen ? within(chosen, whole) : whole;
+    return whole && chosen ? within(chosen, whole, this.scale.value) : whole;
   });
 
-  constructor(whole: ReadonlySignal<Range | null>) {
+  constructor(
+    whole: ReadonlySignal<Range | null>,
+    /** Where steps stand on the axis. */
+    readonly scale: ReadonlySignal<StepScale> = signal(STEPS),
+  ) {
     this.#whole = whole;
   }
 
-  /** Shows `factor` times as many steps about a step, or about the middle. */
+  /** Shows `factor` times as much about a step, or about the middle. */
   zoom(factor: number, at?: number): void {
-    this.#change((range, whole) => zoomed(range, factor, at ?? (range.from + range.to) / 2, whole));
+    this.#change((range, whole) => {
+      const { place, step } = this.scale.value;
+      const middle = () => step((place(range.from) + place(range.to)) / 2);
+      return zoomed(range, factor, at ?? middle(), whole, this.scale.value);
+    });
   }
 
-  pan(steps: number): void {
-    this.#change((range, whole) => panned(range, steps, whole));
+  /** Moves by a distance on the axis. */
+  pan(by: number): void {
+    this.#change((range, whole) => panned(range, by, whole, this.scale.value));
+  }
+
+  /** Moves by a share of what is in sight. */
+  panBy(share: number): void {
+    const range = this.range.value;
+    if (range) this.pan(share * lengthOf(range, this.scale.value));
   }
 
   show(wanted: Range): void {
-    this.#change((_range, whole) => within(wanted, whole));
+    this.#change((_range, whole) => within(wanted, whole, this.scale.value));
   }
 
   /** Moves as little as is needed to have a step in sight. */
   include(step: number): void {
-    this.#change((range, whole) => including(range, step, whole));
+    this.#change((range, whole) => including(range, step, whole, this.scale.value));
   }
 
   /** Brings a step into sight, near enough to tell it from its neighbours. */
   goTo(step: number): void {
     this.#change((range, whole) => {
       const span = Math.min(spanOf(range), STEPS_AROUND);
-      if (span === spanOf(range)) return including(range, step, whole);
-      return within({ from: step + 0.5 - span / 2, to: step + 0.5 + span / 2 }, whole);
+      if (span === spanOf(range)) return including(range, step, whole, this.scale.value);
+      const around = { from: step + 0.5 - span / 2, to: step + 0.5 + span / 2 };
+      return within(within(around, whole), whole, this.scale.value);
     });
   }
 

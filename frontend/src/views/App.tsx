@@ -7,7 +7,7 @@ import { Findings } from "./Findings";
 import { Heatmap } from "./Heatmap";
 import { Help } from "./Help";
 import { NoData } from "./NoData";
-import { Failure, Loading } from "./notices";
+import { Failure, Loading, Stale } from "./notices";
 import { Runs } from "./Runs";
 import { Toolbar } from "./Toolbar";
 
@@ -46,8 +46,10 @@ export function App({ session }: { session: Session }) {
 function ChosenRun({ session }: { session: Session }) {
   const detail = session.detail.value.value;
   const error = session.detail.error.value;
-  if (error) return <Failure what="This run" message={error} onRetry={() => session.reload()} />;
-  if (!detail) return <Loading what="Loading run…" />;
+  if (!detail) {
+    if (error) return <Failure what="This run" message={error} onRetry={() => session.reload()} />;
+    return <Loading what="Loading run…" />;
+  }
   if (detail.tensors.length === 0 || detail.status === "empty") {
     return (
       <>
@@ -58,13 +60,23 @@ function ChosenRun({ session }: { session: Session }) {
   }
   return (
     <>
+      <OutOfDate session={session} />
       <Findings session={session} detail={detail} />
       <Comparison session={session} />
       <Toolbar session={session} />
-      <div class="field">
+      <div class={`field ${session.compared.value.length > 0 ? "comparing" : ""}`}>
         <Heatmap session={session} detail={detail} />
         <Details session={session} />
       </div>
     </>
   );
+}
+
+/** A reload or a closer look failed, and what was known before is still shown. */
+function OutOfDate({ session }: { session: Session }) {
+  const { runs, detail, picture } = session;
+  const error = runs.error.value ?? detail.error.value ?? picture.error.value;
+  if (!error || (!runs.error.value && !detail.error.value && picture.layers.value.length === 0))
+    return null;
+  return <Stale message={error} onRetry={() => session.reload()} />;
 }

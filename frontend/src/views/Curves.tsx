@@ -3,7 +3,9 @@
 import { useLayoutEffect, useMemo, useRef } from "preact/hooks";
 import { GUTTER } from "../draw/canvas";
 import { drawCurves } from "../draw/curves";
-import { curveText, logTicks, NO_NORMS, type RunCurve, runCurves } from "../model/curves";
+import { type LineStyle, lineOfRun } from "../draw/lines";
+import { curveText, logTicks, type RunCurve } from "../model/curves";
+import { visibleName } from "../model/names";
 import { columnOfStep, type Timeline } from "../model/timeline";
 import type { Session } from "../state/session";
 import { MARK_COLOURS } from "../theme/colours";
@@ -19,17 +21,6 @@ interface CurvesProps {
   top: number;
   /** The step whose values are told. */
   step: number | null;
-}
-
-/** The curves of what is in sight; none where they are not wanted. */
-export function useCurves(session: Session): RunCurve[] {
-  const grid = session.picture.norms.value;
-  const tensors = session.detail.value.value?.tensors;
-  const shown = session.curves.value;
-  return useMemo(
-    () => (tensors && shown ? runCurves(grid ?? NO_NORMS, tensors) : []),
-    [grid, tensors, shown],
-  );
 }
 
 export function Curves(props: CurvesProps) {
@@ -52,17 +43,31 @@ function Row({
 }: CurvesProps & { curve: RunCurve }) {
   const canvas = useRef<HTMLCanvasElement>(null);
   const theme = session.theme.value;
-  const edges = session.picture.norms.value?.edges;
-  const own = useMemo(
-    () => ({ ...timeline, edges: edges ?? [], columns: Math.max(0, (edges?.length ?? 0) - 1) }),
-    [timeline, edges],
-  );
+  const { edges } = curve;
+  const own = useMemo(() => alongside(timeline, edges), [timeline, edges]);
+  const others = session.compared.value.map(({ run, curves }) => ({
+    run,
+    curve: curves.value.value.find(({ name }) => name === curve.name),
+  }));
+  const shown = others.map(({ curve }) => curve);
   const selectedStep = session.selection.value?.step ?? null;
   useLayoutEffect(() => {
     if (!canvas.current) return;
     drawCurves(canvas.current, {
       ...{ timeline: own, theme, width, selectedStep },
-      curves: [{ values: curve.values, colour: theme.positive }],
+      // The chosen run's last, upon the others.
+      curves: [
+        ...shown.flatMap((one, index) =>
+          one
+            ? {
+                values: one.values,
+                timeline: alongside(timeline, one.edges),
+                ...lineOfRun(theme, index + 1),
+              }
+            : [],
+        ),
+        { values: curve.values, ...lineOfRun(theme, 0) },
+      ],
       left: GUTTER,
       height: CURVE_HEIGHT,
       ticks: logTicks,
@@ -71,17 +76,32 @@ function Row({
         { columns: curve.nonfinite, colour: MARK_COLOURS.nan.fill },
       ],
     });
-  }, [curve, own, theme, width, selectedStep]);
-  const column = step === null ? -1 : columnOfStep(own, step);
+  }, [curve, own, theme, width, selectedStep, ...shown]);
   return (
     <div class="curve" style={{ height: `${CURVE_HEIGHT}px` }}>
-      <p style={{ width: `${labelWidth}px` }} title={curve.meaning}>
+      <p
+        class={others.length > 0 ? "several" : ""}
+        style={{ width: `${labelWidth}px` }}
+        title={curve.meaning}
+      >
         <span class="curve-name">{curve.label}</span>
-        {curve.nonfinite[column] ? (
-          <b class="curve-value">non-finite</b>
-        ) : (
-          <span class="curve-value">{column < 0 ? "" : curveText(curve.values, column)}</span>
-        )}
+        <Value
+          curve={curve}
+          step={step}
+          {...(others.length > 0 && {
+            style: lineOfRun(theme, 0),
+            run: session.run.value ?? "",
+          })}
+        />
+        {others.map(({ run, curve }, index) => (
+          <Value
+            key={run}
+            curve={curve}
+            step={step}
+            style={lineOfRun(theme, index + 1)}
+            run={run}
+          />
+        ))}
       </p>
       <canvas
         ref={canvas}
@@ -91,4 +111,41 @@ function Row({
       />
     </div>
   );
+}
+
+/** What a curve is at a step; of a run beside the chosen one, after a piece of its line. */
+function Value({
+  curve,
+  step,
+  style,
+  run,
+}: {
+  curve: RunCurve | undefined;
+  step: number | null;
+  style?: LineStyle;
+  run?: string;
+}) {
+  if (!curve || step === null) return null;
+  const column = columnOfStep({ edges: curve.edges, columns: curve.edges.length - 1 }, step);
+  const text = column < 0 ? "" : curveText(curve.values, column);
+  return (
+    <span class="curve-value" title={run && visibleName(run)}>
+      {style && text && <LineSign style={style} />}
+      {curve.nonfinite[column] ? <b>non-finite</b> : text}
+    </span>
+  );
+}
+
+/** A piece of a run's line. */
+export function LineSign({ style: { colour, dash } }: { style: LineStyle }) {
+  return (
+    <svg class="line-sign" width="20" height="8" viewBox="0 0 20 8" aria-hidden="true">
+      <path d="M0 4h20" stroke={colour} stroke-width="2" stroke-dasharray={dash.join(" ")} />
+    </svg>
+  );
+}
+
+/** The same steps in sight, in the columns of another grid. */
+function alongside(timeline: Timeline, edges: readonly number[]): Timeline {
+  return { ...timeline, edges, columns: Math.max(0, edges.length - 1) };
 }

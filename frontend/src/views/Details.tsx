@@ -10,6 +10,7 @@ import type { CellAnswer, Tensor } from "../wire/answers";
 import { Facts } from "./Facts";
 import { Formats } from "./Formats";
 import { Histogram } from "./Histogram";
+import { Neighbours } from "./Neighbours";
 import { Failure, Loading } from "./notices";
 import { OverTime } from "./OverTime";
 
@@ -49,6 +50,7 @@ export function Details({ session }: { session: Session }) {
           <Name name={tensor.name} />
         </h2>
         <p class="belongs">{belongs(tensor)}</p>
+        <Neighbours session={session} tensor={tensor} />
       </header>
       <Numbers session={session} />
     </aside>
@@ -106,8 +108,10 @@ function belongs(tensor: Tensor): string {
 function Numbers({ session }: { session: Session }) {
   const answer = session.selected.cell.value.value;
   const error = session.selected.cell.error.value;
-  if (error) return <Failure what="This cell" message={error} onRetry={() => session.reload()} />;
-  if (!answer) return <Loading what="Loading…" />;
+  if (!answer) {
+    if (error) return <Failure what="This cell" message={error} onRetry={() => session.reload()} />;
+    return <Loading what="Loading…" />;
+  }
   if (answer.records === 0 || !answer.columns) {
     return <p class="nothing">Nothing was recorded here.</p>;
   }
@@ -116,13 +120,58 @@ function Numbers({ session }: { session: Session }) {
       <Covered answer={answer} selected={session.selectedSteps.value} />
       <Formats answer={answer} />
       <OverTime session={session} />
-      <Histogram
-        answer={answer}
-        earlier={session.selected.earlier.value.value}
-        columns={answer.columns}
-      />
+      <Outlined session={session} answer={answer} columns={answer.columns} />
       <Facts answer={answer} columns={answer.columns} />
     </div>
+  );
+}
+
+/** The histogram, and which one is drawn behind it as an outline. */
+function Outlined({
+  session,
+  answer,
+  columns,
+}: {
+  session: Session;
+  answer: CellAnswer;
+  columns: NonNullable<CellAnswer["columns"]>;
+}) {
+  const { earlier, other, outline } = session.selected;
+  const own = session.selected.run.value;
+  const runs = [session.run.value ?? "", ...session.compared.value.map(({ run }) => run)].filter(
+    (run) => run !== own,
+  );
+  const chosen = outline.value !== null && runs.includes(outline.value) ? outline.value : null;
+  const behind = (chosen === null ? earlier : other).value.value;
+  const steps =
+    behind && behind.first_step !== null && behind.last_step !== null
+      ? stepRange(behind.first_step, behind.last_step)
+      : "";
+  return (
+    <Histogram answer={answer} earlier={behind} columns={columns}>
+      {runs.length > 0 ? (
+        <label>
+          {" "}
+          outline:{" "}
+          <select
+            value={chosen ?? ""}
+            onChange={(event) => {
+              outline.value = event.currentTarget.value || null;
+            }}
+          >
+            <option value="">an earlier step</option>
+            {runs.map((run) => (
+              <option key={run} value={run}>
+                {visibleName(run)}
+              </option>
+            ))}
+          </select>{" "}
+          {steps}
+        </label>
+      ) : (
+        steps && <> · outline: {steps}</>
+      )}
+    </Histogram>
   );
 }
 

@@ -157,11 +157,10 @@ function stepsWords({ severity, step, last_step }: Finding): string {
 function Explained({ session, finding }: { session: Session; finding: Finding }) {
   const { message, advice, victims, turn_on = [] } = finding;
   return (
-    <div class="explained">
+    <div class={`explained ${finding.origin.operation ? "with-operation" : ""}`}>
       <div>
         <h2>Why</h2>
         <Prose text={message} />
-        <Operation finding={finding} />
         {victims.length > 0 && (
           <details class="victims">
             <summary>{victimsWords(victims.length)}</summary>
@@ -193,6 +192,7 @@ function Explained({ session, finding }: { session: Session; finding: Finding })
           </p>
         )}
       </div>
+      <Operation finding={finding} />
     </div>
   );
 }

@@ -1,6 +1,6 @@
 /** What narrower number formats would lose of the selected tensor. */
 
-import { lossesOf, lossSentence, spreadOf } from "../model/formats";
+import { eighthSentence, lossesOf, lossSentence, spreadOf } from "../model/formats";
 import { roughShare } from "../model/numbers";
 import { roleWord } from "../model/verdict";
 import type { CellAnswer } from "../wire/answers";
@@ -12,6 +12,7 @@ export function Formats({ answer }: { answer: CellAnswer }) {
   return (
     <section class="formats">
       <p class="loss">{lossSentence(losses, roleWord(answer.tensor.role))}</p>
+      <p class="loss-more">{eighthSentence(losses)}</p>
       <table>
         <thead>
           <tr>

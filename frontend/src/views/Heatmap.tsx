@@ -21,7 +21,7 @@ import {
 import type { Session } from "../state/session";
 import type { RunDetail } from "../wire/answers";
 import { Announcement } from "./Announcement";
-import { CURVE_HEIGHT, Curves, useCurves } from "./Curves";
+import { CURVE_HEIGHT, Curves } from "./Curves";
 import { Export } from "./Export";
 import { FirstSteps } from "./FirstSteps";
 import { useGestures } from "./gestures";
@@ -38,7 +38,7 @@ const MARGIN = 12;
 const COLUMN_QUANTUM = 64;
 const LEAST_COLUMN_WIDTH = 2;
 const LEAST_BODY = 120;
-const NO_CURVES: RunCurve[] = [];
+const NO_CURVES: readonly RunCurve[] = [];
 const LEAST_PANE = 70;
 
 interface HeatmapProps {
@@ -48,7 +48,7 @@ interface HeatmapProps {
 
 export function Heatmap({ session, detail }: HeatmapProps) {
   const error = session.picture.error.value;
-  if (error) {
+  if (error && session.picture.layers.value.length === 0) {
     return <Failure what="The heatmap" message={error} onRetry={() => session.reload()} />;
   }
   return <Picture session={session} detail={detail} />;
@@ -66,7 +66,7 @@ function Picture({ session, detail }: HeatmapProps) {
 
   const labelWidth = labelWidthFor(width);
   const plotWidth = Math.max(0, width - labelWidth - MARGIN);
-  const curves = useCurves(session);
+  const curves = session.curves.value ? session.runCurves.value.value : NO_CURVES;
   // They give way where little would be left of the heatmap.
   const room = height - AXIS_HEIGHT - curves.length * CURVE_HEIGHT;
   const shownCurves = room >= LEAST_BODY ? curves : NO_CURVES;
@@ -88,14 +88,15 @@ function Picture({ session, detail }: HeatmapProps) {
   const selection = session.selection.value;
   const theme = session.theme.value;
   const range = session.view.range.value;
+  const scale = session.view.scale.value;
   const lines = useMemo(
     () => layLines(lanes, (item) => rows.isOpen(item), bodyHeight),
     [lanes, folds, bodyHeight],
   );
   const edges = layers.at(-1)?.edges;
   const timeline = useMemo(
-    () => timelineOf(edges ?? [], plotWidth, range ?? undefined),
-    [edges, plotWidth, range],
+    () => timelineOf(edges ?? [], plotWidth, range ?? undefined, scale),
+    [edges, plotWidth, range, scale],
   );
   const flags = useFlags(session, detail);
   const gestures = useGestures({
@@ -277,12 +278,12 @@ function Picture({ session, detail }: HeatmapProps) {
                   hovered={hovered?.tensor.id}
                 />
               ))}
-            {compared.length > 0 && hovered && (
+            {hovered && (
               <i
                 class="linked"
                 style={{
                   left: `${labelWidth + xOfStep(timeline, (hovered.steps[0] + hovered.steps[1] + 1) / 2)}px`,
-                  top: `${headHeight}px`,
+                  top: `${AXIS_HEIGHT}px`,
                 }}
               />
             )}

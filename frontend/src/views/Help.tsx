@@ -15,6 +15,7 @@ const SHEET: readonly [title: string, lines: readonly [keys: string, what: strin
       ["A D", "pan"],
       ["0", "the whole run"],
       ["F", "zoom to the selected step"],
+      ["L", "the axis: steps, their logarithm, wall time"],
     ],
   ],
   [
@@ -40,6 +41,17 @@ const SHEET: readonly [title: string, lines: readonly [keys: string, what: strin
       ["/", "filter by words or a /regular expression/"],
       ["P", "pin the selected row, or let it go"],
       ["wheel on the names", "scroll"],
+      ["click on a folded row", "its worst tensor at that step"],
+      ["O", "open or fold the group of the selected row"],
+    ],
+  ],
+  [
+    "Runs side by side",
+    [
+      ["Compare with…", "the run stands below, in the same rows and steps"],
+      ["Values, Difference", "what it recorded, or how much more or less that was"],
+      ["click below", "the details of that run’s cell"],
+      ["Show it", "where the two part"],
     ],
   ],
   ["This sheet", [["?", "open and close"]]],

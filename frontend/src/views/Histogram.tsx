@@ -1,9 +1,10 @@
 /** The exponent histogram: positive elements above the axis, negative ones below it. */
 
+import type { ComponentChildren } from "preact";
 import { useRef } from "preact/hooks";
 import { limitLines, type Spread, spreadOf } from "../model/formats";
 import { type Bar, barHeight, comparedBars, countTicks } from "../model/histogram";
-import { count, powerOfTen, stepRange } from "../model/numbers";
+import { count, powerOfTen } from "../model/numbers";
 import { type CellAnswer, numberFromWire } from "../wire/answers";
 import { useSize } from "./size";
 
@@ -15,12 +16,14 @@ const LEFT = 30;
 
 interface HistogramProps {
   answer: CellAnswer;
-  /** Of an earlier step, to be compared with. */
+  /** Of an earlier step or of another run, to be compared with. */
   earlier: CellAnswer | undefined;
   columns: NonNullable<CellAnswer["columns"]>;
+  /** What the outline is of. */
+  children?: ComponentChildren;
 }
 
-export function Histogram({ answer, earlier, columns }: HistogramProps) {
+export function Histogram({ answer, earlier, columns, children }: HistogramProps) {
   const figure = useRef<HTMLElement>(null);
   const { width } = useSize(figure);
   const spread = spreadOf(answer);
@@ -38,9 +41,7 @@ export function Histogram({ answer, earlier, columns }: HistogramProps) {
         Elements by binary exponent
         <span>
           positive above, negative below, log scale
-          {earlier && other && earlier.first_step !== null && earlier.last_step !== null && (
-            <> · outline: {stepRange(earlier.first_step, earlier.last_step)}</>
-          )}
+          {children}
         </span>
       </figcaption>
       {spread ? (

@@ -182,7 +182,9 @@ function TensorLabel({ session, line, beside, box, longestTail, state }: TensorL
           <path d="M2.5 1h5M3.3 1v4L1.6 7h6.8L6.7 5V1M5 7v4.5" />
         </svg>
       </button>
-      {tensor.worker && <span class="worker">{visibleName(tensor.worker).slice(0, 12)}</span>}
+      {tensor.worker && session.rows.replicas.value !== "lanes" && (
+        <span class="worker">{visibleName(tensor.worker).slice(0, 12)}</span>
+      )}
       <span class="head">{head}</span>
       <span class="tail">{tail}</span>
       <FirstNonfiniteMark

@@ -19,30 +19,34 @@ export function Operation({ finding }: { finding: Finding }) {
   const { rerun } = finding;
   if (!operation && examples.length === 0 && !rerun) return null;
   const rest = examples.length - MOST_EXAMPLES;
+  const title = operation ? "Operation" : "The step, run again";
   return (
-    <section class="operation" aria-label="Operation">
+    <section class="operation" aria-label={title}>
+      <h2>{title}</h2>
       {operation && (
-        <>
+        <div>
           <p>
             <b>{operationWords(operation)}</b>
           </p>
           <Source finding={finding} />
-          <Operands finding={finding} />
-        </>
+        </div>
       )}
-      {examples.length > 0 && (
-        <p>
-          {counted(examples.length, "row")} of the batch:{" "}
-          {examples.slice(0, MOST_EXAMPLES).map(count).join(", ")}
-          {rest > 0 && ` and ${count(rest)} more`}
-        </p>
-      )}
-      {rerun && (
-        <p class="rerun">
-          <b>{rerun.reproduced ? "✓ Happened again" : "○ Did not happen again"}</b> when the step
-          was run again ({visibleName(rerun.mode)}). {rerun.note && visibleName(rerun.note)}
-        </p>
-      )}
+      <div>
+        {operation && <Operands finding={finding} />}
+        {examples.length > 0 && (
+          <p class="examples">
+            {counted(examples.length, "row")} of the batch:{" "}
+            {examples.slice(0, MOST_EXAMPLES).map(count).join(", ")}
+            {rest > 0 && ` and ${count(rest)} more`}
+          </p>
+        )}
+        {rerun && (
+          <p class={`rerun ${rerun.reproduced ? "again" : "not-again"}`}>
+            <b>{rerun.reproduced ? "✓ Happened again" : "○ Did not happen again"}</b> when the step
+            was run again ({visibleName(rerun.mode)}). {rerun.note && visibleName(rerun.note)}
+          </p>
+        )}
+      </div>
     </section>
   );
 }
@@ -82,22 +86,24 @@ function Operands({ finding }: { finding: Finding }) {
       <caption class="unseen">What went into the operation and what came out</caption>
       <thead>
         <tr>
-          <th scope="col">Operand</th>
           <th scope="col">At</th>
-          <th scope="col">Value</th>
+          {all.map((operand, at) => (
+            <th scope="col" key={at}>
+              <code>{visibleName(operand.name ?? "")}</code>
+              <span class="aside">{operandWords(operand)}</span>
+            </th>
+          ))}
         </tr>
       </thead>
       <tbody>
-        {rows.map(({ operand, first, span, index, value }, at) => (
-          <tr key={at}>
-            {first && (
-              <th scope="row" rowSpan={span}>
-                <code>{visibleName(operand.name ?? "")}</code>{" "}
-                <span class="aside">{operandWords(operand)}</span>
-              </th>
-            )}
-            <td>{index}</td>
-            <td class={/nan|inf/i.test(value) ? "bad" : ""}>{value}</td>
+        {rows.map(({ index, values }) => (
+          <tr key={index}>
+            <th scope="row">{index || "scalar"}</th>
+            {values.map((value, at) => (
+              <td key={at} class={/nan|inf/i.test(value) ? "bad" : ""}>
+                {value}
+              </td>
+            ))}
           </tr>
         ))}
       </tbody>

@@ -8,7 +8,7 @@ import {
   type SpectrogramPicture,
   timelineWithin,
 } from "../draw/spectrogram";
-import { logTicks, shareTicks } from "../model/curves";
+import { countTicks, logTicks, shareTicks } from "../model/curves";
 import { NONFINITE } from "../model/marks";
 import { count } from "../model/numbers";
 import { columnOfStep, stepAt, stepsOfColumn } from "../model/timeline";
@@ -35,7 +35,7 @@ export function OverTime({ session }: { session: Session }) {
         <Charts
           session={session}
           picture={{
-            ...{ spectrogram, range, width },
+            ...{ spectrogram, range, width, scale: session.view.scale.value },
             theme: session.theme.value,
             selectedStep: selection.step,
           }}
@@ -69,7 +69,7 @@ function Charts({ session, picture }: { session: Session; picture: SpectrogramPi
     selectedStep: picture.selectedStep,
     flagged: [{ columns: nonfinite(spectrogram), colour: MARK_COLOURS.nan.fill }],
   };
-  const { norm, largest_magnitude, zero_share } = spectrogram.statistics;
+  const { norm, largest_magnitude, zero_share, nonfinite: bad } = spectrogram.statistics;
   return (
     // biome-ignore lint/a11y/useKeyWithClickEvents: the heatmap's arrow keys move the same step.
     // biome-ignore lint/a11y/noStaticElementInteractions: likewise.
@@ -91,6 +91,17 @@ function Charts({ session, picture }: { session: Session; picture: SpectrogramPi
           ticks: logTicks,
         }}
       />
+      {bad.some((value) => value > 0) && (
+        <Chart
+          label="Non-finite elements"
+          picture={{
+            ...shared,
+            curves: [{ values: bad.map((value) => Math.log10(1 + value)), colour: theme.alarm }],
+            ticks: countTicks,
+            least: 0,
+          }}
+        />
+      )}
       <Chart
         label="Zeros"
         picture={{

@@ -3,9 +3,11 @@
 import { useLayoutEffect, useMemo, useRef } from "preact/hooks";
 import { GUTTER } from "../draw/canvas";
 import { drawHeatmap, type HeatmapPicture } from "../draw/heatmap";
+import { lineOfRun } from "../draw/lines";
 import { visibleName, wholeName } from "../model/names";
 import type { Compared } from "../state/compared";
 import type { Session } from "../state/session";
+import { LineSign } from "./Curves";
 import { Labels } from "./Labels";
 import { Palette } from "./Legend";
 
@@ -68,6 +70,7 @@ interface PaneHeadProps {
 /** The run that the rows below are of, and the scale of differences. */
 export function PaneHead({ session, top, run, chosen, compared }: PaneHeadProps) {
   const magnitude = session.difference.value ? compared?.magnitude.value : undefined;
+  const place = 1 + session.compared.value.findIndex((one) => one.run === run);
   const error = compared?.picture.error.value;
   return (
     <p
@@ -75,6 +78,7 @@ export function PaneHead({ session, top, run, chosen, compared }: PaneHeadProps)
       style={{ top: `${top}px`, height: `${PANE_HEAD}px` }}
       title={wholeName(run)}
     >
+      <LineSign style={lineOfRun(session.theme.value, chosen ? 0 : place)} />
       <b>{visibleName(run)}</b>
       {magnitude && <span>compared to {visibleName(session.run.value ?? "")}</span>}
       {chosen && <span>chosen</span>}

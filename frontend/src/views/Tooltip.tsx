@@ -3,6 +3,7 @@
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { visibleName, wholeName } from "../model/names";
 import { count, measure, stepRange } from "../model/numbers";
+import { timeWords } from "../model/scale";
 import { cellSentence, differenceSentence } from "../model/sentence";
 import { roleWord } from "../model/verdict";
 import type { Compared } from "../state/compared";
@@ -36,6 +37,7 @@ export function Tooltip({ session, hovered }: TooltipProps) {
       ? differenceSentence(beside.differences.value, tensor.id, steps[0], detailRun(session))
       : "";
   const answer = useExactCell(session, hovered);
+  const times = (beside?.detail ?? session.detail).value.value?.times;
   const box = useRef<HTMLDivElement>(null);
   useLayoutEffect(() => {
     const element = box.current;
@@ -51,6 +53,7 @@ export function Tooltip({ session, hovered }: TooltipProps) {
         {beside && `${visibleName(beside.run)} · `}
         {roleWord(tensor.role)} · {stepRange(...steps)}
       </p>
+      {times && <p class="when">{timeWords(times, steps[0])}</p>}
       <p class="name">{wholeName(tensor.name)}</p>
       {grid && <p class="known">{cellSentence(grid, tensor.id, steps[0])}</p>}
       {difference && <p class="known">{difference}</p>}

@@ -65,12 +65,12 @@ export function useGestures(field: Field): Gestures {
       const { session, timeline } = latest.current;
       const x = xOf(event.clientX);
       // Over the labels the wheel scrolls them.
-      if (x < 0 || event.altKey || timeline.pixelsPerStep === 0) return;
+      if (x < 0 || event.altKey || timeline.pixelsPerUnit === 0) return;
       event.preventDefault();
       const unit = [1, LINE_PIXELS, PAGE_PIXELS][event.deltaMode] ?? 1;
       const sideways = event.shiftKey && event.deltaX === 0 ? event.deltaY : event.deltaX;
       if (event.shiftKey || Math.abs(event.deltaX) > Math.abs(event.deltaY)) {
-        session.view.pan((sideways * unit) / timeline.pixelsPerStep);
+        session.view.pan((sideways * unit) / timeline.pixelsPerUnit);
       } else {
         const zoom = event.deltaY * unit * (event.ctrlKey ? PINCH_ZOOM : WHEEL_ZOOM);
         session.view.zoom(Math.exp(zoom), stepAt(timeline, x));
@@ -103,8 +103,8 @@ export function useGestures(field: Field): Gestures {
         setBrush([Math.min(...ends), Math.max(...ends)]);
         return;
       }
-      if (timeline.pixelsPerStep > 0) {
-        session.view.pan((hold.lastX - x) / timeline.pixelsPerStep);
+      if (timeline.pixelsPerUnit > 0) {
+        session.view.pan((hold.lastX - x) / timeline.pixelsPerUnit);
       }
       if (scroller.current) scroller.current.scrollTop += hold.lastY - event.clientY;
       hold.lastX = x;

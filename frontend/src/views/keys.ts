@@ -3,7 +3,6 @@
 import { useEffect } from "preact/hooks";
 import { moved, rowsOfCells } from "../model/cursor";
 import { type Lines, lineOf, tensorAt } from "../model/lanes";
-import { spanOf } from "../model/range";
 import { columnOfStep, inSight, stepsOfColumn, type Timeline } from "../model/timeline";
 import type { Session } from "../state/session";
 import { FILTER_ID } from "./RowsBar";
@@ -48,12 +47,14 @@ function handleViewKey(key: string, session: Session): boolean {
     w: () => view.zoom(1 / ZOOM, about),
     "-": () => view.zoom(ZOOM, about),
     s: () => view.zoom(ZOOM, about),
-    a: () => view.pan(-spanOf(range) * PAN),
-    d: () => view.pan(spanOf(range) * PAN),
+    a: () => view.panBy(-PAN),
+    d: () => view.panBy(PAN),
     "0": () => view.reset(),
     f: () => selected !== undefined && view.goTo(selected),
     n: () => session.nextFinding(1),
     N: () => session.nextFinding(-1),
+    l: () => session.nextAxis(),
+    o: () => tensor !== undefined && session.rows.toggleAround(tensor),
     p: () => tensor !== undefined && session.rows.togglePin(tensor),
     "/": () => document.getElementById(FILTER_ID)?.focus(),
   };

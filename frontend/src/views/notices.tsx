@@ -26,3 +26,17 @@ export function Failure({ what, message, onRetry }: FailureProps) {
     </div>
   );
 }
+
+/** What is known stays in sight, and that it is of before. */
+export function Stale({ message, onRetry }: Omit<FailureProps, "what">) {
+  return (
+    <div class="stale" role="alert">
+      <p>
+        <b>What is shown may be out of date.</b> <span class="server-message">{message}</span>
+      </p>
+      <button type="button" onClick={onRetry}>
+        Try again
+      </button>
+    </div>
+  );
+}

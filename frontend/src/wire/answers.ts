@@ -5,6 +5,15 @@ import type { ColumnName, StatisticName } from "./schema";
 /** A number as JSON can hold it; null where the value does not exist. */
 export type WireNumber = number | "NaN" | "Infinity" | "-Infinity" | null;
 
+/** What columns may be equally wide in. */
+export type AxisName = "step" | "log" | "wall";
+
+/** When steps began: each of `steps` at one of `seconds` since the epoch; both ascend. */
+export interface Times {
+  steps: readonly number[];
+  seconds: readonly number[];
+}
+
 export type RunStatus = "nonfinite" | "unstable" | "healthy" | "empty";
 
 export interface FirstNonfinite {
@@ -45,6 +54,8 @@ export interface Tensor {
   first_nonfinite_step: number | null;
   last_nonfinite_step: number | null;
   nonfinite_steps: number;
+  /** Its place in the flow of a step; a cell's tensor has none. */
+  flow?: number;
 }
 
 export interface RunDetail {
@@ -55,6 +66,8 @@ export interface RunDetail {
   records: { written: number; read: number };
   first_nonfinite: FirstNonfinite | null;
   problems: string[];
+  /** Null where the records do not tell. */
+  times: Times | null;
   tensors: Tensor[];
 }
 

@@ -72,6 +72,10 @@ export class Container<Header extends object> {
     this.#channels = header.channels as Channel[];
   }
 
+  has(name: string): boolean {
+    return this.#channels.some((channel) => channel.name === name);
+  }
+
   /** Sizes of a channel's axes. */
   shapeOf(name: string): number[] {
     return this.#channel(name).shape;

@@ -17,6 +17,8 @@ export interface Grid {
   /** NaN where nothing was recorded. */
   value: Float32Array;
   flags: Uint8Array;
+  /** The smallest loss scale of each column, NaN where none is known; not there without one. */
+  loss_scale?: Float64Array;
 }
 
 export function decodeGrid(buffer: ArrayBuffer): Grid {
@@ -27,5 +29,8 @@ export function decodeGrid(buffer: ArrayBuffer): Grid {
     ...{ run, statistic, scale, rows, edges },
     value: container.array("value", "float32", shape),
     flags: container.array("flags", "uint8", shape),
+    ...(container.has("loss_scale") && {
+      loss_scale: container.array("loss_scale", "float64", shape.slice(1)),
+    }),
   };
 }

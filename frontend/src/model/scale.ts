@@ -1,0 +1,153 @@
+/** Where steps stand on the horizontal axis: as they count, by their logarithm, by wall time. */
+
+import { bisectRight, median } from "d3-array";
+import type { AxisName, Times } from "../wire/answers";
+import { count, timeSpan } from "./numbers";
+
+export const AXES: readonly { name: AxisName; label: string; description: string }[] = [
+  { name: "step", label: "Steps", description: "Every step is equally wide" },
+  {
+    name: "log",
+    label: "Log steps",
+    description: "Steps 1, 10 and 100 are equally far apart: room for the beginning of the run",
+  },
+  {
+    name: "wall",
+    label: "Time",
+    description: "Wall time since the run began, as its records were written",
+  },
+];
+
+/** A strictly ascending map from steps, with their fractions, to places on the axis, and back. */
+export interface StepScale {
+  name: AxisName;
+  place: (step: number) => number;
+  step: (place: number) => number;
+  /** From place to place nothing was done: a night between two sessions. */
+  pauses: readonly (readonly [from: number, to: number])[];
+}
+
+export const STEPS: StepScale = {
+  name: "step",
+  place: (step) => step,
+  step: (place) => place,
+  pauses: [],
+};
+
+/** Step s begins at log10(1 + s), so that step 0 has a place; one before 0 on the other side. */
+export const LOG_STEPS: StepScale = {
+  name: "log",
+  place: (step) => Math.sign(step) * Math.log10(1 + Math.abs(step)),
+  step: (place) => Math.sign(place) * (10 ** Math.abs(place) - 1),
+  pauses: [],
+};
+
+/** Seconds since the run began. */
+export function wallTime({ steps, seconds }: Times): StepScale {
+  const begin = seconds[0] ?? 0;
+  const since = seconds.map((second) => second - begin);
+  return {
+    name: "wall",
+    place: (step) => through(step, steps, since),
+    step: (place) => through(place, since, steps),
+    pauses: pausesOf(steps, since),
+  };
+}
+
+/** A step that took this many times as long as most did not run all that time. */
+const PAUSE = 10;
+
+/** The server gives a pause to one step; what is left to the step is what most of them take. */
+function pausesOf(steps: readonly number[], since: readonly number[]): [number, number][] {
+  const spans = since.slice(1).map((to, at) => ({
+    ...{ from: since[at] as number, to },
+    steps: (steps[at + 1] as number) - (steps[at] as number),
+  }));
+  const usual = median(spans, ({ from, to, steps }) => (to - from) / steps) ?? 0;
+  return spans.flatMap(({ from, to, steps }) =>
+    steps === 1 && to - from > PAUSE * usual ? [[from, to - usual]] : [],
+  );
+}
+
+/** Linear between what is known, and beyond it by the slope from its first to its last. */
+function through(at: number, known: readonly number[], values: readonly number[]): number {
+  const last = known.length - 1;
+  const [low, high] = [known[0] as number, known[last] as number];
+  const slope = ((values[last] as number) - (values[0] as number)) / (high - low);
+  if (at <= low) return (values[0] as number) + (at - low) * slope;
+  if (at >= high) return (values[last] as number) + (at - high) * slope;
+  const after = bisectRight(known as number[], at);
+  const [from, to] = [known[after - 1] as number, known[after] as number];
+  const [begin, end] = [values[after - 1] as number, values[after] as number];
+  return begin + ((at - from) / (to - from)) * (end - begin);
+}
+
+/** "12.5 s after the start, 2026-03-01 14:03:05": when a step began, to the second. */
+export function timeWords(times: Times, step: number): string {
+  const since = wallTime(times).place(step);
+  const at = new Date(((times.seconds[0] ?? 0) + since) * 1000);
+  const two = (value: number) => String(value).padStart(2, "0");
+  const day = [at.getFullYear(), two(at.getMonth() + 1), two(at.getDate())].join("-");
+  const clock = [at.getHours(), at.getMinutes(), at.getSeconds()].map(two).join(":");
+  return `${timeSpan(since)} after the start, ${day} ${clock}`;
+}
+
+export interface Tick {
+  /** Where on the axis, in the unit of the scale. */
+  place: number;
+  text: string;
+}
+
+/** Seconds that a person counts in. */
+const SPANS = [
+  ...[0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5],
+  ...[1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800],
+  ...[3600, 7200, 10800, 21600, 43200, 86400, 172800, 604800],
+];
+
+/** Round spans of time between two places, `apart` seconds from one another at least. */
+export function timeTicks(from: number, to: number, apart: number): Tick[] {
+  const longest = SPANS.at(-1) as number;
+  const every = SPANS.find((span) => span >= apart) ?? Math.ceil(apart / longest) * longest;
+  const ticks: Tick[] = [];
+  for (let index = Math.ceil(from / every); index * every <= to; index++) {
+    ticks.push({ place: index * every, text: timeSpan(index * every) });
+  }
+  return ticks;
+}
+
+/** Pixels of a digit, and those between two numbers. */
+const DIGIT = 7;
+const GAP = 20;
+
+/**
+ * Round steps on a logarithmic axis, as many as there is room for: 0 and the powers of ten before 5
+ * and 2 times them, and those before all others.
+ */
+export function logTicks(first: number, last: number, pixelsPerUnit: number): Tick[] {
+  const middle = (step: number) => (LOG_STEPS.place(step) + LOG_STEPS.place(step + 1)) / 2;
+  const ticks: Tick[] = [];
+  const add = (step: number) => {
+    if (step < first || step > last) return;
+    const [place, text] = [middle(step), count(step)];
+    const isFree = ticks.every((tick) => {
+      const apart = Math.abs(tick.place - place) * pixelsPerUnit;
+      return apart >= GAP + (DIGIT * (text.length + tick.text.length)) / 2;
+    });
+    if (isFree) ticks.push({ place, text });
+  };
+  const most = Math.ceil(Math.log10(1 + Math.max(Math.abs(first), Math.abs(last))));
+  add(0);
+  for (const factors of [[1], [5], [2], [3, 4, 6, 7, 8, 9]]) {
+    for (let power = 0; power <= most; power++) {
+      for (const factor of factors) for (const sign of [1, -1]) add(sign * factor * 10 ** power);
+    }
+  }
+  // Zoomed in so far that no such step is in sight: steps as round as there are.
+  for (let unit = 10 ** most; unit >= 1; unit /= 10) {
+    const wanted = Math.floor(last / unit) - Math.ceil(first / unit) + 1;
+    if (wanted > 60) break;
+    for (let step = Math.ceil(first / unit) * unit; step <= last; step += unit) add(step);
+  }
+  return ticks.sort((a, b) => a.place - b.place);
+}

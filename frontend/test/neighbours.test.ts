@@ -1,0 +1,34 @@
+import { expect, test } from "vitest";
+import { neighboursOf } from "../src/model/neighbours";
+import { tensor } from "./answers";
+
+const of = (id: string, role: string, layer: string, flow: number, worker = "") =>
+  tensor({ id, role, layer, name: `${layer}/kernel`, flow, worker });
+
+const TENSORS = [
+  of("w", "weight", "a", 9),
+  of("u", "update", "a", 8),
+  of("ga", "gradient", "a", 5),
+  { ...of("ga2", "gradient", "a", 6), name: "a/bias" },
+  of("gb", "gradient", "b", 4),
+  of("l", "loss", "", 3),
+  of("other", "gradient", "b", 4, "worker-1"),
+];
+
+function neighbours(id: string) {
+  const chosen = TENSORS.find((one) => one.id === id);
+  if (!chosen) throw new Error(id);
+  const { before, after, same } = neighboursOf(chosen, TENSORS);
+  return [before?.id, after?.id, same.map((one) => one.id)];
+}
+
+test("a tensor's neighbours are of another layer or role, and of the same worker", () => {
+  expect(neighbours("gb")).toEqual(["l", "ga", []]);
+  expect(neighbours("ga2")).toEqual(["gb", undefined, []]);
+  expect(neighbours("ga")).toEqual(["gb", undefined, ["u", "w"]]);
+  expect(neighbours("other")).toEqual([undefined, undefined, []]);
+});
+
+test("what lasts from step to step has the other roles of its variable alone", () => {
+  expect(neighbours("w")).toEqual([undefined, undefined, ["ga", "u"]]);
+});

@@ -1,0 +1,52 @@
+"""What records say of their steps as a whole, in each column of a viewport."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from tb_nanwatch.schema.columns import WINDOW_FIELD
+from tb_nanwatch.stats.record import Matrix
+
+Steps = npt.NDArray[np.int64]
+
+
+class Windowed(Protocol):
+    """Consecutive records of one stream."""
+
+    @property
+    def first(self) -> Steps:
+        """First step of each record, int64 [records]."""
+
+    @property
+    def until(self) -> Steps:
+        """Last step that each record stands for, int64 [records]."""
+
+    @property
+    def windows(self) -> Matrix:
+        """float64 [records, len(WINDOW_FIELDS)]."""
+
+
+def lowest_loss_scale(slabs: Iterable[Windowed], edges: Steps) -> Matrix | None:
+    """The smallest loss scale of each column: float64 [columns], NaN where none is known.
+
+    Args:
+      slabs: the records; those outside of the edges are left out.
+      edges: int64 [columns + 1], from `column_edges`.
+
+    Returns:
+      None where no record has one, as in a training without loss scaling.
+    """
+    lowest = np.full(len(edges) - 1, np.nan)
+    for slab in slabs:
+        scales = slab.windows[:, WINDOW_FIELD["loss_scale"]]
+        known = ~np.isnan(scales) & (slab.until >= edges[0]) & (slab.first < edges[-1])
+        begin = np.searchsorted(edges, slab.first, side="right") - 1
+        end = np.searchsorted(edges, slab.until, side="right")
+        for record in np.flatnonzero(known).tolist():
+            columns = slice(max(0, int(begin[record])), int(end[record]))
+            lowest[columns] = np.fmin(lowest[columns], scales[record])
+    return None if np.isnan(lowest).all() else lowest
