@@ -109,3 +109,18 @@ def test_five_thousand_rows_are_no_burden(outsize_url: str, visit: Visit) -> Non
         }"""
     )
     assert took < 4000
+
+
+def test_a_key_folds_and_opens_the_group_of_the_selected_row(
+    gallery_url: str, visit: Visit
+) -> None:
+    tab = visit(gallery_url, run="nan_feature", layout="tree")
+    expect(tab.details).to_contain_text("input · step 37")
+    tab.click(tab.point(tab.find('.tensor-label[title^="mlp/dense/kernel"]').first, 37, 0, 239))
+    expect(tab.find(".details .where")).to_have_text("gradient · step 37")
+    opened = tab.find(".group.open").count()
+    tab.press("o")
+    expect(tab.find(".group.open")).to_have_count(opened - 1)
+    expect(tab.details.locator("h2")).to_have_text("mlp/dense/kernel")
+    tab.press("o")
+    expect(tab.find(".group.open")).to_have_count(opened)

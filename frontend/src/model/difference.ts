@@ -23,26 +23,46 @@ const FEWEST = 0.1;
  * A cell is recorded where both runs are; what either has of NaN and infinities is kept.
  */
 export function differenceOf(base: Grid, other: Grid): Difference {
+  const ofBase = known.get(base) ?? new WeakMap<Grid, Difference>();
+  known.set(base, ofBase);
+  const difference = ofBase.get(other) ?? differing(base, other);
+  ofBase.set(other, difference);
+  return difference;
+}
+
+// One of two layers stays while the other one changes.
+const known = new WeakMap<Grid, WeakMap<Grid, Difference>>();
+
+function differing(base: Grid, other: Grid): Difference {
   const columns = Math.max(0, base.edges.length - 1);
   const value = new Float32Array(base.rows.length * columns).fill(Number.NaN);
   const flags = new Uint8Array(value.length);
-  const theirs = Array.from({ length: columns }, (_, column) => overlapped(base, other, column));
+  const begins = new Int32Array(columns);
+  const ends = new Int32Array(columns);
+  for (let column = 0; column < columns; column++) {
+    [begins[column], ends[column]] = overlapped(base, other, column);
+  }
+  const isCount = base.scale === "count";
+  const nothing: Strip = { value: new Float32Array(), flags: new Uint8Array() };
+  // Millions of cells while one pans: few calls in the loop.
   base.rows.forEach((id, row) => {
     const ours = gridRow(base, id) as Strip;
     const strip = gridRow(other, id);
+    const theirs = strip ?? nothing;
     for (let column = 0; column < columns; column++) {
-      const [begin, end] = theirs[column] as [number, number];
       const at = row * columns + column;
       const own = ours.flags[column] as number;
       let seen = 0;
       let most = Number.NaN;
-      for (let index = begin; strip && index < end; index++) {
-        seen |= strip.flags[index] as number;
-        const candidate = strip.value[index] as number;
-        if (Number.isNaN(most) || candidate > most) most = candidate;
+      const end = strip ? (ends[column] as number) : 0;
+      for (let index = begins[column] as number; index < end; index++) {
+        seen |= theirs.flags[index] as number;
+        const candidate = theirs.value[index] as number;
+        if (candidate > most || Number.isNaN(most)) most = candidate;
       }
       flags[at] = ((own | seen) & ~RECORDED) | (own & seen & RECORDED);
-      value[at] = apart(linear(base, ours.value[column] as number), linear(base, most));
+      const mine = ours.value[column] as number;
+      value[at] = isCount ? apart(Math.log10(1 + mine), Math.log10(1 + most)) : apart(mine, most);
     }
   });
   return { ...base, value, flags, signed: true };
@@ -72,13 +92,10 @@ export function signedMagnitude({ value, scale }: Grid): Magnitude {
   return { scale, low: -high, high, signed: true };
 }
 
-function linear({ scale }: Grid, value: number): number {
-  return scale === "count" ? Math.log10(1 + value) : value;
-}
-
 function apart(ours: number, theirs: number): number {
   if (ours === theirs) return 0; // Also where both are zero, whose logarithm is -Infinity.
-  return Math.min(ALL, Math.max(-ALL, theirs - ours));
+  const difference = theirs - ours;
+  return difference > ALL ? ALL : difference < -ALL ? -ALL : difference;
 }
 
 /** The columns of `other` that hold a step of a column: from the first to before the second. */

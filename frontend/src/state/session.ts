@@ -61,6 +61,8 @@ export class Session {
   readonly looked = signal<string | null>(null);
   /** The steps of the whole run and of those beside it; null where there is none. */
   readonly whole = computed((): Range | null => {
+    // Until its times are known there is no axis to ask for.
+    if (this.axis.value === "wall" && !this.detail.value.value) return null;
     const runs = this.runs.value.value ?? [];
     const chosen =
       this.detail.value.value ?? runs.find(({ run }) => run === this.run.value) ?? undefined;
