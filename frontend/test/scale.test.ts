@@ -25,6 +25,8 @@ describe("a scale", () => {
     const times = { steps: [0, 10, 20, 21, 31], seconds: [0, 10, 20, 3620, 3630] };
     expect(wallTime(times).pauses).toEqual([[20, 3619]]);
     expect(WALL.pauses).toEqual([]);
+    const validated = { steps: [0, 10, 20, 21, 31], seconds: [0, 10, 20, 220, 230] };
+    expect(wallTime(validated).pauses).toEqual([]);
   });
 
   test("places steps by time, and goes on beyond what is known", () => {

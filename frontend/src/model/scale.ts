@@ -56,6 +56,8 @@ export function wallTime({ steps, seconds }: Times): StepScale {
 
 /** A step that took this many times as long as most did not run all that time. */
 const PAUSE = 10;
+/** Seconds; what is shorter is a validation, a checkpoint, or a step that was run again. */
+const LEAST_PAUSE = 300;
 
 /** The server gives a pause to one step; what is left to the step is what most of them take. */
 function pausesOf(steps: readonly number[], since: readonly number[]): [number, number][] {
@@ -65,7 +67,7 @@ function pausesOf(steps: readonly number[], since: readonly number[]): [number, 
   }));
   const usual = median(spans, ({ from, to, steps }) => (to - from) / steps) ?? 0;
   return spans.flatMap(({ from, to, steps }) =>
-    steps === 1 && to - from > PAUSE * usual ? [[from, to - usual]] : [],
+    steps === 1 && to - from > Math.max(PAUSE * usual, LEAST_PAUSE) ? [[from, to - usual]] : [],
   );
 }
 
