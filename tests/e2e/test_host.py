@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 from e2e.tab import Tab
@@ -66,6 +68,32 @@ def test_works_under_a_path_prefix(
         expect(tab.headline).to_have_text(HEADLINE)
         expect(tab.fact("NaN")).to_have_text("1")
         tab.page.close()  # Before the server is gone, whatever it still asks for.
+
+
+def test_works_in_the_frame_of_a_notebook(gallery_url: str, open_tab: OpenTab) -> None:
+    cell = f'<iframe src="{gallery_url}#nanwatch" width="700" height="800"></iframe>'
+
+    class Notebook(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html")
+            self.end_headers()
+            self.wfile.write(cell.encode())
+
+        def log_message(self, *arguments: object) -> None:
+            pass
+
+    page = open_tab(gallery_url).page
+    with ThreadingHTTPServer(("127.0.0.1", 0), Notebook) as server:  # Another port.
+        Thread(target=server.serve_forever).start()
+        page.goto(f"http://127.0.0.1:{server.server_port}/")
+        tab = page.frame_locator("iframe").frame_locator("iframe")
+        expect(tab.locator("h1")).to_contain_text("Broke")
+        expect(tab.locator(".details")).to_contain_text("weight · step 0")
+        tab.locator("input[value=zero_share]").check()
+        expect(tab.locator(".legend")).to_contain_text("100%")
+        page.close()
+        server.shutdown()
 
 
 def test_without_data_it_says_how_to_record(
