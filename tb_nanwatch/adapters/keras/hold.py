@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from tb_nanwatch.adapters.tensorflow.kernels import in_xla
+from tb_nanwatch.adapters.tensorflow.graphs import in_xla
 from tb_nanwatch.adapters.tensorflow.variables import fetch, store, variable
 
 MOST_HELD = 4096

@@ -12,9 +12,9 @@ import tensorflow as tf
 from tensorflow.python.autograph.impl.api import autograph_artifact
 from tensorflow.python.distribute.distribute_lib import StrategyBase
 
-from tb_nanwatch.adapters.keras.withholding import WithheldUpdates, Withholding, current_graph
-from tb_nanwatch.adapters.tensorflow import kernels
+from tb_nanwatch.adapters.keras.withholding import WithheldUpdates, Withholding
 from tb_nanwatch.adapters.tensorflow.branch import run_if
+from tb_nanwatch.adapters.tensorflow.graphs import current_graph, in_xla
 from tb_nanwatch.adapters.tensorflow.tensors import NamedTensor
 
 
@@ -91,7 +91,7 @@ class LoopStep(WithheldUpdates):
         if late:
             run_if(held, self._keep)
         if self._moved:
-            run_if(held, self._put_back if kernels.in_xla() else self._keep_values)
+            run_if(held, self._put_back if in_xla() else self._keep_values)
         return held
 
     def _keep(self) -> None:

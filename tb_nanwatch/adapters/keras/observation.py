@@ -7,7 +7,6 @@ from typing import Any
 
 import keras
 import tensorflow as tf
-from tensorflow.python.framework import ops
 
 from tb_nanwatch.adapters.keras.layer_outputs import (
     named_leaves,
@@ -16,6 +15,7 @@ from tb_nanwatch.adapters.keras.layer_outputs import (
 )
 from tb_nanwatch.adapters.keras.optimizers import loss_scale, slots
 from tb_nanwatch.adapters.tensorflow.accumulator import LossScale
+from tb_nanwatch.adapters.tensorflow.graphs import current_graph
 from tb_nanwatch.adapters.tensorflow.replicas import is_mirrored
 from tb_nanwatch.adapters.tensorflow.tensors import (
     VARIABLES,
@@ -59,7 +59,7 @@ class Observation:
         self._watch = watch
         self._unwatched = unwatched
         self._guard = guard
-        self._graph = _current_graph()
+        self._graph = current_graph()
         self._tensors: list[NamedTensor] = []
         self._shown: set[str] = set()
         self._outputs: dict[str, int] = {}
@@ -74,7 +74,7 @@ class Observation:
 
         What these compute cannot be used outside of them.
         """
-        return _current_graph() is self._graph
+        return current_graph() is self._graph
 
     @property
     def loss_scale(self) -> LossScale | None:
@@ -251,8 +251,3 @@ class Observation:
         self._shown.add(role)
         if self._watch.selects(role, layer):
             yield from self._unwatched.watchable(role, layer, name, value, **options)
-
-
-def _current_graph() -> Any:
-    """The graph that is being built; None where operations run eagerly."""
-    return ops.get_default_graph() if tf.inside_function() else None

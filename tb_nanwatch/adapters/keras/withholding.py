@@ -17,13 +17,13 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 import tensorflow as tf
-from tensorflow.python.framework import ops
 
 from tb_nanwatch.adapters.keras.hold import Hold
 from tb_nanwatch.adapters.keras.optimizers import build, find_optimizers, slots
 from tb_nanwatch.adapters.tensorflow import kernels
 from tb_nanwatch.adapters.tensorflow.assignments import heard, key_of
 from tb_nanwatch.adapters.tensorflow.branch import choose, run_if
+from tb_nanwatch.adapters.tensorflow.graphs import current_graph, in_xla
 from tb_nanwatch.adapters.tensorflow.tensors import dense
 
 
@@ -272,7 +272,7 @@ class WithheldStep(WithheldUpdates):
             # Not the state of seed generators.
             kept = [*self._model.non_trainable_weights, *self._model.metrics_variables]
             run_if(left_out, lambda: put_back(kept, self._before))
-        if self._how.hold is not None and kernels.in_xla():
+        if self._how.hold is not None and in_xla():
             run_if(held, lambda: put_back(to_put_back(self._model, self._how), self._before))
         if self._moved:  # Of no layer, metric or optimizer, so seldom.
             run_if(held, self._put_back)
@@ -370,11 +370,6 @@ def put_back(variables: Sequence[Any], before: Mapping[int, tf.Tensor]) -> None:
 
 def _read(variable: Any) -> tf.Tensor:
     return tf.raw_ops.ReadVariableOp(resource=variable.handle, dtype=variable.dtype)
-
-
-def current_graph() -> Any:
-    """The graph that is being built; None where operations run eagerly."""
-    return ops.get_default_graph() if tf.inside_function() else None
 
 
 def _limit(dtype: tf.DType) -> float:

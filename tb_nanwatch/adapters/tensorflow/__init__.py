@@ -4,6 +4,7 @@
 - `accumulator`: a window's statistics of many tensors in device variables.
 - `branch`: what runs in some steps only, as one node of the graph.
 - `variables`: variables of our own.
+- `graphs`: what TensorFlow builds at this moment.
 - `watcher`: windows to records, records to a file of their own (`nanwatch.Watcher` adds to it).
 - `assignments`: hears of variables before something is assigned to them.
 - `summary`: one call, one record, to the user's own writer (`nanwatch.summary`).

@@ -16,6 +16,7 @@ import tensorflow as tf
 
 from tb_nanwatch.adapters.tensorflow import kernels
 from tb_nanwatch.adapters.tensorflow.branch import run_if
+from tb_nanwatch.adapters.tensorflow.graphs import in_xla
 from tb_nanwatch.adapters.tensorflow.samples import (
     Samples,
     add_samples,
@@ -279,7 +280,7 @@ class Accumulator:
                 values * tf.cast(factor[row], values.dtype) if self._scaled[row] else values
                 for row, values in enumerate(flat)
             ]
-        if kernels.in_xla():
+        if in_xla():
             # The masks are fused into the passes there, and compiling both takes twice as long.
             new = take_samples(flat, masked=True)
         else:

@@ -16,9 +16,8 @@ from typing import NamedTuple
 
 import tensorflow as tf
 from tensorflow.compiler.tf2xla.python.xla import optimization_barrier
-from tensorflow.python.framework import ops
-from tensorflow.python.ops import control_flow_util
 
+from tb_nanwatch.adapters.tensorflow.graphs import in_xla
 from tb_nanwatch.stats.floats import FloatFormat, float_format
 
 
@@ -90,12 +89,6 @@ def _half_sum_of_squares(values: tf.Tensor) -> tf.Tensor:
         return tf.reduce_sum(squares) / 2
     # One pass over the elements, where reduce_sum(square(x)) is two.
     return tf.nn.l2_loss(values)
-
-
-def in_xla() -> bool:
-    """Whether what is traced now is compiled by XLA."""
-    graph = ops.get_default_graph() if tf.inside_function() else None
-    return graph is not None and bool(control_flow_util.GraphOrParentsInXlaContext(graph))
 
 
 def numbers_of_elements(tensors: Sequence[tf.Tensor]) -> tf.Tensor:

@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 from tensorboard.compat.proto.summary_pb2 import Summary
-from tensorflow.python.framework import ops
-from tensorflow.python.ops import control_flow_util, summary_ops_v2
+from tensorflow.python.ops import summary_ops_v2
 
 from tb_nanwatch.adapters.tensorflow import kernels
+from tb_nanwatch.adapters.tensorflow.graphs import in_xla
 from tb_nanwatch.adapters.tensorflow.samples import Samples, decode_samples, take_samples
 from tb_nanwatch.adapters.tensorflow.tensors import (
     NamedTensor,
@@ -130,7 +130,7 @@ def summary(
     check_role(role)
     with tf.summary.experimental.summary_scope(name or "unnamed", "nanwatch") as (tag, _):
         tensors = with_unique_names(_named(role, tag, data))
-        if control_flow_util.GraphOrParentsInXlaContext(ops.get_default_graph()):
+        if in_xla():
             raise RuntimeError(
                 f"nanwatch.summary({name!r}) was called in a function compiled by XLA "
                 "(jit_compile=True), where nothing can be written. Use nanwatch.Watcher: its "
