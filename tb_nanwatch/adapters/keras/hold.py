@@ -136,7 +136,7 @@ class Hold:
 
     def forget(self) -> None:
         """On the host: as if nothing were held."""
-        self._count.assign(0)
+        store(self._count, np.array(0))
         for each in self._queues.values():
             while each.queue is not None and int(each.queue.size()):
                 each.queue.dequeue()
@@ -160,10 +160,6 @@ class Hold:
         """On the host, before a call that executes one step: its batch."""
         self._is_compiled = is_compiled
         self._fed = [batch] if self._is_armed else []
-
-    @property
-    def is_armed(self) -> bool:
-        return self._is_armed
 
     def _kept(self, batches: Iterable[Any]) -> Iterator[Any]:
         for batch in batches:

@@ -19,6 +19,7 @@ from tb_nanwatch.adapters.tensorflow.assignments import heard, key_of, read_by
 from tb_nanwatch.adapters.tensorflow.operation_origin import Search, find_origin, is_bad
 from tb_nanwatch.adapters.tensorflow.operations import Place, Trace, traced
 from tb_nanwatch.adapters.tensorflow.tensors import variable_path
+from tb_nanwatch.adapters.tensorflow.variables import value_of
 
 
 def examine(
@@ -63,8 +64,7 @@ class ExaminedFunction:
 
         def find(variable: Any) -> None:
             if key_of(variable) not in self._found:
-                value = tf.raw_ops.ReadVariableOp(resource=variable.handle, dtype=variable.dtype)
-                self._found[key_of(variable)] = variable, value
+                self._found[key_of(variable)] = variable, value_of(variable)
 
         def hear(variable: Any) -> None:
             find(variable)
@@ -210,8 +210,7 @@ def put_back_others() -> Iterator[None]:
 
     def hear(variable: Any) -> None:
         if key_of(variable) not in before:
-            value = tf.raw_ops.ReadVariableOp(resource=variable.handle, dtype=variable.dtype)
-            before[key_of(variable)] = variable, value
+            before[key_of(variable)] = variable, value_of(variable)
 
     try:
         with heard(hear):

@@ -25,6 +25,7 @@ from tb_nanwatch.adapters.tensorflow.assignments import heard, key_of
 from tb_nanwatch.adapters.tensorflow.branch import choose, run_if
 from tb_nanwatch.adapters.tensorflow.graphs import current_graph, in_xla
 from tb_nanwatch.adapters.tensorflow.tensors import dense
+from tb_nanwatch.adapters.tensorflow.variables import value_of
 
 
 class Withheld(NamedTuple):
@@ -103,12 +104,12 @@ class WithheldUpdates:
         if key in self._moved or (self._is_applying and not self._how.copies):
             return
         if self._graph is None:
-            value = _read(variable)
+            value = value_of(variable)
         elif tf.executing_eagerly():  # In an init_scope, which is no part of the step.
             return
         else:
             with self._graph.as_default():
-                value = _read(variable)
+                value = value_of(variable)
         self._moved[key], self._moved_from[key] = variable, value
 
     @property
@@ -366,10 +367,6 @@ def put_back(variables: Sequence[Any], before: Mapping[int, tf.Tensor]) -> None:
     for each in variables:
         # A metric that was made in this very step begins at zero, as Metric.reset_state has it.
         each.assign(before[id(each)] if id(each) in before else tf.zeros_like(each.value))
-
-
-def _read(variable: Any) -> tf.Tensor:
-    return tf.raw_ops.ReadVariableOp(resource=variable.handle, dtype=variable.dtype)
 
 
 def _limit(dtype: tf.DType) -> float:

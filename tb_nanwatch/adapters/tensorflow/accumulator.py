@@ -101,7 +101,7 @@ class Clock:
     def take_loss_scale(self) -> float:
         """On the host: the smallest since it was last taken; NaN without one."""
         scale = float(fetch(self.loss_scale))
-        if scale == scale:
+        if not np.isnan(scale):
             store(self.loss_scale, np.array(np.nan))
         return scale
 

@@ -1,4 +1,4 @@
-"""Variables of our own, beside those of the training that is watched."""
+"""Variables of our own, beside those of the training that is watched, and what any holds."""
 
 from __future__ import annotations
 
@@ -19,15 +19,17 @@ def variable(value: object, dtype: tf.DType) -> tf.Variable:
         return ResourceVariable(tf.constant(value, dtype), trainable=False)
 
 
+def value_of(held: Any) -> tf.Tensor:
+    """What a `tf.Variable` holds, by the operation itself: nobody hears of it, as a tape would."""
+    return tf.raw_ops.ReadVariableOp(resource=held.handle, dtype=held.dtype)
+
+
 def fetch(held: tf.Variable) -> npt.NDArray[Any]:
     """On the host: what a variable of ours holds.
 
-    By the operation itself, as it is asked after every step: the variable's `numpy()` takes three
-    times as long.
+    It is asked after every step: the variable's `numpy()` takes three times as long.
     """
-    value: npt.NDArray[Any] = tf.raw_ops.ReadVariableOp(
-        resource=held.handle, dtype=held.dtype
-    ).numpy()
+    value: npt.NDArray[Any] = value_of(held).numpy()
     return value
 
 
