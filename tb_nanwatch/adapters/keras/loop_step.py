@@ -63,20 +63,15 @@ class LoopStep(WithheldUpdates):
         gradients = list(gradients)
         if variables is not None:
             variables = list(variables)
+        apply = functools.partial(original, optimizer, gradients, variables)
         if self._is_applying:
-            original(optimizer, gradients, variables)
-            return
-        self._is_applying = True
-        try:
-            if not self.is_here():
-                self.refuse_hold()
-                original(optimizer, gradients, variables)
-                return
-            apply = functools.partial(original, optimizer, gradients, variables)
-            known = variables or optimizer._trainable_variables
-            self.apply(optimizer, apply, gradients, known)
-        finally:
-            self._is_applying = False
+            apply()
+        elif self.is_here():
+            self.apply(optimizer, apply, gradients, variables or optimizer._trainable_variables)
+        else:
+            self.refuse_hold()
+            with self._applying():
+                apply()
 
     def end(self) -> tf.Tensor:
         """Bool scalar, whether the host is to run the step again.

@@ -10,13 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-import keras
-import tensorflow as tf
-
-from tb_nanwatch.adapters.keras.optimizers import slots
 from tb_nanwatch.adapters.keras.withholding import Withheld, WithheldUpdates, Withholding, read
 from tb_nanwatch.adapters.tensorflow.branch import run_if
-from tb_nanwatch.adapters.tensorflow.tensors import dense
 
 
 class ReplicaStep(WithheldUpdates):
@@ -50,15 +45,12 @@ class ReplicaStep(WithheldUpdates):
         variables: Sequence[Any],
     ) -> None:
         """Takes in what is applied, and applies it."""
-        if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
-            self._scale = tf.convert_to_tensor(optimizer.dynamic_scale, tf.float32)
-        has_slots = any(owner is not None for _, owner in slots(optimizer, variables))
-        self._looked_at += [(dense(each), has_slots) for each in gradients if each is not None]
+        self._take_in(optimizer, gradients, variables)
         apply()
 
     def end(self) -> Withheld:
         """Keeps the step where it is not finite and no other is kept."""
-        fine = self._goes_on & self._is_fine_at_the_end()
+        fine = self._is_fine_at_the_end()
         run_if(~fine & ~self._follows & self._is_armed(), self._keep)
         return Withheld(None, None)
 

@@ -131,20 +131,38 @@ class WithheldUpdates:
 
         A LossScaleOptimizer's always: it refuses the step itself, and has to lower its scale.
         """
+        with self._applying():
+            build(optimizer, variables)  # No variable can be made in a branch.
+            taken = self._take_in(optimizer, gradients, variables)
+            self._update(optimizer, apply, taken, variables)
+
+    @contextmanager
+    def _applying(self) -> Iterator[None]:
+        """Until the block ends what is assigned is the optimizer's."""
         before, self._is_applying = self._is_applying, True
         try:
-            self._apply(optimizer, apply, gradients, variables)
+            yield
         finally:
             self._is_applying = before
 
-    def _apply(
+    def _take_in(
+        self, optimizer: Any, gradients: Sequence[Any], variables: Sequence[Any]
+    ) -> list[tuple[tf.Tensor, bool]]:
+        """What an optimizer is to apply: gradients, and whether their squares go into slots."""
+        if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+            self._scale = tf.convert_to_tensor(optimizer.dynamic_scale, tf.float32)
+        has_slots = any(owner is not None for _, owner in slots(optimizer, variables))
+        taken = [(dense(each), has_slots) for each in gradients if each is not None]
+        self._looked_at += taken
+        return taken
+
+    def _update(
         self,
         optimizer: Any,
         apply: Callable[[], object],
-        gradients: Sequence[Any],
+        gradients: Sequence[tuple[tf.Tensor, bool]],
         variables: Sequence[Any],
     ) -> None:
-        build(optimizer, variables)  # No variable can be made in a branch.
         self._applied += 1
         if self._how.hold is not None and self._applied > 1 and not self._how.copies:
             self._how.hold.refuse(
@@ -152,15 +170,10 @@ class WithheldUpdates:
             )
             if self._graph is None and not self._how.skips and not self._goes_on:
                 raise Unwound
-        stops = tf.constant(self._how.skips)
-        if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
-            self._is_handled = True
-            stops = tf.constant(False)
-            self._scale = tf.convert_to_tensor(optimizer.dynamic_scale, tf.float32)
-        has_slots = any(owner is not None for _, owner in slots(optimizer, variables))
-        looked_at = [(dense(each), has_slots) for each in gradients if each is not None]
-        looked_at += [(each, False) for each in self._losses]
-        self._looked_at += looked_at
+        is_handled = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
+        self._is_handled |= is_handled
+        stops = tf.constant(self._how.skips and not is_handled)
+        looked_at = [*gradients, *((each, False) for each in self._losses)]
         state = {id(each): each for each in (*variables, *optimizer.variables)}
         self._updated |= state
         is_refused = self._how.hold is not None and self._how.hold.refusal

@@ -20,7 +20,7 @@ def variable(value: object, dtype: tf.DType) -> tf.Variable:
 
 
 def value_of(held: Any) -> tf.Tensor:
-    """What a `tf.Variable` holds, by the operation itself: nobody hears of it, as a tape would."""
+    """What a `tf.Variable` holds, by the operation itself, of which no tape hears."""
     return tf.raw_ops.ReadVariableOp(resource=held.handle, dtype=held.dtype)
 
 
