@@ -4,7 +4,9 @@
 - `train_function`: puts an observed training step in the model's place, and takes it out again.
 - `observed_step`: a `train_step` that shows what it computes.
 - `withholding`: withholds the update of a step that is not finite: to skip it, or to run it again.
+- `replica_step`: keeps one of several replicas, whose update cannot be withheld.
 - `hold`: keeps the batch of such a step.
+- `told`: what a step hands to the host together with its outputs.
 - `black_box`: runs it again, and has the training go on; `rerun` does so operation by operation.
 - `watcher`: `nanwatch.Watcher`, which adds the black box to TensorFlow's.
 - `loop`: the steps of a custom loop, held and run again; `loop_step`: one of them.

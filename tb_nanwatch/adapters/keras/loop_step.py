@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-import keras
 import tensorflow as tf
 from tensorflow.python.autograph.impl.api import autograph_artifact
 from tensorflow.python.distribute.distribute_lib import StrategyBase
 
+from tb_nanwatch.adapters.keras.optimizers import applied_by
 from tb_nanwatch.adapters.keras.withholding import WithheldUpdates, Withholding
 from tb_nanwatch.adapters.tensorflow.branch import run_if
 from tb_nanwatch.adapters.tensorflow.graphs import current_graph, in_xla
@@ -56,17 +56,14 @@ class LoopStep(WithheldUpdates):
         self,
         optimizer: Any,
         original: Callable[..., Any],
-        gradients: Any,
-        variables: Any = None,
+        grads: Any,
+        trainable_variables: Any = None,
     ) -> None:
-        """In place of an optimizer's `apply`."""
-        gradients = list(gradients)
-        if variables is not None:
-            variables = list(variables)
-        apply = functools.partial(original, optimizer, gradients, variables)
-        if self._is_applying:
-            apply()
-        elif self.is_here():
+        """In place of an optimizer's `apply`, bound."""
+        gradients = list(grads)
+        variables = None if trainable_variables is None else list(trainable_variables)
+        apply = functools.partial(original, gradients, variables)
+        if self.is_here():
             self.apply(optimizer, apply, gradients, variables or optimizer._trainable_variables)
         else:
             self.refuse_hold()
@@ -101,20 +98,12 @@ class LoopStep(WithheldUpdates):
 @contextmanager
 def watched(step: LoopStep) -> Iterator[None]:
     """Until the block ends the step hears of what is assigned, applied and differentiated."""
-    classes = (*keras.optimizers.Optimizer.__mro__, keras.optimizers.LossScaleOptimizer)
-    optimizers = [each for each in classes if "apply" in vars(each)]
-    with ExitStack() as exchanged:
-        exchanged.enter_context(step.watched())
+    with step.watched(), applied_by(step.update), ExitStack() as exchanged:
 
         def exchange(owner: Any, name: str, make: Callable[..., Any]) -> None:
             original = vars(owner)[name]
             setattr(owner, name, autograph_artifact(functools.wraps(original)(make(original))))
             exchanged.callback(setattr, owner, name, original)
-
-        def apply(original: Any) -> Any:
-            return lambda optimizer, grads, trainable_variables=None: step.update(
-                optimizer, original, grads, trainable_variables
-            )
 
         def gradient(original: Any) -> Any:
             def run(tape: Any, target: Any, *args: Any, **kwargs: Any) -> Any:
@@ -131,8 +120,6 @@ def watched(step: LoopStep) -> Iterator[None]:
 
             return run
 
-        for owner in optimizers:
-            exchange(owner, "apply", apply)
         exchange(tf.GradientTape, "gradient", gradient)
         exchange(StrategyBase, "run", run_replicas)
         yield

@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from tb_nanwatch.adapters.keras.layer_outputs import hands_on, relative_path
-from tb_nanwatch.adapters.keras.optimizers import find_optimizers
+from tb_nanwatch.adapters.keras.optimizers import applied_by, find_optimizers
 from tb_nanwatch.adapters.keras.spies import Spies, Spy
 from tb_nanwatch.adapters.keras.withholding import variables_of
 from tb_nanwatch.adapters.tensorflow.assignments import heard, key_of, read_by
@@ -71,7 +71,12 @@ class ExaminedFunction:
             assigned[key_of(variable)] = variable
 
         try:
-            with read_by(find), heard(hear), traced(place_of, progress) as trace, applied_to(trace):
+            with (
+                read_by(find),
+                heard(hear),
+                traced(place_of, progress) as trace,
+                applied_by(partial(_apply, trace)),
+            ):
                 self._function()
         finally:
             for key, variable in assigned.items():
@@ -109,37 +114,6 @@ class ExaminedFunction:
 def arguments(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
     """Arguments by their places or names: a batch."""
     return {**{str(number): each for number, each in enumerate(args)}, **kwargs}
-
-
-@contextmanager
-def applied_to(trace: Trace) -> Iterator[None]:
-    """Until the block ends optimizers tell a trace what they are to apply."""
-    classes = (*keras.optimizers.Optimizer.__mro__, keras.optimizers.LossScaleOptimizer)
-    originals = {each: vars(each)["apply"] for each in classes if "apply" in vars(each)}
-    is_inner = False
-
-    def exchanged(original: Callable[..., Any]) -> Callable[..., Any]:
-        def apply(optimizer: Any, grads: Any, *args: Any, **kwargs: Any) -> None:
-            nonlocal is_inner
-            original_of = partial(original, optimizer)
-            if is_inner:
-                original_of(grads, *args, **kwargs)
-                return
-            is_inner = True
-            try:
-                _apply(trace, None, original_of, grads, *args, **kwargs)
-            finally:
-                is_inner = False
-
-        return apply
-
-    for owner, original in originals.items():
-        owner.apply = exchanged(original)
-    try:
-        yield
-    finally:
-        for owner, original in originals.items():
-            owner.apply = original
 
 
 def tensors_of(data: Any) -> list[Any]:
