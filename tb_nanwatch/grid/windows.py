@@ -8,22 +8,15 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from tb_nanwatch.grid.cells import Slab
 from tb_nanwatch.schema.columns import WINDOW_FIELD
 from tb_nanwatch.stats.record import Matrix
 
 Steps = npt.NDArray[np.int64]
 
 
-class Windowed(Protocol):
-    """Consecutive records of one stream."""
-
-    @property
-    def first(self) -> Steps:
-        """First step of each record, int64 [records]."""
-
-    @property
-    def until(self) -> Steps:
-        """Last step that each record stands for, int64 [records]."""
+class Windowed(Slab, Protocol):
+    """Such records with their windows."""
 
     @property
     def windows(self) -> Matrix:

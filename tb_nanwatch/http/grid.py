@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 from typing import Any
 
 import numpy as np
@@ -11,10 +10,9 @@ from werkzeug import wrappers
 
 from tb_nanwatch.grid import cells, lowest_loss_scale
 from tb_nanwatch.http import params
-from tb_nanwatch.http.respond import respond
+from tb_nanwatch.http.respond import grid_answer
 from tb_nanwatch.http.viewport import Viewport
 from tb_nanwatch.reader import Reader
-from tb_nanwatch.wire.grid import pack_grid
 
 
 def serve(request: wrappers.Request, reader: Reader) -> wrappers.Response:
@@ -38,7 +36,8 @@ def serve(request: wrappers.Request, reader: Reader) -> wrappers.Response:
     scale = lowest_loss_scale(records, edges)
     if scale is not None:
         channels["loss_scale"] = scale
-    body = pack_grid(
+    return grid_answer(
+        request,
         {
             "run": index.run,
             "statistic": statistic.name,
@@ -47,12 +46,4 @@ def serve(request: wrappers.Request, reader: Reader) -> wrappers.Response:
             "edges": edges.tolist(),
         },
         channels,
-    )
-    # Cells repeat a lot: level 1 makes them several times smaller for a tunnel, in a few ms.
-    # Respond unpacks again for a client that takes no gzip.
-    return respond(
-        request,
-        gzip.compress(body, compresslevel=1, mtime=0),
-        "application/octet-stream",
-        content_encoding="gzip",
     )

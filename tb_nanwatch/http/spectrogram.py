@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 from collections.abc import Iterable
 from typing import Any
 
@@ -12,11 +11,10 @@ from werkzeug import wrappers
 
 from tb_nanwatch.grid import cells, spectrogram, totals
 from tb_nanwatch.http import params
-from tb_nanwatch.http.respond import respond
+from tb_nanwatch.http.respond import grid_answer
 from tb_nanwatch.http.viewport import Viewport
 from tb_nanwatch.reader import Reader, Records
 from tb_nanwatch.schema.statistics import STATISTICS
-from tb_nanwatch.wire.grid import pack_grid
 
 _TOTALS = ("sampled_elements", "zero", "subnormal")
 
@@ -42,13 +40,7 @@ def serve(request: wrappers.Request, reader: Reader) -> wrappers.Response:
         "first_exponent": found.first_exponent,
         "edges": edges.tolist(),
     }
-    body = pack_grid(header, channels)
-    return respond(
-        request,
-        gzip.compress(body, compresslevel=1, mtime=0),
-        "application/octet-stream",
-        content_encoding="gzip",
-    )
+    return grid_answer(request, header, channels)
 
 
 def _of_tensor(records: Iterable[Records], tensor: int) -> list[Records]:
