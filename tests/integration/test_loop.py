@@ -249,3 +249,40 @@ def test_a_function_that_raises_leaves_nothing_behind(tmp_path: Path) -> None:
 def test_what_is_no_function_is_refused(tmp_path: Path) -> None:
     with pytest.raises(TypeError, match="the function that does a step, got int"):
         nanwatch.Watcher(tmp_path).step(3)
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_an_optimizer_of_keras_may_update_variables_of_tensorflow(
+    tmp_path: Path, momentum: float
+) -> None:
+    def train(watcher: nanwatch.Watcher | None) -> list[np.ndarray]:
+        weight = tf.Variable(tf.ones([6, 1]), name="net/kernel")
+        optimizer = keras.optimizers.SGD(0.01, momentum=momentum)
+
+        class Trainer:
+            @tf.function
+            def step(self, x: Any) -> Any:
+                with tf.GradientTape() as tape:
+                    product = tf.reduce_prod(x, axis=1, keepdims=True)
+                    loss = tf.reduce_mean(tf.math.log(product * (x @ weight)))
+                gradients = tape.gradient(loss, [weight])
+                optimizer.apply_gradients(zip(gradients, [weight], strict=True))
+                if watcher is not None:
+                    watcher.observe(loss=loss, gradient=list(zip(gradients, [weight], strict=True)))
+                return loss
+
+        trainer = Trainer()
+        step = trainer.step if watcher is None else watcher.step(trainer.step)
+        for x, _ in batches():
+            step(x)
+            if watcher is not None:
+                watcher.step_end()
+        return [np.asarray(each) for each in (weight, *optimizer.variables)]
+
+    with nanwatch.Watcher(tmp_path) as watcher:
+        watched = train(watcher)
+    for mine, theirs in zip(watched, train(None), strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+    operation = rerun_of(tmp_path).operation
+    assert operation is not None
+    assert (operation.type, rerun_of(tmp_path).examples) == ("Log", BAD_ROWS)

@@ -57,7 +57,7 @@ def slots(optimizer: Any, variables: Iterable[Any]) -> Iterator[tuple[Any, Any]]
 
     Of wrapped optimizers too. Counters, learning rate and loss scale are no slots.
     """
-    owners = {variable.path.replace("/", "_"): variable for variable in variables}
+    owners = {_in_slots(variable): variable for variable in variables}
     seen: set[int] = set()
     for each in (optimizer, *_wrapped(optimizer)):
         settings = ("_iterations", "_learning_rate", "step_counter", "dynamic_scale")
@@ -67,6 +67,12 @@ def slots(optimizer: Any, variables: Iterable[Any]) -> Iterator[tuple[Any, Any]]
             if id(slot) not in seen and tf.as_dtype(slot.dtype).is_floating:
                 seen.add(id(slot))
                 yield slot, _owner(slot, owners)
+
+
+def _in_slots(variable: Any) -> str:
+    """What Keras calls a variable, its own or a `tf.Variable`, in the names of its slots."""
+    name = variable.path if hasattr(variable, "path") else variable.name
+    return str(name).replace("/", "_").replace(":", "_")
 
 
 def _owner(slot: Any, owners: dict[str, Any]) -> Any:
