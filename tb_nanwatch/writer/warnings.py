@@ -34,13 +34,17 @@ class Guard:
         try:
             yield
         except Exception as error:
-            if not self.tripped:
-                self.tripped = True
-                warn(
-                    f"could not {act} ({_summary(error)}). "
-                    "Training goes on, unrecorded from here. Please report this with the model "
-                    "that shows it."
-                )
+            self.trip(act, error)
+
+    def trip(self, act: str, error: Exception) -> None:
+        """What a block does that could not `act`."""
+        if not self.tripped:
+            self.tripped = True
+            warn(
+                f"could not {act} ({_summary(error)}). "
+                "Training goes on, unrecorded from here. Please report this with the model "
+                "that shows it."
+            )
 
 
 def _summary(error: Exception) -> str:

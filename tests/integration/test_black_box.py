@@ -15,6 +15,7 @@ from random_networks import findings
 from recorded import read_recorded
 
 import tb_nanwatch as nanwatch
+from tb_nanwatch.adapters.keras.withholding import WithheldStep
 from tb_nanwatch.blackbox.case import Case, pack_case, unpack_case
 from tb_nanwatch.schema.rerun import Rerun
 
@@ -170,6 +171,16 @@ def test_of_bad_data_the_rows_are_told_and_no_operation(tmp_path: Path) -> None:
     assert rerun.examples == BAD_ROWS
 
 
+def assert_same(watched: keras.Model, plain: keras.Model) -> None:
+    """That all variables hold the same, bit for bit."""
+    for mine, theirs in zip(
+        [*watched.variables, *watched.optimizer.variables],
+        [*plain.variables, *plain.optimizer.variables],
+        strict=True,
+    ):
+        np.testing.assert_array_equal(np.asarray(mine), np.asarray(theirs), err_msg=mine.path)
+
+
 @pytest.mark.parametrize("mode", ["graph", "eager", "several"])
 @pytest.mark.parametrize("function", [where_log, log])
 def test_the_training_goes_on_bit_for_bit_as_without(
@@ -180,10 +191,33 @@ def test_the_training_goes_on_bit_for_bit_as_without(
     other = fit(watched, *data(), nanwatch.Callback(tmp_path, every=1))
     assert rerun_of(tmp_path).step == BAD_STEP
     np.testing.assert_equal(other.history, one.history)
-    for mine, theirs in zip(watched.variables, plain.variables, strict=True):
-        np.testing.assert_array_equal(np.asarray(mine), np.asarray(theirs), err_msg=mine.path)
-    for mine, theirs in zip(watched.optimizer.variables, plain.optimizer.variables, strict=True):
-        np.testing.assert_array_equal(np.asarray(mine), np.asarray(theirs), err_msg=mine.path)
+    assert_same(watched, plain)
+
+
+@pytest.mark.parametrize("mode", ["graph", "eager"])
+@pytest.mark.parametrize("place", ["__init__", "_take_in", "_update", "end"])
+def test_a_fault_of_its_own_does_not_reach_the_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str, mode: str
+) -> None:
+    def fail(*args: Any) -> None:
+        raise KeyError("ours")
+
+    plain, watched = compiled(where_log, **MODES[mode]), compiled(where_log, **MODES[mode])
+    one = fit(plain, *data())
+    monkeypatch.setattr(WithheldStep, place, fail)
+    with pytest.warns(RuntimeWarning, match=r"could not .*withhold .*ours.*Training goes on"):
+        other = fit(watched, *data(), nanwatch.Callback(tmp_path, every=1))
+    np.testing.assert_equal(other.history, one.history)
+    assert_same(watched, plain)
+
+
+def test_an_error_of_the_update_is_the_trainings_own(tmp_path: Path) -> None:
+    class Broken(keras.optimizers.SGD):  # type: ignore[misc]
+        def update_step(self, *args: Any) -> None:
+            raise ArithmeticError("theirs")
+
+    with pytest.raises(ArithmeticError, match="theirs"):
+        fit(compiled(log, optimizer=Broken()), *data(), nanwatch.Callback(tmp_path))
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -64,9 +64,10 @@ def observed(
     def step(data: Any) -> Any:
         observation = begin()
         withheld: WithheldStep | ReplicaStep | None = None
-        if withholding is not None:
-            several = model.distribute_strategy.num_replicas_in_sync > 1
-            withheld = (ReplicaStep if several else WithheldStep)(model, data, withholding)
+        with guard("prepare to withhold a step"):
+            if withholding is not None and not guard.tripped:
+                several = model.distribute_strategy.num_replicas_in_sync > 1
+                withheld = (ReplicaStep if several else WithheldStep)(model, data, withholding)
         result: Withheld | None = None
         layers: list[WatchedLayer] = []
         optimizers: list[Any] = []
@@ -89,9 +90,10 @@ def observed(
             assert withheld is not None
             withheld.unwind()
             return step(data)
-        if withheld is not None:
-            result = withheld.end()
-            outputs = changed(outputs, withheld.outputs)
+        with guard("withhold a step"):
+            if withheld is not None:
+                result = withheld.end()
+                outputs = changed(outputs, withheld.outputs)
         signal = None
         with guard("observe a step"):
             observation.state(optimizers)
@@ -140,11 +142,36 @@ def _optimizer_spies(optimizers: Iterable[Any], guard: Guard) -> Iterator[Spy]:
             if withheld is None:
                 return original(grads, trainable_variables)
             update = functools.partial(original, grads, trainable_variables)
-            return withheld.apply(optimizer, update, grads, variables)
+            return _withhold(guard, withheld, optimizer, update, grads, variables)
 
         return Spy(optimizer, "apply", apply)
 
     yield from map(spy, optimizers)
+
+
+def _withhold(
+    guard: Guard,
+    withheld: WithheldStep | ReplicaStep,
+    optimizer: Any,
+    update: Callable[[], object],
+    gradients: list[Any],
+    variables: list[Any],
+) -> None:
+    """Has an update withheld; trouble of ours before it, and nothing else, leaves it as it is."""
+    is_begun = False
+
+    def begun() -> object:
+        nonlocal is_begun
+        is_begun = True
+        return update()
+
+    try:
+        withheld.apply(optimizer, begun, gradients, variables)
+    except Exception as error:
+        if is_begun:
+            raise
+        guard.trip("withhold an update", error)
+        update()
 
 
 def _layer_spies(

@@ -10,7 +10,7 @@ repetition would. A step that is held, to be run again, gets the same masks: the
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -103,13 +103,17 @@ class WithheldUpdates:
         key = key_of(variable)
         if key in self._moved or (self._is_applying and not self._how.copies):
             return
-        if self._graph is None:
-            value = value_of(variable)
-        elif tf.executing_eagerly():  # In an init_scope, which is no part of the step.
-            return
-        else:
-            with self._graph.as_default():
+        if self._graph is not None and tf.executing_eagerly():
+            return  # In an init_scope, which is no part of the step.
+        try:
+            with nullcontext() if self._graph is None else self._graph.as_default():
                 value = value_of(variable)
+        except Exception as error:  # The assignment, which is the training's, goes on.
+            assert self._how.hold is not None
+            self._how.hold.refuse(
+                f"what it assigns to cannot be read before ({type(error).__name__})"
+            )
+            return
         self._moved[key], self._moved_from[key] = variable, value
 
     @property
