@@ -51,6 +51,23 @@ def test_only_trouble_and_its_order(gallery_url: str, visit: Visit) -> None:
     expect(tab.find(".tensor-label")).to_have_count(2)
 
 
+def test_a_click_on_a_name_selects_the_tensor(gallery_url: str, visit: Visit) -> None:
+    tab = visit(gallery_url, run="nan_feature")
+    expect(tab.details).to_contain_text("input · step 37")
+    kernel = tab.find('.tensor-label[title^="mlp/dense_1/kernel"]').last
+    tab.click(tab.point(kernel, 120, 0, 239))
+    expect(tab.find(".details .where")).to_have_text("weight · step 120")
+    tab.label("mlp/logits/bias").locator(".name").click()
+    expect(tab.details.locator("h2")).to_have_text("mlp/logits/bias")
+    expect(tab.find(".details .where")).to_have_text("gradient · step 120")
+    # The keys go on from there.
+    tab.page.keyboard.press("ArrowLeft")
+    expect(tab.find(".details .where")).to_have_text("gradient · step 119")
+    tab.label("mlp/dense/kernel").locator(".first").click()
+    expect(tab.details.locator("h2")).to_have_text("mlp/dense/kernel")
+    expect(tab.find(".details .where")).to_have_text("gradient · step 37")
+
+
 def test_a_pinned_row_stands_on_top_and_survives_a_reload(gallery_url: str, visit: Visit) -> None:
     tab = visit(gallery_url, run="nan_feature")
     expect(tab.details).to_contain_text("input · step 37")

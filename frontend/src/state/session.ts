@@ -17,7 +17,7 @@ import { AXES, LOG_STEPS, STEPS, type StepScale, wallTime } from "../model/scale
 import { columnOfStep, stepsOfColumn } from "../model/timeline";
 import { runToOpen } from "../model/verdict";
 import { DARK, LIGHT } from "../theme/colours";
-import type { AxisName, FindingsAnswer, RunDetail, RunSummary } from "../wire/answers";
+import type { AxisName, FindingsAnswer, RunDetail, RunSummary, Tensor } from "../wire/answers";
 import { Compared } from "./compared";
 import { RunCurves } from "./curves";
 import { TensorDetail } from "./detail";
@@ -167,10 +167,19 @@ export class Session {
     });
   }
 
-  select(selection: Selection | null): void {
+  /** Selects a cell; of the run `beside` the chosen one, where that has the tensor. */
+  select(selection: Selection | null, beside?: Compared): void {
     this.#dismissed = selection === null;
     this.selection.value = selection;
-    this.looked.value = null;
+    const isThere = beside && selection && beside.tensors.value.has(selection.tensor);
+    this.looked.value = isThere ? beside.run : null;
+  }
+
+  /** Selects a tensor at the step that is selected, or else where it went non-finite. */
+  selectTensor({ id, first_nonfinite_step }: Tensor, beside?: Compared): void {
+    const last = Math.ceil(this.view.range.value?.to ?? 1) - 1;
+    const step = this.selection.value?.step ?? first_nonfinite_step ?? last;
+    this.select({ tensor: id, step }, beside);
   }
 
   /** Goes from one axis to the next that the run has. */

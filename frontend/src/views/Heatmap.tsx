@@ -162,8 +162,7 @@ function Picture({ session, detail }: HeatmapProps) {
     if (flag >= 0) session.chooseFinding(flag);
     const point = pointAt(event);
     if (!point) return;
-    session.select({ tensor: point.tensor.id, step: point.steps[0] });
-    if (point.beside?.tensors.value.has(point.tensor.id)) session.looked.value = point.beside.run;
+    session.select({ tensor: point.tensor.id, step: point.steps[0] }, point.beside);
     scroller.current?.focus({ preventScroll: true });
   };
   const flagUnder = (event: MouseEvent): number => {

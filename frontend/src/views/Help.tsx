@@ -24,6 +24,8 @@ const SHEET: readonly [title: string, lines: readonly [keys: string, what: strin
       ["← → ↑ ↓", "move by a cell; with Shift by ten"],
       ["Page Up, Page Down", "move by ten tensors"],
       ["Home, End", "the first and the last step"],
+      ["click on a name", "that tensor at the selected step"],
+      ["click on its mark", "where it first went non-finite"],
       ["Enter", "go to the details; Esc comes back"],
       ["Esc", "clear"],
     ],

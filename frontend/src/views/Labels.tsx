@@ -163,6 +163,7 @@ function TensorLabel({ session, line, beside, box, longestTail, state }: TensorL
   const { head, tail } = splitName(label, longestTail);
   const worker = tensor.worker ? `\nworker ${wholeName(tensor.worker)}` : "";
   const pinned = session.rows.pinned.value.has(tensor.id);
+  const own = beside ? beside.tensors.value.get(tensor.id) : tensor;
   return (
     <div
       class={`tensor-label ${state}`}
@@ -185,26 +186,60 @@ function TensorLabel({ session, line, beside, box, longestTail, state }: TensorL
       {tensor.worker && session.rows.replicas.value !== "lanes" && (
         <span class="worker">{visibleName(tensor.worker).slice(0, 12)}</span>
       )}
-      <span class="head">{head}</span>
-      <span class="tail">{tail}</span>
-      <FirstNonfiniteMark
-        picture={beside?.picture ?? session.picture}
-        tensor={beside ? beside.tensors.value.get(tensor.id) : tensor}
-      />
+      <button
+        type="button"
+        class="name"
+        tabIndex={-1}
+        onClick={(event) => {
+          session.selectTensor(own ?? tensor, beside);
+          takeKeys(event);
+        }}
+      >
+        <span class="head">{head}</span>
+        <span class="tail">{tail}</span>
+      </button>
+      {own && (
+        <FirstNonfiniteMark
+          picture={beside?.picture ?? session.picture}
+          tensor={own}
+          onChoose={(step) => session.select({ tensor: own.id, step }, beside)}
+        />
+      )}
     </div>
   );
 }
 
-/** The glyph and the step at which this tensor first went non-finite. */
-function FirstNonfiniteMark({ picture, tensor }: { picture: Picture; tensor: Tensor | undefined }) {
-  const step = tensor?.first_nonfinite_step ?? null;
-  if (!tensor || step === null) return null;
+/** After a click on a label: the arrow keys go on from there. */
+function takeKeys(event: Event): void {
+  const label = event.currentTarget as HTMLElement;
+  label.closest<HTMLElement>(".scroller")?.focus({ preventScroll: true });
+}
+
+interface FirstNonfiniteMarkProps {
+  picture: Picture;
+  tensor: Tensor;
+  onChoose: (step: number) => void;
+}
+
+/** The glyph and the step at which this tensor first went non-finite; a click goes there. */
+function FirstNonfiniteMark({ picture, tensor, onChoose }: FirstNonfiniteMarkProps) {
+  const step = tensor.first_nonfinite_step;
+  if (step === null) return null;
   const grid = picture.overview.value.value;
   const flags = grid ? (gridCell(grid, tensor.id, step)?.flags ?? 0) : 0;
   const marks = MARKS.filter((mark) => flags & mark.flag);
   const label = marks.map((mark) => mark.label).join(", ") || "non-finite";
   return (
-    <span class="first" title={`first ${label} at step ${count(step)}`}>
+    <button
+      type="button"
+      class="first"
+      tabIndex={-1}
+      title={`first ${label} at step ${count(step)}`}
+      onClick={(event) => {
+        onChoose(step);
+        takeKeys(event);
+      }}
+    >
       {marks.map(({ name }) => (
         <svg
           key={name}
@@ -224,6 +259,6 @@ function FirstNonfiniteMark({ picture, tensor }: { picture: Picture; tensor: Ten
         </svg>
       ))}
       {count(step)}
-    </span>
+    </button>
   );
 }
