@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 from urllib.parse import quote
 
-from playwright.sync_api import FrameLocator, Locator, Page
+from playwright.sync_api import FloatRect, FrameLocator, Locator, Page
 
 GUTTER, MARGIN, WIDEST_STEP = 5, 12, 28
 """Pixels of the heatmap's canvas left and right of its cells, and of the widest step."""
@@ -59,15 +59,33 @@ class Tab:
 
     def point(self, row: Locator, step: int, first: int, last: int) -> Point:
         """The middle of a row's cell at a step of a run that goes from `first` to `last`."""
-        # Until its cells are drawn a canvas has no size of its own.
-        self.find('canvas.cells[style*="width"]').wait_for()
-        canvas, label = self.find("canvas.cells").bounding_box(), row.bounding_box()
-        assert canvas is not None
-        assert label is not None
+        canvas, label = self.places(self.find("canvas.cells"), row)
         steps = last - first + 1
         pixels = min((canvas["width"] - GUTTER - MARGIN) / steps, WIDEST_STEP)
         middle = label["y"] + label["height"] / 2 - canvas["y"]
         return Point(GUTTER + (step - first + 0.5) * pixels, middle)
+
+    def places(self, *elements: Locator) -> list[FloatRect]:
+        """Where elements are, once the page has come to rest."""
+        # Until its cells are drawn a canvas has no size of its own.
+        self.find('canvas.cells[style*="width"]').wait_for()
+        before: list[FloatRect | None] = []
+        for _ in range(50):
+            boxes = [each.bounding_box() for each in elements]
+            found = [box for box in boxes if box is not None]
+            if boxes == before and len(found) == len(boxes):
+                return found
+            before = boxes
+            self.page.wait_for_timeout(50)
+        raise AssertionError("The page never came to rest.")
+
+    def until(self, holds: Callable[[], bool]) -> None:
+        """Lets the page go on until something holds; 10 seconds at most."""
+        for _ in range(100):
+            if holds():
+                return
+            self.page.wait_for_timeout(100)
+        raise AssertionError("It never came to hold.")
 
     def colours(self, point: Point) -> set[str]:
         """The colours about a point, texture and all."""

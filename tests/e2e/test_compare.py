@@ -56,10 +56,8 @@ def test_a_difference_keeps_what_is_not_finite(gallery_url: str, visit: Visit) -
     expect(tab.find(".pane-head .palette")).to_contain_text("=")
     below = tab.find("canvas.compared-cells")
     expect(below).to_be_visible()
-    label = tab.find('.tensor-label[title^="input"]').nth(1).bounding_box()
-    canvas = below.bounding_box()
-    assert label is not None
-    assert canvas is not None
+    expect(tab.find(".heatmap[aria-busy=false]")).to_be_visible()
+    canvas, label = tab.places(below, tab.find('.tensor-label[title^="input"]').nth(1))
     pixels = (canvas["width"] - GUTTER - 12) / 240
     middle = label["y"] + label["height"] / 2 - canvas["y"]
 
@@ -67,7 +65,6 @@ def test_a_difference_keeps_what_is_not_finite(gallery_url: str, visit: Visit) -
         at = [GUTTER + (step + 0.5) * pixels, middle]
         return {str(colour) for colour in below.evaluate(_COLOURS, at)}
 
-    expect(tab.find(".heatmap[aria-busy=false]")).to_be_visible()
     assert tab.reserved("nan") in colours(37)
     assert tab.reserved("nan") not in colours(20)
     # Inputs of both runs are drawn alike: near the middle of a palette that is grey there.
@@ -85,10 +82,8 @@ def test_zooming_moves_both_and_a_click_below_reads_that_run(
 ) -> None:
     tab = visit(gallery_url, run="healthy", **{"with": "nan_feature"})
     below = tab.find("canvas.compared-cells")
-    label = tab.find('.tensor-label[title^="input"]').nth(1).bounding_box()
-    canvas = below.bounding_box()
-    assert label is not None
-    assert canvas is not None
+    expect(tab.find(".heatmap[aria-busy=false]")).to_be_visible()
+    canvas, label = tab.places(below, tab.find('.tensor-label[title^="input"]').nth(1))
     middle = label["y"] + label["height"] / 2 - canvas["y"]
     before = below.evaluate("canvas => canvas.toDataURL()")
     tab.page.mouse.move(canvas["x"] + 200, canvas["y"] + middle)
@@ -97,7 +92,7 @@ def test_zooming_moves_both_and_a_click_below_reads_that_run(
     view = tab.view
     assert view is not None
     assert view[1] - view[0] < 200
-    assert below.evaluate("canvas => canvas.toDataURL()") != before
+    tab.until(lambda: below.evaluate("canvas => canvas.toDataURL()") != before)
     below.click(position={"x": 200, "y": middle})
     expect(tab.details).to_contain_text("nan_feature · input · step")
 

@@ -121,27 +121,18 @@ def test_what_was_seen_stays_until_the_new_picture_comes(outsize_url: str, visit
     assert tab.reserved("nan") in tab.colours(tab.point(label, 50_075, 50_016, 50_080)), (
         "The column of 256 steps, stretched."
     )
-    wait_until(tab, lambda: len(held) > 0)
+    tab.until(lambda: len(held) > 0)
     outdated = held[-1].request
     tab.press(*"dddddddd")
     # A slow page may come to rest between two keys, and ask there, too.
-    wait_until(tab, lambda: outdated in cancelled)
-    wait_until(tab, lambda: cancelled == [route.request for route in held[:-1]])
+    tab.until(lambda: outdated in cancelled)
+    tab.until(lambda: cancelled == [route.request for route in held[:-1]])
     held[-1].continue_()
     tab.page.unroute("**/nanwatch/grid?*")
     tab.press("f")
     expect(tab.details).to_contain_text("gradient · step 50,048")
     colours = tab.colours(tab.point(label, 50_075, 50_016, 50_080))
     assert tab.reserved("nan") not in colours, "One bad step, once its picture is there."
-
-
-def wait_until(tab: Tab, holds: Callable[[], bool]) -> None:
-    """Lets the page go on until something holds; 10 seconds at most."""
-    for _ in range(100):
-        if holds():
-            return
-        tab.page.wait_for_timeout(100)
-    raise AssertionError("It never came to hold.")
 
 
 def test_the_sheet_of_keys_opens_and_closes(tab: Tab) -> None:
@@ -195,7 +186,7 @@ def test_neighbours_are_there_before_one_goes_to_them(outsize_url: str, visit: V
     tab.page.on("request", lambda one: asked.append(one.url) if "/grid?" in one.url else None)
     tab.press("f")
     expect(tab.find(".sight span")).to_have_text("50,016–50,080")
-    wait_until(tab, lambda: len(asked) == 3)  # What is in sight, and both sides of it.
+    tab.until(lambda: len(asked) == 3)  # What is in sight, and both sides of it.
     tab.page.wait_for_timeout(500)
     tab.press(*"dddd")
     expect(tab.find(".sight span")).to_have_text("50,080–50,144")
