@@ -57,7 +57,7 @@ def test_a_click_on_a_name_selects_the_tensor(gallery_url: str, visit: Visit) ->
     kernel = tab.find('.tensor-label[title^="mlp/dense_1/kernel"]').last
     tab.click(tab.point(kernel, 120, 0, 239))
     expect(tab.find(".details .where")).to_have_text("weight · step 120")
-    tab.label("mlp/logits/bias").locator(".name").click()
+    tab.label("mlp/logits/bias").locator(".row-name").click()
     expect(tab.details.locator("h2")).to_have_text("mlp/logits/bias")
     expect(tab.find(".details .where")).to_have_text("gradient · step 120")
     # The keys go on from there.

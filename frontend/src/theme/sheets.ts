@@ -3,14 +3,26 @@
 import { effect, type ReadonlySignal } from "@preact/signals";
 import base from "./base.css?inline";
 import { customProperties, DARK, type Theme } from "./colours";
+import comparison from "./comparison.css?inline";
 import details from "./details.css?inline";
+import findings from "./findings.css?inline";
 import heatmap from "./heatmap.css?inline";
 import layout from "./layout.css?inline";
+import narrow from "./narrow.css?inline";
 import notices from "./notices.css?inline";
+import overlays from "./overlays.css?inline";
+import rows from "./rows.css?inline";
+import toolbar from "./toolbar.css?inline";
+
+/** What is narrow changes what goes before it. */
+const SHEETS = [
+  ...[base, layout, findings, toolbar, narrow],
+  ...[heatmap, rows, overlays, comparison, details, notices],
+];
 
 export function adoptSheets(theme: ReadonlySignal<Theme>): void {
   const fixed = new CSSStyleSheet();
-  fixed.replaceSync([base, layout, heatmap, details, notices].join("\n"));
+  fixed.replaceSync(SHEETS.join("\n"));
   const colours = new CSSStyleSheet();
   document.adoptedStyleSheets = [colours, fixed];
   effect(() => {

@@ -188,7 +188,7 @@ function TensorLabel({ session, line, beside, box, longestTail, state }: TensorL
       )}
       <button
         type="button"
-        class="name"
+        class="row-name"
         tabIndex={-1}
         onClick={(event) => {
           session.selectTensor(own ?? tensor, beside);
