@@ -15,7 +15,7 @@ from random_networks import findings
 from recorded import read_recorded
 
 import tb_nanwatch as nanwatch
-from tb_nanwatch.adapters.keras.withholding import WithheldStep
+from tb_nanwatch.adapters.keras.withheld_step import WithheldStep
 from tb_nanwatch.blackbox.case import Case, pack_case, unpack_case
 from tb_nanwatch.schema.rerun import Rerun
 

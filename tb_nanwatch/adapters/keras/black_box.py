@@ -19,7 +19,8 @@ import tensorflow as tf
 
 from tb_nanwatch.adapters.keras.hold import Hold
 from tb_nanwatch.adapters.keras.rerun import as_found, batch_of, examine, rows_of, state_of
-from tb_nanwatch.adapters.keras.withholding import Withholding, put_back, to_put_back
+from tb_nanwatch.adapters.keras.step_state import put_back
+from tb_nanwatch.adapters.keras.withholding import Withholding
 from tb_nanwatch.adapters.tensorflow.operation_origin import Search
 from tb_nanwatch.adapters.tensorflow.recorder import Recorder
 from tb_nanwatch.adapters.tensorflow.told_operation import examples, told
@@ -117,7 +118,7 @@ class BlackBox:
             return outputs
         if held.before is not None:
             before = {id(each): value for each, value in held.before}
-            put_back(to_put_back(model, self.withholding), before)
+            put_back(self.withholding.kept_variables(model), before)
         return self.run_again(step)
 
     def run_again(self, step: HeldStep) -> Any:

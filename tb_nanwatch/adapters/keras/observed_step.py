@@ -15,12 +15,8 @@ from tb_nanwatch.adapters.keras.optimizers import find_optimizers
 from tb_nanwatch.adapters.keras.replica_step import ReplicaStep
 from tb_nanwatch.adapters.keras.spies import Spies, Spy
 from tb_nanwatch.adapters.keras.told import changed, tell
-from tb_nanwatch.adapters.keras.withholding import (
-    Unwound,
-    Withheld,
-    WithheldStep,
-    Withholding,
-)
+from tb_nanwatch.adapters.keras.withheld_step import WithheldStep
+from tb_nanwatch.adapters.keras.withholding import Unwound, Withheld, Withholding
 from tb_nanwatch.schema.watch import Watch
 from tb_nanwatch.writer.warnings import Guard
 

@@ -18,7 +18,7 @@ import tensorflow as tf
 from tb_nanwatch.adapters.keras.black_box import rerun_of, versions
 from tb_nanwatch.adapters.keras.optimizers import build_optimizer
 from tb_nanwatch.adapters.keras.rerun import ExaminedFunction, examine
-from tb_nanwatch.adapters.keras.withholding import variables_of
+from tb_nanwatch.adapters.keras.step_state import variables_of
 from tb_nanwatch.adapters.tensorflow.operation_origin import Search
 from tb_nanwatch.blackbox.case import FOLDER, Case, unpack_case
 from tb_nanwatch.schema.rerun import Rerun

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from tb_nanwatch.adapters.keras.withholding import Withheld, WithheldUpdates, Withholding, read
+from tb_nanwatch.adapters.keras.step_state import read
+from tb_nanwatch.adapters.keras.withholding import Withheld, WithheldUpdates, Withholding
 from tb_nanwatch.adapters.tensorflow.branch import run_if
 
 

@@ -14,7 +14,7 @@ import tensorflow as tf
 from tb_nanwatch.adapters.keras.layer_outputs import hands_on, relative_path
 from tb_nanwatch.adapters.keras.optimizers import applied_by, find_optimizers
 from tb_nanwatch.adapters.keras.spies import Spies, Spy
-from tb_nanwatch.adapters.keras.withholding import variables_of
+from tb_nanwatch.adapters.keras.step_state import variables_of
 from tb_nanwatch.adapters.tensorflow.assignments import heard, key_of, read_by
 from tb_nanwatch.adapters.tensorflow.operation_origin import Search, find_origin, is_bad
 from tb_nanwatch.adapters.tensorflow.operations import Place, Trace, traced

@@ -9,21 +9,21 @@ repetition would. A step that is held, to be run again, gets the same masks: the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from tb_nanwatch.adapters.keras.hold import Hold
-from tb_nanwatch.adapters.keras.optimizers import build, find_optimizers, slots
-from tb_nanwatch.adapters.tensorflow import kernels
+from tb_nanwatch.adapters.keras.optimizers import build, slots
+from tb_nanwatch.adapters.keras.step_state import moved, put_back, read, variables_of
 from tb_nanwatch.adapters.tensorflow.assignments import heard, key_of
 from tb_nanwatch.adapters.tensorflow.branch import choose, run_if
-from tb_nanwatch.adapters.tensorflow.graphs import current_graph, in_xla
+from tb_nanwatch.adapters.tensorflow.finite import all_finite, are_finite, within_limits
+from tb_nanwatch.adapters.tensorflow.graphs import current_graph
 from tb_nanwatch.adapters.tensorflow.tensors import dense
 from tb_nanwatch.adapters.tensorflow.variables import value_of
 
@@ -63,6 +63,10 @@ class Withholding:
     guard_updates: bool = False
     hold: Hold | None = None
     copies: bool = False
+
+    def kept_variables(self, model: Any) -> list[Any]:
+        """The variables of a model that a held step is to leave as it found them."""
+        return variables_of(model) if self.copies else moved(model)
 
 
 class WithheldUpdates:
@@ -187,7 +191,7 @@ class WithheldUpdates:
         guards = self._how.guard_updates and not self._is_handled
 
         def look_closer() -> tf.Tensor:
-            fine = self._goes_on & _all_fine(looked_at)
+            fine = self._goes_on & all_finite(looked_at)
             held = ~fine & self._is_armed()
             if not self._how.copies:
                 run_if(held, self._keep)
@@ -201,10 +205,10 @@ class WithheldUpdates:
 
         # Two nodes: an update that either branch of one could run would be a function within it,
         # whose call takes as long in each step as looking at ten tensors.
-        is_due = choose(self._goes_on & _within_limits(looked_at), _yes, look_closer)
+        is_due = choose(self._goes_on & within_limits(looked_at), _yes, look_closer)
         self._goes_on = choose(is_due, update, _no)
         if self._is_handled and self.skips:  # It was refused, then, and not withheld.
-            self._goes_on &= _is_fine(looked_at)
+            self._goes_on &= are_finite(looked_at)
 
     def refuse_hold(self) -> None:
         """Takes note of an update that cannot be withheld: then no step is held either."""
@@ -222,7 +226,7 @@ class WithheldUpdates:
             ]
         if not looked_at:
             return self._goes_on
-        return self._goes_on & _is_fine(looked_at)
+        return self._goes_on & are_finite(looked_at)
 
     def _is_armed(self) -> tf.Tensor:
         """Bool scalar, whether this step is held where it is not finite."""
@@ -250,106 +254,6 @@ class WithheldUpdates:
             variable.assign(self._moved_from[key])
 
 
-class WithheldStep(WithheldUpdates):
-    """One step of a model, withheld where it is not finite; made before all else of the step.
-
-    Args:
-      model: the model that is trained.
-      data: the step's batch.
-      how: what is withheld, and what for.
-    """
-
-    def __init__(self, model: Any, data: Any, how: Withholding):
-        super().__init__(how)
-        self._model = model
-        self._data = data
-        # Read and not copied: what assigns to a variable that was read makes a buffer of its own.
-        self._kept = variables_of(model) if how.copies else moved(model)
-        self._before = read(self._kept)
-        # Of these no more has to be heard.
-        self._known = {key_of(each) for each in map(_held_by, self._kept) if each is not None}
-
-    def _hear(self, variable: Any) -> None:
-        if key_of(variable) not in self._known:
-            super()._hear(variable)
-
-    def end(self) -> Withheld:
-        """Puts back what a step moved that is skipped, or held under XLA; else the host does that.
-
-        One whose overflow a LossScaleOptimizer handled is not counted as skipped.
-        """
-        held = ~(self._is_fine_at_the_end() if self._how.copies else self._goes_on)
-        skipped = None
-        if self.skips or self._how.copies:
-            held &= self._is_armed()
-        if self._how.copies:
-            run_if(held, self._keep)
-        if self.skips:
-            left_out = ~self._goes_on & ~held
-            skipped = tf.constant(False) if self._is_handled else left_out
-            # Not the state of seed generators.
-            kept = [*self._model.non_trainable_weights, *self._model.metrics_variables]
-            run_if(left_out, lambda: put_back(kept, self._before))
-        if self._how.hold is not None and in_xla():
-            run_if(held, lambda: put_back(to_put_back(self._model, self._how), self._before))
-        if self._moved:  # Of no layer, metric or optimizer, so seldom.
-            run_if(held, self._put_back)
-        return Withheld(skipped, held)
-
-    def unwind(self) -> None:
-        put_back(self._kept, self._before)
-        super().unwind()
-
-    def _keep(self) -> None:
-        assert self._how.hold is not None
-        self._how.hold.count()
-        self._how.hold.keep(self._data, self._kept, list(self._before.values()))
-
-    def outputs(self, outputs: Any) -> Any:
-        """What the train step returns: the metrics as they are now, if it returned those."""
-        if not self.skips or not isinstance(outputs, dict):
-            return outputs
-        metrics = self._model.get_metrics_result()
-        return metrics if set(metrics) == set(outputs) else outputs
-
-
-def variables_of(model: Any) -> list[Any]:
-    """All that a step may change: the model's variables, its metrics' and its optimizers'."""
-    optimizers = [each for found in find_optimizers(model) for each in found.variables]
-    every = [*model.variables, *model.metrics_variables, *optimizers]
-    return list({id(each): each for each in every}.values())
-
-
-def to_put_back(model: Any, how: Withholding) -> list[Any]:
-    """The variables that a held step is to leave as it found them."""
-    return variables_of(model) if how.copies else moved(model)
-
-
-def moved(model: Any) -> list[Any]:
-    """What a step moves besides its optimizer's: BatchNorm's statistics, metrics, seeds."""
-    return [*model.non_trainable_variables, *model.metrics_variables]
-
-
-def _within_limits(tensors: Sequence[tuple[tf.Tensor, bool]]) -> tf.Tensor:
-    """Whether all are finite, and the squares of those marked, as far as their sums tell.
-
-    A sum of squares within the limit is enough. Beyond it each element has to be looked at.
-    """
-    limits = [_limit(value.dtype) if squared else np.inf for value, squared in tensors]
-    squares = kernels.sums_of_squares([value for value, _ in tensors])
-    return tf.reduce_all(tf.math.is_finite(squares) & (squares <= np.array(limits)))
-
-
-def _all_fine(tensors: Sequence[tuple[tf.Tensor, bool]]) -> tf.Tensor:
-    """The same by each element."""
-    return tf.reduce_all(tf.stack([_has_fine(value, squared) for value, squared in tensors]))
-
-
-def _is_fine(tensors: Sequence[tuple[tf.Tensor, bool]]) -> tf.Tensor:
-    """The same by the sums, and by each element where those do not tell."""
-    return choose(_within_limits(tensors), _yes, lambda: _all_fine(tensors))
-
-
 def _yes() -> tf.Tensor:
     return tf.constant(True)
 
@@ -358,39 +262,11 @@ def _no() -> tf.Tensor:
     return tf.constant(False)
 
 
-def _held_by(variable: Any) -> Any:
-    """The `tf.Variable` of a Keras variable; None where it is none of one replica."""
-    inner = getattr(variable, "_value", variable)
-    return inner if isinstance(inner, tf.Variable) and hasattr(inner, "handle") else None
-
-
 def _try(apply: Callable[[], object], state: Sequence[Any]) -> tf.Tensor:
     """Applies, and undoes it where what it made is not finite; whether it is."""
     before = read(state)
     apply()
     floats = [each for each in state if tf.as_dtype(each.dtype).is_floating]
-    fine = _all_fine([(tf.convert_to_tensor(each.value), False) for each in floats])
+    fine = all_finite([(tf.convert_to_tensor(each.value), False) for each in floats])
     run_if(~fine, lambda: put_back(state, before))
     return fine
-
-
-def read(variables: Sequence[Any]) -> dict[int, tf.Tensor]:
-    """The values of variables, by identity."""
-    return {id(each): tf.identity(each.value) for each in variables}
-
-
-def put_back(variables: Sequence[Any], before: Mapping[int, tf.Tensor]) -> None:
-    """Assigns the values that were read before."""
-    for each in variables:
-        # A metric that was made in this very step begins at zero, as Metric.reset_state has it.
-        each.assign(before[id(each)] if id(each) in before else tf.zeros_like(each.value))
-
-
-def _limit(dtype: tf.DType) -> float:
-    return float(tf.experimental.numpy.finfo(dtype.as_numpy_dtype).max)
-
-
-def _has_fine(value: tf.Tensor, squared: bool) -> tf.Tensor:
-    """Whether each element is finite and, where wanted, its square in the tensor's own dtype."""
-    parts = kernels.flatten(value)
-    return tf.reduce_all(tf.math.is_finite(tf.square(parts) if squared else parts))

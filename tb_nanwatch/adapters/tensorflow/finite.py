@@ -1,0 +1,44 @@
+"""Whether tensors are finite, and their squares, by their sums and by each element."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from tb_nanwatch.adapters.tensorflow import kernels
+from tb_nanwatch.adapters.tensorflow.branch import choose
+
+Looked = Sequence[tuple[tf.Tensor, bool]]
+"""Tensors, and of which the square must be finite, too, in the tensor's own dtype."""
+
+
+def within_limits(tensors: Looked) -> tf.Tensor:
+    """Whether all are finite, and the squares of those marked, as far as their sums tell.
+
+    A sum of squares within the limit is enough. Beyond it each element has to be looked at.
+    """
+    limits = [_limit(value.dtype) if squared else np.inf for value, squared in tensors]
+    squares = kernels.sums_of_squares([value for value, _ in tensors])
+    return tf.reduce_all(tf.math.is_finite(squares) & (squares <= np.array(limits)))
+
+
+def all_finite(tensors: Looked) -> tf.Tensor:
+    """The same by each element."""
+    return tf.reduce_all(tf.stack([_has_finite(value, squared) for value, squared in tensors]))
+
+
+def are_finite(tensors: Looked) -> tf.Tensor:
+    """The same by the sums, and by each element where those do not tell."""
+    return choose(within_limits(tensors), lambda: tf.constant(True), lambda: all_finite(tensors))
+
+
+def _limit(dtype: tf.DType) -> float:
+    return float(tf.experimental.numpy.finfo(dtype.as_numpy_dtype).max)
+
+
+def _has_finite(value: tf.Tensor, squared: bool) -> tf.Tensor:
+    """Whether each element is finite and, where wanted, its square in the tensor's own dtype."""
+    parts = kernels.flatten(value)
+    return tf.reduce_all(tf.math.is_finite(tf.square(parts) if squared else parts))
