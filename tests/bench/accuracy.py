@@ -149,12 +149,14 @@ def peer(name: str) -> Iterator[Answer]:
                 continue
             told = noticed is not None
             step = None if truth.step is None or noticed == UNTOLD else noticed == truth.step
-            # Keras adds a number to a layer's name where it calls the layer a second time.
+            # A file dense.py does not name the layer. Keras adds a number to a layer's name where
+            # it calls the layer a second time.
+            names = re.sub(r'File "[^"]+"', "", said)
             named = rf"\b{truth.layer}(_\d+)?\b"
-            layer = re.search(named, said) is not None if truth.layer else None
+            layer = re.search(named, names) is not None if truth.layer else None
             operation = line = None
             if truth.operation is not None and name != "TerminateOnNaN":
-                operation = re.search(rf"\b{truth.operation[0]}(_\d+)?\b", said) is not None
+                operation = re.search(rf"\b{truth.operation[0]}(_\d+)?\b", names) is not None
                 line = any(truth.code in code for code in _lines(said))
             yield Answer(run, "broken", told, step, layer, None, None, operation, line, 0)
 
@@ -227,8 +229,13 @@ def _debugger_v2(training: Any) -> tuple[int | None, str]:
             if not alerts:
                 return None, ""
             index = alerts[0].graph_execution_trace_index
-            traces = reader.graph_execution_traces(digest=True)
-            return UNTOLD, "" if index is None else traces[index].op_name
+            if index is None:
+                return UNTOLD, ""
+            trace = reader.graph_execution_traces(digest=True)[index]
+            made = reader.graph_by_id(trace.graph_id).get_op_creation_digest(trace.op_name)
+            _, frames = reader.read_graph_op_creation_stack_trace(made)
+            places = [f'File "{file}", line {line}' for file, line, *_ in frames]
+            return UNTOLD, "\n".join([trace.op_name, *places])
 
 
 _WATCH: dict[str, Callable[[Any], tuple[int | None, str]]] = {

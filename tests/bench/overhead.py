@@ -113,6 +113,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "nanwatch": {},
     "nanwatch_no_rerun": {"blackbox": "off"},
     "nanwatch_every_1": {"every": 1},
+    "nanwatch_gradients_every_1": {"every": 1, "watch": "gradient", "blackbox": "off"},
     "nanwatch_skip": {"on_nonfinite": "skip"},
     **{
         f"nanwatch_{role}": {"watch": ["default", role]}
@@ -121,6 +122,9 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "nanwatch_all": {"watch": "all"},
 }
 """Variants with a Callback, and how they make it."""
+
+USUAL = ("nanwatch", "nanwatch_no_rerun", "nanwatch_every_1", "nanwatch_gradients_every_1")
+"""Those that are measured where nothing else is asked for."""
 
 
 class Cost(NamedTuple):
@@ -313,12 +317,12 @@ def _only(name: str, arguments: argparse.Namespace) -> None:
 
 def _table(results: dict[str, Any]) -> Iterator[str]:
     yield (
-        f"{'variant':20} {'ratio':>7}  {'quartiles':15} {'cpu':>6} "
+        f"{'variant':27} {'ratio':>7}  {'quartiles':15} {'cpu':>6} "
         f"{'ms/step':>8} {'first s':>8}  bytes"
     )
     for name, result in results.items():
         if "error" in result:
-            yield f"{name:20} {result['error']}"
+            yield f"{name:27} {result['error']}"
             continue
         low, _, high = result["quartiles"]
         sizes = ""
@@ -328,7 +332,7 @@ def _table(results: dict[str, Any]) -> Iterator[str]:
                 f"a tensor and record, {result['tensors']} tensors"
             )
         yield (
-            f"{name:20} {result['ratio']:7.3f}  {low:6.3f} - {high:6.3f} "
+            f"{name:27} {result['ratio']:7.3f}  {low:6.3f} - {high:6.3f} "
             f"{result.get('cpu_ratio', float('nan')):6.3f} {result['ms']:8.2f} "
             f"{result.get('first_step_s', float('nan')):8.1f}  {sizes}"
         )
@@ -355,7 +359,7 @@ def main() -> None:
         return
     names = [
         "plain",
-        *(OPTIONS if arguments.roles else ["nanwatch", "nanwatch_no_rerun", "nanwatch_every_1"]),
+        *(OPTIONS if arguments.roles else USUAL),
     ]
     if arguments.peers:
         names.append("step_any_nan")
