@@ -121,6 +121,25 @@ def test_finite_tensors_match_where_nothing_else_is_non_finite(mode: str) -> Non
 
 
 @pytest.mark.parametrize("mode", MODES)
+def test_tensors_of_one_size_are_told_apart(mode: str) -> None:
+    rng = np.random.default_rng(5)
+    shapes = [(3, 4), (12,), (20_000,), (), (4, 3), (100, 200), (12,), (1,)]
+    dtypes = ["float32", "float16", "float64"]
+    arrays = [
+        (rng.normal(size=shape) * 2.0 ** (number % 7)).astype(dtype)
+        for number, (shape, dtype) in enumerate((s, d) for s in shapes for d in dtypes)
+    ]
+    for number in (1, 6, 7, 15):
+        arrays[number].flat[0] = np.nan
+    columns, histograms = accumulate([arrays], mode)
+    for row, array in enumerate(arrays):
+        assert_matches(columns[row], statistics(array), magnitude(array) * max(1, array.size**0.5))
+        reference = exponent_histogram(array)
+        np.testing.assert_array_equal(histograms[row][0], reference.codes)
+        np.testing.assert_array_equal(histograms[row][1], reference.counts)
+
+
+@pytest.mark.parametrize("mode", MODES)
 def test_steps_accumulate_as_records_merge(mode: str) -> None:
     steps = [
         [np.array([1.0, np.nan, 0.0], "float32"), np.array([2.0], "float64")],

@@ -237,7 +237,7 @@ class Accumulator:
         Also the squares of the tensors that are not `finite` (bool [tensors]), of which there were
         none yet.
         """
-        counts = tf.stack([kernels.count_nonfinite(values) for values in flat])
+        counts = kernels.count_nonfinite(flat)
         norms = counts[:, 3] if factor is None else counts[:, 3] * factor
         unknown = tf.where(finite, tf.zeros_like(norms), norms)
         self._totals.assign_add(tf.pad(unknown**2, [[0, len(flat) + 1]]))

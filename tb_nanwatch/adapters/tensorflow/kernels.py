@@ -1,11 +1,12 @@
-"""Statistics of one tensor as TensorFlow operations; `stats.reference` says what each must give.
+"""Statistics of tensors as TensorFlow operations; `stats.reference` says what each must give.
 
 Three kernels, by what they cost. On 10 million float32 and two CPU cores: `sums_of_squares` 1.6 ms
 (as much as `tf.reduce_sum`), `sample` about 25 ms, `count_nonfinite` several passes.
 
-Each is traced once a dtype, over a flat tensor of any length, and then called: a graph that watches
-400 tensors gains a few nodes a tensor and not hundreds. They compile under XLA: sizes are
-constants, and no operation depends on the data's shape.
+The last two are traced once a dtype, over rows of any number and length, and then called: a graph
+that watches 400 tensors gains a few nodes a tensor and not hundreds. They compile under XLA: sizes
+are constants, and no operation depends on the data's shape. As XLA expands each call, tensors of
+one size are the rows of one (`rows_alike`).
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import NamedTuple
 
+import numpy as np
 import tensorflow as tf
 from tensorflow.compiler.tf2xla.python.xla import optimization_barrier
 
@@ -22,19 +24,20 @@ from tb_nanwatch.stats.floats import FloatFormat, float_format
 
 
 class Sample(NamedTuple):
-    """What `sample` gives for one tensor.
+    """What `sample` gives for each row.
 
     Attributes:
-      histogram: int64 [format.bins], counts by sign and exponent field.
-      keys: int64 [4]: number of zeros; then the largest and the smallest of the finite elements'
-        bits as signed integers, and the largest with the sign bit flipped. `decode_extremes` makes
-        minimum and maximum of them. By bits, as arithmetic would take a subnormal for zero.
-      total: float64 scalar, sum of the finite elements.
+      histograms: int64 [rows, format.bins], counts by sign and exponent field.
+      keys: int64 [rows, 4]: number of zeros; then the largest and the smallest of the finite
+        elements' bits as signed integers, and the largest with the sign bit flipped.
+        `decode_extremes` makes minimum and maximum of them. By bits, as arithmetic would take a
+        subnormal for zero.
+      totals: float64 [rows], sum of the finite elements.
     """
 
-    histogram: tf.Tensor
+    histograms: tf.Tensor
     keys: tf.Tensor
-    total: tf.Tensor
+    totals: tf.Tensor
 
 
 def dtype_format(dtype: tf.DType) -> FloatFormat:
@@ -112,9 +115,33 @@ def _bits(values: tf.Tensor) -> tf.Tensor:
     return tf.bitcast(values, tf.int32 if layout.bits == 32 else tf.int64)
 
 
+_MOST_STACKED = 2**14
+"""Outside of XLA longer tensors stay apart: copying them takes longer than a call, and the
+histogram of a single row is made by all cores."""
+
+
+def rows_alike(flat: Sequence[tf.Tensor]) -> list[tuple[list[int], tf.Tensor]]:
+    """Flat tensors as [rows, elements], those of one dtype and size together; and which these are.
+
+    Every tensor is in one of them.
+    """
+    groups: dict[tuple[tf.DType, int], list[int]] = {}
+    for number, values in enumerate(flat):
+        size = values.shape.num_elements()
+        is_apart = size is None or (size > _MOST_STACKED and not in_xla())
+        groups.setdefault((values.dtype, ~number if is_apart else size), []).append(number)
+    return [(numbers, tf.stack([flat[each] for each in numbers])) for numbers in groups.values()]
+
+
+def in_order(numbers: Sequence[Sequence[int]], parts: Sequence[tf.Tensor]) -> tf.Tensor:
+    """The rows of `parts`, of which each has those `numbers`, from number 0 on."""
+    places = np.argsort([each for group in numbers for each in group])
+    return tf.gather(tf.concat(parts, axis=0), places)
+
+
 def _range_scale(finite: tf.Tensor) -> tf.Tensor:
-    """A factor that brings the largest magnitude of `finite` near 1, itself a normal number."""
-    largest = tf.reduce_max(tf.abs(finite)) if finite.shape.rank else tf.abs(finite)
+    """[rows, 1], factors that bring the largest magnitude of each row near 1: normal numbers."""
+    largest = tf.reduce_max(tf.abs(finite), axis=1, keepdims=True)
     largest = tf.maximum(largest, finite.dtype.as_numpy_dtype(0))  # of no element: -inf
     info = tf.experimental.numpy.finfo(finite.dtype.as_numpy_dtype)
     return tf.clip_by_value(1 / largest, float(info.tiny), 1 / float(info.tiny))
@@ -125,7 +152,7 @@ def _float_kernel(function, dtype: tf.DType):  # type: ignore[no-untyped-def]
     # long; not expanded, 1.3 times, and a sampled step 1 ms more.
     return tf.function(
         function,
-        input_signature=[tf.TensorSpec([None], dtype)],
+        input_signature=[tf.TensorSpec([None, None], dtype)],
         autograph=False,
         experimental_attributes={"_noinline": True},
     )
@@ -135,35 +162,38 @@ def _float_kernel(function, dtype: tf.DType):  # type: ignore[no-untyped-def]
 def _count_kernel(dtype: tf.DType):  # type: ignore[no-untyped-def]
     def count(values: tf.Tensor) -> tf.Tensor:
         def number(where: tf.Tensor) -> tf.Tensor:
-            return tf.cast(tf.reduce_sum(tf.cast(where, tf.int64)), tf.float64)
+            return tf.cast(tf.reduce_sum(tf.cast(where, tf.int64), axis=1), tf.float64)
 
         infinite = tf.math.is_inf(values)
         finite = tf.where(tf.math.is_finite(values), values, tf.zeros([], dtype))
         finite = tf.cast(finite, _accumulation_dtype(dtype))
         scale = _range_scale(finite)
-        norm = tf.sqrt(tf.cast(2 * tf.nn.l2_loss(finite * scale), tf.float64))
+        squares = tf.reduce_sum(tf.square(finite * scale), axis=1)
         return tf.stack(
             [
                 number(tf.math.is_nan(values)),
                 number(infinite & (values > 0)),
                 number(infinite & (values < 0)),
-                norm / tf.cast(scale, tf.float64),
-            ]
+                tf.sqrt(tf.cast(squares, tf.float64)) / tf.cast(scale[:, 0], tf.float64),
+            ],
+            axis=1,
         )
 
     return _float_kernel(count, dtype)
 
 
-def count_nonfinite(values: tf.Tensor) -> tf.Tensor:
-    """float64 [4] of flat `values`: exact NaN, +Inf and -Inf counts; norm of the finite elements.
+def count_nonfinite(flat: Sequence[tf.Tensor]) -> tf.Tensor:
+    """float64 [tensors, 4]: exact NaN, +Inf and -Inf counts; norm of the finite elements.
 
     The norm is scaled by the largest magnitude, so it neither overflows nor underflows.
     """
-    return _count_kernel(values.dtype)(values)
+    groups = rows_alike(flat)
+    counts = [_count_kernel(rows.dtype)(rows) for _, rows in groups]
+    return in_order([numbers for numbers, _ in groups], counts)
 
 
 @cache
-def _sample_kernel(dtype: tf.DType, masked: bool):  # type: ignore[no-untyped-def]
+def _sample_kernel(dtype: tf.DType, masked: bool, is_one: bool):  # type: ignore[no-untyped-def]
     layout = dtype_format(dtype)
 
     def magnitude(bits: tf.Tensor) -> tf.Tensor:
@@ -183,14 +213,18 @@ def _sample_kernel(dtype: tf.DType, masked: bool):  # type: ignore[no-untyped-de
             index = tf.bitwise.right_shift(bits, layout.mantissa_bits)
             index = tf.bitwise.bitwise_and(index, layout.bins - 1)
         # tf.math.bincount does not compile under XLA: its size is not a constant there.
-        histogram = tf.raw_ops.DenseBincount(
-            input=index, size=layout.bins, weights=tf.zeros([0], tf.int64), binary_output=False
+        histograms = tf.raw_ops.DenseBincount(
+            input=tf.reshape(index, [-1]) if is_one else index,
+            size=layout.bins,
+            weights=tf.zeros([0], tf.int64),
+            binary_output=False,
         )
+        histograms = tf.reshape(histograms, [-1, layout.bins])
         # Where nothing has field 0 there is no zero: most tensors are spared these passes.
         zeros = tf.cond(
-            histogram[0] + histogram[layout.bins // 2] > 0,
-            lambda: tf.reduce_sum(tf.cast(tf.equal(magnitude(bits), 0), tf.int64)),
-            lambda: tf.zeros([], tf.int64),
+            tf.reduce_any(histograms[:, 0] + histograms[:, layout.bins // 2] > 0),
+            lambda: tf.reduce_sum(tf.cast(tf.equal(magnitude(bits), 0), tf.int64), axis=1),
+            lambda: tf.zeros_like(histograms[:, 0]),
         )
         flipped = tf.bitwise.bitwise_xor(bits, integer.as_numpy_dtype(sign_bit))
         lowest, highest = integer.min, integer.max
@@ -203,22 +237,26 @@ def _sample_kernel(dtype: tf.DType, masked: bool):  # type: ignore[no-untyped-de
             flipped = tf.where(is_finite, flipped, lowest)
             finite = tf.where(is_finite, values, tf.zeros([], dtype))
         finite = tf.cast(finite, _accumulation_dtype(dtype))
-        scale = _range_scale(finite) if masked else tf.ones([], finite.dtype)
-        total = tf.cast(tf.reduce_sum(finite * scale if masked else finite), tf.float64)
-        keys = [tf.reduce_max(largest), tf.reduce_min(smallest), tf.reduce_max(flipped)]
+        scale = _range_scale(finite) if masked else tf.ones([1, 1], finite.dtype)
+        totals = tf.reduce_sum(finite * scale if masked else finite, axis=1)
+        keys = [
+            tf.reduce_max(largest, axis=1),
+            tf.reduce_min(smallest, axis=1),
+            tf.reduce_max(flipped, axis=1),
+        ]
         return Sample(
-            histogram,
-            tf.stack([zeros, *(tf.cast(key, tf.int64) for key in keys)]),
-            total / tf.cast(scale, tf.float64),
+            histograms,
+            tf.stack([zeros, *(tf.cast(key, tf.int64) for key in keys)], axis=1),
+            tf.cast(totals, tf.float64) / tf.cast(scale[:, 0], tf.float64),
         )
 
     return _float_kernel(sample, dtype)
 
 
-def sample(values: tf.Tensor, *, masked: bool = True) -> Sample:
-    """Exponent histogram, zeros, extremes and sum of flat `values`.
+def sample(rows: tf.Tensor, *, masked: bool = True) -> Sample:
+    """Exponent histogram, zeros, extremes and sum of each of the `rows` [rows, elements].
 
     `masked=False` saves the passes that leave out NaN and infinities: right only where
     `sums_of_squares` of the same elements is finite.
     """
-    return Sample(*_sample_kernel(values.dtype, masked)(values))
+    return Sample(*_sample_kernel(rows.dtype, masked, rows.shape[0] == 1)(rows))

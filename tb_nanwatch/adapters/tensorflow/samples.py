@@ -16,7 +16,7 @@ from tb_nanwatch.stats.record import Matrix
 
 
 class Samples(NamedTuple):
-    """`kernels.Sample` of several tensors, as tensors or as arrays.
+    """`kernels.Sample` of several tensors, in their order, as tensors or as arrays.
 
     Attributes:
       histograms: int64 [sum of the formats' bins], one tensor's after another's.
@@ -41,12 +41,28 @@ def no_samples(formats: Sequence[FloatFormat]) -> Samples:
 
 def take_samples(values: Sequence[tf.Tensor], *, masked: bool) -> Samples:
     """Samples flat tensors; `masked` as in `kernels.sample`."""
-    samples = [kernels.sample(each, masked=masked) for each in values]
+    groups = kernels.rows_alike(values)
+    numbers = [each for each, _ in groups]
+    samples = [kernels.sample(rows, masked=masked) for _, rows in groups]
     return Samples(
-        tf.concat([each.histogram for each in samples], axis=0),
-        tf.stack([each.keys for each in samples]),
-        tf.stack([each.total for each in samples]),
+        _one_after_another(numbers, [each.histograms for each in samples]),
+        kernels.in_order(numbers, [each.keys for each in samples]),
+        kernels.in_order(numbers, [each.totals for each in samples]),
     )
+
+
+def _one_after_another(
+    numbers: Sequence[Sequence[int]], histograms: Sequence[tf.Tensor]
+) -> tf.Tensor:
+    """int64 [sum of the bins]: the rows of `histograms`, by their `numbers`."""
+    if len({each.shape[1] for each in histograms}) == 1:
+        return tf.reshape(kernels.in_order(numbers, histograms), [-1])
+    rows = {
+        number: row
+        for group, each in zip(numbers, histograms, strict=True)
+        for number, row in zip(group, tf.unstack(each, len(group)), strict=True)
+    }
+    return tf.concat([rows[number] for number in sorted(rows)], axis=0)
 
 
 def add_samples(old: Samples, new: Samples) -> Samples:

@@ -180,7 +180,7 @@ def _write(
 
     def record() -> tf.Tensor:
         flat = [kernels.flatten(tensor) for _, tensor in tensors]
-        counts = tf.stack([kernels.count_nonfinite(values) for values in flat])
+        counts = kernels.count_nonfinite(flat)
         samples = take_samples(flat, masked=True)
         step64 = tf.cast(step, tf.int64)
         # In Python, not as graph operations: `wire` alone knows the encoding, and a record costs
