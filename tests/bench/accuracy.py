@@ -15,6 +15,7 @@ import argparse
 import contextlib
 import importlib
 import io
+import itertools
 import json
 import linecache
 import os
@@ -26,7 +27,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -35,6 +36,9 @@ from tb_nanwatch_demo import CASES
 from tb_nanwatch_demo.runs import quiet_import, train, truths
 from tb_nanwatch_demo.truth import Truth
 from tb_nanwatch_demo.verdicts import judge
+
+if TYPE_CHECKING:
+    from tb_nanwatch_demo.training import Training
 
 COLUMNS = ("detected", "step", "layer", "role", "cause", "operation", "line")
 UNTOLD = -1
@@ -104,21 +108,27 @@ def group(run: str, truth: Truth) -> str:
     return "controls" if truth.status == "healthy" else "broken"
 
 
-def networks(count: int) -> Iterator[Answer]:
-    """NaNWatch on random networks with a trap, and on a tenth as many without."""
-    import keras
+def drawn_networks(count: int) -> Iterator[Any]:
+    """Random networks with a trap, and a tenth as many without."""
     import random_networks
 
     for seed in range(count + count // 10):
-        kind = None if seed < count else "none"
-        drawn = random_networks.network(seed, kind)
+        yield random_networks.network(seed, None if seed < count else "none")
+
+
+def networks(count: int) -> Iterator[Answer]:
+    """NaNWatch on them."""
+    import keras
+    import random_networks
+
+    for drawn in drawn_networks(count):
         with tempfile.TemporaryDirectory() as folder, silence():
             random_networks.train(drawn, folder)
             found = random_networks.findings(folder)
         verdict = random_networks.judge(drawn, found)
         keras.utils.clear_session()
-        name = f"network {seed}: {drawn.kind}"
-        if kind == "none":
+        name = f"network {drawn.seed}: {drawn.kind}"
+        if drawn.kind == "none":
             alarms = sum(each.severity != "info" for each in found)
             yield Answer(name, "healthy networks", verdict.detected, *[None] * 6, alarms)
         else:
@@ -128,37 +138,74 @@ def networks(count: int) -> Iterator[Answer]:
             yield Answer(name, "random networks", *parts, 0)
 
 
-def peer(name: str) -> Iterator[Answer]:
-    """A peer on each run of the gallery, without NaNWatch."""
+class Case(NamedTuple):
+    """A training for a peer to watch, and what is true of it."""
+
+    run: str
+    group: str
+    training: Training
+    truth: Truth
+
+
+def gallery_cases() -> Iterator[Case]:
     with quiet_import():
         import keras
 
         modules = {case: importlib.import_module(f"tb_nanwatch_demo.{case}") for case in CASES}
-    watch = _WATCH[name]
     for case, module in modules.items():
         is_broken = module.TRUTH.status != "healthy"
         for repaired in (False, True)[: 1 + is_broken]:
             keras.utils.clear_session()
             training = module.build(repaired=True) if repaired else module.build()
             truth = Truth() if repaired else module.TRUTH
-            noticed, said = watch(training)
             run = case + "-repaired" * repaired
-            if truth.status == "healthy":
-                alarm = noticed is not None
-                yield Answer(run, group(run, truth), not alarm, *[None] * 6, int(alarm))
-                continue
-            told = noticed is not None
-            step = None if truth.step is None or noticed == UNTOLD else noticed == truth.step
-            # A file dense.py does not name the layer. Keras adds a number to a layer's name where
-            # it calls the layer a second time.
-            names = re.sub(r'File "[^"]+"', "", said)
-            named = rf"\b{truth.layer}(_\d+)?\b"
-            layer = re.search(named, names) is not None if truth.layer else None
-            operation = line = None
-            if truth.operation is not None and name != "TerminateOnNaN":
-                operation = re.search(rf"\b{truth.operation[0]}(_\d+)?\b", names) is not None
-                line = any(truth.code in code for code in _lines(said))
-            yield Answer(run, "broken", told, step, layer, None, None, operation, line, 0)
+            yield Case(run, group(run, truth), training, truth)
+
+
+def network_cases(count: int) -> Iterator[Case]:
+    """The random networks that `networks` draws."""
+    import keras
+    import random_networks
+
+    from tb_nanwatch_demo.training import Training
+
+    for drawn in drawn_networks(count):
+        keras.utils.clear_session()
+        x, y = random_networks.data(drawn)
+        training = Training(random_networks.build(drawn), x, y, batch=random_networks.BATCH)
+        truth, is_healthy = Truth(), drawn.kind == "none"
+        if not is_healthy:
+            kind, direction, code = drawn.operation or ("", "", "")
+            truth = Truth(
+                "nonfinite",
+                step=drawn.step,
+                layer=drawn.layer or None,
+                operation=(kind, direction) if kind else None,
+                code=code,
+            )
+        named = "healthy networks" if is_healthy else "random networks"
+        yield Case(f"network {drawn.seed}: {drawn.kind}", named, training, truth)
+
+
+def peer(name: str, cases: Iterable[Case]) -> Iterator[Answer]:
+    """A peer on each of the cases, without NaNWatch."""
+    for run, named_group, training, truth in cases:
+        noticed, said = _WATCH[name](training)
+        told = noticed is not None
+        if truth.status == "healthy":
+            yield Answer(run, named_group, not told, *[None] * 6, int(told))
+            continue
+        step = None if truth.step is None or noticed == UNTOLD else noticed == truth.step
+        # A file dense.py does not name the layer. Keras adds a number to a layer's name where
+        # it calls the layer a second time.
+        names = re.sub(r'File "[^"]+"', "", said)
+        named = rf"\b{truth.layer}(_\d+)?\b"
+        layer = re.search(named, names) is not None if truth.layer else None
+        operation = line = None
+        if truth.operation is not None and name != "TerminateOnNaN":
+            operation = re.search(rf"\b{truth.operation[0]}(_\d+)?\b", names) is not None
+            line = any(truth.code in code for code in _lines(said))
+        yield Answer(run, named_group, told, step, layer, None, None, operation, line, 0)
 
 
 def _lines(said: str) -> Iterator[str]:
@@ -279,19 +326,22 @@ def main() -> None:
     parser.add_argument("--logdir", type=Path, help="keep the gallery's records here")
     parser.add_argument("--only", choices=PEERS, help=argparse.SUPPRESS)
     options = parser.parse_args()
+    total = options.networks + options.networks // 10
     if options.only:  # A process of its own: two of the peers stay switched on.
         runs = sum(1 + (case not in _without_twin()) for case in CASES)
-        found = list(progress(peer(options.only), runs, options.only))
+        cases = itertools.chain(gallery_cases(), network_cases(options.networks))
+        found = list(progress(peer(options.only, cases), runs + total, options.only))
         print(json.dumps([vars(answer) for answer in found]))
         return
     with tempfile.TemporaryDirectory() as folder:
         answers = gallery(options.logdir or Path(folder))
-    total = options.networks + options.networks // 10
     answers += progress(networks(options.networks), total, "networks")
     _show("NaNWatch", answers)
     for name in PEERS if options.peers else ():
         done = subprocess.run(
-            [sys.executable, __file__, "--only", name], stdout=subprocess.PIPE, text=True
+            [sys.executable, __file__, "--only", name, "--networks", str(options.networks)],
+            stdout=subprocess.PIPE,
+            text=True,
         )
         if done.returncode:
             print(f"\n{name}: failed, as said on stderr")
