@@ -116,8 +116,14 @@ def drawn_networks(count: int) -> Iterator[Any]:
         yield random_networks.network(seed, None if seed < count else "none")
 
 
+def named(drawn: Any) -> tuple[str, str]:
+    """What a random network is called, and the group that it is counted in."""
+    what = "healthy" if drawn.kind == "none" else "random"
+    return f"network {drawn.seed}: {drawn.kind}", f"{what} networks"
+
+
 def networks(count: int) -> Iterator[Answer]:
-    """NaNWatch on them."""
+    """NaNWatch on random networks."""
     import keras
     import random_networks
 
@@ -127,15 +133,14 @@ def networks(count: int) -> Iterator[Answer]:
             found = random_networks.findings(folder)
         verdict = random_networks.judge(drawn, found)
         keras.utils.clear_session()
-        name = f"network {drawn.seed}: {drawn.kind}"
         if drawn.kind == "none":
             alarms = sum(each.severity != "info" for each in found)
-            yield Answer(name, "healthy networks", verdict.detected, *[None] * 6, alarms)
+            yield Answer(*named(drawn), verdict.detected, *[None] * 6, alarms)
         else:
             parts = [getattr(verdict, part) for part in COLUMNS]
             if drawn.operation is None:
                 parts[-2:] = [None, None]
-            yield Answer(name, "random networks", *parts, 0)
+            yield Answer(*named(drawn), *parts, 0)
 
 
 class Case(NamedTuple):
@@ -173,8 +178,8 @@ def network_cases(count: int) -> Iterator[Case]:
         keras.utils.clear_session()
         x, y = random_networks.data(drawn)
         training = Training(random_networks.build(drawn), x, y, batch=random_networks.BATCH)
-        truth, is_healthy = Truth(), drawn.kind == "none"
-        if not is_healthy:
+        truth = Truth()
+        if drawn.kind != "none":
             kind, direction, code = drawn.operation or ("", "", "")
             truth = Truth(
                 "nonfinite",
@@ -183,8 +188,7 @@ def network_cases(count: int) -> Iterator[Case]:
                 operation=(kind, direction) if kind else None,
                 code=code,
             )
-        named = "healthy networks" if is_healthy else "random networks"
-        yield Case(f"network {drawn.seed}: {drawn.kind}", named, training, truth)
+        yield Case(*named(drawn), training, truth)
 
 
 def peer(name: str, cases: Iterable[Case]) -> Iterator[Answer]:
@@ -199,8 +203,8 @@ def peer(name: str, cases: Iterable[Case]) -> Iterator[Answer]:
         # A file dense.py does not name the layer. Keras adds a number to a layer's name where
         # it calls the layer a second time.
         names = re.sub(r'File "[^"]+"', "", said)
-        named = rf"\b{truth.layer}(_\d+)?\b"
-        layer = re.search(named, names) is not None if truth.layer else None
+        numbered = rf"\b{truth.layer}(_\d+)?\b"
+        layer = re.search(numbered, names) is not None if truth.layer else None
         operation = line = None
         if truth.operation is not None and name != "TerminateOnNaN":
             operation = re.search(rf"\b{truth.operation[0]}(_\d+)?\b", names) is not None

@@ -4,6 +4,7 @@
 - `train_function`: puts an observed training step in the model's place, and takes it out again.
 - `observed_step`: a `train_step` that shows what it computes.
 - `withholding`: withholds the update of a step that is not finite: to skip it, or to run it again.
+- `withheld_step`: one step of `fit`, withheld so; `step_state`: what it may change, and puts back.
 - `replica_step`: keeps one of several replicas, whose update cannot be withheld.
 - `hold`: keeps the batch of such a step.
 - `told`: what a step hands to the host together with its outputs.

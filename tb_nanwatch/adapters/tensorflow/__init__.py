@@ -1,6 +1,7 @@
 """TensorFlow: statistics on the device, and what records them from a custom training loop.
 
-- `kernels`: the statistics of one tensor as TensorFlow operations, eager, in graphs and under XLA.
+- `kernels`: the statistics of tensors as TensorFlow operations, eager, in graphs and under XLA.
+- `samples`: those of the cadence, of many tensors; `finite`: whether tensors are, by sums first.
 - `accumulator`: a window's statistics of many tensors in device variables.
 - `branch`: what runs in some steps only, as one node of the graph.
 - `variables`: variables of our own.
