@@ -67,7 +67,7 @@ def accumulate(
     for number, arrays in enumerate(steps):
         clock.sample(number)
         add(*[tf.constant(array) for array in arrays])
-    columns, histograms = accumulator.drain()
+    columns, histograms = accumulator.drain(clock.signal())
     assert histograms is not None
     return columns, [histograms.tensor(row) for row in range(len(histograms))]
 
@@ -164,7 +164,7 @@ def test_a_signal_tells_changes_and_recovery() -> None:
     assert flushes == [0, 1, 1, 1, 1, 0, 0, 1, 0, 1]
     signal = clock.signal()
     assert (signal.next_step, signal.trips) == (20, 7)
-    columns, _ = accumulator.drain()
+    columns, _ = accumulator.drain(clock.signal())
     assert columns[0, COLUMN["first_nonfinite_step"]] == 11
     assert columns[0, COLUMN["last_nonfinite_step"]] == 19
     assert columns[0, COLUMN["nonfinite_steps"]] == 7
@@ -184,7 +184,7 @@ def test_a_refused_step_is_handled_and_unscaled(mode: str) -> None:
     add(tf.constant([np.inf, 1.0]), tf.constant([1.0, 1.0]))
     signal = clock.signal()
     assert (signal.refused_steps, signal.trips, signal.flush) == (1, 0, 0)
-    columns, _ = accumulator.drain()
+    columns, _ = accumulator.drain(clock.signal())
     np.testing.assert_allclose(columns[0, COLUMN["largest_norm"]], 5**0.5)
     assert columns[0, COLUMN["max"]] == 2.0
     assert columns[0, COLUMN["pos_inf"]] == 1

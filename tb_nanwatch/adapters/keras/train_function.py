@@ -14,7 +14,7 @@ from typing import Any
 import tensorflow as tf
 
 from tb_nanwatch.adapters.keras.black_box import BlackBox
-from tb_nanwatch.adapters.keras.told import Told, heard
+from tb_nanwatch.adapters.keras.told import heard, untold
 from tb_nanwatch.adapters.tensorflow.accumulator import Signal
 
 _END_OF_DATA = (StopIteration, tf.errors.OutOfRangeError)
@@ -123,8 +123,7 @@ class ObservedTrainFunction:
 
     def _step_ended(self, outputs: Any, told: tuple[int, Signal] | None) -> Any:
         """What the step returns without any of ours, once all have heard what it tells."""
-        if isinstance(outputs, Told):
-            outputs = outputs.outputs
+        outputs = untold(outputs)
         if self._inner is not None:
             outputs = self._inner._step_ended(outputs, heard(outputs))
         self._on_step(told and told[1])

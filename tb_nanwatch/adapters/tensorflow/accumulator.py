@@ -58,34 +58,50 @@ class Signal(NamedTuple):
 _ZERO = np.float64(0)
 _SAMPLED_STEP = Signal._fields.index("sampled_step")
 _SKIP_STREAK = Signal._fields.index("skip_streak")
+_SAMPLE_AT = len(Signal._fields)
 
 
 class Clock:
     """Counts the steps on the device and holds what accumulators tell the host.
 
+    Each operation of the host's takes 30 microseconds, so what it always asks for is in one place.
+
+    Args:
+      first_step: the step that comes first.
+      sample_at: the first step at which histograms are due, `first_step` without it.
+
     Attributes:
-      state: int64 [7], the members of `Signal`.
-      sample_at: int64 scalar, the next step at which histograms are due.
+      state: int64 [8], the members of `Signal`, then the next step at which histograms are due.
       nonfinite_steps: int64 scalar, steps with a non-finite tensor so far.
       loss_scale: float64 scalar, the smallest of the window; NaN without one.
+      has_loss_scale: whether any step had one.
     """
 
-    def __init__(self, first_step: int = 0):
-        self.state = variable([first_step, 0, 0, -1, 0, 0, 0], tf.int64)
-        self.sample_at = variable(first_step, tf.int64)
+    def __init__(self, first_step: int = 0, sample_at: int | None = None):
+        sample_at = first_step if sample_at is None else sample_at
+        self.state = variable([first_step, 0, 0, -1, 0, 0, 0, sample_at], tf.int64)
         self.nonfinite_steps = variable(0, tf.int64)
         self.loss_scale = variable(float("nan"), tf.float64)
+        self.has_loss_scale = False
 
     def signal(self) -> Signal:
         """On the host: what happened since the last `restart`."""
-        return Signal(*fetch(self.state).tolist())
+        return Signal(*fetch(self.state)[:_SAMPLE_AT].tolist())
+
+    def signal_in_step(self) -> tf.Tensor:
+        """In the step: the same as int64 [len(Signal)]."""
+        return self.state[:_SAMPLE_AT]
+
+    def is_sampled(self, step: tf.Tensor) -> tf.Tensor:
+        """In the step: whether histograms are due at that one."""
+        return tf.equal(step, self.state[_SAMPLE_AT])
 
     def add(self, **changes: tf.Tensor | int) -> None:
         """In the step: adds to members of `Signal`, by their names; bools count as 0 and 1."""
         zero = tf.zeros([], tf.int64)
         vector = [tf.cast(changes.pop(name, zero), tf.int64) for name in Signal._fields]
         assert not changes, f"no members of Signal: {', '.join(changes)}"
-        self.state.assign_add(tf.stack(vector))
+        self.state.assign_add(tf.stack([*vector, zero]))
 
     def count_skip(self, skipped: tf.Tensor, held: tf.Tensor) -> None:
         """In the step: takes in whether it was withheld; nothing where it is `held`."""
@@ -93,13 +109,15 @@ class Clock:
         ended = tf.where(held, none, -self.state[_SKIP_STREAK])
         self.add(skipped_steps=skipped, skip_streak=tf.where(skipped, one, ended))
 
-    def restart(self, signal: Signal) -> None:
-        """On the host: begins a window after that of `signal`."""
+    def restart(self, signal: Signal, sample_at: int) -> None:
+        """On the host: begins a window after that of `signal`, to be sampled at that step."""
         state = Signal(signal.next_step, 0, 0, -1, 0, 0, signal.skip_streak)
-        store(self.state, np.array(state))
+        store(self.state, np.array([*state, sample_at]))
 
     def take_loss_scale(self) -> float:
         """On the host: the smallest since it was last taken; NaN without one."""
+        if not self.has_loss_scale:
+            return np.nan
         scale = float(fetch(self.loss_scale))
         if not np.isnan(scale):
             store(self.loss_scale, np.array(np.nan))
@@ -107,7 +125,9 @@ class Clock:
 
     def sample(self, step: int) -> None:
         """On the host: has histograms taken at that step."""
-        store(self.sample_at, np.array(step))
+        state = fetch(self.state).copy()
+        state[_SAMPLE_AT] = step
+        store(self.state, state)
 
 
 class LossScale(NamedTuple):
@@ -161,9 +181,8 @@ class Accumulator:
             variable(empty.totals, tf.float64),
         )
         # With what a window begins with, which each drain puts back.
-        self._sums = _with_values(
-            [self._totals, self._largest_norm, self._nonfinite, self._first_last]
-        )
+        self._sums = _with_values([self._totals, self._largest_norm])
+        self._counted = _with_values([self._nonfinite, self._first_last])
         self._sampled = _with_values([self._sampled_steps, *self._samples])
 
     @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
@@ -207,11 +226,12 @@ class Accumulator:
                 lambda: tf.constant(False),
                 lambda: self._count(flat, step, finite, factor, loss_scale),
             )
-            due = tf.equal(step, clock.sample_at) | flush
+            due = clock.is_sampled(step) | flush
             tf.cond(due, lambda: self._sample(flat, step, factor, healthy), lambda: False)
 
-        run_if((~trusted | tf.equal(step, clock.sample_at)) & counts, examine)
+        run_if((~trusted | clock.is_sampled(step)) & counts, examine)
         if loss_scale is not None:
+            clock.has_loss_scale = True
             scale = tf.cast(loss_scale.scale, tf.float64)
             lowest = tf.where(tf.math.is_nan(clock.loss_scale), scale, clock.loss_scale)
             clock.loss_scale.assign(tf.where(counts, tf.minimum(lowest, scale), clock.loss_scale))
@@ -295,26 +315,34 @@ class Accumulator:
         self._clock.add(sampled_step=step - self._clock.state[_SAMPLED_STEP])
         return tf.constant(True)
 
-    def drain(self) -> tuple[Matrix, Histograms | None]:
+    def drain(self, signal: Signal) -> tuple[Matrix, Histograms | None]:
         """On the host: what was accumulated since the last drain, and starts anew.
+
+        Args:
+          signal: of the window: where it knows of no trouble and of no sample there is none to ask
+            for.
 
         Returns:
           Columns float64 [tensors, len(COLUMNS)], and the histograms of the sampled steps, None
           where there is none.
         """
-        totals, largest, nonfinite, first_last = _take(self._sums)
+        totals, largest = _take(self._sums)
         tensors = len(self._formats)
         columns = empty_columns(tensors)
         columns[:, COLUMN["steps"]] = totals[-1]
         columns[:, COLUMN["sum_squares"]] = totals[:tensors]
         columns[:, COLUMN["elements"]] = totals[tensors:-1]
-        columns[:, COLUMN["nan"] : COLUMN["neg_inf"] + 1] = nonfinite[:, :3]
-        columns[:, [COLUMN["nonfinite_steps"], COLUMN["scale_skipped_steps"]]] = nonfinite[:, 3:]
-        columns[:, COLUMN["first_nonfinite_step"]] = first_last[:, 0]
-        columns[:, COLUMN["last_nonfinite_step"]] = first_last[:, 1]
         seen = largest >= 0
         columns[seen, COLUMN["largest_norm"]] = largest[seen]
-        if not fetch(self._sampled_steps):
+        if signal.trips or signal.refused_steps:
+            nonfinite, first_last = _take(self._counted)
+            columns[:, COLUMN["nan"] : COLUMN["neg_inf"] + 1] = nonfinite[:, :3]
+            columns[:, [COLUMN["nonfinite_steps"], COLUMN["scale_skipped_steps"]]] = nonfinite[
+                :, 3:
+            ]
+            columns[:, COLUMN["first_nonfinite_step"]] = first_last[:, 0]
+            columns[:, COLUMN["last_nonfinite_step"]] = first_last[:, 1]
+        if signal.sampled_step < 0 or not fetch(self._sampled_steps):
             return columns, None
         sampled_steps, *samples = _take(self._sampled)
         return columns, decode_samples(

@@ -115,7 +115,7 @@ class Recorder:
         accumulator.add([tensor for _, tensor in tensors])
         window = new_window(0, 0, self._first_step, self._first_step)
         manifest = self._manifest_of(_infos(tensors))
-        record = Record(window, *accumulator.drain())
+        record = Record(window, *accumulator.drain(clock.signal()))
         self._writer.write_initial(manifest, record)
         self.diagnosis.take_initial(manifest.tensors, record)
 
@@ -137,9 +137,7 @@ class Recorder:
         self._worker = self._worker or worker_name()
         replica = current_replica()
         if replica not in self._clocks:
-            self._clocks[replica] = Clock(self._first_step)
-            with tf.init_scope():
-                self._clocks[replica].sample(self._sample_at)
+            self._clocks[replica] = Clock(self._first_step, self._sample_at)
         clock = self._clocks[replica]
         if skipped is not None:
             clock.count_skip(skipped, tf.constant(False) if held is None else held)
@@ -167,7 +165,7 @@ class Recorder:
 
     def signal_in_step(self) -> tf.Tensor:
         """In the step, after `add`: int64 [len(Signal)], the signal, of one replica."""
-        return self._clocks[current_replica()].state.read_value()
+        return self._clocks[current_replica()].signal_in_step()
 
     def step_end(self, signal: Signal | None = None) -> Signal:
         """On the host, after each call of the step: writes the window where it is full.
@@ -214,9 +212,9 @@ class Recorder:
     def _begin_window(self, signal: Signal) -> None:
         self._first_step = signal.next_step
         self._last_step = self._first_step + self._schedule.window() - 1
+        self._sample_at = self._last_step if self._schedule.samples() else _NEVER
         for clock in self._clocks.values():
-            clock.restart(signal)
-        self._sample(self._last_step if self._schedule.samples() else _NEVER)
+            clock.restart(signal, self._sample_at)
 
     def _sample(self, step: int) -> None:
         self._sample_at = step
@@ -233,7 +231,7 @@ class Recorder:
             window[WINDOW_FIELD["sampled_step"]] = signal.sampled_step
         parts: list[tuple[tuple[TensorInfo, ...], Record]] = []
         for (new_step, *_), (infos, accumulator) in self._accumulators.items():
-            columns, histograms = accumulator.drain()
+            columns, histograms = accumulator.drain(signal)
             if np.any(columns[:, COLUMN["steps"]]):
                 named = infos if new_step else _further(infos, parts)
                 parts.append((named, Record(window, columns, histograms)))

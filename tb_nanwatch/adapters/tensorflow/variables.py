@@ -35,5 +35,4 @@ def fetch(held: tf.Variable) -> npt.NDArray[Any]:
 
 def store(held: tf.Variable, value: tf.Tensor | npt.NDArray[Any]) -> None:
     """On the host: has a variable of ours hold a value of its own shape and dtype."""
-    tensor = value if tf.is_tensor(value) else tf.constant(np.asarray(value), held.dtype)
-    tf.raw_ops.AssignVariableOp(resource=held.handle, value=tensor)
+    tf.raw_ops.AssignVariableOp(resource=held.handle, value=value)
