@@ -65,7 +65,7 @@ def accumulate(
 
     add = step if mode == "eager" else tf.function(step, jit_compile=mode == "xla")
     for number, arrays in enumerate(steps):
-        clock.sample(number)
+        clock.attend(number, True)
         add(*[tf.constant(array) for array in arrays])
     columns, histograms = accumulator.drain(clock.signal())
     assert histograms is not None
@@ -154,7 +154,7 @@ def test_steps_accumulate_as_records_merge(mode: str) -> None:
 def test_a_signal_tells_changes_and_recovery() -> None:
     clock = Clock(10)
     accumulator = Accumulator(clock, [tf.float32], [False], [False])
-    clock.sample(10**9)
+    clock.attend(10**9, True)
     flushes = []
     for value in [1.0, np.nan, np.nan, np.nan, np.nan, np.nan, np.nan, 1.0, 1.0, np.inf]:
         before = clock.signal().flush
@@ -179,7 +179,7 @@ def test_a_refused_step_is_handled_and_unscaled(mode: str) -> None:
         accumulator.add([gradient, data], LossScale(tf.constant(1024.0), dynamic=True))
 
     add = step if mode == "eager" else tf.function(step, jit_compile=mode == "xla")
-    clock.sample(0)
+    clock.attend(0, True)
     add(tf.constant([2048.0, -1024.0]), tf.constant([3.0, 4.0]))
     add(tf.constant([np.inf, 1.0]), tf.constant([1.0, 1.0]))
     signal = clock.signal()

@@ -21,6 +21,7 @@ from tb_nanwatch.adapters.keras.hold import Hold
 from tb_nanwatch.adapters.keras.rerun import as_found, batch_of, examine, rows_of, state_of
 from tb_nanwatch.adapters.keras.step_state import put_back
 from tb_nanwatch.adapters.keras.withholding import Withholding
+from tb_nanwatch.adapters.tensorflow.bell import Bell
 from tb_nanwatch.adapters.tensorflow.operation_origin import Search
 from tb_nanwatch.adapters.tensorflow.recorder import Recorder
 from tb_nanwatch.adapters.tensorflow.told_operation import examples, told
@@ -66,6 +67,7 @@ class BlackBox:
       log_dir: the run's directory.
       kept: what is kept on disk of such a step.
       recorder: records the training.
+      bell: rings for a step that is held; None where `after` is called after each step.
       copies: whether steps keep copies of what they update.
 
     Attributes:
@@ -73,8 +75,16 @@ class BlackBox:
       withholding: how steps are withheld that are to be run again.
     """
 
-    def __init__(self, log_dir: str, kept: Kept, recorder: Recorder, *, copies: bool = False):
-        self.hold = Hold()
+    def __init__(
+        self,
+        log_dir: str,
+        kept: Kept,
+        recorder: Recorder,
+        bell: Bell | None = None,
+        *,
+        copies: bool = False,
+    ):
+        self.hold = Hold(bell)
         self.withholding = Withholding(hold=self.hold, copies=copies)
         self._log_dir = log_dir
         self._kept = kept

@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import Any, Literal, get_args
 
 import keras
-import tensorflow as tf
 
 from tb_nanwatch.adapters.keras.black_box import BlackBox
 from tb_nanwatch.adapters.keras.observation import Observation
@@ -16,7 +15,7 @@ from tb_nanwatch.adapters.keras.observed_step import observed
 from tb_nanwatch.adapters.keras.optimizers import build_optimizer, iterations
 from tb_nanwatch.adapters.keras.train_function import ObservedTrainFunction
 from tb_nanwatch.adapters.keras.withholding import Withheld, Withholding
-from tb_nanwatch.adapters.tensorflow.accumulator import Signal
+from tb_nanwatch.adapters.tensorflow.bell import Bell
 from tb_nanwatch.adapters.tensorflow.recorder import Recorder
 from tb_nanwatch.adapters.tensorflow.replicas import is_supported
 from tb_nanwatch.adapters.tensorflow.tensors import Unwatched
@@ -117,10 +116,13 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
             Schedule(every, max_bytes),
             tensorboard_histograms=tensorboard_histograms,
         )
+        self._bell = Bell()
         self._black_box = (
             None
             if blackbox == "off"
-            else BlackBox(self._log_dir, blackbox, self._recorder, copies=blackbox_copies)
+            else BlackBox(
+                self._log_dir, blackbox, self._recorder, self._bell, copies=blackbox_copies
+            )
         )
         self._unwatched = Unwatched()
         self._guard = Guard()
@@ -185,6 +187,7 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
                 self._observed,
                 on_step=self._step_end,
                 on_error=self._flush,
+                bell=self._bell,
                 black_box=self._armed_box,
             )
         if self._armed_box is not None:
@@ -214,15 +217,17 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
             with self._guard("go on"):
                 self._begin()
 
-    def _step_end(self, told: Signal | None) -> None:
+    def _step_end(self, has_rung: bool) -> None:
         """Right after the step: what it wrote is in the file before any callback can raise."""
         with self._guard("record a step"):
-            if not self._guard.tripped:
-                signal = self._recorder.step_end(told)
-                self._tripped |= signal.trips > 0
-                if self._armed_box is not None:
-                    self._armed_box.step_end(signal.trips)
+            trips = 0
+            if has_rung and not self._guard.tripped:
+                signal = self._recorder.step_end()
+                trips = signal.trips
+                self._tripped |= trips > 0
                 self._skip_streak = signal.skip_streak
+            if self._armed_box is not None and not self._guard.tripped:
+                self._armed_box.step_end(trips)
             self._unwatched.tell()
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
@@ -255,14 +260,14 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
     def _observation(self) -> Observation:
         return Observation(self.model, self._watch, self._unwatched, self._guard)
 
-    def _end(self, observation: Observation, withheld: Withheld | None) -> tf.Tensor | None:
+    def _end(self, observation: Observation, withheld: Withheld | None) -> None:
         self._recorder.add(
             observation.tensors(),
             observation.loss_scale,
             skipped=None if withheld is None else withheld.skipped,
             held=None if withheld is None else withheld.held,
+            bell=self._bell,
         )
-        return self._recorder.signal_in_step() if self._is_one_replica else None
 
     def _stop(self, reason: str) -> None:
         self.model.stop_training = True

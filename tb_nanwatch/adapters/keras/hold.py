@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from tb_nanwatch.adapters.tensorflow.bell import Bell
 from tb_nanwatch.adapters.tensorflow.graphs import in_xla
 from tb_nanwatch.adapters.tensorflow.variables import fetch, store, variable
 
@@ -44,10 +45,14 @@ class Hold:
 
     In a graph a queue takes the batch's tensors, in the branch that runs only then. XLA knows no
     queues: there each batch goes through the host, which keeps those of the latest call.
+
+    Args:
+      bell: rings for a step that is held; None where the host asks after each call.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, bell: Bell | None = None) -> None:
         self.refusal = ""
+        self._bell = bell
         # How many steps of this call are held; _DISARMED where none is to be.
         self._count = variable(_DISARMED, tf.int64)
         self._queues: dict[tuple[Any, ...], _Queue] = {}
@@ -72,19 +77,17 @@ class Hold:
 
     def takes(self) -> tf.Tensor:
         """In the step: bool scalar, whether a step that trips is held."""
-        return self.held() > _DISARMED
-
-    def held(self) -> tf.Tensor:
-        """In the step: int64 scalar, how many of this call are held; -1 where none is to be."""
-        return self._count.read_value()
+        return self._count.read_value() > _DISARMED
 
     def holds(self) -> tf.Tensor:
         """In the step: bool scalar, whether an earlier step of this call is held."""
-        return self.held() > 0
+        return self._count.read_value() > 0
 
     def count(self) -> None:
         """In the step, in the branch for steps that are held: the host is to run it again."""
         self._count.assign_add(1)
+        if self._bell is not None:
+            self._bell.ring()
 
     def keep(self, data: Any, variables: Sequence[Any], before: Sequence[tf.Tensor]) -> None:
         """In the step, in the branch for steps that are held and counted: takes the batch.

@@ -7,14 +7,11 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
 from typing import Any, NamedTuple
 
-import tensorflow as tf
-
 from tb_nanwatch.adapters.keras.layer_outputs import WatchedLayer, called_method, watched_layers
 from tb_nanwatch.adapters.keras.observation import Observation
 from tb_nanwatch.adapters.keras.optimizers import find_optimizers
 from tb_nanwatch.adapters.keras.replica_step import ReplicaStep
 from tb_nanwatch.adapters.keras.spies import Spies, Spy
-from tb_nanwatch.adapters.keras.told import changed, tell
 from tb_nanwatch.adapters.keras.withheld_step import WithheldStep
 from tb_nanwatch.adapters.keras.withholding import Unwound, Withheld, Withholding
 from tb_nanwatch.schema.watch import Watch
@@ -38,7 +35,7 @@ def observed(
     model: Any,
     watch: Watch,
     begin: Callable[[], Observation],
-    end: Callable[[Observation, Withheld | None], tf.Tensor | None],
+    end: Callable[[Observation, Withheld | None], None],
     guard: Guard,
     withholding: Withholding | None = None,
 ) -> Callable[[Any], Any]:
@@ -50,7 +47,7 @@ def observed(
       watch: what to observe.
       begin: makes the observation of a step, when it is traced or run.
       end: takes it, in the step, after the update; and whether the update was withheld, None
-        without `withholding`. Returns the signal to the host, None where there is not one alone.
+        without `withholding`.
       guard: keeps trouble of the observation's own out of the step.
       withholding: withholds the updates of steps that are not finite.
     """
@@ -89,15 +86,14 @@ def observed(
         with guard("withhold a step"):
             if withheld is not None:
                 result = withheld.end()
-                outputs = changed(outputs, withheld.outputs)
-        signal = None
+                outputs = withheld.outputs(outputs)
         with guard("observe a step"):
             observation.state(optimizers)
             if not guard.tripped:
                 unseen = [path for path, layer in layers if any(layer is each for each in refused)]
                 observation.note_missing([path for path, _ in layers], unseen)
-                signal = end(observation, result)
-        return tell(outputs, signal, None if withholding is None else withholding.hold)
+                end(observation, result)
+        return outputs
 
     return step
 

@@ -14,8 +14,7 @@ from typing import Any
 import tensorflow as tf
 
 from tb_nanwatch.adapters.keras.black_box import BlackBox
-from tb_nanwatch.adapters.keras.told import heard, untold
-from tb_nanwatch.adapters.tensorflow.accumulator import Signal
+from tb_nanwatch.adapters.tensorflow.bell import Bell
 
 _END_OF_DATA = (StopIteration, tf.errors.OutOfRangeError)
 _EXCHANGED = ("train_function", "train_step", "make_train_function")
@@ -27,9 +26,10 @@ class ObservedTrainFunction:
     Args:
       model: a compiled Keras model whose `train_function` is made.
       observe: turns a bound `train_step` into an observed one.
-      on_step: called after each call of the step, before any callback hears of it, with what the
-        step tells; None where it does not.
+      on_step: called after each call of the step, before any callback hears of it, with whether
+        the step has rung.
       on_error: called where the step raises, after everything has been put back.
+      bell: rings in the step where the host has to attend to it.
       black_box: runs steps again that went non-finite.
     """
 
@@ -37,13 +37,16 @@ class ObservedTrainFunction:
         self,
         model: Any,
         observe: Callable[[Callable[[Any], Any]], Callable[[Any], Any]],
-        on_step: Callable[[Signal | None], None],
+        on_step: Callable[[bool], None],
         on_error: Callable[[], None],
+        bell: Bell,
         black_box: BlackBox | None = None,
     ):
         self._model = model
         self._on_step = on_step
         self._on_error = on_error
+        self._bell = bell
+        self._rings = not model.jit_compile or model.run_eagerly
         self._black_box = black_box
         self._inner = _installed(model)
         if self._inner is not None:
@@ -99,35 +102,34 @@ class ObservedTrainFunction:
 
     def _run(self, iterator: Any) -> Any:
         try:
-            outputs, told = self._call(iterator)
+            outputs, has_rung = self._call(iterator)
         except _END_OF_DATA:
             raise
         except BaseException:
             self.restore()
             self._on_error()
             raise
-        return self._step_ended(outputs, told)
-
-    def _call(self, iterator: Any) -> tuple[Any, tuple[int, Signal] | None]:
-        """Runs the step, and those again that it holds; what it returns, and what it tells."""
-        box = self._black_box
-        if box is None:
-            outputs = self._observed(iterator)
-            return outputs, heard(outputs)
-        outputs = self._observed(box.feed(self._model, iterator))
-        told = heard(outputs)
-        if told is None or told[0] > 0:
-            outputs = box.after(self._model, self._model.train_step, self._observed, outputs)
-            told = heard(outputs)
-        return outputs, told
-
-    def _step_ended(self, outputs: Any, told: tuple[int, Signal] | None) -> Any:
-        """What the step returns without any of ours, once all have heard what it tells."""
-        outputs = untold(outputs)
-        if self._inner is not None:
-            outputs = self._inner._step_ended(outputs, heard(outputs))
-        self._on_step(told and told[1])
+        self._step_ended(has_rung)
         return outputs
+
+    def _call(self, iterator: Any) -> tuple[Any, bool]:
+        """Runs the step, and those again that it holds; what it returns, and whether it rang."""
+        box = self._black_box
+        outputs = self._observed(iterator if box is None else box.feed(self._model, iterator))
+        has_rung = self._has_rung()
+        if box is not None and has_rung:
+            outputs = box.after(self._model, self._model.train_step, self._observed, outputs)
+            self._has_rung()
+        return outputs, has_rung
+
+    def _has_rung(self) -> bool:
+        """Whether the host has to ask what happened; always where XLA compiles the step."""
+        return self._bell.has_rung() or not self._rings
+
+    def _step_ended(self, has_rung: bool) -> None:
+        if self._inner is not None:
+            self._inner._step_ended(self._inner._has_rung())
+        self._on_step(has_rung)
 
     def _restore_and_make(self, force: bool = False) -> Any:
         self.restore()

@@ -15,6 +15,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from tb_nanwatch.adapters.tensorflow import kernels
+from tb_nanwatch.adapters.tensorflow.bell import Bell
 from tb_nanwatch.adapters.tensorflow.branch import run_if
 from tb_nanwatch.adapters.tensorflow.graphs import in_xla
 from tb_nanwatch.adapters.tensorflow.samples import (
@@ -34,7 +35,7 @@ FLUSHED_NONFINITE_STEPS = 4
 
 
 class Signal(NamedTuple):
-    """What the host asks after every step.
+    """What the host asks after a step that has rung.
 
     Attributes:
       next_step: the step that comes next.
@@ -58,7 +59,8 @@ class Signal(NamedTuple):
 _ZERO = np.float64(0)
 _SAMPLED_STEP = Signal._fields.index("sampled_step")
 _SKIP_STREAK = Signal._fields.index("skip_streak")
-_SAMPLE_AT = len(Signal._fields)
+_ATTEND_AT = len(Signal._fields)
+_SAMPLES = _ATTEND_AT + 1
 
 
 class Clock:
@@ -67,52 +69,48 @@ class Clock:
     Each operation of the host's takes 30 microseconds, so what it always asks for is in one place.
 
     Args:
-      first_step: the step that comes first.
-      sample_at: the first step at which histograms are due, `first_step` without it.
+      first_step: the step that comes first, which is attended to and sampled.
 
     Attributes:
-      state: int64 [8], the members of `Signal`, then the next step at which histograms are due.
+      state: int64 [9], the members of `Signal`; the step that the host attends to next, whatever
+        happens; and 1 where histograms are taken at that one, 0 otherwise.
       nonfinite_steps: int64 scalar, steps with a non-finite tensor so far.
       loss_scale: float64 scalar, the smallest of the window; NaN without one.
       has_loss_scale: whether any step had one.
     """
 
-    def __init__(self, first_step: int = 0, sample_at: int | None = None):
-        sample_at = first_step if sample_at is None else sample_at
-        self.state = variable([first_step, 0, 0, -1, 0, 0, 0, sample_at], tf.int64)
+    def __init__(self, first_step: int = 0):
+        self.state = variable([first_step, 0, 0, -1, 0, 0, 0, first_step, 1], tf.int64)
         self.nonfinite_steps = variable(0, tf.int64)
         self.loss_scale = variable(float("nan"), tf.float64)
         self.has_loss_scale = False
 
     def signal(self) -> Signal:
         """On the host: what happened since the last `restart`."""
-        return Signal(*fetch(self.state)[:_SAMPLE_AT].tolist())
-
-    def signal_in_step(self) -> tf.Tensor:
-        """In the step: the same as int64 [len(Signal)]."""
-        return self.state[:_SAMPLE_AT]
-
-    def is_sampled(self, step: tf.Tensor) -> tf.Tensor:
-        """In the step: whether histograms are due at that one."""
-        return tf.equal(step, self.state[_SAMPLE_AT])
+        return Signal(*fetch(self.state)[:_ATTEND_AT].tolist())
 
     def add(self, **changes: tf.Tensor | int) -> None:
         """In the step: adds to members of `Signal`, by their names; bools count as 0 and 1."""
         zero = tf.zeros([], tf.int64)
         vector = [tf.cast(changes.pop(name, zero), tf.int64) for name in Signal._fields]
         assert not changes, f"no members of Signal: {', '.join(changes)}"
-        self.state.assign_add(tf.stack([*vector, zero]))
+        self.state.assign_add(tf.stack([*vector, zero, zero]))
 
-    def count_skip(self, skipped: tf.Tensor, held: tf.Tensor) -> None:
-        """In the step: takes in whether it was withheld; nothing where it is `held`."""
+    def count_skip(self, skipped: tf.Tensor, held: tf.Tensor, bell: Bell) -> None:
+        """In the step: takes in whether it was withheld; nothing where it is `held`.
+
+        Rings where it was, and where it is the first one again that was not.
+        """
         none, one = tf.zeros([], tf.int64), tf.ones([], tf.int64)
-        ended = tf.where(held, none, -self.state[_SKIP_STREAK])
+        streak = self.state[_SKIP_STREAK]
+        ended = tf.where(held, none, -streak)
         self.add(skipped_steps=skipped, skip_streak=tf.where(skipped, one, ended))
+        run_if(skipped | (streak > 0), bell.ring)
 
-    def restart(self, signal: Signal, sample_at: int) -> None:
-        """On the host: begins a window after that of `signal`, to be sampled at that step."""
+    def restart(self, signal: Signal, attend_at: int, samples: bool) -> None:
+        """On the host: begins a window after that of `signal`; the rest as in `attend`."""
         state = Signal(signal.next_step, 0, 0, -1, 0, 0, signal.skip_streak)
-        store(self.state, np.array([*state, sample_at]))
+        store(self.state, np.array([*state, attend_at, samples]))
 
     def take_loss_scale(self) -> float:
         """On the host: the smallest since it was last taken; NaN without one."""
@@ -123,10 +121,10 @@ class Clock:
             store(self.loss_scale, np.array(np.nan))
         return scale
 
-    def sample(self, step: int) -> None:
-        """On the host: has histograms taken at that step."""
+    def attend(self, step: int, samples: bool) -> None:
+        """On the host: has that step ring, and histograms taken at it."""
         state = fetch(self.state).copy()
-        state[_SAMPLE_AT] = step
+        state[_ATTEND_AT:] = step, samples
         store(self.state, state)
 
 
@@ -193,17 +191,20 @@ class Accumulator:
         *,
         new_step: bool = True,
         held: tf.Tensor | None = None,
+        bell: Bell | None = None,
     ) -> None:
         """In the step: takes the step's tensors in and moves the clock on.
 
         Runs eagerly, in a `tf.function` and under XLA. The tensors must be of the dtypes and
         number that the accumulator was made for. With `new_step=False` they belong to the step
         that the clock counted last. A step that is `held`, a bool scalar, leaves no trace: it will
-        be run again.
+        be run again. The `bell` rings for a step that is not finite, the first one that is finite
+        again, and the one that the host attends to.
         """
         clock = self._clock
-        next_step = clock.state[0]
-        step = next_step if new_step else next_step - 1
+        state = clock.state.read_value()
+        step = state[0] if new_step else state[0] - 1
+        is_attended = tf.equal(step, state[_ATTEND_AT])
         squares = kernels.sums_of_squares(tensors)
         finite = tf.math.is_finite(squares)
         healthy = tf.reduce_all(finite)
@@ -226,10 +227,12 @@ class Accumulator:
                 lambda: tf.constant(False),
                 lambda: self._count(flat, step, finite, factor, loss_scale),
             )
-            due = clock.is_sampled(step) | flush
+            due = (is_attended & (state[_SAMPLES] > 0)) | flush
             tf.cond(due, lambda: self._sample(flat, step, factor, healthy), lambda: False)
+            if bell is not None:
+                bell.ring()
 
-        run_if((~trusted | clock.is_sampled(step)) & counts, examine)
+        run_if((~trusted | is_attended) & counts, examine)
         if loss_scale is not None:
             clock.has_loss_scale = True
             scale = tf.cast(loss_scale.scale, tf.float64)

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tb_nanwatch.adapters.tensorflow.accumulator import Accumulator, Clock, LossScale, Signal
+from tb_nanwatch.adapters.tensorflow.bell import Bell
 from tb_nanwatch.adapters.tensorflow.live_diagnosis import LiveDiagnosis
 from tb_nanwatch.adapters.tensorflow.replicas import current_replica, worker_name
 from tb_nanwatch.adapters.tensorflow.tensors import NamedTensor, tell_apart
@@ -30,10 +31,6 @@ _SCALED = frozenset({"gradient", "activation_gradient"})
 _HANDLED = _SCALED | {"activation", "prediction", "loss", "update"}
 """Roles whose overflow is dealt with where a loss-scaling optimizer refuses the step. Data, weights
 and slots are not: no smaller scale mends those."""
-
-
-_NEVER = 2**62
-"""A step that does not come."""
 
 
 class Recorder:
@@ -73,7 +70,8 @@ class Recorder:
         ] = {}
         self._first_step = 0
         self._last_step = 0
-        self._sample_at = 0
+        self._attend_at = 0
+        self._samples = False
         self.diagnosis = LiveDiagnosis(os.fspath(log_dir))
 
     @property
@@ -95,7 +93,7 @@ class Recorder:
         )
         self._clocks = {0: Clock(first_step)}
         self._begin_window(self.signal)
-        self._sample(first_step)
+        self._attend(first_step, True)
 
     def begin_again(self) -> None:
         """On the host, where a further training begins: in a new window.
@@ -127,20 +125,26 @@ class Recorder:
         new_step: bool = True,
         skipped: tf.Tensor | None = None,
         held: tf.Tensor | None = None,
+        bell: Bell | None = None,
     ) -> None:
         """In the step, whatever it runs in: takes its tensors in and counts the step.
 
         With `new_step=False` they belong to the step that was counted last. `skipped`, a bool
         scalar, tells whether the step's update was withheld, and is None where none ever is;
         `held`, another, whether the step is to be run again, and leaves no trace until then.
+        The `bell` rings where `step_end` has to be called, outside of XLA; without it `step_end`
+        is called after each step.
         """
         self._worker = self._worker or worker_name()
         replica = current_replica()
         if replica not in self._clocks:
-            self._clocks[replica] = Clock(self._first_step, self._sample_at)
+            self._clocks[replica] = Clock(self._first_step)
+            with tf.init_scope():
+                self._clocks[replica].attend(self._attend_at, self._samples)
         clock = self._clocks[replica]
         if skipped is not None:
-            clock.count_skip(skipped, tf.constant(False) if held is None else held)
+            held_or_not = tf.constant(False) if held is None else held
+            clock.count_skip(skipped, held_or_not, bell or Bell())
         if not tensors:
             return
         infos = _infos(tensors)
@@ -150,7 +154,7 @@ class Recorder:
             self._accumulators[key] = infos, _accumulator(clock, tensors)
         accumulator = self._accumulators[key][1]
         values = [tensor for _, tensor in tensors]
-        accumulator.add(values, loss_scale, new_step=new_step, held=held)
+        accumulator.add(values, loss_scale, new_step=new_step, held=held, bell=bell)
 
     @property
     def signal(self) -> Signal:
@@ -163,24 +167,19 @@ class Recorder:
         self._writer.write_rerun(rerun)
         self.diagnosis.take_rerun(rerun)
 
-    def signal_in_step(self) -> tf.Tensor:
-        """In the step, after `add`: int64 [len(Signal)], the signal, of one replica."""
-        return self._clocks[current_replica()].signal_in_step()
-
-    def step_end(self, signal: Signal | None = None) -> Signal:
-        """On the host, after each call of the step: writes the window where it is full.
+    def step_end(self) -> Signal:
+        """On the host, after a call of the step: writes the window where it is full.
 
         Also where the set of non-finite tensors changed, or one of the run's first steps was
-        non-finite: then the record is in the file when this returns. Asks for the signal where it
-        is not given one.
+        non-finite: then the record is in the file when this returns.
         """
-        signal = signal or self.signal
+        signal = self.signal
         changed = bool(signal.flush) and self._schedule.takes_change()
         is_full = signal.next_step > self._last_step
         if changed or (is_full and self._schedule.takes_record()):
             self._write_window(signal, by_change=changed, urgent=changed)
-        elif signal.next_step > self._sample_at and not is_full and self._schedule.samples():
-            self._sample(self._last_step)
+        elif signal.next_step > self._attend_at and not is_full:
+            self._attend(self._last_step, self._schedule.samples())
         return signal
 
     def flush(self) -> None:
@@ -212,14 +211,14 @@ class Recorder:
     def _begin_window(self, signal: Signal) -> None:
         self._first_step = signal.next_step
         self._last_step = self._first_step + self._schedule.window() - 1
-        self._sample_at = self._last_step if self._schedule.samples() else _NEVER
+        self._attend_at, self._samples = self._last_step, self._schedule.samples()
         for clock in self._clocks.values():
-            clock.restart(signal, self._sample_at)
+            clock.restart(signal, self._attend_at, self._samples)
 
-    def _sample(self, step: int) -> None:
-        self._sample_at = step
+    def _attend(self, step: int, samples: bool) -> None:
+        self._attend_at, self._samples = step, samples
         for clock in self._clocks.values():
-            clock.sample(step)
+            clock.attend(step, samples)
 
     def _write_window(self, signal: Signal, *, by_change: bool, urgent: bool) -> None:
         window = new_window(0, 0, self._first_step, signal.next_step - 1)
