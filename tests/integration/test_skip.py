@@ -62,12 +62,16 @@ def assert_same(one: list[np.ndarray], other: list[np.ndarray]) -> None:
         np.testing.assert_array_equal(mine, theirs)
 
 
+@pytest.mark.parametrize("blackbox", ["result", "off"])
 @pytest.mark.parametrize("mode", MODES)
-def test_a_skipped_step_is_as_if_its_batch_had_not_been_there(tmp_path: Path, mode: str) -> None:
+def test_a_skipped_step_is_as_if_its_batch_had_not_been_there(
+    tmp_path: Path, mode: str, blackbox: Any
+) -> None:
     bad = {0, 3, 4}
     x, y = data(7, bad)
     model = compiled(**MODES[mode])
-    history = fit(model, x, y, nanwatch.Callback(tmp_path, every=1, on_nonfinite="skip"))
+    skip = nanwatch.Callback(tmp_path, every=1, on_nonfinite="skip", blackbox=blackbox)
+    history = fit(model, x, y, skip)
 
     keep = np.repeat([step not in bad for step in range(7)], BATCH)
     plain = compiled(**MODES[mode])

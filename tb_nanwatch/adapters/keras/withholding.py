@@ -193,7 +193,7 @@ class WithheldUpdates:
         def look_closer() -> tf.Tensor:
             fine = self._goes_on & all_finite(looked_at)
             held = ~fine & self._is_armed()
-            if not self._how.copies:
+            if self._how.hold is not None and not self._how.copies:
                 run_if(held, self._keep)
             return ~held & (fine | ~stops)
 
