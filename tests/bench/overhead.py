@@ -135,14 +135,22 @@ class Cost(NamedTuple):
 
 
 class _StepTimes(keras.callbacks.Callback):
-    """When each step begins: from one to the next lie the step and all callbacks between."""
+    """When each step begins: from one to the next lie the step and all callbacks between.
+
+    Attributes:
+      ended: when the last step had ended.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self._begins: list[tuple[float, float]] = []
+        self.ended = 0.0
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
         self._begins.append((time.perf_counter(), time.process_time()))
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        self.ended = time.perf_counter()
 
     def cost(self) -> Cost:
         """The mean of the steps but the last."""
@@ -168,11 +176,14 @@ class Variant:
         if name in OPTIONS:
             self._callbacks = [nanwatch.Callback(os.path.join(log_dir, name), **OPTIONS[name])]
         start = time.perf_counter()
-        self.run(1)
-        self.first_step = time.perf_counter() - start
+        # Without what `fit` does then: tf.data may wait for seconds to end a thread of its own.
+        self.first_step = self._fit(1).ended - start
 
     def run(self, steps: int) -> Cost:
         """Trains `steps` steps and gives their mean cost."""
+        return self._fit(steps).cost()
+
+    def _fit(self, steps: int) -> _StepTimes:
         times = _StepTimes()
         self._model.fit(
             self._data,
@@ -181,7 +192,7 @@ class Variant:
             verbose=0,
             callbacks=[times, *self._callbacks],
         )
-        return times.cost()
+        return times
 
 
 def _with_step(model: keras.Model, name: str) -> None:

@@ -619,3 +619,23 @@ def test_trouble_of_our_own_ends_the_recording_not_the_training(
     monkeypatch.undo()
     fit(model, *data(10), callback)
     assert sum(read_recorded(tmp_path / "nanwatch").series("loss", "loss", "steps")) == 10
+
+
+@pytest.mark.parametrize("mode", ["graph", "eager"])  # XLA does not know its operation.
+def test_tensorflows_check_numerics_finds_nothing_of_ours(tmp_path: Path, mode: str) -> None:
+    x, y = data(6)
+    x *= 1e25  # Finite, and the square of it is not.
+    layers = [keras.layers.Rescaling(1e-25), keras.layers.Dense(1)]
+    model = keras.Sequential([keras.Input((6,)), *layers])
+    model.compile("sgd", "mse", **MODES[mode])
+    tf.debugging.enable_check_numerics()
+    try:
+        fit(model, x, y, nanwatch.Callback(tmp_path, every=2, watch=["default", "slot"]))
+    finally:
+        tf.debugging.disable_check_numerics()
+    found = read_recorded(tmp_path / "nanwatch")
+    assert found.windows() == [(0, 1), (2, 3), (4, 5)]
+    assert found.nonfinite() == {}
+    expected = np.linalg.norm(x.astype(np.float64).reshape(6, -1), axis=1)
+    largest = found.series("input", "input", "largest_norm")
+    np.testing.assert_allclose(largest, expected.reshape(3, 2).max(axis=1), rtol=1e-6)

@@ -17,7 +17,7 @@ import tensorflow as tf
 from tb_nanwatch.adapters.tensorflow import kernels
 from tb_nanwatch.adapters.tensorflow.bell import Bell
 from tb_nanwatch.adapters.tensorflow.branch import run_if
-from tb_nanwatch.adapters.tensorflow.graphs import in_xla
+from tb_nanwatch.adapters.tensorflow.graphs import in_xla, unseen
 from tb_nanwatch.adapters.tensorflow.samples import (
     Samples,
     add_samples,
@@ -57,6 +57,10 @@ class Signal(NamedTuple):
 
 
 _ZERO = np.float64(0)
+_NO_STEP = -1.0
+_NO_SCALE = np.finfo(np.float64).max
+"""Not NaN, so that `tf.debugging.enable_check_numerics` finds nothing of ours."""
+
 _SAMPLED_STEP = Signal._fields.index("sampled_step")
 _SKIP_STREAK = Signal._fields.index("skip_streak")
 _ATTEND_AT = len(Signal._fields)
@@ -75,14 +79,14 @@ class Clock:
       state: int64 [9], the members of `Signal`; the step that the host attends to next, whatever
         happens; and 1 where histograms are taken at that one, 0 otherwise.
       nonfinite_steps: int64 scalar, steps with a non-finite tensor so far.
-      loss_scale: float64 scalar, the smallest of the window; NaN without one.
+      loss_scale: float64 scalar, the smallest of the window; _NO_SCALE without one.
       has_loss_scale: whether any step had one.
     """
 
     def __init__(self, first_step: int = 0):
         self.state = variable([first_step, 0, 0, -1, 0, 0, 0, first_step, 1], tf.int64)
         self.nonfinite_steps = variable(0, tf.int64)
-        self.loss_scale = variable(float("nan"), tf.float64)
+        self.loss_scale = variable(_NO_SCALE, tf.float64)
         self.has_loss_scale = False
 
     def signal(self) -> Signal:
@@ -117,8 +121,9 @@ class Clock:
         if not self.has_loss_scale:
             return np.nan
         scale = float(fetch(self.loss_scale))
-        if not np.isnan(scale):
-            store(self.loss_scale, np.array(np.nan))
+        if scale == _NO_SCALE:
+            return np.nan
+        store(self.loss_scale, np.array(_NO_SCALE))
         return scale
 
     def attend(self, step: int, samples: bool) -> None:
@@ -168,7 +173,7 @@ class Accumulator:
         self._totals = variable(np.zeros(2 * tensors + 1), tf.float64)
         self._largest_norm = variable(np.full(tensors, -1.0), tf.float64)
         self._nonfinite = variable(np.zeros((tensors, 5)), tf.float64)  # nan, inf, -inf, 2 steps
-        self._first_last = variable(np.full((tensors, 2), np.nan), tf.float64)
+        self._first_last = variable(np.full((tensors, 2), _NO_STEP), tf.float64)
         self._bad = variable(np.zeros(tensors, bool), tf.bool)
         self._any_bad = variable(False, tf.bool)
         self._sampled_steps = variable(0, tf.int64)
@@ -184,6 +189,7 @@ class Accumulator:
         self._sampled = _with_values([self._sampled_steps, *self._samples])
 
     @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
+    @unseen()
     def add(
         self,
         tensors: Sequence[tf.Tensor],
@@ -236,8 +242,8 @@ class Accumulator:
         if loss_scale is not None:
             clock.has_loss_scale = True
             scale = tf.cast(loss_scale.scale, tf.float64)
-            lowest = tf.where(tf.math.is_nan(clock.loss_scale), scale, clock.loss_scale)
-            clock.loss_scale.assign(tf.where(counts, tf.minimum(lowest, scale), clock.loss_scale))
+            lowest = clock.loss_scale.read_value()
+            clock.loss_scale.assign(tf.where(counts, tf.minimum(lowest, scale), lowest))
         if new_step:
             clock.add(next_step=counts)
 
@@ -278,7 +284,7 @@ class Accumulator:
         self._nonfinite.assign_add(tf.concat([counts[:, :3], steps], axis=1))
         now = tf.cast(step, tf.float64)
         first, last = self._first_last[:, 0], self._first_last[:, 1]
-        first = tf.where(trouble & tf.math.is_nan(first), now, first)
+        first = tf.where(trouble & (first < 0), now, first)
         self._first_last.assign(tf.stack([first, tf.where(trouble, now, last)], axis=1))
 
         changed = tf.reduce_any(tf.not_equal(trouble, self._bad))
@@ -343,8 +349,9 @@ class Accumulator:
             columns[:, [COLUMN["nonfinite_steps"], COLUMN["scale_skipped_steps"]]] = nonfinite[
                 :, 3:
             ]
-            columns[:, COLUMN["first_nonfinite_step"]] = first_last[:, 0]
-            columns[:, COLUMN["last_nonfinite_step"]] = first_last[:, 1]
+            columns[:, [COLUMN["first_nonfinite_step"], COLUMN["last_nonfinite_step"]]] = np.where(
+                first_last == _NO_STEP, np.nan, first_last
+            )
         if signal.sampled_step < 0 or not fetch(self._sampled_steps):
             return columns, None
         sampled_steps, *samples = _take(self._sampled)

@@ -9,26 +9,30 @@ import tensorflow as tf
 
 from tb_nanwatch.adapters.tensorflow import kernels
 from tb_nanwatch.adapters.tensorflow.branch import choose
+from tb_nanwatch.adapters.tensorflow.graphs import unseen
 
 Looked = Sequence[tuple[tf.Tensor, bool]]
 """Tensors, and of which the square must be finite, too, in the tensor's own dtype."""
 
 
+@unseen()
 def within_limits(tensors: Looked) -> tf.Tensor:
     """Whether all are finite, and the squares of those marked, as far as their sums tell.
 
     A sum of squares within the limit is enough. Beyond it each element has to be looked at.
     """
-    limits = [_limit(value.dtype) if squared else np.inf for value, squared in tensors]
+    limits = [_limit(value.dtype if squared else tf.float64) for value, squared in tensors]
     squares = kernels.sums_of_squares([value for value, _ in tensors])
-    return tf.reduce_all(tf.math.is_finite(squares) & (squares <= np.array(limits)))
+    return tf.reduce_all(squares <= np.array(limits))  # Neither NaN nor infinity is.
 
 
+@unseen()
 def all_finite(tensors: Looked) -> tf.Tensor:
     """The same by each element."""
     return tf.reduce_all(tf.stack([_has_finite(value, squared) for value, squared in tensors]))
 
 
+@unseen()
 def are_finite(tensors: Looked) -> tf.Tensor:
     """The same by the sums, and by each element where those do not tell."""
     return choose(within_limits(tensors), lambda: tf.constant(True), lambda: all_finite(tensors))
