@@ -298,7 +298,12 @@ def test_second_start_keeps_what_is_trained_and_serves_it(logs: Path, printed: s
         port = free.getsockname()[1]
     command = demo("--case", "relu_mlp", "--logdir", logs, "--port", str(port))
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        # Where the tests themselves run in the background of a shell, Ctrl-C is ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as process:
         assert process.stdout is not None
         lines = []
