@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from recorded import read_recorded
 
 import tb_nanwatch as nanwatch
@@ -103,6 +105,49 @@ def test_skipped_steps_and_the_end_of_a_streak_are_attended_to(
     # Nothing recorded is not finite: the weights are spared.
     train(mode, [skip, seen], bad=(9, 10, 12, 13))
     assert seen.steps() == [0, 7, 9, 10, 11, 12, 13, 14, 15, 23]
+
+
+@pytest.mark.parametrize("blackbox", ["result", "off"])
+def test_a_step_that_xla_compiles_by_itself_is_asked(tmp_path: Path, blackbox: Any) -> None:
+    class Own(keras.Model):
+        """Has XLA compile its step, of which `compile` knows nothing."""
+
+        def make_train_function(self, force: bool = False) -> Any:
+            step = tf.function(self.train_step, jit_compile=True)
+            self.train_function = lambda iterator: step(next(iterator))
+            return self.train_function
+
+    x = np.random.default_rng(0).normal(size=(STEPS, 4)).astype("float32")
+    x[BAD] = np.nan
+    inputs = keras.Input((4,))
+    model = Own(inputs, keras.layers.Dense(2)(inputs))
+    model.compile("sgd", "mse", jit_compile=False)
+    data = tf.data.Dataset.from_tensor_slices((x, np.zeros((STEPS, 2), "float32"))).batch(1)
+    stop = nanwatch.Callback(tmp_path, every=8, on_nonfinite="stop", blackbox=blackbox)
+    model.fit(data, verbose=0, shuffle=False, callbacks=[stop])
+    assert read_recorded(tmp_path / "nanwatch").windows() == [(0, 7), (8, BAD)]
+    assert int(model.optimizer.iterations) == BAD + 1
+
+
+def test_a_call_that_raised_leaves_nothing_held_to_the_next_training(tmp_path: Path) -> None:
+    def batches() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        for step in range(STEPS):
+            if step == BAD + 1:
+                raise OSError("on purpose")
+            yield np.full((1, 4), np.nan if step == BAD - 1 else 1, "float32"), np.ones((1, 2))
+
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+    model.compile("sgd", "mse", **MODES["several"])
+    form = (tf.TensorSpec((1, 4), tf.float32), tf.TensorSpec((1, 2), tf.float64))
+    broken = tf.data.Dataset.from_generator(batches, output_signature=form)
+    watched = nanwatch.Callback(tmp_path)
+    with pytest.raises(tf.errors.OpError):
+        model.fit(broken, verbose=0, shuffle=False, callbacks=[watched])
+    before = int(model.optimizer.iterations)
+    clean = (np.ones((STEPS, 4), "float32"), np.ones((STEPS, 2)))
+    model.fit(*clean, batch_size=1, verbose=0, callbacks=[watched])
+    assert int(model.optimizer.iterations) == before + STEPS
+    assert all(np.isfinite(weight).all() for weight in model.get_weights())
 
 
 def test_a_bell_that_has_rung_is_heard_once() -> None:

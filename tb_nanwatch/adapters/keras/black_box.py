@@ -93,6 +93,7 @@ class BlackBox:
 
     def arm(self) -> None:
         """On the host, where a training begins."""
+        self.hold.forget()  # What a call has left that raised.
         self.hold.arm(self._left > 0)
 
     def feed(self, model: Any, iterator: Any) -> Any:

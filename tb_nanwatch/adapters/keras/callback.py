@@ -220,14 +220,12 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
     def _step_end(self, has_rung: bool) -> None:
         """Right after the step: what it wrote is in the file before any callback can raise."""
         with self._guard("record a step"):
-            trips = 0
             if has_rung and not self._guard.tripped:
                 signal = self._recorder.step_end()
-                trips = signal.trips
-                self._tripped |= trips > 0
+                self._tripped |= signal.trips > 0
                 self._skip_streak = signal.skip_streak
-            if self._armed_box is not None and not self._guard.tripped:
-                self._armed_box.step_end(trips)
+                if self._armed_box is not None:
+                    self._armed_box.step_end(signal.trips)
             self._unwatched.tell()
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:

@@ -67,7 +67,10 @@ class Hold:
         armed = armed and not self.refusal
         if armed != self._is_armed:
             self._is_armed = armed
-            store(self._count, np.array(0 if armed else _DISARMED))
+            store(self._count, self._nothing())
+
+    def _nothing(self) -> np.ndarray:
+        return np.array(0 if self._is_armed else _DISARMED, np.int64)
 
     def refuse(self, why: str) -> None:
         """While a step is traced: its state before cannot be kept, so it is never held."""
@@ -98,6 +101,8 @@ class Hold:
           before: what they held before it.
         """
         if in_xla():
+            if not self._is_compiled:  # Then the host has not kept it either.
+                self.refuse("XLA compiles the step in a function of its own")
             return
         kept = (data, list(before))
         leaves = [leaf for leaf in tf.nest.flatten(kept) if leaf is not None]
@@ -139,7 +144,7 @@ class Hold:
 
     def forget(self) -> None:
         """On the host: as if nothing were held."""
-        store(self._count, np.array(0))
+        store(self._count, self._nothing())
         for each in self._queues.values():
             while each.queue is not None and int(each.queue.size()):
                 each.queue.dequeue()
@@ -177,7 +182,7 @@ class Hold:
         fed, self._fed = self._fed, []
         if not count:
             return None
-        store(self._count, np.array(0))
+        store(self._count, self._nothing())
         if self._is_compiled:
             return Held(fed[-count:], None)
         kept = [

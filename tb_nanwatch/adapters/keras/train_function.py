@@ -46,7 +46,6 @@ class ObservedTrainFunction:
         self._on_step = on_step
         self._on_error = on_error
         self._bell = bell
-        self._rings = not model.jit_compile or model.run_eagerly
         self._black_box = black_box
         self._inner = _installed(model)
         if self._inner is not None:
@@ -116,19 +115,15 @@ class ObservedTrainFunction:
         """Runs the step, and those again that it holds; what it returns, and whether it rang."""
         box = self._black_box
         outputs = self._observed(iterator if box is None else box.feed(self._model, iterator))
-        has_rung = self._has_rung()
+        has_rung = self._bell.has_rung()
         if box is not None and has_rung:
             outputs = box.after(self._model, self._model.train_step, self._observed, outputs)
-            self._has_rung()
+            self._bell.has_rung()
         return outputs, has_rung
-
-    def _has_rung(self) -> bool:
-        """Whether the host has to ask what happened; always where XLA compiles the step."""
-        return self._bell.has_rung() or not self._rings
 
     def _step_ended(self, has_rung: bool) -> None:
         if self._inner is not None:
-            self._inner._step_ended(self._inner._has_rung())
+            self._inner._step_ended(self._inner._bell.has_rung())
         self._on_step(has_rung)
 
     def _restore_and_make(self, force: bool = False) -> Any:

@@ -114,7 +114,7 @@ class Clock:
     def restart(self, signal: Signal, attend_at: int, samples: bool) -> None:
         """On the host: begins a window after that of `signal`; the rest as in `attend`."""
         state = Signal(signal.next_step, 0, 0, -1, 0, 0, signal.skip_streak)
-        store(self.state, np.array([*state, attend_at, samples]))
+        store(self.state, np.array([*state, attend_at, samples], np.int64))
 
     def take_loss_scale(self) -> float:
         """On the host: the smallest since it was last taken; NaN without one."""
