@@ -7,7 +7,6 @@
 - `withheld_step`: one step of `fit`, withheld so; `step_state`: what it may change, and puts back.
 - `replica_step`: keeps one of several replicas, whose update cannot be withheld.
 - `hold`: keeps the batch of such a step.
-- `told`: what a step hands to the host together with its outputs.
 - `black_box`: runs it again, and has the training go on; `rerun` does so operation by operation.
 - `watcher`: `nanwatch.Watcher`, which adds the black box to TensorFlow's.
 - `loop`: the steps of a custom loop, held and run again; `loop_step`: one of them.

@@ -127,7 +127,6 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
         self._unwatched = Unwatched()
         self._guard = Guard()
         self._is_due = False
-        self._is_one_replica = True
         self._armed_box: BlackBox | None = None
         self._blackbox_copies = blackbox_copies
         self._tripped = False
@@ -148,9 +147,9 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
         if self._exact:
             self._watch = _exactly(self._asked, self.model)
         strategy = self.model.distribute_strategy
-        self._is_one_replica = strategy.num_replicas_in_sync == 1
+        is_one_replica = strategy.num_replicas_in_sync == 1
         # What several replicas update together can be kept, and not withheld.
-        is_held = self._is_one_replica or self._blackbox_copies
+        is_held = is_one_replica or self._blackbox_copies
         self._armed_box = self._black_box if is_held else None
         self._is_due = is_supported(strategy)
         if not self._is_due:
@@ -158,7 +157,7 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
                 f"trainings with the replicas of {type(strategy).__name__} are not recorded. This "
                 "one goes on as it is. MirroredStrategy's are."
             )
-        if self._policy == "skip" and not self._is_one_replica:
+        if self._policy == "skip" and not is_one_replica:
             raise ValueError(
                 'on_nonfinite="skip" works with one replica, and this model is trained by '
                 f'{strategy.num_replicas_in_sync}. Use "record", "stop" or "raise".'

@@ -70,6 +70,7 @@ class Hold:
             store(self._count, self._nothing())
 
     def _nothing(self) -> np.ndarray:
+        """int64 scalar: the count where no step is held."""
         return np.array(0 if self._is_armed else _DISARMED, np.int64)
 
     def refuse(self, why: str) -> None:

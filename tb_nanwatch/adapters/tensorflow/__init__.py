@@ -3,6 +3,7 @@
 - `kernels`: the statistics of tensors as TensorFlow operations, eager, in graphs and under XLA.
 - `samples`: those of the cadence, of many tensors; `finite`: whether tensors are, by sums first.
 - `accumulator`: a window's statistics of many tensors in device variables.
+- `bell`: how a step calls the host.
 - `branch`: what runs in some steps only, as one node of the graph.
 - `variables`: variables of our own.
 - `graphs`: what TensorFlow builds at this moment.

@@ -100,7 +100,7 @@ class Clock:
         assert not changes, f"no members of Signal: {', '.join(changes)}"
         self.state.assign_add(tf.stack([*vector, zero, zero]))
 
-    def count_skip(self, skipped: tf.Tensor, held: tf.Tensor, bell: Bell) -> None:
+    def count_skip(self, skipped: tf.Tensor, held: tf.Tensor, bell: Bell | None) -> None:
         """In the step: takes in whether it was withheld; nothing where it is `held`.
 
         Rings where it was, and where it is the first one again that was not.
@@ -109,7 +109,8 @@ class Clock:
         streak = self.state[_SKIP_STREAK]
         ended = tf.where(held, none, -streak)
         self.add(skipped_steps=skipped, skip_streak=tf.where(skipped, one, ended))
-        run_if(skipped | (streak > 0), bell.ring)
+        if bell is not None:
+            run_if(skipped | (streak > 0), bell.ring)
 
     def restart(self, signal: Signal, attend_at: int, samples: bool) -> None:
         """On the host: begins a window after that of `signal`; the rest as in `attend`."""

@@ -143,8 +143,7 @@ class Recorder:
                 self._clocks[replica].attend(self._attend_at, self._samples)
         clock = self._clocks[replica]
         if skipped is not None:
-            held_or_not = tf.constant(False) if held is None else held
-            clock.count_skip(skipped, held_or_not, bell or Bell())
+            clock.count_skip(skipped, tf.constant(False) if held is None else held, bell)
         if not tensors:
             return
         infos = _infos(tensors)

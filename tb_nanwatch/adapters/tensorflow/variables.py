@@ -26,7 +26,7 @@ def value_of(held: Any) -> tf.Tensor:
 def fetch(held: tf.Variable) -> npt.NDArray[Any]:
     """On the host: what a variable of ours holds.
 
-    It is asked after every step: the variable's `numpy()` takes three times as long.
+    It is asked in the middle of a training: the variable's `numpy()` takes three times as long.
     """
     value: npt.NDArray[Any] = value_of(held).numpy()
     return value
