@@ -41,6 +41,22 @@ def test_a_tensor_is_recorded_whole(writer: tf.summary.SummaryWriter, tmp_path: 
     assert found.names("activation") == ["x"]
 
 
+@pytest.mark.parametrize("values", [np.zeros(4), np.full(4, 1e30), np.zeros(0)])
+@pytest.mark.parametrize("mode", ["eager", "graph"])
+def test_tensorflows_check_numerics_finds_nothing_of_ours(
+    writer: tf.summary.SummaryWriter, tmp_path: Path, mode: str, values: np.ndarray
+) -> None:
+    def record() -> tf.Tensor:
+        return nanwatch.summary("x", tf.constant(values, tf.float32), step=0)
+
+    tf.debugging.enable_check_numerics()
+    try:
+        assert (record if mode == "eager" else tf.function(record))()
+    finally:
+        tf.debugging.disable_check_numerics()
+    assert recorded(writer, tmp_path).series("gradient", "x", "elements") == [len(values)]
+
+
 def test_pairs_take_none_and_slices(writer: tf.summary.SummaryWriter, tmp_path: Path) -> None:
     table = tf.Variable(np.zeros((10, 2), "float32"), name="embedding/table")
     kernel = tf.Variable([1.0, 2.0], name="dense/kernel")

@@ -13,7 +13,7 @@ from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorflow.python.ops import summary_ops_v2
 
 from tb_nanwatch.adapters.tensorflow import kernels
-from tb_nanwatch.adapters.tensorflow.graphs import in_xla
+from tb_nanwatch.adapters.tensorflow.graphs import in_xla, unseen
 from tb_nanwatch.adapters.tensorflow.samples import Samples, decode_samples, take_samples
 from tb_nanwatch.adapters.tensorflow.tensors import (
     NamedTensor,
@@ -178,6 +178,7 @@ def _write(
         window[WINDOW_FIELD["sampled_step"]] = step
         return stream.pack(manifest, Record(window, columns, histograms))
 
+    @unseen()
     def record() -> tf.Tensor:
         flat = [kernels.flatten(tensor) for _, tensor in tensors]
         counts = kernels.count_nonfinite(flat)
