@@ -139,7 +139,9 @@ def test_the_step_is_run_again_and_the_loop_goes_on_as_without(
 
 
 def gan(
-    step_of: Callable[[Callable[..., Any]], Callable[..., Any]], watcher: nanwatch.Watcher | None
+    step_of: Callable[[Callable[..., Any]], Callable[..., Any]],
+    watcher: nanwatch.Watcher | None,
+    mode: str,
 ) -> list[np.ndarray]:
     """Two optimizers; the generator's gradient, which comes second, is not finite at a step."""
     keras.utils.set_random_seed(2)
@@ -161,7 +163,7 @@ def gan(
             pairs = zip(gradients, generator.trainable_variables, strict=True)
             watcher.observe(loss={"critic": loss, "generator": second}, gradient=pairs)
 
-    run = step_of(tf.function(step))
+    run = step_of(MODES[mode](step))
     for x, y in batches():
         run(x, y)
         if watcher is not None:
@@ -170,20 +172,29 @@ def gan(
     return [np.asarray(each) for each in [*every, *optimizers[1].variables]]
 
 
-def test_a_step_of_two_updates_is_run_again_where_it_keeps_copies(tmp_path: Path) -> None:
-    plain = gan(lambda step: step, None)
-    watcher = nanwatch.Watcher(tmp_path / "copies", every=1)
-    watched = gan(watcher.step(copies=True), watcher)
-    operation = rerun_of(tmp_path / "copies").operation
+@pytest.mark.parametrize("mode", MODES)
+def test_a_step_of_two_updates_is_looked_into(tmp_path: Path, mode: str) -> None:
+    plain = gan(lambda step: step, None, mode)
+    watcher = nanwatch.Watcher(tmp_path, every=1)
+    watched = gan(watcher.step, watcher, mode)
+    operation = rerun_of(tmp_path).operation
     assert operation is not None
     assert (operation.type, operation.direction, operation.line) == ("Log", "backward", LINE)
-    for mine, theirs in zip(watched, plain, strict=True):
-        np.testing.assert_array_equal(mine, theirs)
+    assert rerun_of(tmp_path).step == BAD_STEP
+    if mode != "xla":
+        for mine, theirs in zip(watched, plain, strict=True):
+            np.testing.assert_array_equal(mine, theirs)
 
-    watcher = nanwatch.Watcher(tmp_path / "none", every=1)
-    with pytest.warns(RuntimeWarning, match=r"not run again: .* more than once"):
-        watched = gan(watcher.step, watcher)
-    assert read_recorded(tmp_path / "none" / "nanwatch").reruns == []
+
+def test_what_would_copy_too_much_is_not_looked_into(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tb_nanwatch.adapters.keras.step_guard.MOST_COPIED", 40)
+    plain = gan(lambda step: step, None, "graph")
+    watcher = nanwatch.Watcher(tmp_path, every=1)
+    with pytest.warns(RuntimeWarning, match=r"not looked into: .* more than once.* 48 bytes"):
+        watched = gan(watcher.step, watcher, "graph")
+    assert read_recorded(tmp_path / "nanwatch").reruns == []
     for mine, theirs in zip(watched, plain, strict=True):
         np.testing.assert_array_equal(mine, theirs)
 
@@ -224,7 +235,7 @@ def test_data_from_an_iterator_cannot_be_asked_again(tmp_path: Path) -> None:
         tuple(tf.stack(part) for part in zip(*batches(), strict=True))
     )
     iterator = iter(dataset)
-    with pytest.warns(RuntimeWarning, match="not run again: it takes its data from an iterator"):
+    with pytest.warns(RuntimeWarning, match="not looked into: it takes its data from an iterator"):
         step(iterator)
     for _ in range(STEPS - 1):
         step(iterator)

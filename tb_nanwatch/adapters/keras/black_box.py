@@ -1,12 +1,14 @@
-"""The black box: a step that goes non-finite is held, looked at closely, and then goes on.
+"""The black box: a step that goes non-finite is looked into, and the training goes on as without.
 
-The step withholds its update on the device. The host runs it once more, operation by operation,
-from the state before; then as it was, by the same train function from the same state and seeds, so
-that the training goes on as an unwatched one would. Whatever fails in between is a note.
+The step keeps what it was fed, and what variables held before it, and goes on. Then the host runs
+it once more, operation by operation, from the state before, and puts everything back as the step
+has left it. A step that XLA compiles is held back instead, looked into, and then run as it was.
+Whatever fails in between is a note.
 """
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import time
@@ -17,10 +19,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tb_nanwatch.adapters.keras.hold import Hold
-from tb_nanwatch.adapters.keras.rerun import as_found, batch_of, examine, rows_of, state_of
-from tb_nanwatch.adapters.keras.step_state import put_back
-from tb_nanwatch.adapters.keras.withholding import Withholding
+from tb_nanwatch.adapters.keras.held_steps import HeldSteps
+from tb_nanwatch.adapters.keras.kept_step import KeptStep, StepKeeper
+from tb_nanwatch.adapters.keras.rerun import as_before, batch_of, examine, rows_of, state_of
+from tb_nanwatch.adapters.keras.step_guard import UpdatePolicy
 from tb_nanwatch.adapters.tensorflow.bell import Bell
 from tb_nanwatch.adapters.tensorflow.operation_origin import Search
 from tb_nanwatch.adapters.tensorflow.recorder import Recorder
@@ -40,39 +42,37 @@ _PATIENCE = 3.0
 """Seconds after which a rerun says how far it is, and between two such lines."""
 
 
-class HeldStep(NamedTuple):
-    """A step that is to be run again, from the state before it.
+class FailingStep(NamedTuple):
+    """A step that is to be looked into.
 
     Attributes:
-      batch: the first, where several steps are held.
+      batch: what it was fed.
       mode: in which the training runs it.
       state: gives the variables as they are, as arrays by name.
-      examine: runs it operation by operation and leaves all as it was; is given what to tell the
-        number of operations so far.
-      run: runs it as it was, with all that it changes, and returns what it gives; None where it has
-        gone on already.
+      examine: runs it operation by operation and leaves all as it was; is given the batch, and what
+        to tell the number of operations so far.
     """
 
     batch: Any
     mode: Mode
     state: Callable[[], dict[str, Any]]
-    examine: Callable[[Callable[[int], None]], Search]
-    run: Callable[[], Any] | None
+    examine: Callable[[Any, Callable[[int], None]], Search]
 
 
 class BlackBox:
-    """Runs steps again that went non-finite.
+    """Looks into steps that went non-finite.
 
     Args:
       log_dir: the run's directory.
       kept: what is kept on disk of such a step.
       recorder: records the training.
-      bell: rings for a step that is held; None where `after` is called after each step.
+      bell: rings for a step that is kept; None where `after` is called after each step.
       copies: whether steps keep copies of what they update.
 
     Attributes:
-      hold: keeps the step's batch.
-      withholding: how steps are withheld that are to be run again.
+      keeper: keeps the step.
+      held: holds it back, where XLA compiles it.
+      policy: what becomes of steps that are not finite.
     """
 
     def __init__(
@@ -84,93 +84,128 @@ class BlackBox:
         *,
         copies: bool = False,
     ):
-        self.hold = Hold(bell)
-        self.withholding = Withholding(hold=self.hold, copies=copies)
+        self.keeper = StepKeeper(bell, lambda: recorder.current_step)
+        self.held = HeldSteps()
+        self.policy = UpdatePolicy(keeper=self.keeper, held=self.held, copies=copies)
         self._log_dir = log_dir
         self._kept = kept
         self._recorder = recorder
         self._left = MOST_RERUNS
 
+    @property
+    def refusal(self) -> str:
+        """Why no step is looked into; "" where they are."""
+        return self.keeper.refusal or self.held.refusal
+
+    def refuse(self, why: str) -> None:
+        """Has no step looked into."""
+        self.policy.refuse(why)
+
     def arm(self) -> None:
         """On the host, where a training begins."""
-        self.hold.forget()  # What a call has left that raised.
-        self.hold.arm(self._left > 0)
+        self.keeper.forget()  # What a call has left that raised.
+        self.held.forget()
+        self._arm(self._left > 0)
+
+    def _arm(self, armed: bool) -> None:
+        self.keeper.arm(armed)
+        self.held.arm(armed)
 
     def feed(self, model: Any, iterator: Any) -> Any:
         """On the host, before each call of the train function: what to call it with."""
         is_compiled = bool(model.jit_compile) and not model.run_eagerly
-        return self.hold.feed(iterator, is_compiled, model.steps_per_execution)
+        return self.held.feed(iterator, is_compiled, model.steps_per_execution)
 
     def after(
         self, model: Any, train_step: Callable[[Any], Any], run: Callable[[Any], Any], outputs: Any
     ) -> Any:
-        """On the host, after a call that may hold steps: what it gives, when these have been run.
+        """On the host, after a call: looks into the step that it kept, and runs those it held.
 
         Args:
           model: the model.
           train_step: its own, bound.
           run: the train function, which records.
           outputs: what it gave.
+
+        Returns:
+          What the call gives, with the steps that were held.
         """
-        held = self.hold.take()
-        if held is None:
+        kept, held = self.keeper.take(), self.held.take()
+        if kept is None and not held:
             return outputs
-        batches = held.batches
-        step = HeldStep(
-            batches[0],
+        step = FailingStep(
+            held[0] if kept is None else kept.batch,
             _mode(model),
             lambda: state_of(model),
-            lambda progress: examine(model, train_step, batches[0], progress),
-            lambda: run(self.hold.again(batches)),
+            functools.partial(examine, model, train_step),
         )
-        if model.distribute_strategy.num_replicas_in_sync > 1:
-            with as_found(model, held.before or ()):
-                self.run_again(step._replace(run=None))
-            return outputs
-        if held.before is not None:
-            before = {id(each): value for each, value in held.before}
-            put_back(self.withholding.kept_variables(model), before)
-        return self.run_again(step)
+        return self.look_into(step, kept, outputs, (lambda: run(iter(held))) if held else None)
 
-    def run_again(self, step: HeldStep) -> Any:
-        """On the host: runs a held step operation by operation, keeps what that has found, and
-        returns what the step gives, run as it was; None where it has gone on already."""
+    def look_into(
+        self,
+        step: FailingStep,
+        kept: KeptStep | None,
+        outputs: Any,
+        run: Callable[[], Any] | None,
+    ) -> Any:
+        """On the host: runs a step operation by operation, and writes what that has found.
+
+        Args:
+          step: the step.
+          kept: as it was kept, and has gone on since; None where it was held.
+          outputs: what it gave.
+          run: runs it as it was, where it was held; None where it has gone on.
+
+        Returns:
+          What the step gives.
+        """
         self._left -= 1
-        self.hold.arm(False)
-        before = self._recorder.signal
-        number = before.next_step - (step.run is None)
-        state: dict[str, Any] = {}
-        search, trouble = None, ""
-        try:
-            search = step.examine(self._progress(number))
-        except Exception as error:
-            trouble = (
-                "The step could not be run operation by operation, outside of a graph "
-                f"({type(error).__name__}: {_said(error)})."
-            )
-        try:
-            state = step.state() if self._kept == "state" else {}
-        except Exception as error:
-            warn(f"could not keep the state before step {number} ({error}).")
-        outputs, again = None, True
-        if step.run is not None:
-            outputs = step.run()
+        self._arm(False)
+        counters = self._recorder.signal
+        number = counters.next_step
+        if kept is not None:
+            number = number - 1 if kept.number is None else kept.number
+        search, trouble, state = self._examine(step, number, kept)
+        # It has gone non-finite in the training; of a step that is run again that is asked anew.
+        again = search is None or search.is_nonfinite
+        if run is not None:
+            outputs = run()
             after = self._recorder.signal
-            again = after.trips + after.refused_steps > before.trips + before.refused_steps
+            again = after.trips + after.refused_steps > counters.trips + counters.refused_steps
         try:
             found = rerun_of(number, search, trouble, again, step.mode, step.batch)
             self._recorder.write_rerun(found)
             self._keep(found, step.batch, state)
         except Exception as error:
-            warn(f"could not keep what running step {number} again found ({error}).")
+            warn(f"could not keep what looking into step {number} found ({error}).")
         return outputs
+
+    def _examine(
+        self, step: FailingStep, number: int, kept: KeptStep | None
+    ) -> tuple[Search | None, str, dict[str, Any]]:
+        """What was found, what kept it from being found, and all variables as they were before."""
+        search, trouble = None, ""
+        state: dict[str, Any] = {}
+        try:
+            with as_before(() if kept is None else kept.before):
+                try:
+                    search = step.examine(step.batch, self._progress(number))
+                except Exception as error:
+                    trouble = (
+                        "The step could not be run operation by operation, outside of a graph "
+                        f"({type(error).__name__}: {_said(error)})."
+                    )
+                state = step.state() if self._kept == "state" else {}
+        except Exception as error:
+            warn(f"could not keep the state before step {number} ({error}).")
+        return search, trouble, state
 
     def step_end(self, trips: int) -> None:
         """On the host, after each step: `trips` steps since the last record were non-finite.
 
         What follows one that is not run again says no more than that it did.
         """
-        self.hold.arm(self._left > 0 and not trips)
+        self._arm(self._left > 0 and not trips)
 
     def _progress(self, step: int) -> Callable[[int], None]:
         """Says how far a rerun is, where it takes long."""
@@ -239,24 +274,10 @@ def rerun_of(
     """
     rows = rows_of(data)
     notes = [trouble] if trouble else []
-    if not again:
-        notes.append(
-            "Run again from the same state with the same batch, it was finite: "
-            + (
-                "it draws numbers by `tf.random`, which cannot be drawn again."
-                if search is not None and search.is_random
-                else "it depends on something besides these."
-            )
-        )
     if search is None:
         return Rerun(step, again, mode, " ".join(notes))
     if not search.is_nonfinite:
-        if again:
-            what = "compiles the step as a whole" if mode == "xla" else "fuses operations"
-            notes.append(
-                f"Operation by operation it stays finite: the training {what}, which computes "
-                "differently. What is said here is of layers."
-            )
+        notes.append(_finite_note(search, again, mode))
         return Rerun(step, again, mode, " ".join(notes))
     if search.data:
         bad = [~np.isfinite(np.asarray(each).astype(np.complex128)) for each in search.data]
@@ -269,3 +290,24 @@ def rerun_of(
         return Rerun(step, True, "eager", " ".join(notes))
     places = examples(search.origin.bad, rows)
     return Rerun(step, True, "eager", " ".join(notes), told(search.origin), places)
+
+
+def _finite_note(search: Search, again: bool, mode: Mode) -> str:
+    """Why a step may be finite operation by operation, and what is said of it nevertheless."""
+    if search.is_random:
+        return (
+            "Run again from the same state with the same batch, it was finite: it draws numbers by "
+            "`tf.random`, which cannot be drawn again."
+        )
+    computes = {"xla": "XLA compiles the step as a whole", "graph": "a graph fuses operations"}
+    if again:  # As it was run in the training.
+        return (
+            f"Operation by operation it stays finite: {computes.get(mode, 'a graph')}, which "
+            "computes differently. What is said here is of layers."
+        )
+    other = f"; or {computes[mode]}, which computes differently" if mode in computes else ""
+    return (
+        "Run again from the same state with the same batch, it was finite: it depends on something "
+        f"besides these, such as an environment that it acts on{other}. What is said here is of "
+        "layers."
+    )

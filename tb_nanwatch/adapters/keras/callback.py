@@ -14,10 +14,10 @@ from tb_nanwatch.adapters.keras.observation import Observation
 from tb_nanwatch.adapters.keras.observed_step import observed
 from tb_nanwatch.adapters.keras.optimizers import build_optimizer, iterations
 from tb_nanwatch.adapters.keras.train_function import ObservedTrainFunction
-from tb_nanwatch.adapters.keras.withholding import Withheld, Withholding
+from tb_nanwatch.adapters.keras.step_guard import StepOutcome, UpdatePolicy
 from tb_nanwatch.adapters.tensorflow.bell import Bell
 from tb_nanwatch.adapters.tensorflow.recorder import Recorder
-from tb_nanwatch.adapters.tensorflow.replicas import is_supported
+from tb_nanwatch.adapters.tensorflow.replicas import is_of_one_process, is_supported
 from tb_nanwatch.adapters.tensorflow.tensors import Unwatched
 from tb_nanwatch.blackbox.case import Kept, check_kept
 from tb_nanwatch.schema.watch import Watch
@@ -128,7 +128,6 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
         self._guard = Guard()
         self._is_due = False
         self._armed_box: BlackBox | None = None
-        self._blackbox_copies = blackbox_copies
         self._tripped = False
         self._skip_streak = 0
         self._max_skips = max_skips
@@ -148,9 +147,8 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
             self._watch = _exactly(self._asked, self.model)
         strategy = self.model.distribute_strategy
         is_one_replica = strategy.num_replicas_in_sync == 1
-        # What several replicas update together can be kept, and not withheld.
-        is_held = is_one_replica or self._blackbox_copies
-        self._armed_box = self._black_box if is_held else None
+        # What several workers compute together one of them cannot run again.
+        self._armed_box = self._black_box if is_of_one_process(strategy) else None
         self._is_due = is_supported(strategy)
         if not self._is_due:
             warn(
@@ -195,11 +193,8 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
 
     def _observed(self, train_step: Callable[[Any], Any]) -> Callable[[Any], Any]:
         skips = self._policy == "skip"
-        withholding = Withholding(skips, self._skip_updates) if skips else None
-        if self._armed_box is not None:
-            withholding = replace(
-                self._armed_box.withholding, skips=skips, guard_updates=self._skip_updates
-            )
+        policy = UpdatePolicy() if self._armed_box is None else self._armed_box.policy
+        policy = replace(policy, skips=skips, guards_updates=self._skip_updates)
         return observed(
             train_step,
             self.model,
@@ -207,7 +202,7 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
             self._observation,
             self._end,
             self._guard,
-            withholding,
+            policy if skips or self._armed_box is not None else None,
         )
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
@@ -257,12 +252,12 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
     def _observation(self) -> Observation:
         return Observation(self.model, self._watch, self._unwatched, self._guard)
 
-    def _end(self, observation: Observation, withheld: Withheld | None) -> None:
+    def _end(self, observation: Observation, outcome: StepOutcome) -> None:
         self._recorder.add(
             observation.tensors(),
             observation.loss_scale,
-            skipped=None if withheld is None else withheld.skipped,
-            held=None if withheld is None else withheld.held,
+            skipped=outcome.skipped,
+            held=outcome.held,
             bell=self._bell,
         )
 

@@ -1,4 +1,4 @@
-"""The step function of a custom loop, held and run again where it goes non-finite."""
+"""The step function of a custom loop, which is looked into where it goes non-finite."""
 
 from __future__ import annotations
 
@@ -10,11 +10,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tb_nanwatch.adapters.keras.black_box import BlackBox, HeldStep
-from tb_nanwatch.adapters.keras.hold import Held
+from tb_nanwatch.adapters.keras.black_box import BlackBox, FailingStep
 from tb_nanwatch.adapters.keras.loop_step import LoopStep, watched
 from tb_nanwatch.adapters.keras.rerun import ExaminedFunction, arguments
-from tb_nanwatch.adapters.keras.withholding import Unwound
 from tb_nanwatch.adapters.tensorflow.operations import is_tracing
 from tb_nanwatch.adapters.tensorflow.recorder import Recorder
 from tb_nanwatch.adapters.tensorflow.tensors import NamedTensor
@@ -42,7 +40,7 @@ class ObservedLoop:
         self._is_told = False
 
     def observed(self, function: Callable[..., Any], copies: bool) -> Callable[..., Any]:
-        """The function, held and run again where it goes non-finite."""
+        """The function, looked into where it goes non-finite."""
         box = BlackBox(self._log_dir, self._kept, self._recorder, copies=copies)
         self._boxes.append(box)
         box.arm()
@@ -74,49 +72,31 @@ class ObservedLoop:
             if self._step is not None or tf.inside_function():
                 return function(*args, **kwargs)
             if any(map(_is_consumed, (*args, *kwargs.values()))):
-                box.hold.refuse("it takes its data from an iterator, which cannot be asked again")
-            box.hold.feed_step((args, kwargs), is_compiled)
+                box.refuse("it takes its data from an iterator, which cannot be asked again")
+            box.held.feed_step((args, kwargs), is_compiled)
 
-            def again() -> Any:
+            def call() -> Any:
                 try:
-                    return inner(*args, **kwargs)
-                except Unwound:
-                    self._spies.close()
-                    assert self._step is not None
-                    self._step.unwind()
                     return inner(*args, **kwargs)
                 finally:
                     self._step = None
                     self._spies.close()
 
-            outputs = again()
+            outputs = call()
             self._tell(box)
-            held = box.hold.take()
-            if held is None:
+            kept, held = box.keeper.take(), box.held.take()
+            if kept is None and not held:
                 return outputs
-            return self._run_again(box, held, python_function, mode, again, args, kwargs)
+            if mode != "eager":  # As TensorFlow does where it traces a function.
+                args = tuple(map(_as_tensor, args))
+                kwargs = {name: _as_tensor(each) for name, each in kwargs.items()}
+            known = None if kept is None else [variable.key for variable, _ in kept.before]
+            function = functools.partial(python_function, *args, **kwargs)
+            examined = ExaminedFunction(function, known)
+            step = FailingStep(arguments(args, kwargs), mode, examined.state, examined.examine)
+            return box.look_into(step, kept, outputs, call if held else None)
 
         return run
-
-    def _run_again(
-        self,
-        box: BlackBox,
-        held: Held,
-        function: Callable[..., Any],
-        mode: Mode,
-        run: Callable[[], Any],
-        args: Any,
-        kwargs: Any,
-    ) -> Any:
-        for variable, value in held.before or ():
-            variable.assign(value)
-        if mode != "eager":  # As TensorFlow does where it traces a function.
-            args = tuple(map(_as_tensor, args))
-            kwargs = {name: _as_tensor(each) for name, each in kwargs.items()}
-        examined = ExaminedFunction(functools.partial(function, *args, **kwargs))
-        batch = arguments(args, kwargs)
-        examine = functools.partial(examined.examine, batch)
-        return box.run_again(HeldStep(batch, mode, examined.state, examine, run))
 
     def takes(self, tensors: list[NamedTensor], new_step: bool) -> bool:
         """Whether what is observed is taken care of here: to be recorded when the step ends."""
@@ -135,7 +115,7 @@ class ObservedLoop:
 
     def _begin(self, box: BlackBox) -> LoopStep:
         self._spies.close()
-        self._step = LoopStep(box.withholding)
+        self._step = LoopStep(box.policy)
         self._spies.enter_context(watched(self._step))
         return self._step
 
@@ -147,9 +127,9 @@ class ObservedLoop:
             self._recorder.add(tensors, new_step=new_step, held=held)
 
     def _tell(self, box: BlackBox) -> None:
-        if box.hold.refusal and not self._is_told:
+        if box.refusal and not self._is_told:
             self._is_told = True
-            warn(f"a step that goes non-finite is not run again: {box.hold.refusal}.")
+            warn(f"a step that goes non-finite is not looked into: {box.refusal}.")
 
 
 def _as_tensor(argument: Any) -> Any:

@@ -1,4 +1,4 @@
-"""One step of a custom loop, withheld where it is not finite."""
+"""One step of a custom loop, and what it shows of itself."""
 
 from __future__ import annotations
 
@@ -11,29 +11,62 @@ import tensorflow as tf
 from tensorflow.python.autograph.impl.api import autograph_artifact
 from tensorflow.python.distribute.distribute_lib import StrategyBase
 
+from tb_nanwatch.adapters.keras.compiled_guard import CompiledStepGuard
 from tb_nanwatch.adapters.keras.optimizers import applied_by
-from tb_nanwatch.adapters.keras.withholding import WithheldUpdates, Withholding
-from tb_nanwatch.adapters.tensorflow.branch import run_if
+from tb_nanwatch.adapters.keras.step_guard import StepGuard, StepState, UpdatePolicy
+from tb_nanwatch.adapters.tensorflow.finite import Looked
 from tb_nanwatch.adapters.tensorflow.graphs import current_graph, in_xla
-from tb_nanwatch.adapters.tensorflow.tensors import NamedTensor
+from tb_nanwatch.adapters.tensorflow.tensors import NamedTensor, dense
 
 
-class LoopStep(WithheldUpdates):
-    """One step, when it is traced or run.
+class LoopGuard(StepGuard):
+    """The guard of a step of a custom loop, which may update weights by itself."""
 
-    The update of a Keras optimizer is withheld where it is not finite. Of each variable that the
-    step assigns to otherwise the value from before is read just before it does.
+    def __init__(self, policy: UpdatePolicy):
+        self._pending: list[tuple[tf.Tensor, bool]] = []
+        self._watched: list[Any] = []
+        # The host has the step's arguments.
+        super().__init__(policy, None, StepState(lambda: self._watched))
+
+    def differentiated(self, tape: Any, gradients: Any) -> None:
+        """Takes in what a tape gave, and of which variables."""
+        found = [dense(each) for each in tf.nest.flatten(gradients) if _is_float(each)]
+        self._pending += [(each, False) for each in (*found, *self._losses)]
+        self._watched += tape.watched_variables()
+        if self._graph is None:
+            # Now, as not everything is heard of that changes a variable eagerly.
+            self.on_change()
+
+    def on_change(self) -> None:
+        pending, self._pending = self._pending, []
+        if pending:
+            with self.unheard():
+                self.check(pending)
+
+    def check(self, looked_at: Looked, *args: Any, **kwargs: Any) -> None:
+        self._pending = []
+        super().check(looked_at, *args, **kwargs)
+
+
+class LoopStep:
+    """One step of a custom loop, when it is traced or run.
 
     Args:
-      how: what is withheld, and what for.
+      policy: what becomes of it where it is not finite.
 
     Attributes:
+      guard: looks at what the step computes.
       observed: what the step showed: tensors, and whether they begin a new step.
     """
 
-    def __init__(self, how: Withholding):
-        super().__init__(how)
+    def __init__(self, policy: UpdatePolicy):
+        compiled = in_xla()
+        self.guard: LoopGuard | CompiledStepGuard = (
+            CompiledStepGuard(policy, StepState()) if compiled else LoopGuard(policy)
+        )
         self.observed: list[tuple[list[NamedTensor], bool]] = []
+        self._policy = policy
+        self._graph = current_graph()
 
     def is_here(self) -> bool:
         """Whether this is the step itself, and no function, loop, branch or replica within it."""
@@ -42,15 +75,18 @@ class LoopStep(WithheldUpdates):
         return one and current_graph() is self._graph
 
     def refuse(self, why: str) -> None:
-        """Has no step held."""
-        assert self._how.hold is not None
-        self._how.hold.refuse(why)
+        """Has no step kept."""
+        self._policy.refuse(why)
 
-    def gradient(self, target: Any) -> None:
-        """Takes in what a tape is asked for: of scalars it is the loss."""
+    def gradient(self, tape: Any, target: Any, gradients: Any) -> None:
+        """Takes in what a tape was asked for, and gave: of scalars it is a loss."""
+        if not self.is_here():
+            return
         for each in tf.nest.flatten(target):
-            if isinstance(each, tf.Tensor) and each.shape.rank == 0 and self.is_here():
-                self.loss(each)
+            if isinstance(each, tf.Tensor) and each.shape.rank == 0 and _is_float(each):
+                self.guard.loss(each)
+        if isinstance(self.guard, LoopGuard):
+            self.guard.differentiated(tape, gradients)
 
     def update(
         self,
@@ -64,41 +100,37 @@ class LoopStep(WithheldUpdates):
         variables = None if trainable_variables is None else list(trainable_variables)
         apply = functools.partial(original, gradients, variables)
         if self.is_here():
-            self.apply(optimizer, apply, gradients, variables or optimizer._trainable_variables)
+            known = variables or optimizer._trainable_variables
+            self.guard.apply(optimizer, apply, gradients, known)
         else:
-            self.refuse_hold()
-            with self._applying():
-                apply()
+            self.refuse("it updates weights within a function or loop of its own")
+            apply()
 
-    def end(self) -> tf.Tensor:
-        """Bool scalar, whether the host is to run the step again.
+    def end(self) -> tf.Tensor | None:
+        """Bool scalar, whether the host is to run the step, which has left no trace; or None."""
+        shown = [
+            tensor
+            for tensors, _ in self.observed
+            for info, tensor in tensors
+            if info.role in ("loss", "gradient")
+        ]
+        if isinstance(self.guard, CompiledStepGuard):
+            for each in shown:
+                self.guard.loss(each)
+        else:
+            self.guard.check([(each, False) for each in shown])
+        return self.guard.end().held
 
-        Under XLA what it moved is put back here, else the host does that.
-        """
-        shown = [each for tensors, _ in self.observed for each in tensors]
-        self._losses += [t for info, t in shown if info.role in ("loss", "gradient")]
-        self._updated |= self._moved
-        late = self._how.copies or not self._applied
-        held = ~(self._is_fine_at_the_end() if late else self._goes_on) & self._is_armed()
-        if late:
-            run_if(held, self._keep)
-        if self._moved:
-            run_if(held, self._put_back if in_xla() else self._keep_values)
-        return held
 
-    def _keep(self) -> None:
-        assert self._how.hold is not None
-        self._how.hold.count()
-
-    def _keep_values(self) -> None:
-        assert self._how.hold is not None
-        self._how.hold.keep(None, list(self._moved.values()), list(self._moved_from.values()))
+def _is_float(value: Any) -> bool:
+    dtype = getattr(value, "dtype", None)
+    return isinstance(dtype, tf.DType) and (dtype.is_floating or dtype.is_complex)
 
 
 @contextmanager
 def watched(step: LoopStep) -> Iterator[None]:
     """Until the block ends the step hears of what is assigned, applied and differentiated."""
-    with step.watched(), applied_by(step.update), ExitStack() as exchanged:
+    with step.guard.heard(), applied_by(step.update), ExitStack() as exchanged:
 
         def exchange(owner: Any, name: str, make: Callable[..., Any]) -> None:
             original = vars(owner)[name]
@@ -107,8 +139,9 @@ def watched(step: LoopStep) -> Iterator[None]:
 
         def gradient(original: Any) -> Any:
             def run(tape: Any, target: Any, *args: Any, **kwargs: Any) -> Any:
-                step.gradient(target)
-                return original(tape, target, *args, **kwargs)
+                gradients = original(tape, target, *args, **kwargs)
+                step.gradient(tape, target, gradients)
+                return gradients
 
             return run
 

@@ -10,10 +10,17 @@ from typing import Any, NamedTuple
 from tb_nanwatch.adapters.keras.layer_outputs import WatchedLayer, called_method, watched_layers
 from tb_nanwatch.adapters.keras.observation import Observation
 from tb_nanwatch.adapters.keras.optimizers import find_optimizers
-from tb_nanwatch.adapters.keras.replica_step import ReplicaStep
+from tb_nanwatch.adapters.keras.compiled_guard import CompiledStepGuard
 from tb_nanwatch.adapters.keras.spies import Spies, Spy
-from tb_nanwatch.adapters.keras.withheld_step import WithheldStep
-from tb_nanwatch.adapters.keras.withholding import Unwound, Withheld, Withholding
+from tb_nanwatch.adapters.keras.step_guard import (
+    StepGuard,
+    StepOutcome,
+    StepState,
+    UpdateGuard,
+    UpdatePolicy,
+)
+from tb_nanwatch.adapters.keras.step_state import seeds_of, variables_of
+from tb_nanwatch.adapters.tensorflow.graphs import in_xla
 from tb_nanwatch.schema.watch import Watch
 from tb_nanwatch.writer.warnings import Guard
 
@@ -23,11 +30,11 @@ class Seen(NamedTuple):
 
     Attributes:
       observation: collects what it shows.
-      withheld: withholds or keeps it where it is not finite; None where nothing does.
+      guard: looks at what its update is made of; None where nothing does.
     """
 
     observation: Observation
-    withheld: WithheldStep | ReplicaStep | None
+    guard: UpdateGuard | None
 
 
 def observed(
@@ -35,9 +42,9 @@ def observed(
     model: Any,
     watch: Watch,
     begin: Callable[[], Observation],
-    end: Callable[[Observation, Withheld | None], None],
+    end: Callable[[Observation, StepOutcome], None],
     guard: Guard,
-    withholding: Withholding | None = None,
+    policy: UpdatePolicy | None = None,
 ) -> Callable[[Any], Any]:
     """A `train_step` that does what the given one does and shows an `Observation` of it.
 
@@ -46,22 +53,20 @@ def observed(
       model: the model.
       watch: what to observe.
       begin: makes the observation of a step, when it is traced or run.
-      end: takes it, in the step, after the update; and whether the update was withheld, None
-        without `withholding`.
-      guard: keeps trouble of the observation's own out of the step.
-      withholding: withholds the updates of steps that are not finite.
+      end: takes it, in the step, after the update; and what became of the step.
+      guard: keeps trouble of our own out of the step.
+      policy: what becomes of a step that is not finite; None where nothing does.
     """
     spies: Spies[Seen] = Spies()
 
     @functools.wraps(train_step)
     def step(data: Any) -> Any:
         observation = begin()
-        withheld: WithheldStep | ReplicaStep | None = None
-        with guard("prepare to withhold a step"):
-            if withholding is not None and not guard.tripped:
-                several = model.distribute_strategy.num_replicas_in_sync > 1
-                withheld = (ReplicaStep if several else WithheldStep)(model, data, withholding)
-        result: Withheld | None = None
+        update_guard: UpdateGuard | None = None
+        with guard("prepare to look at an update"):
+            if policy is not None and not guard.tripped:
+                update_guard = _guard_of(model, data, policy)
+        outcome = StepOutcome()
         layers: list[WatchedLayer] = []
         optimizers: list[Any] = []
         spied: list[Spy] = []
@@ -75,41 +80,51 @@ def observed(
                 *_optimizer_spies(optimizers, guard),
                 *_layer_spies(layers, watch, spies, guard),
             ]
-        watched = nullcontext() if withheld is None else withheld.watched()
-        try:
-            with spies.report_to(Seen(observation, withheld), spied) as refused, watched:
-                outputs = train_step(data)
-        except Unwound:
-            assert withheld is not None
-            withheld.unwind()
-            return step(data)
-        with guard("withhold a step"):
-            if withheld is not None:
-                result = withheld.end()
-                outputs = withheld.outputs(outputs)
+        heard = nullcontext() if update_guard is None else update_guard.heard()
+        with spies.report_to(Seen(observation, update_guard), spied) as refused, heard:
+            outputs = train_step(data)
+        with guard("end a step"):
+            if update_guard is not None:
+                outcome = update_guard.end()
+                outputs = _outputs_after(outputs, model, policy)
         with guard("observe a step"):
             observation.state(optimizers)
             if not guard.tripped:
                 unseen = [path for path, layer in layers if any(layer is each for each in refused)]
                 observation.note_missing([path for path, _ in layers], unseen)
-                end(observation, result)
+                end(observation, outcome)
         return outputs
 
     return step
+
+
+def _guard_of(model: Any, data: Any, policy: UpdatePolicy) -> UpdateGuard:
+    state = StepState(lambda: variables_of(model), lambda: seeds_of(model))
+    if in_xla():
+        return CompiledStepGuard(policy, state)
+    return StepGuard(policy, data, state)
+
+
+def _outputs_after(outputs: Any, model: Any, policy: UpdatePolicy | None) -> Any:
+    """What the train step returns: the metrics as they are now, if it returned those."""
+    if policy is None or not policy.skips or not isinstance(outputs, dict):
+        return outputs
+    metrics = model.get_metrics_result()
+    return metrics if set(metrics) == set(outputs) else outputs
 
 
 def _compute_loss(
     guard: Guard, seen: Seen, original: Callable[..., Any], *args: Any, **kwargs: Any
 ) -> Any:
     loss = original(*args, **kwargs)
-    observation, withheld = seen
+    observation, update_guard = seen
     if observation.is_here():
         with guard("observe a loss"):
             y_pred = kwargs.get("y_pred", args[2] if len(args) > 2 else None)
             observation.data("prediction", y_pred)
             observation.loss(loss)
-            if withheld is not None:
-                withheld.loss(loss)
+            if update_guard is not None:
+                update_guard.loss(loss)
     return loss
 
 
@@ -118,52 +133,54 @@ def _optimizer_spies(optimizers: Iterable[Any], guard: Guard) -> Iterator[Spy]:
         def apply(
             seen: Seen, original: Callable[..., Any], grads: Any, trainable_variables: Any = None
         ) -> Any:
-            observation, withheld = seen
+            observation, update_guard = seen
             grads = list(grads)
             if trainable_variables is not None:
                 trainable_variables = list(trainable_variables)
             if not observation.is_here():
-                if withheld is not None:
-                    withheld.refuse_hold()
-                    if withheld.skips:
+                if update_guard is not None:
+                    update_guard.policy.refuse("it updates weights within a function or loop")
+                    if update_guard.policy.skips:
                         observation.note_unguarded()
                 return original(grads, trainable_variables)
             variables = trainable_variables or optimizer._trainable_variables
             with guard("observe gradients"):
                 observation.gradients(optimizer, grads, variables)
-            if withheld is None:
-                return original(grads, trainable_variables)
             update = functools.partial(original, grads, trainable_variables)
-            return _withhold(guard, withheld, optimizer, update, grads, variables)
+            if update_guard is None or guard.tripped:
+                return update()
+            return guarded_update(guard, update_guard, optimizer, update, grads, variables)
 
         return Spy(optimizer, "apply", apply)
 
     yield from map(spy, optimizers)
 
 
-def _withhold(
+def guarded_update(
     guard: Guard,
-    withheld: WithheldStep | ReplicaStep,
+    update_guard: UpdateGuard,
     optimizer: Any,
     update: Callable[[], object],
     gradients: list[Any],
     variables: list[Any],
-) -> None:
-    """Has an update withheld; trouble of ours before it, and nothing else, leaves it as it is."""
+) -> object:
+    """Runs an update behind its guard; trouble of ours before it leaves it as it is."""
     is_begun = False
+    result: object = None
 
-    def begun() -> object:
-        nonlocal is_begun
+    def begun() -> None:
+        nonlocal is_begun, result
         is_begun = True
-        return update()
+        result = update()
 
     try:
-        withheld.apply(optimizer, begun, gradients, variables)
+        update_guard.apply(optimizer, begun, gradients, variables)
     except Exception as error:
         if is_begun:
             raise
-        guard.trip("withhold an update", error)
-        update()
+        guard.trip("look at an update", error)
+        return update()
+    return result
 
 
 def _layer_spies(

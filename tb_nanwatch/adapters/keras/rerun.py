@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import gc
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -15,9 +16,11 @@ from tb_nanwatch.adapters.keras.layer_outputs import hands_on, relative_path
 from tb_nanwatch.adapters.keras.optimizers import applied_by, find_optimizers
 from tb_nanwatch.adapters.keras.spies import Spies, Spy
 from tb_nanwatch.adapters.keras.step_state import variables_of
+from tb_nanwatch.adapters.tensorflow import private_api
 from tb_nanwatch.adapters.tensorflow.assignments import heard, key_of, read_by
 from tb_nanwatch.adapters.tensorflow.operation_origin import Search, find_origin, is_bad
 from tb_nanwatch.adapters.tensorflow.operations import Place, Trace, traced
+from tb_nanwatch.adapters.tensorflow.state_changes import StateVariable, state_variables
 from tb_nanwatch.adapters.tensorflow.tensors import variable_path
 from tb_nanwatch.adapters.tensorflow.variables import value_of
 
@@ -39,7 +42,7 @@ def examine(
 
     read = [each.value for each in model.variables if tf.as_dtype(each.dtype).is_floating]
     values = [tf.convert_to_tensor(each) for each in read]
-    with unchanged(model), put_back_others(), traced(place, progress) as trace:
+    with without_a_trace(), traced(place, progress) as trace:
         spied = [Spy(each, "apply", partial(_apply, trace)) for each in find_optimizers(model)]
         spies: Spies[str] = Spies()
         with spies.report_to("rerun", spied):
@@ -52,36 +55,36 @@ class ExaminedFunction:
 
     Args:
       function: does the step, without arguments.
+      known: keys of the variables that hold what they did before the step.
     """
 
-    def __init__(self, function: Callable[[], Any]):
+    def __init__(self, function: Callable[[], Any], known: Collection[int] | None = None):
         self._function = function
+        self._known = known
         self._found: dict[int, tuple[Any, tf.Tensor]] = {}
 
     def examine(self, batch: Any, progress: Callable[[int], None]) -> Search:
         """Runs the step eagerly, with its update where that is finite; puts back what it moved."""
-        assigned: dict[int, Any] = {}
 
         def find(variable: Any) -> None:
             if key_of(variable) not in self._found:
                 self._found[key_of(variable)] = variable, value_of(variable)
 
-        def hear(variable: Any) -> None:
-            find(variable)
-            assigned[key_of(variable)] = variable
-
-        try:
-            with (
-                read_by(find),
-                heard(hear),
-                traced(place_of, progress) as trace,
-                applied_by(partial(_apply, trace)),
-            ):
-                self._function()
-        finally:
-            for key, variable in assigned.items():
-                variable.assign(self._found[key][1])
-        values = [value for _, value in self._found.values() if value.dtype.is_floating]
+        with (
+            without_a_trace() as changed,
+            read_by(find),
+            heard(find),
+            traced(place_of, progress) as trace,
+            applied_by(partial(_apply, trace)),
+        ):
+            self._function()
+        # What the step has changed since, nobody knows from before it.
+        unknown = set() if self._known is None else changed - set(self._known)
+        values = [
+            value
+            for key, (_, value) in self._found.items()
+            if value.dtype.is_floating and key not in unknown
+        ]
         return find_origin(trace, tensors_of(batch), values)
 
     def state(self) -> dict[str, Any]:
@@ -150,48 +153,74 @@ def _apply(
 
 
 @contextmanager
-def unchanged(model: Any) -> Iterator[None]:
-    """Puts all variables back when the block ends, however it ends."""
-    # A read shares the variable's memory until something is assigned.
-    parts = [part for each in variables_of(model) for part in _parts(each.value)]
-    before = [(part, part.read_value()) for part in parts]
-    try:
-        yield
-    finally:
-        for part, value in before:
-            part.assign(value)
-
-
-def _parts(variable: Any) -> Sequence[Any]:
-    """Of a variable that several replicas have each a copy of, these; itself otherwise."""
-    return getattr(variable, "values", None) or (variable,)
-
-
-@contextmanager
-def as_found(model: Any, before: Iterable[tuple[Any, tf.Tensor]]) -> Iterator[None]:
+def as_before(before: Iterable[tuple[StateVariable, Any]]) -> Iterator[None]:
     """Until the block ends variables hold what they did before, in each of several replicas."""
-    with unchanged(model):
-        for variable, value in before:
-            for part in _parts(variable.value):
-                part.assign(value)
+    parts = [(part, value) for variable, value in before for part in _replicas_of(variable)]
+    now = [(part, part.read()) for part, _ in parts]
+    try:
+        for part, value in parts:
+            part.write(value)
         yield
+    finally:
+        for part, value in now:
+            part.write(value)
+
+
+def _replicas_of(variable: StateVariable) -> Sequence[StateVariable]:
+    """Of a variable that several replicas have each a copy of, these; itself otherwise."""
+    inner = getattr(variable.owner, "_value", variable.owner)
+    return state_variables(getattr(inner, "values", ())) or (variable,)
 
 
 @contextmanager
-def put_back_others() -> Iterator[None]:
-    """Puts back, when the block ends, whatever `tf.Variable` it has assigned to."""
-    before: dict[int, tuple[Any, tf.Tensor]] = {}
+def without_a_trace() -> Iterator[set[int]]:
+    """Puts back, when the block ends, whatever variable it has changed, however it did so.
 
-    def hear(variable: Any) -> None:
-        if key_of(variable) not in before:
-            before[key_of(variable)] = variable, value_of(variable)
+    Of this thread alone: others may be training. Summaries are not written meanwhile.
 
+    Yields:
+      The keys of the variables changed so far.
+    """
+    # What a variable holds is shared with it until somebody changes it.
+    before = {each.key: (each, each.read()) for each in _every_variable()}
+    changed: set[int] = set()
+
+    def note(op_type: Any, inputs: Sequence[Any], *_: Any, graph: Any = None, **__: Any) -> None:
+        kind = op_type if isinstance(op_type, str) else op_type.decode()
+        if graph is None and not private_api.is_read_only(kind):
+            changed.update(map(id, inputs))
+
+    stop = private_api.add_operation_callback(note)
     try:
-        with heard(hear):
-            yield
+        with tf.summary.record_if(False):
+            yield changed
     finally:
-        for variable, value in before.values():
-            variable.assign(value)
+        if stop is None:
+            changed.update(before)
+        else:
+            stop()
+        for key in changed & before.keys():
+            variable, value = before[key]
+            variable.write(value)
+
+
+def _every_variable() -> Iterator[StateVariable]:
+    """The variables of the process that hold something; once each."""
+    kinds: dict[type, bool] = {}
+    found = []
+    for each in gc.get_objects():
+        kind = type(each)
+        if kind not in kinds:
+            kinds[kind] = issubclass(kind, tf.Variable)
+        if kinds[kind]:
+            found.append(each)
+    for each in found:
+        try:  # One of several replicas, outside of them, has no handle; its parts are found, too.
+            (variable,) = state_variables([each])
+            if not variable.is_symbolic and each.is_initialized():
+                yield variable
+        except Exception:
+            continue
 
 
 def state_of(model: Any) -> dict[str, Any]:

@@ -1,11 +1,8 @@
-"""What a step of a model may change, read before it and put back after it."""
+"""What a step of a model may change."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import Any
-
-import tensorflow as tf
 
 from tb_nanwatch.adapters.keras.optimizers import find_optimizers
 
@@ -17,18 +14,7 @@ def variables_of(model: Any) -> list[Any]:
     return list({id(each): each for each in every}.values())
 
 
-def moved(model: Any) -> list[Any]:
-    """What a step moves besides its optimizer's: BatchNorm's statistics, metrics, seeds."""
-    return [*model.non_trainable_variables, *model.metrics_variables]
-
-
-def read(variables: Sequence[Any]) -> dict[int, tf.Tensor]:
-    """The values of variables, by identity."""
-    return {id(each): tf.identity(each.value) for each in variables}
-
-
-def put_back(variables: Sequence[Any], before: Mapping[int, tf.Tensor]) -> None:
-    """Assigns the values that were read before."""
-    for each in variables:
-        # A metric that was made in this very step begins at zero, as Metric.reset_state has it.
-        each.assign(before[id(each)] if id(each) in before else tf.zeros_like(each.value))
+def seeds_of(model: Any) -> list[Any]:
+    """Of these the states of seed generators: what is neither a weight nor a metric's."""
+    others = {id(each) for each in (*model.weights, *model.metrics_variables)}
+    return [each for each in model.variables if id(each) not in others]

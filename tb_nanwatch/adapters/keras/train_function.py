@@ -51,7 +51,7 @@ class ObservedTrainFunction:
         if self._inner is not None:
             # What one of them holds the other would count: neither does.
             for box in filter(None, (black_box, self._inner._black_box)):
-                box.hold.refuse("several callbacks record the training")
+                box.refuse("several callbacks record the training")
         inner_step = self._inner._step if self._inner else model.train_step
         self._step: Callable[[Any], Any] = observe(inner_step)
         self._plain = _plain(model)

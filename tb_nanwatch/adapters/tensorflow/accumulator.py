@@ -89,6 +89,11 @@ class Clock:
         self.loss_scale = variable(_NO_SCALE, tf.float64)
         self.has_loss_scale = False
 
+    @property
+    def current_step(self) -> tf.Tensor:
+        """In the step, before it is counted: its number, an int64 scalar."""
+        return self.state.read_value()[0]
+
     def signal(self) -> Signal:
         """On the host: what happened since the last `restart`."""
         return Signal(*fetch(self.state)[:_ATTEND_AT].tolist())

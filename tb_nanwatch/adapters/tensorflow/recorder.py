@@ -156,6 +156,11 @@ class Recorder:
         accumulator.add(values, loss_scale, new_step=new_step, held=held, bell=bell)
 
     @property
+    def current_step(self) -> tf.Tensor:
+        """In the step, before `add`: its number, an int64 scalar."""
+        return next(iter(self._clocks.values())).current_step
+
+    @property
     def signal(self) -> Signal:
         """On the host: what happened since the last record, in any of the replicas."""
         signals = [clock.signal() for clock in self._clocks.values()]

@@ -14,6 +14,12 @@ def is_supported(strategy: tf.distribute.Strategy) -> bool:
     return strategy.num_replicas_in_sync == 1 or isinstance(strategy, _KNOWN)
 
 
+def is_of_one_process(strategy: tf.distribute.Strategy) -> bool:
+    """Whether all the replicas of a strategy run in this process."""
+    replicas = int(strategy.num_replicas_in_sync)
+    return replicas == 1 or replicas == len(strategy.extended.worker_devices)
+
+
 def current_replica() -> int:
     """Number of the replica of this process whose step is traced or run; 0 outside of replicas."""
     context = tf.distribute.get_replica_context()

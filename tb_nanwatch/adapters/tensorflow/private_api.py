@@ -1,0 +1,158 @@
+"""What NaNWatch uses of TensorFlow and Keras that is not their public interface.
+
+The only place for it. Each name is looked up where it is first needed, and not when this package is
+imported: a release that moves one costs what depends on it, with one warning, and not the user's
+training script.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import inspect
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import tensorflow as tf
+
+from tb_nanwatch.writer.warnings import warn
+
+
+@functools.cache
+def private(path: str, loss: str) -> Any:
+    """The object at `path`, such as "tensorflow.python.eager.record.stop_recording".
+
+    None, after one warning, where this version does not have it.
+
+    Args:
+      path: of a module, and a name in it.
+      loss: what does not work without it, the second half of a sentence.
+    """
+    module, _, name = path.rpartition(".")
+    try:
+        return getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError):
+        warn(f"TensorFlow {tf.__version__} has no {path}: {loss}.")
+        return None
+
+
+_CHANGES_UNKNOWN = "a step that goes non-finite is not looked into"
+
+
+def variable_spec(handle: Any) -> tf.TensorSpec | None:
+    """Of the variable that a tensor of dtype resource stands for.
+
+    None where that is no variable but a table, queue or iterator.
+    """
+    get = private("tensorflow.python.ops.handle_data_util.get_handle_data", _CHANGES_UNKNOWN)
+    data = None if get is None else get(handle)
+    if data is None or not data.is_set or len(data.shape_and_type) != 1:
+        return None
+    (held,) = data.shape_and_type
+    return tf.TensorSpec(tf.TensorShape(held.shape), tf.as_dtype(held.dtype))
+
+
+def is_read_only(operation_type: str) -> bool:
+    """Whether operations of this type only read the resources that they are given."""
+    known = private(
+        "tensorflow.python.framework.auto_control_deps_utils.RESOURCE_READ_OPS", _CHANGES_UNKNOWN
+    )
+    return known is not None and operation_type in known
+
+
+def changed_inputs(operation: Any) -> list[Any]:
+    """The inputs of a graph's operation that are resources which it may change.
+
+    Of a function's call, a conditional or a loop by what is in it.
+    """
+    get = private(
+        "tensorflow.python.framework.auto_control_deps_utils.get_read_write_resource_inputs",
+        _CHANGES_UNKNOWN,
+    )
+    return [] if get is None else list(get(operation)[1])
+
+
+@contextmanager
+def operations_intercepted(
+    graph: Any, before: Callable[[str, list[Any]], Callable[[Any], None] | None]
+) -> Iterator[bool]:
+    """Until the block ends `before` is called with each operation that is added to this graph.
+
+    Args:
+      graph: a function's graph.
+      before: is given the type and the inputs before the operation is there, and returns what is to
+        be called with the operation afterwards, or None.
+
+    Yields:
+      Whether that works in this version of TensorFlow.
+    """
+    original = getattr(graph, "_create_op_internal", None)
+    if original is None:
+        yield False
+        return
+
+    def create(op_type: str, inputs: Iterable[Any], *args: Any, **kwargs: Any) -> Any:
+        inputs = list(inputs)
+        after = before(op_type, inputs)
+        operation = original(op_type, inputs, *args, **kwargs)
+        if after is not None:
+            after(operation)
+        return operation
+
+    graph._create_op_internal = create
+    try:
+        yield True
+    finally:
+        if inspect.ismethod(original):
+            del graph._create_op_internal
+        else:  # Of a second recorder of the same step.
+            graph._create_op_internal = original
+
+
+def types_within(name: str, graph: Any = None) -> set[str]:
+    """The types of the operations of a function and of those that it calls.
+
+    Args:
+      name: the function's.
+      graph: that calls it; None where it is called eagerly.
+    """
+    types: set[str] = set()
+    waiting, seen = [name], set()
+    while waiting:
+        each = waiting.pop()
+        if each in seen:
+            continue
+        seen.add(each)
+        for node in _nodes_of(each, graph):
+            types.add(node.op)
+            for attribute in node.attr.values():
+                waiting += [attribute.func.name] if attribute.func.name else []
+                waiting += [function.name for function in attribute.list.func]
+            waiting.append(node.op)  # A function may be called by its name as the type.
+    return types
+
+
+def _nodes_of(function: str, graph: Any) -> Iterable[Any]:
+    try:
+        if graph is not None:
+            found = graph._get_function(function)
+            if found is not None:
+                return list(found.cached_definition.node_def)
+        context = importlib.import_module("tensorflow.python.eager.context").context()
+        if context.has_function(function):
+            return list(context.get_function_def(function).node_def)
+    except Exception:  # What cannot be looked into is taken for harmless.
+        return []
+    return []
+
+
+def add_operation_callback(callback: Callable[..., None]) -> Callable[[], None] | None:
+    """Has `callback` called after each operation of this thread; gives what ends that, or None."""
+    module = "tensorflow.python.framework.op_callbacks"
+    add = private(f"{module}.add_op_callback", _CHANGES_UNKNOWN)
+    remove = private(f"{module}.remove_op_callback", _CHANGES_UNKNOWN)
+    if add is None or remove is None:
+        return None
+    add(callback)
+    return functools.partial(remove, callback)
