@@ -19,14 +19,18 @@ def warn(message: str) -> None:
 
 
 class Guard:
-    """Has trouble of our own end the recording, with one warning, and not the training.
+    """Has trouble of our own end what it guards, with one warning, and not the training.
+
+    Args:
+      consequence: what is so from then on, in sentences.
 
     Attributes:
-      tripped: whether that has happened; nothing is recorded from then on.
+      tripped: whether that has happened.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, consequence: str = "Training goes on, unrecorded from here.") -> None:
         self.tripped = False
+        self._consequence = consequence
 
     @contextmanager
     def __call__(self, act: str) -> Iterator[None]:
@@ -41,9 +45,8 @@ class Guard:
         if not self.tripped:
             self.tripped = True
             warn(
-                f"could not {act} ({_summary(error)}). "
-                "Training goes on, unrecorded from here. Please report this with the model "
-                "that shows it."
+                f"could not {act} ({_summary(error)}). {self._consequence} "
+                "Please report this with the model that shows it."
             )
 
 

@@ -91,11 +91,12 @@ class BlackBox:
         self._kept = kept
         self._recorder = recorder
         self._left = MOST_RERUNS
+        self._is_compiled = False
 
     @property
     def refusal(self) -> str:
         """Why no step is looked into; "" where they are."""
-        return self.keeper.refusal or self.held.refusal
+        return (self.held if self._is_compiled else self.keeper).refusal
 
     def refuse(self, why: str) -> None:
         """Has no step looked into."""
@@ -113,8 +114,13 @@ class BlackBox:
 
     def feed(self, model: Any, iterator: Any) -> Any:
         """On the host, before each call of the train function: what to call it with."""
-        is_compiled = bool(model.jit_compile) and not model.run_eagerly
-        return self.held.feed(iterator, is_compiled, model.steps_per_execution)
+        self._is_compiled = bool(model.jit_compile) and not model.run_eagerly
+        return self.held.feed(iterator, self._is_compiled, model.steps_per_execution)
+
+    def feed_step(self, batch: Any, is_compiled: bool) -> None:
+        """On the host, before a call that executes one step: its batch."""
+        self._is_compiled = is_compiled
+        self.held.feed_step(batch, is_compiled)
 
     def after(
         self, model: Any, train_step: Callable[[Any], Any], run: Callable[[Any], Any], outputs: Any
@@ -130,7 +136,7 @@ class BlackBox:
         Returns:
           What the call gives, with the steps that were held.
         """
-        kept, held = self.keeper.take(), self.held.take()
+        kept, held = self.take()
         if kept is None and not held:
             return outputs
         step = FailingStep(
@@ -140,6 +146,15 @@ class BlackBox:
             functools.partial(examine, model, train_step),
         )
         return self.look_into(step, kept, outputs, (lambda: run(iter(held))) if held else None)
+
+    def take(self) -> tuple[KeptStep | None, list[Any]]:
+        """On the host, after a call: the step that it kept; the batches of those that it held."""
+        try:
+            return self.keeper.take(), self.held.take()
+        except Exception as error:
+            self.refuse(f"what was kept of one could not be taken ({_said(error)})")
+            warn(f"a step that goes non-finite is not looked into: {self.refusal}.")
+            return None, []
 
     def look_into(
         self,

@@ -8,13 +8,14 @@ from dataclasses import replace
 from typing import Any, Literal, get_args
 
 import keras
+import numpy as np
 
 from tb_nanwatch.adapters.keras.black_box import BlackBox
 from tb_nanwatch.adapters.keras.observation import Observation
 from tb_nanwatch.adapters.keras.observed_step import observed
 from tb_nanwatch.adapters.keras.optimizers import build_optimizer, iterations
-from tb_nanwatch.adapters.keras.train_function import ObservedTrainFunction
 from tb_nanwatch.adapters.keras.step_guard import StepOutcome, UpdatePolicy
+from tb_nanwatch.adapters.keras.train_function import ObservedTrainFunction
 from tb_nanwatch.adapters.tensorflow.bell import Bell
 from tb_nanwatch.adapters.tensorflow.recorder import Recorder
 from tb_nanwatch.adapters.tensorflow.replicas import is_of_one_process, is_supported
@@ -26,6 +27,24 @@ from tb_nanwatch.writer.schedule import Every, Schedule
 from tb_nanwatch.writer.warnings import Guard, warn
 
 Policy = Literal["record", "skip", "stop", "raise"]
+
+_UNRECORDED: dict[Policy, str] = {
+    "record": "Training goes on, unrecorded from here.",
+    "skip": "Training goes on, unrecorded from here; steps that are not finite are still skipped.",
+    "stop": "Training goes on, unrecorded from here, and stops where its logs are not finite.",
+    "raise": "Training goes on, unrecorded from here; its logs raise where they are not finite.",
+}
+"""What is so where a step cannot be recorded."""
+
+_GOES_ON = "Training goes on; a step that goes non-finite is not looked into from here."
+
+_UNGUARDED: dict[Policy, str] = {
+    "record": _GOES_ON,
+    "skip": f'{_GOES_ON} on_nonfinite="skip" is off: such a step reaches the weights.',
+    "stop": _GOES_ON,
+    "raise": _GOES_ON,
+}
+"""What is so where its update cannot be looked at."""
 
 
 class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
@@ -125,7 +144,8 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
             )
         )
         self._unwatched = Unwatched()
-        self._guard = Guard()
+        self._guard = Guard(_UNRECORDED[on_nonfinite])
+        self._policy_guard = Guard(_UNGUARDED[on_nonfinite])
         self._is_due = False
         self._armed_box: BlackBox | None = None
         self._tripped = False
@@ -140,8 +160,9 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
                 "nanwatch.Callback records Keras on TensorFlow; the backend here is "
                 f"{keras.backend.backend()}. Set KERAS_BACKEND=tensorflow."
             )
-        if self._guard.tripped:  # Another fit is another chance, with a trace of its own.
-            self._guard.tripped = False
+        if self._guard.tripped or self._policy_guard.tripped:
+            # Another fit is another chance, with a trace of its own.
+            self._guard.tripped = self._policy_guard.tripped = False
             self._train_function = None
         if self._exact:
             self._watch = _exactly(self._asked, self.model)
@@ -203,6 +224,7 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
             self._end,
             self._guard,
             policy if skips or self._armed_box is not None else None,
+            self._policy_guard,
         )
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
@@ -220,9 +242,15 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
                 self._skip_streak = signal.skip_streak
                 if self._armed_box is not None:
                     self._armed_box.step_end(signal.trips)
+            refusal = "" if self._armed_box is None else self._armed_box.refusal
+            if refusal:
+                self._unwatched.note(f"a step that goes non-finite is not looked into: {refusal}.")
             self._unwatched.tell()
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        if self._guard.tripped:
+            self._react_to_logs(batch, logs or {})
+            return
         tripped, self._tripped = self._tripped, False
         diagnosis = self._recorder.diagnosis
         if self._policy in ("stop", "raise") and tripped:
@@ -236,6 +264,19 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
             )
         else:
             diagnosis.print_news()
+
+    def _react_to_logs(self, batch: int, logs: dict[str, Any]) -> None:
+        """What is left of a policy where steps cannot be recorded: the logs of the batch."""
+        bad = [
+            f"{name} is {value}" for name, value in logs.items() if not np.all(np.isfinite(value))
+        ]
+        if not bad or self._policy not in ("stop", "raise"):
+            return
+        message = f"NaNWatch: in the logs of batch {batch} {', '.join(bad)}."
+        if self._policy == "raise":
+            raise FloatingPointError(message)
+        self.model.stop_training = True
+        print(f"\n{message} Training stops.")
 
     def on_train_end(self, logs: Any = None) -> None:
         if self._train_function is not None:

@@ -27,6 +27,7 @@ from tb_nanwatch.adapters.tensorflow.state_changes import (
     StateChanges,
     StateVariable,
     state_variables,
+    unheard,
 )
 
 
@@ -57,12 +58,6 @@ class CompiledStepGuard(UpdateGuard):
         if refusal:
             self.policy.refuse(refusal)
 
-    @contextmanager
-    def unheard(self) -> Iterator[None]:
-        """Within it what is added to the graph is not the step's."""
-        with self._changes.paused():
-            yield
-
     def apply(
         self,
         optimizer: Any,
@@ -74,7 +69,7 @@ class CompiledStepGuard(UpdateGuard):
 
         A LossScaleOptimizer's always: it refuses the step itself, and has to lower its scale.
         """
-        with self.unheard():
+        with unheard():
             build(optimizer, variables)  # No variable can be made in a branch.
             looked_at = self._take_in(optimizer, gradients, variables)
             self._update(apply, looked_at, state_variables([*variables, *optimizer.variables]))

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from tb_nanwatch.adapters.tensorflow.bell import Bell
+from tb_nanwatch.adapters.tensorflow.replicas import current_replica
 from tb_nanwatch.adapters.tensorflow.state_changes import StateVariable
 from tb_nanwatch.adapters.tensorflow.variables import fetch, store, variable
 
@@ -50,17 +51,19 @@ class StepKeeper:
 
     Attributes:
       refusal: why no step is kept; "" where they are.
-      updates_often: whether a step was seen that updates weights more than once.
+      updates_often: whether steps update weights more than once; None until one was seen that
+        runs eagerly.
     """
 
     def __init__(
         self, bell: Bell | None = None, step: Callable[[], tf.Tensor] | None = None
     ) -> None:
         self.refusal = ""
-        self.updates_often = False
+        self.updates_often: bool | None = None
         self._bell = bell
         self._step = step
-        self._state = variable(_DISARMED, tf.int64)
+        # One for each replica, on its device: a branch there takes no variable of another one.
+        self._states: dict[int, tf.Variable] = {}
         self._is_armed = False
         self._places: list[_Place] = []
         self._eager: KeptStep | None = None
@@ -70,7 +73,21 @@ class StepKeeper:
         armed = armed and not self.refusal
         if armed != self._is_armed:
             self._is_armed = armed
-            store(self._state, tf.constant(_ARMED if armed else _DISARMED, tf.int64))
+            self._reset()
+
+    def _reset(self) -> None:
+        for state in self._states.values():
+            store(state, tf.constant(self._initial(), tf.int64))
+
+    def _initial(self) -> int:
+        return _ARMED if self._is_armed else _DISARMED
+
+    def _state(self) -> tf.Variable:
+        """In the step: that of the replica that runs it."""
+        replica = current_replica()
+        if replica not in self._states:
+            self._states[replica] = variable(self._initial(), tf.int64)
+        return self._states[replica]
 
     def refuse(self, why: str) -> None:
         """Has no step kept any more: it could not be run once more as it was."""
@@ -80,7 +97,7 @@ class StepKeeper:
 
     def is_waiting(self) -> tf.Tensor:
         """In the step: bool scalar, whether it is to be kept where it is not finite."""
-        return tf.equal(self._state.read_value(), _ARMED)
+        return tf.equal(self._state().read_value(), _ARMED)
 
     def keep(
         self, batch: Any, variables: Sequence[StateVariable], before: Sequence[tf.Tensor]
@@ -92,7 +109,7 @@ class StepKeeper:
           variables: those that it changes.
           before: what they held before it.
         """
-        self._state.assign(_KEPT)
+        self._state().assign(_KEPT)
         number = tf.constant(-1, tf.int64) if self._step is None else self._step()
         if not tf.inside_function():
             pairs = list(zip(variables, before, strict=True))
@@ -119,7 +136,7 @@ class StepKeeper:
 
     def take(self) -> KeptStep | None:
         """On the host, after a call: the step that is kept, None mostly; keeps no further one."""
-        if not self._is_armed or int(fetch(self._state)) != _KEPT:
+        if not self._is_armed or all(int(fetch(each)) != _KEPT for each in self._states.values()):
             return None
         self.arm(False)
         return self._taken()
@@ -127,7 +144,7 @@ class StepKeeper:
     def forget(self) -> None:
         """On the host: as if nothing were kept."""
         self._taken()
-        store(self._state, tf.constant(_ARMED if self._is_armed else _DISARMED, tf.int64))
+        self._reset()
 
     def _taken(self) -> KeptStep | None:
         found, self._eager = self._eager, None

@@ -18,7 +18,7 @@ from tb_nanwatch.adapters.tensorflow.recorder import Recorder
 from tb_nanwatch.adapters.tensorflow.tensors import NamedTensor
 from tb_nanwatch.blackbox.case import Kept
 from tb_nanwatch.schema.rerun import Mode
-from tb_nanwatch.writer.warnings import warn
+from tb_nanwatch.writer.warnings import Guard, warn
 
 
 class ObservedLoop:
@@ -38,6 +38,9 @@ class ObservedLoop:
         self._step: LoopStep | None = None
         self._spies = ExitStack()
         self._is_told = False
+        self._guard = Guard(
+            "The loop goes on; a step that goes non-finite is not looked into from here."
+        )
 
     def observed(self, function: Callable[..., Any], copies: bool) -> Callable[..., Any]:
         """The function, looked into where it goes non-finite."""
@@ -47,12 +50,16 @@ class ObservedLoop:
         python_function = getattr(function, "python_function", function)
 
         @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
-        def begin() -> LoopStep:
-            return self._begin(box)
+        def begin() -> LoopStep | None:
+            with self._guard("follow a step"):
+                if not self._guard.tripped:
+                    return self._begin(box)
+            return None
 
         @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
-        def end(step: LoopStep) -> None:
-            self._end(step)
+        def end(step: LoopStep | None) -> None:
+            if step is not None:
+                self._end(step)
 
         def body(*args: Any, **kwargs: Any) -> Any:
             step = begin()
@@ -73,7 +80,7 @@ class ObservedLoop:
                 return function(*args, **kwargs)
             if any(map(_is_consumed, (*args, *kwargs.values()))):
                 box.refuse("it takes its data from an iterator, which cannot be asked again")
-            box.held.feed_step((args, kwargs), is_compiled)
+            box.feed_step((args, kwargs), is_compiled)
 
             def call() -> Any:
                 try:
@@ -84,15 +91,14 @@ class ObservedLoop:
 
             outputs = call()
             self._tell(box)
-            kept, held = box.keeper.take(), box.held.take()
+            kept, held = box.take()
             if kept is None and not held:
                 return outputs
             if mode != "eager":  # As TensorFlow does where it traces a function.
                 args = tuple(map(_as_tensor, args))
                 kwargs = {name: _as_tensor(each) for name, each in kwargs.items()}
             known = None if kept is None else [variable.key for variable, _ in kept.before]
-            function = functools.partial(python_function, *args, **kwargs)
-            examined = ExaminedFunction(function, known)
+            examined = ExaminedFunction(functools.partial(python_function, *args, **kwargs), known)
             step = FailingStep(arguments(args, kwargs), mode, examined.state, examined.examine)
             return box.look_into(step, kept, outputs, call if held else None)
 
@@ -115,14 +121,16 @@ class ObservedLoop:
 
     def _begin(self, box: BlackBox) -> LoopStep:
         self._spies.close()
-        self._step = LoopStep(box.policy)
+        self._step = LoopStep(box.policy, self._guard)
         self._spies.enter_context(watched(self._step))
         return self._step
 
     def _end(self, step: LoopStep) -> None:
         self._spies.close()
         self._step = None
-        held = step.end()
+        held = None
+        with self._guard("end a step"):
+            held = step.end()
         for tensors, new_step in step.observed:
             self._recorder.add(tensors, new_step=new_step, held=held)
 

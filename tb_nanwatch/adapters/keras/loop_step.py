@@ -13,10 +13,17 @@ from tensorflow.python.distribute.distribute_lib import StrategyBase
 
 from tb_nanwatch.adapters.keras.compiled_guard import CompiledStepGuard
 from tb_nanwatch.adapters.keras.optimizers import applied_by
-from tb_nanwatch.adapters.keras.step_guard import StepGuard, StepState, UpdatePolicy
+from tb_nanwatch.adapters.keras.step_guard import (
+    StepGuard,
+    StepState,
+    UpdatePolicy,
+    guarded_update,
+)
 from tb_nanwatch.adapters.tensorflow.finite import Looked
 from tb_nanwatch.adapters.tensorflow.graphs import current_graph, in_xla
+from tb_nanwatch.adapters.tensorflow.state_changes import unheard
 from tb_nanwatch.adapters.tensorflow.tensors import NamedTensor, dense
+from tb_nanwatch.writer.warnings import Guard
 
 
 class LoopGuard(StepGuard):
@@ -40,7 +47,7 @@ class LoopGuard(StepGuard):
     def on_change(self) -> None:
         pending, self._pending = self._pending, []
         if pending:
-            with self.unheard():
+            with unheard():
                 self.check(pending)
 
     def check(self, looked_at: Looked, *args: Any, **kwargs: Any) -> None:
@@ -53,13 +60,15 @@ class LoopStep:
 
     Args:
       policy: what becomes of it where it is not finite.
+      trouble: keeps trouble of ours out of the step.
 
     Attributes:
       guard: looks at what the step computes.
       observed: what the step showed: tensors, and whether they begin a new step.
     """
 
-    def __init__(self, policy: UpdatePolicy):
+    def __init__(self, policy: UpdatePolicy, trouble: Guard):
+        self._trouble = trouble
         compiled = in_xla()
         self.guard: LoopGuard | CompiledStepGuard = (
             CompiledStepGuard(policy, StepState()) if compiled else LoopGuard(policy)
@@ -80,13 +89,14 @@ class LoopStep:
 
     def gradient(self, tape: Any, target: Any, gradients: Any) -> None:
         """Takes in what a tape was asked for, and gave: of scalars it is a loss."""
-        if not self.is_here():
-            return
-        for each in tf.nest.flatten(target):
-            if isinstance(each, tf.Tensor) and each.shape.rank == 0 and _is_float(each):
-                self.guard.loss(each)
-        if isinstance(self.guard, LoopGuard):
-            self.guard.differentiated(tape, gradients)
+        with self._trouble("look at gradients"):
+            if not self.is_here():
+                return
+            for each in tf.nest.flatten(target):
+                if isinstance(each, tf.Tensor) and each.shape.rank == 0 and _is_float(each):
+                    self.guard.loss(each)
+            if isinstance(self.guard, LoopGuard):
+                self.guard.differentiated(tape, gradients)
 
     def update(
         self,
@@ -99,12 +109,12 @@ class LoopStep:
         gradients = list(grads)
         variables = None if trainable_variables is None else list(trainable_variables)
         apply = functools.partial(original, gradients, variables)
-        if self.is_here():
-            known = variables or optimizer._trainable_variables
-            self.guard.apply(optimizer, apply, gradients, known)
-        else:
+        if self._trouble.tripped or not self.is_here():
             self.refuse("it updates weights within a function or loop of its own")
             apply()
+            return
+        known = variables or optimizer._trainable_variables
+        guarded_update(self._trouble, self.guard, optimizer, apply, gradients, known)
 
     def end(self) -> tf.Tensor | None:
         """Bool scalar, whether the host is to run the step, which has left no trace; or None."""
@@ -114,6 +124,8 @@ class LoopStep:
             for info, tensor in tensors
             if info.role in ("loss", "gradient")
         ]
+        if self._trouble.tripped:
+            return None
         if isinstance(self.guard, CompiledStepGuard):
             for each in shown:
                 self.guard.loss(each)

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
 from typing import Any, NamedTuple
 
+from tb_nanwatch.adapters.keras.compiled_guard import CompiledStepGuard
 from tb_nanwatch.adapters.keras.layer_outputs import WatchedLayer, called_method, watched_layers
 from tb_nanwatch.adapters.keras.observation import Observation
 from tb_nanwatch.adapters.keras.optimizers import find_optimizers
-from tb_nanwatch.adapters.keras.compiled_guard import CompiledStepGuard
 from tb_nanwatch.adapters.keras.spies import Spies, Spy
 from tb_nanwatch.adapters.keras.step_guard import (
     StepGuard,
@@ -18,9 +18,11 @@ from tb_nanwatch.adapters.keras.step_guard import (
     StepState,
     UpdateGuard,
     UpdatePolicy,
+    guarded_update,
 )
 from tb_nanwatch.adapters.keras.step_state import seeds_of, variables_of
 from tb_nanwatch.adapters.tensorflow.graphs import in_xla
+from tb_nanwatch.adapters.tensorflow.state_changes import unheard
 from tb_nanwatch.schema.watch import Watch
 from tb_nanwatch.writer.warnings import Guard
 
@@ -45,6 +47,7 @@ def observed(
     end: Callable[[Observation, StepOutcome], None],
     guard: Guard,
     policy: UpdatePolicy | None = None,
+    policy_guard: Guard | None = None,
 ) -> Callable[[Any], Any]:
     """A `train_step` that does what the given one does and shows an `Observation` of it.
 
@@ -56,15 +59,17 @@ def observed(
       end: takes it, in the step, after the update; and what became of the step.
       guard: keeps trouble of our own out of the step.
       policy: what becomes of a step that is not finite; None where nothing does.
+      policy_guard: keeps trouble with that out of the step.
     """
+    policy_guard = policy_guard or guard
     spies: Spies[Seen] = Spies()
 
     @functools.wraps(train_step)
     def step(data: Any) -> Any:
         observation = begin()
         update_guard: UpdateGuard | None = None
-        with guard("prepare to look at an update"):
-            if policy is not None and not guard.tripped:
+        with policy_guard("prepare to look at an update"), unheard():
+            if policy is not None and not policy_guard.tripped:
                 update_guard = _guard_of(model, data, policy)
         outcome = StepOutcome()
         layers: list[WatchedLayer] = []
@@ -77,17 +82,17 @@ def observed(
             optimizers = find_optimizers(model)
             spied = [
                 Spy(model, "compute_loss", functools.partial(_compute_loss, guard)),
-                *_optimizer_spies(optimizers, guard),
+                *_optimizer_spies(optimizers, guard, policy_guard),
                 *_layer_spies(layers, watch, spies, guard),
             ]
         heard = nullcontext() if update_guard is None else update_guard.heard()
         with spies.report_to(Seen(observation, update_guard), spied) as refused, heard:
             outputs = train_step(data)
-        with guard("end a step"):
-            if update_guard is not None:
+        with policy_guard("end a step"), unheard():
+            if update_guard is not None and not policy_guard.tripped:
                 outcome = update_guard.end()
                 outputs = _outputs_after(outputs, model, policy)
-        with guard("observe a step"):
+        with guard("observe a step"), unheard():
             observation.state(optimizers)
             if not guard.tripped:
                 unseen = [path for path, layer in layers if any(layer is each for each in refused)]
@@ -128,7 +133,7 @@ def _compute_loss(
     return loss
 
 
-def _optimizer_spies(optimizers: Iterable[Any], guard: Guard) -> Iterator[Spy]:
+def _optimizer_spies(optimizers: Iterable[Any], guard: Guard, policy_guard: Guard) -> Iterator[Spy]:
     def spy(optimizer: Any) -> Spy:
         def apply(
             seen: Seen, original: Callable[..., Any], grads: Any, trainable_variables: Any = None
@@ -147,40 +152,13 @@ def _optimizer_spies(optimizers: Iterable[Any], guard: Guard) -> Iterator[Spy]:
             with guard("observe gradients"):
                 observation.gradients(optimizer, grads, variables)
             update = functools.partial(original, grads, trainable_variables)
-            if update_guard is None or guard.tripped:
+            if update_guard is None or policy_guard.tripped:
                 return update()
-            return guarded_update(guard, update_guard, optimizer, update, grads, variables)
+            return guarded_update(policy_guard, update_guard, optimizer, update, grads, variables)
 
         return Spy(optimizer, "apply", apply)
 
     yield from map(spy, optimizers)
-
-
-def guarded_update(
-    guard: Guard,
-    update_guard: UpdateGuard,
-    optimizer: Any,
-    update: Callable[[], object],
-    gradients: list[Any],
-    variables: list[Any],
-) -> object:
-    """Runs an update behind its guard; trouble of ours before it leaves it as it is."""
-    is_begun = False
-    result: object = None
-
-    def begun() -> None:
-        nonlocal is_begun, result
-        is_begun = True
-        result = update()
-
-    try:
-        update_guard.apply(optimizer, begun, gradients, variables)
-    except Exception as error:
-        if is_begun:
-            raise
-        guard.trip("look at an update", error)
-        return update()
-    return result
 
 
 def _layer_spies(

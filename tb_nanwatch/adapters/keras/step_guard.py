@@ -31,9 +31,12 @@ from tb_nanwatch.adapters.tensorflow.graphs import current_graph
 from tb_nanwatch.adapters.tensorflow.state_changes import (
     StateChanges,
     StateVariable,
+    eager_refusal,
     state_variables,
+    unheard,
 )
 from tb_nanwatch.adapters.tensorflow.tensors import dense
+from tb_nanwatch.writer.warnings import Guard
 
 MOST_COPIED = 256 * 2**20
 """Bytes that a step may copy, each time it runs, of what it updates before its last update."""
@@ -214,7 +217,7 @@ class StepGuard(UpdateGuard):
     @contextmanager
     def heard(self) -> Iterator[None]:
         if self._changes is None:
-            with heard(self._on_assignment):
+            with heard(self._on_assignment), self._first_looked_at():
                 yield
             return
         with self._changes.heard():
@@ -222,6 +225,16 @@ class StepGuard(UpdateGuard):
         refusal = self._changes.refusal()
         if refusal:
             self.policy.refuse(refusal)
+
+    @contextmanager
+    def _first_looked_at(self) -> Iterator[None]:
+        """Of steps that run eagerly the operations of the first tell whether they can be kept."""
+        keeper = self.policy.keeper
+        if keeper is None or keeper.updates_often is not None:
+            yield
+            return
+        with eager_refusal(keeper.refuse):
+            yield
 
     def on_change(self) -> None:
         """In a graph, before an operation is added that may change a variable."""
@@ -252,7 +265,7 @@ class StepGuard(UpdateGuard):
         gradients: Sequence[Any],
         variables: Sequence[Any],
     ) -> None:
-        with self.unheard():
+        with unheard():
             build(optimizer, variables)
             looked_at = self._take_in(optimizer, gradients, variables)
             is_scaling = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
@@ -414,11 +427,29 @@ class StepGuard(UpdateGuard):
             run_if(trouble, put_back)
             self._is_fine &= fine
 
-    @contextmanager
-    def unheard(self) -> Iterator[None]:
-        """Within it what is added to the graph is not the step's."""
-        if self._changes is None:
-            yield
-            return
-        with self._changes.paused():
-            yield
+
+def guarded_update(
+    guard: Guard,
+    update_guard: UpdateGuard,
+    optimizer: Any,
+    update: Callable[[], object],
+    gradients: list[Any],
+    variables: list[Any],
+) -> object:
+    """Runs an update behind its guard; trouble of ours before it leaves it as it is."""
+    is_begun = False
+    result: object = None
+
+    def begun() -> None:
+        nonlocal is_begun, result
+        is_begun = True
+        result = update()
+
+    try:
+        update_guard.apply(optimizer, begun, gradients, variables)
+    except Exception as error:
+        if is_begun:
+            raise
+        guard.trip("look at an update", error)
+        return update()
+    return result

@@ -49,9 +49,9 @@ class ObservedTrainFunction:
         self._black_box = black_box
         self._inner = _installed(model)
         if self._inner is not None:
-            # What one of them holds the other would count: neither does.
+            # What one of them holds back the other would count: neither does.
             for box in filter(None, (black_box, self._inner._black_box)):
-                box.refuse("several callbacks record the training")
+                box.held.refuse("several callbacks record the training")
         inner_step = self._inner._step if self._inner else model.train_step
         self._step: Callable[[Any], Any] = observe(inner_step)
         self._plain = _plain(model)
@@ -122,8 +122,12 @@ class ObservedTrainFunction:
         return outputs, has_rung
 
     def _step_ended(self, has_rung: bool) -> None:
-        if self._inner is not None:
-            self._inner._step_ended(self._inner._bell.has_rung())
+        inner = self._inner
+        if inner is not None:
+            inner_has_rung = inner._bell.has_rung()
+            if inner._black_box is not None and inner_has_rung:
+                inner._black_box.after(self._model, self._model.train_step, inner._observed, None)
+            inner._step_ended(inner_has_rung)
         self._on_step(has_rung)
 
     def _restore_and_make(self, force: bool = False) -> Any:

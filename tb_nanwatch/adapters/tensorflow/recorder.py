@@ -137,11 +137,7 @@ class Recorder:
         """
         self._worker = self._worker or worker_name()
         replica = current_replica()
-        if replica not in self._clocks:
-            self._clocks[replica] = Clock(self._first_step)
-            with tf.init_scope():
-                self._clocks[replica].attend(self._attend_at, self._samples)
-        clock = self._clocks[replica]
+        clock = self._clock_of(replica)
         if skipped is not None:
             clock.count_skip(skipped, tf.constant(False) if held is None else held, bell)
         if not tensors:
@@ -158,13 +154,20 @@ class Recorder:
     @property
     def current_step(self) -> tf.Tensor:
         """In the step, before `add`: its number, an int64 scalar."""
-        return next(iter(self._clocks.values())).current_step
+        return self._clock_of(current_replica()).current_step
 
     @property
     def signal(self) -> Signal:
         """On the host: what happened since the last record, in any of the replicas."""
         signals = [clock.signal() for clock in self._clocks.values()]
         return signals[0] if len(signals) == 1 else Signal(*map(max, zip(*signals, strict=True)))
+
+    def _clock_of(self, replica: int) -> Clock:
+        if replica not in self._clocks:
+            self._clocks[replica] = Clock(self._first_step)
+            with tf.init_scope():
+                self._clocks[replica].attend(self._attend_at, self._samples)
+        return self._clocks[replica]
 
     def write_rerun(self, rerun: Rerun) -> None:
         """On the host, before the record of the step: writes what running it again has found."""

@@ -9,7 +9,8 @@ to it: a read shares the variable's memory, and what nobody uses is dropped from
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Iterator
+import threading
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -25,6 +26,13 @@ _ACTS = {
     "IteratorGetNextAsOptional": "it takes its data from an iterator, which cannot be asked again",
 }
 """Operations that act on the world outside of variables, and what to say of them."""
+
+_READS = ("LookupTableFind", "LookupTableSize", "LookupTableExport", "QueueSize", "Summary")
+"""What is in the names of operations that change nothing of a resource that is no variable, or
+nothing that matters: summaries are not written when a step is run again."""
+
+_CHANGES = ("LookupTable", "Queue", "Barrier", "Stack", "Stage", "Accumulator", "OrderedMap")
+"""And what is in those of others."""
 
 _CALLS = frozenset(
     {
@@ -91,6 +99,20 @@ def state_variables(variables: Iterable[Any]) -> list[StateVariable]:
     return list(found.values())
 
 
+_adding = threading.local()
+
+
+@contextmanager
+def unheard() -> Iterator[None]:
+    """Nobody hears of what is added to a graph within, in this thread: it is not the step's."""
+    before = getattr(_adding, "ours", False)
+    _adding.ours = True
+    try:
+        yield
+    finally:
+        _adding.ours = before
+
+
 class StateChanges:
     """What the operations of one graph read and change.
 
@@ -105,7 +127,11 @@ class StateChanges:
     def __init__(self, graph: Any, on_change: Callable[[], None] | None = None):
         self._graph = graph
         self._on_change = on_change
-        self._is_paused = False
+        # Replicas build one graph, each in a thread of its own. A single one's update is merged in
+        # another thread than its step.
+        context = tf.distribute.get_replica_context()
+        several = context is not None and context.num_replicas_in_sync > 1
+        self._thread = threading.get_ident() if several else None
         self._trouble = ""
         # Operations that may change variables, and what these held before each of them.
         self._given: list[tuple[Any, dict[int, tuple[StateVariable, tf.Tensor]]]] = []
@@ -125,15 +151,6 @@ class StateChanges:
                 self._trouble = "this version of TensorFlow does not tell what it changes"
             yield
 
-    @contextmanager
-    def paused(self) -> Iterator[None]:
-        """Does not hear of what is added within, which is ours."""
-        before, self._is_paused = self._is_paused, True
-        try:
-            yield
-        finally:
-            self._is_paused = before
-
     def changed(self) -> dict[int, tuple[StateVariable, tf.Tensor]]:
         """The variables that may have been changed so far, and what each held before."""
         found: dict[int, tuple[StateVariable, tf.Tensor]] = {}
@@ -151,16 +168,14 @@ class StateChanges:
             return self._trouble
         if any(variable.is_symbolic for variable, _ in self.changed().values()):
             return "it changes a variable that it is given as an argument"
-        for operation in self._others:
-            types = {operation.type} | _types_within(operation, self._graph)
-            for each in sorted(types & set(_ACTS)):
-                return _ACTS[each]
-            is_summary = operation.type.startswith("Write") or "Summary" in operation.type
-            for handle in private_api.changed_inputs(operation):
-                # Summaries are switched off when a step is run again.
-                if private_api.variable_spec(handle) is None and not is_summary:
-                    return f"it changes what no variable holds ({operation.type})"
-        return ""
+        refusals = (
+            _refusal(
+                {operation.type, *_types_within(operation, self._graph)},
+                private_api.changed_inputs(operation),
+            )
+            for operation in self._others
+        )
+        return next(filter(None, refusals), "")
 
     def _outside(self) -> dict[int, Any]:
         """By the identity of a tensor in the graph what it stands for outside of it."""
@@ -176,9 +191,10 @@ class StateChanges:
     def _before(self, operation_type: str, inputs: list[Any]) -> Callable[[Any], None] | None:
         handles = [each for each in inputs if getattr(each, "dtype", None) == tf.resource]
         is_other = operation_type in _ACTS or operation_type in _CALLS
-        if self._is_paused or not (handles or is_other):
+        is_elsewhere = self._thread not in (None, threading.get_ident())
+        if getattr(_adding, "ours", False) or is_elsewhere or not (handles or is_other):
             return None
-        with self.paused():
+        with unheard():
             outside = self._outside() if handles else {}
             variables: list[StateVariable] = []
             for handle in handles:
@@ -202,6 +218,47 @@ class StateChanges:
             self._given.append((operation, given))
         if is_other:
             self._others.append(operation)
+
+
+@contextmanager
+def eager_refusal(refuse: Callable[[str], None]) -> Iterator[None]:
+    """Until the block ends `refuse` is told why what runs in it cannot be run once more.
+
+    Only of what operations do: what Python does besides is not heard of.
+    """
+
+    def note(op_type: Any, inputs: Sequence[Any], *_: Any, graph: Any = None, **__: Any) -> None:
+        name = op_type if isinstance(op_type, str) else op_type.decode()
+        handles = [each for each in inputs if getattr(each, "dtype", None) == tf.resource]
+        is_read = private_api.is_read_only(name)
+        types = {name, *private_api.types_within(name)}
+        refusal = "" if graph is not None else _refusal(types, () if is_read else handles)
+        if refusal:
+            refuse(refusal)
+
+    stop = private_api.add_operation_callback(note)
+    try:
+        yield
+    finally:
+        if stop is not None:
+            stop()
+
+
+def _refusal(types: Collection[str], changed: Iterable[Any]) -> str:
+    """Why an operation cannot be run once more.
+
+    Args:
+      types: its own, and those of the operations of the functions that it runs.
+      changed: the resources that it may change.
+    """
+    for each in sorted(set(_ACTS) & set(types)):
+        return _ACTS[each]
+    if all(private_api.variable_spec(each) is not None for each in changed):
+        return ""
+    others = [each for each in sorted(types) if not any(name in each for name in _READS)]
+    if len(types) > 1:  # Functions, which of all that they do say no more.
+        others = [each for each in others if any(name in each for name in _CHANGES)]
+    return f"it changes what no variable holds ({others[0]})" if others else ""
 
 
 def _types_within(operation: Any, graph: Any) -> set[str]:
