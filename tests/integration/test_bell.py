@@ -13,7 +13,7 @@ import tensorflow as tf
 from recorded import read_recorded
 
 import tb_nanwatch as nanwatch
-from tb_nanwatch.adapters.keras import hold
+from tb_nanwatch.adapters.keras import held_steps, kept_step
 from tb_nanwatch.adapters.tensorflow import accumulator
 from tb_nanwatch.adapters.tensorflow.bell import Bell
 
@@ -34,7 +34,7 @@ class Attended(keras.callbacks.Callback):
         super().__init__()
         self.asked: dict[int, int] = {}
         self._now = 0
-        for module in (accumulator, hold):
+        for module in (accumulator, held_steps, kept_step):
             monkeypatch.setattr(module, "fetch", self._counted(module.fetch))
 
     def _counted(self, fetch: Any) -> Any:

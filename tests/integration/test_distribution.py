@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from random_networks import findings
 from recorded import Recorded, read_recorded
 
@@ -54,7 +55,7 @@ else:
 fit(len(x), watch=["default", "slot", "update", "activation"])
 """
 
-HELD = """
+BITS = """
 import sys
 import keras
 import tensorflow as tf
@@ -63,25 +64,60 @@ import tb_nanwatch as nanwatch
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 x = np.where(np.isnan(x), 0, np.abs(x) + 0.1).astype("float32")
+y = np.abs(x).sum(1, keepdims=True)
+make, kind, log_dir = sys.argv[1:]
+strategy = eval(make)
 
 class Gate(keras.layers.Layer):
     def call(self, x):
         return tf.math.log(x)
 
-def train(*callbacks):
+def made():
     keras.utils.set_random_seed(1)
-    with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
+    with strategy.scope():
         layers = [Gate(name="gate"), keras.layers.Dropout(0.2), keras.layers.Dense(4)]
         layers += [keras.layers.BatchNormalization(), keras.layers.Dense(1)]
         model = keras.Sequential([keras.Input((x.shape[1],)), *layers])
-        model.compile(keras.optimizers.Adam(0.01), "mse", metrics=["mae"])
-    history = model.fit(x, y, batch_size=8, shuffle=False, verbose=0, callbacks=callbacks)
-    variables = [*model.variables, *model.metrics_variables, *model.optimizer.variables]
-    return [*history.history.values(), *(each.numpy() for each in variables)]
+        model.compile(keras.optimizers.RMSprop(0.01), "mse", metrics=["mae"])
+        model.optimizer.build(model.trainable_variables)
+    return model
 
-options = {"blackbox": "batch", "blackbox_copies": True}
-watched = train(nanwatch.Callback(sys.argv[1], **options))
-for mine, theirs in zip(watched, train(), strict=True):
+def state(model):
+    variables = [*model.variables, *model.metrics_variables, *model.optimizer.variables]
+    return [each.numpy() for each in variables]
+
+def fit(watched):
+    model = made()
+    model.steps_per_execution = 3 if kind == "several" else 1
+    callbacks = [nanwatch.Callback(log_dir, blackbox="batch")] if watched else []
+    history = model.fit(x, y, batch_size=8, shuffle=False, verbose=0, callbacks=callbacks)
+    return [*history.history.values(), *state(model)]
+
+def loop(watched):
+    model = made()
+    watcher = nanwatch.Watcher(log_dir, every=1) if watched else None
+
+    def step(x, y):
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean((model(x, training=True) - y) ** 2)
+        variables = model.trainable_variables
+        gradients = tape.gradient(loss, variables)
+        model.optimizer.apply(gradients, variables)
+        if watched:
+            watcher.observe(input=x, loss=loss, gradient=zip(gradients, variables))
+
+    run = tf.function(lambda *batch: strategy.run(step, args=batch))
+    run = watcher.step(run) if watched else run
+    for first in range(0, len(x), 8):
+        run(tf.constant(x[first : first + 8]), tf.constant(y[first : first + 8]))
+        if watched:
+            watcher.step_end()
+    if watched:
+        watcher.close()
+    return state(model)
+
+train = loop if kind == "loop" else fit
+for mine, theirs in zip(train(True), train(False), strict=True):
     np.testing.assert_array_equal(mine, theirs)
 """
 
@@ -128,7 +164,7 @@ with warnings.catch_warnings(record=True) as said:
     warnings.simplefilter("always")
     watched = train(True)
 watcher.close()
-assert any("not run again: it runs in several replicas" in str(each.message) for each in said)
+assert any("not looked into: it runs in several replicas" in str(each.message) for each in said)
 for mine, theirs in zip(watched, plain):
     np.testing.assert_array_equal(mine, theirs)
 """
@@ -171,10 +207,29 @@ with watcher:
 """
 
 
-def test_the_step_of_the_replica_that_tripped_is_looked_into_where_copies_are_kept(
-    tmp_path: Path,
+ONE = {
+    "mirrored": "tf.distribute.MirroredStrategy(['CPU:0'])",
+    "workers": "tf.distribute.MultiWorkerMirroredStrategy()",
+    "central": "tf.distribute.experimental.CentralStorageStrategy(['CPU:0'])",
+    "one": "tf.distribute.OneDeviceStrategy('CPU:0')",
+}
+
+
+@pytest.mark.parametrize("kind", ["fit", "several", "loop"])
+@pytest.mark.parametrize("strategy", ONE)
+def test_a_training_of_one_device_is_looked_into_and_goes_on_as_without(
+    tmp_path: Path, strategy: str, kind: str
 ) -> None:
-    finish(start(HELD, str(tmp_path)))
+    finish(start(BITS, ONE[strategy], kind, str(tmp_path)))
+    (folder,) = tmp_path.glob("nanwatch*")
+    (rerun,) = read_recorded(folder).reruns
+    assert rerun.operation is not None
+    assert (rerun.step, rerun.operation.type, rerun.examples) == (BAD_BATCH, "Log", (BAD_ROW,))
+
+
+def test_the_step_of_the_replica_that_tripped_is_looked_into(tmp_path: Path) -> None:
+    two = "tf.distribute.MirroredStrategy(['CPU:0', 'CPU:1'])"
+    finish(start(BITS, two, "fit", str(tmp_path)))
     (finding,) = [each for each in findings(tmp_path) if each.severity == "error"]
     assert (finding.step, finding.origin.worker) == (BAD_BATCH, "replica-1")
     assert finding.rerun is not None

@@ -85,7 +85,7 @@ class BlackBox:
         copies: bool = False,
     ):
         self.keeper = StepKeeper(bell, lambda: recorder.current_step)
-        self.held = HeldSteps()
+        self.held = HeldSteps(bell)
         self.policy = UpdatePolicy(keeper=self.keeper, held=self.held, copies=copies)
         self._log_dir = log_dir
         self._kept = kept
@@ -153,7 +153,6 @@ class BlackBox:
             return self.keeper.take(), self.held.take()
         except Exception as error:
             self.refuse(f"what was kept of one could not be taken ({_said(error)})")
-            warn(f"a step that goes non-finite is not looked into: {self.refusal}.")
             return None, []
 
     def look_into(

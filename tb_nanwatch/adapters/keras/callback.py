@@ -243,7 +243,7 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
                 if self._armed_box is not None:
                     self._armed_box.step_end(signal.trips)
             refusal = "" if self._armed_box is None else self._armed_box.refusal
-            if refusal:
+            if refusal and not self._policy_guard.tripped:
                 self._unwatched.note(f"a step that goes non-finite is not looked into: {refusal}.")
             self._unwatched.tell()
 

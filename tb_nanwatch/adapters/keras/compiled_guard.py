@@ -54,9 +54,7 @@ class CompiledStepGuard(UpdateGuard):
     def heard(self) -> Iterator[None]:
         with self._changes.heard():
             yield
-        refusal = self._changes.refusal()
-        if refusal:
-            self.policy.refuse(refusal)
+        self.policy.refuse_for(self._changes)
 
     def apply(
         self,

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from tb_nanwatch.adapters.tensorflow.bell import Bell
 from tb_nanwatch.adapters.tensorflow.variables import fetch, store, variable
 
 _DISARMED = -1
@@ -21,12 +22,16 @@ _DISARMED = -1
 class HeldSteps:
     """Batches of held steps.
 
+    Args:
+      bell: tells that the host has to ask after each call; None where it does in any case.
+
     Attributes:
       refusal: why no step is held back; "" where they are.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, bell: Bell | None = None) -> None:
         self.refusal = ""
+        self._bell = bell
         # How many steps of this call are held; _DISARMED where none is to be.
         self._count = variable(_DISARMED, tf.int64)
         self._fed: list[Any] = []
@@ -62,6 +67,8 @@ class HeldSteps:
     def count(self) -> None:
         """In the step, in the branch for steps that are held: the host is to run it again."""
         self._count.assign_add(1)
+        if self._bell is not None:
+            self._bell.ring()
         if not self._is_compiled:  # Then the host has not kept its batch.
             self.refuse("XLA compiles the step in a function of its own")
 

@@ -131,11 +131,13 @@ class ObservedLoop:
         held = None
         with self._guard("end a step"):
             held = step.end()
+        if self._guard.tripped:
+            step.refuse("of a fault of NaNWatch's own")
         for tensors, new_step in step.observed:
             self._recorder.add(tensors, new_step=new_step, held=held)
 
     def _tell(self, box: BlackBox) -> None:
-        if box.refusal and not self._is_told:
+        if box.refusal and not self._is_told and not self._guard.tripped:
             self._is_told = True
             warn(f"a step that goes non-finite is not looked into: {box.refusal}.")
 

@@ -64,11 +64,12 @@ class LoopStep:
 
     Attributes:
       guard: looks at what the step computes.
+      trouble: as given.
       observed: what the step showed: tensors, and whether they begin a new step.
     """
 
     def __init__(self, policy: UpdatePolicy, trouble: Guard):
-        self._trouble = trouble
+        self.trouble = trouble
         compiled = in_xla()
         self.guard: LoopGuard | CompiledStepGuard = (
             CompiledStepGuard(policy, StepState()) if compiled else LoopGuard(policy)
@@ -89,14 +90,13 @@ class LoopStep:
 
     def gradient(self, tape: Any, target: Any, gradients: Any) -> None:
         """Takes in what a tape was asked for, and gave: of scalars it is a loss."""
-        with self._trouble("look at gradients"):
-            if not self.is_here():
-                return
-            for each in tf.nest.flatten(target):
-                if isinstance(each, tf.Tensor) and each.shape.rank == 0 and _is_float(each):
-                    self.guard.loss(each)
-            if isinstance(self.guard, LoopGuard):
-                self.guard.differentiated(tape, gradients)
+        if not self.is_here():
+            return
+        for each in tf.nest.flatten(target):
+            if isinstance(each, tf.Tensor) and each.shape.rank == 0 and _is_float(each):
+                self.guard.loss(each)
+        if isinstance(self.guard, LoopGuard):
+            self.guard.differentiated(tape, gradients)
 
     def update(
         self,
@@ -109,12 +109,12 @@ class LoopStep:
         gradients = list(grads)
         variables = None if trainable_variables is None else list(trainable_variables)
         apply = functools.partial(original, gradients, variables)
-        if self._trouble.tripped or not self.is_here():
+        if self.trouble.tripped or not self.is_here():
             self.refuse("it updates weights within a function or loop of its own")
             apply()
             return
         known = variables or optimizer._trainable_variables
-        guarded_update(self._trouble, self.guard, optimizer, apply, gradients, known)
+        guarded_update(self.trouble, self.guard, optimizer, apply, gradients, known)
 
     def end(self) -> tf.Tensor | None:
         """Bool scalar, whether the host is to run the step, which has left no trace; or None."""
@@ -124,7 +124,7 @@ class LoopStep:
             for info, tensor in tensors
             if info.role in ("loss", "gradient")
         ]
-        if self._trouble.tripped:
+        if self.trouble.tripped:
             return None
         if isinstance(self.guard, CompiledStepGuard):
             for each in shown:
@@ -152,7 +152,8 @@ def watched(step: LoopStep) -> Iterator[None]:
         def gradient(original: Any) -> Any:
             def run(tape: Any, target: Any, *args: Any, **kwargs: Any) -> Any:
                 gradients = original(tape, target, *args, **kwargs)
-                step.gradient(tape, target, gradients)
+                with step.trouble("look at gradients"):
+                    step.gradient(tape, target, gradients)
                 return gradients
 
             return run

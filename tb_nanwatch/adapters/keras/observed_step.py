@@ -92,6 +92,8 @@ def observed(
             if update_guard is not None and not policy_guard.tripped:
                 outcome = update_guard.end()
                 outputs = _outputs_after(outputs, model, policy)
+        if policy is not None and policy_guard.tripped:
+            policy.refuse("of a fault of NaNWatch's own")
         with guard("observe a step"), unheard():
             observation.state(optimizers)
             if not guard.tripped:

@@ -71,6 +71,15 @@ class UpdatePolicy:
             if each is not None:
                 each.refuse(why)
 
+    def refuse_for(self, changes: StateChanges) -> None:
+        """Has no step kept or held back that changes what cannot be put back."""
+        try:
+            refusal = changes.refusal()
+        except Exception as error:
+            refusal = f"what it changes could not be told ({type(error).__name__}: {error})"
+        if refusal:
+            self.refuse(refusal)
+
 
 class StepOutcome(NamedTuple):
     """What became of a step: bool scalars.
@@ -222,9 +231,7 @@ class StepGuard(UpdateGuard):
             return
         with self._changes.heard():
             yield
-        refusal = self._changes.refusal()
-        if refusal:
-            self.policy.refuse(refusal)
+        self.policy.refuse_for(self._changes)
 
     @contextmanager
     def _first_looked_at(self) -> Iterator[None]:

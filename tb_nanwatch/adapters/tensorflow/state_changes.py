@@ -164,8 +164,11 @@ class StateChanges:
 
     def refusal(self) -> str:
         """Why the step cannot be run once more without a trace; "" where it can."""
-        if self._trouble:
-            return self._trouble
+        with self._safely():
+            return self._trouble or self._refusal()
+        return self._trouble
+
+    def _refusal(self) -> str:
         if any(variable.is_symbolic for variable, _ in self.changed().values()):
             return "it changes a variable that it is given as an argument"
         refusals = (
@@ -182,11 +185,25 @@ class StateChanges:
         return {id(inner): outer for outer, inner in self._graph.captures}
 
     def _hear(self, operation_type: str, inputs: list[Any]) -> Callable[[Any], None] | None:
-        try:
-            return self._before(operation_type, inputs)
-        except Exception as error:  # The operation, which is the training's, is added all the same.
-            self._trouble = f"what it changes could not be told ({type(error).__name__}: {error})"
+        after: Callable[[Any], None] | None = None
+        with self._safely():
+            after = self._before(operation_type, inputs)
+        if after is None:
             return None
+
+        def hear(operation: Any) -> None:
+            with self._safely():
+                after(operation)
+
+        return hear
+
+    @contextmanager
+    def _safely(self) -> Iterator[None]:
+        """Has the operation, which is the training's, added, whatever goes wrong with ours."""
+        try:
+            yield
+        except Exception as error:
+            self._trouble = f"what it changes could not be told ({type(error).__name__}: {error})"
 
     def _before(self, operation_type: str, inputs: list[Any]) -> Callable[[Any], None] | None:
         handles = [each for each in inputs if getattr(each, "dtype", None) == tf.resource]

@@ -1,0 +1,253 @@
+"""A fault of ours, wherever it is, is one warning; the training goes on bit for bit as without."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import tb_nanwatch as nanwatch
+from tb_nanwatch.adapters.keras import black_box, rerun
+from tb_nanwatch.adapters.keras.black_box import BlackBox
+from tb_nanwatch.adapters.keras.compiled_guard import CompiledStepGuard
+from tb_nanwatch.adapters.keras.held_steps import HeldSteps
+from tb_nanwatch.adapters.keras.kept_step import StepKeeper
+from tb_nanwatch.adapters.keras.loop_step import LoopStep
+from tb_nanwatch.adapters.keras.observation import Observation
+from tb_nanwatch.adapters.keras.step_guard import StepGuard, UpdateGuard
+from tb_nanwatch.adapters.tensorflow import state_changes
+from tb_nanwatch.adapters.tensorflow.live_diagnosis import LiveDiagnosis
+from tb_nanwatch.adapters.tensorflow.recorder import Recorder
+from tb_nanwatch.adapters.tensorflow.state_changes import StateChanges
+from tb_nanwatch.writer.record_writer import RecordWriter
+
+STEPS, BATCH, BAD_STEP = 6, 8, 3
+
+MODES: dict[str, dict[str, Any]] = {
+    "graph": {},
+    "eager": {"run_eagerly": True},
+    "xla": {"jit_compile": True},
+}
+
+EVERYWHERE = [
+    (Observation, "batch"),
+    (Observation, "loss"),
+    (Observation, "gradients"),
+    (Observation, "state"),
+    (Observation, "tensors"),
+    (Recorder, "add"),
+    (Recorder, "step_end"),
+    (Recorder, "begin"),
+    (Recorder, "flush"),
+    (Recorder, "write_rerun"),
+    (RecordWriter, "write"),
+    (LiveDiagnosis, "take"),
+    (UpdateGuard, "_take_in"),
+    (HeldSteps, "take"),
+    (BlackBox, "_keep"),
+    (rerun, "find_origin"),
+    (black_box, "rerun_of"),
+]
+LIVE = [
+    (StepGuard, "__init__"),
+    (StepGuard, "check"),
+    (StepGuard, "_before"),
+    (StepGuard, "_react"),
+    (StepGuard, "end"),
+    (StepKeeper, "keep"),
+    (StepKeeper, "take"),
+    (state_changes, "state_variables"),
+]
+GRAPH = [
+    (StateChanges, "__init__"),
+    (StateChanges, "_before"),
+    (StateChanges, "_after"),
+    (StateChanges, "changed"),
+    (StateChanges, "refusal"),
+]
+XLA = [
+    (CompiledStepGuard, "__init__"),
+    (CompiledStepGuard, "_update"),
+    (CompiledStepGuard, "end"),
+    (HeldSteps, "has_some"),
+]
+PLACES = {"graph": EVERYWHERE + LIVE + GRAPH, "eager": EVERYWHERE + LIVE, "xla": EVERYWHERE + XLA}
+
+
+class Gate(keras.layers.Layer):  # type: ignore[misc]
+    def build(self, shape: Any) -> None:
+        self.gain = self.add_weight(shape=shape[-1:], initializer="ones", name="gain")
+
+    def call(self, x: Any) -> Any:
+        return tf.where(x > 0, tf.math.log(self.gain * x), 0.0)
+
+
+def data() -> tuple[np.ndarray, np.ndarray]:
+    x = np.random.default_rng(0).uniform(0.1, 1, (STEPS * BATCH, 6)).astype(np.float32)
+    x[BAD_STEP * BATCH + 2, 1] = 0
+    return x, x.sum(axis=1, keepdims=True)
+
+
+def compiled(**options: Any) -> keras.Model:
+    keras.utils.set_random_seed(1)
+    layers = [
+        keras.Input((6,)),
+        Gate(name="gate"),
+        keras.layers.Dropout(0.2),
+        keras.layers.BatchNormalization(),
+        keras.layers.Dense(1),
+    ]
+    model = keras.Sequential(layers, name="net")
+    model.compile(keras.optimizers.RMSprop(0.01), "mse", **options)
+    return model
+
+
+def trained(mode: str, *callbacks: Any) -> list[np.ndarray]:
+    model = compiled(**MODES[mode])
+    history = model.fit(
+        *data(), batch_size=BATCH, shuffle=False, verbose=0, callbacks=list(callbacks)
+    )
+    state = [*model.variables, *model.optimizer.variables]
+    return [*map(np.asarray, history.history.values()), *map(np.asarray, state)]
+
+
+def fail(*args: Any, **kwargs: Any) -> Any:
+    raise KeyError("ours")
+
+
+def assert_same(mode: str, watched: list[np.ndarray], plain: list[np.ndarray]) -> None:
+    for mine, theirs in zip(watched, plain, strict=True):
+        if mode == "xla":  # What is looked at may round differently there.
+            np.testing.assert_allclose(mine, theirs, rtol=1e-4, atol=1e-6)
+        else:
+            np.testing.assert_array_equal(mine, theirs)
+
+
+@pytest.fixture(scope="module")
+def plain() -> dict[str, list[np.ndarray]]:
+    return {mode: trained(mode) for mode in MODES}
+
+
+@pytest.mark.parametrize(
+    ("mode", "owner", "name"),
+    [(mode, *place) for mode, places in PLACES.items() for place in places],
+    ids=lambda each: getattr(each, "__name__", each).rpartition(".")[2],
+)
+def test_the_training_goes_on(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    plain: dict[str, list[np.ndarray]],
+    mode: str,
+    owner: Any,
+    name: str,
+) -> None:
+    monkeypatch.setattr(owner, name, fail)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        watched = trained(mode, nanwatch.Callback(tmp_path, every=1))
+    assert_same(mode, watched, plain[mode])
+    ours = [str(each.message) for each in said if "NaNWatch" in str(each.message)]
+    assert len(ours) <= 2, ours
+
+
+@pytest.mark.parametrize("place", [(Observation, "gradients"), (Recorder, "add")])
+@pytest.mark.parametrize("policy", ["stop", "raise"])
+def test_a_policy_goes_on_by_the_logs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, policy: Any, place: tuple[Any, str]
+) -> None:
+    monkeypatch.setattr(*place, fail)
+    callback = nanwatch.Callback(tmp_path, every=1, on_nonfinite=policy)
+    model = compiled()
+
+    def fit() -> None:
+        model.fit(*data(), batch_size=BATCH, shuffle=False, verbose=0, callbacks=[callback])
+
+    def fit_to_the_end_of_the_policy() -> None:
+        if policy == "stop":
+            fit()
+            return
+        with pytest.raises(FloatingPointError, match="logs of batch 4 loss is nan"):
+            fit()
+
+    with pytest.warns(RuntimeWarning, match="unrecorded from here.* logs"):
+        fit_to_the_end_of_the_policy()
+    assert int(model.optimizer.iterations) == BAD_STEP + 2
+
+
+@pytest.mark.parametrize("mode", ["graph", "eager"])
+def test_steps_are_skipped_that_are_not_recorded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str
+) -> None:
+    monkeypatch.setattr(Observation, "gradients", fail)
+    model = compiled(**MODES[mode])
+    callback = nanwatch.Callback(tmp_path, on_nonfinite="skip")
+    with pytest.warns(RuntimeWarning, match="steps that are not finite are still skipped"):
+        model.fit(*data(), batch_size=BATCH, shuffle=False, verbose=0, callbacks=[callback])
+    assert all(np.isfinite(each).all() for each in model.get_weights())
+    assert int(model.optimizer.iterations) == STEPS - 1
+
+
+def test_a_policy_that_is_off_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(StepGuard, "check", fail)
+    callback = nanwatch.Callback(tmp_path, on_nonfinite="skip")
+    with pytest.warns(RuntimeWarning, match='on_nonfinite="skip" is off'):
+        compiled().fit(*data(), batch_size=BATCH, verbose=0, callbacks=[callback])
+
+
+LOOP = {
+    "graph": [(LoopStep, "gradient"), (LoopStep, "end"), *EVERYWHERE[12:], *LIVE, *GRAPH],
+    "eager": [(LoopStep, "gradient"), (LoopStep, "end"), *EVERYWHERE[12:], *LIVE],
+}
+
+
+@pytest.mark.parametrize("update", ["keras", "own"])
+@pytest.mark.parametrize(
+    ("mode", "owner", "name"),
+    [(mode, *place) for mode, places in LOOP.items() for place in places],
+    ids=lambda each: getattr(each, "__name__", each).rpartition(".")[2],
+)
+def test_a_loop_goes_on(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    mode: str,
+    owner: Any,
+    name: str,
+    update: str,
+) -> None:
+    def run(watched: bool) -> list[np.ndarray]:
+        model = compiled()
+        watcher = nanwatch.Watcher(tmp_path / str(watched), every=1)
+
+        def step(x: Any, y: Any) -> Any:
+            with tf.GradientTape() as tape:
+                loss = tf.reduce_mean((model(x, training=True) - y) ** 2)
+            variables = model.trainable_variables
+            gradients = tape.gradient(loss, variables)
+            if update == "keras":
+                model.optimizer.apply(gradients, variables)
+            else:
+                for gradient, variable in zip(gradients, variables, strict=True):
+                    variable.assign_sub(0.1 * gradient)
+            watcher.observe(loss=loss, gradient=list(zip(gradients, variables, strict=True)))
+            return loss
+
+        function = tf.function(step) if mode == "graph" else step
+        function = watcher.step(function) if watched else function
+        x, y = data()
+        for first in range(0, len(x), BATCH):
+            rows = slice(first, first + BATCH)
+            function(tf.constant(x[rows]), tf.constant(y[rows]))
+            watcher.step_end()
+        return [np.asarray(each) for each in (*model.variables, *model.optimizer.variables)]
+
+    plain = run(False)
+    monkeypatch.setattr(owner, name, fail)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        watched = run(True)
+    assert_same(mode, watched, plain)
