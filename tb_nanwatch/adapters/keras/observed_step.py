@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import nullcontext
+from contextlib import ExitStack
 from typing import Any, NamedTuple
 
+from tensorflow.python.autograph.impl.api import do_not_convert
+
+from tb_nanwatch.adapters.keras.batch import Batch, unpacks
 from tb_nanwatch.adapters.keras.layer_outputs import WatchedLayer, called_method, watched_layers
 from tb_nanwatch.adapters.keras.observation import Observation
 from tb_nanwatch.adapters.keras.optimizers import find_optimizers
+from tb_nanwatch.adapters.keras.own_step import is_opened, opened, written
 from tb_nanwatch.adapters.keras.replica_step import ReplicaStep
 from tb_nanwatch.adapters.keras.spies import Spies, Spy
 from tb_nanwatch.adapters.keras.withheld_step import WithheldStep
 from tb_nanwatch.adapters.keras.withholding import Unwound, Withheld, Withholding
+from tb_nanwatch.adapters.tensorflow.tapes import differentiated_by_tapes
 from tb_nanwatch.schema.watch import Watch
 from tb_nanwatch.writer.warnings import Guard
 
@@ -42,7 +47,7 @@ def observed(
     """A `train_step` that does what the given one does and shows an `Observation` of it.
 
     Args:
-      train_step: the model's own, bound.
+      train_step: the model's own, bound; one that is a `tf.function` is looked into.
       model: the model.
       watch: what to observe.
       begin: makes the observation of a step, when it is traced or run.
@@ -52,8 +57,11 @@ def observed(
       withholding: withholds the updates of steps that are not finite.
     """
     spies: Spies[Seen] = Spies()
+    own_step = opened(train_step)
+    is_unpacked = unpacks(written(train_step))
 
-    @functools.wraps(train_step)
+    # Not the attributes: among them may be what has TensorFlow call another function instead.
+    @functools.wraps(train_step, updated=())
     def step(data: Any) -> Any:
         observation = begin()
         withheld: WithheldStep | ReplicaStep | None = None
@@ -66,19 +74,25 @@ def observed(
         optimizers: list[Any] = []
         spied: list[Spy] = []
         with guard("observe a batch"):
-            observation.batch(data)
+            observation.batch(Batch(data, is_unpacked))
             observation.before()
             layers = list(watched_layers(model))
             optimizers = find_optimizers(model)
             spied = [
                 Spy(model, "compute_loss", functools.partial(_compute_loss, guard)),
+                *_model_spies(model, guard),
                 *_optimizer_spies(optimizers, guard),
                 *_layer_spies(layers, watch, spies, guard),
             ]
-        watched = nullcontext() if withheld is None else withheld.watched()
+        seen = Seen(observation, withheld)
         try:
-            with spies.report_to(Seen(observation, withheld), spied) as refused, watched:
-                outputs = train_step(data)
+            with ExitStack() as watched:
+                refused = watched.enter_context(spies.report_to(seen, spied))
+                hear = functools.partial(_differentiated, guard, seen)
+                watched.enter_context(differentiated_by_tapes(hear))
+                if withheld is not None:
+                    watched.enter_context(withheld.watched())
+                outputs = own_step(data)
         except Unwound:
             assert withheld is not None
             withheld.unwind()
@@ -88,14 +102,22 @@ def observed(
                 result = withheld.end()
                 outputs = withheld.outputs(outputs)
         with guard("observe a step"):
-            observation.state(optimizers)
+            observation.end(optimizers)
             if not guard.tripped:
                 unseen = [path for path, layer in layers if any(layer is each for each in refused)]
                 observation.note_missing([path for path, _ in layers], unseen)
                 end(observation, result)
         return outputs
 
+    if is_opened(train_step) and model.run_eagerly:
+        # A function that runs by itself remains one, with the same options.
+        traced: Callable[[Any], Any] = train_step._clone(do_not_convert(step))
+        return traced
     return step
+
+
+_COMPARED = ("x", "y", "y_pred", "sample_weight")
+"""The arguments of `compute_loss`."""
 
 
 def _compute_loss(
@@ -105,12 +127,36 @@ def _compute_loss(
     observation, withheld = seen
     if observation.is_here():
         with guard("observe a loss"):
-            y_pred = kwargs.get("y_pred", args[2] if len(args) > 2 else None)
-            observation.data("prediction", y_pred)
+            given = {**dict(zip(_COMPARED, args, strict=False)), **kwargs}
+            observation.compared(*(given.get(name) for name in _COMPARED))
             observation.loss(loss)
             if withheld is not None:
                 withheld.loss(loss)
     return loss
+
+
+def _differentiated(guard: Guard, seen: Seen, target: Any, sources: Any) -> None:
+    observation, withheld = seen
+    if observation.is_here():
+        with guard("observe a loss"):
+            for loss in observation.differentiated(target, sources):
+                if withheld is not None:
+                    withheld.loss(loss)
+
+
+def _model_spies(model: Any, guard: Guard) -> Iterator[Spy]:
+    """Of what the model itself returns, which is the prediction of a step without compute_loss."""
+
+    def call(seen: Seen, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        outputs = original(*args, **kwargs)
+        if seen.observation.is_here():
+            with guard("observe a prediction"):
+                seen.observation.returned(outputs)
+        return outputs
+
+    method = called_method(model)
+    if method != "rematerialized_call":
+        yield Spy(model, method, call)
 
 
 def _optimizer_spies(optimizers: Iterable[Any], guard: Guard) -> Iterator[Spy]:
@@ -138,7 +184,15 @@ def _optimizer_spies(optimizers: Iterable[Any], guard: Guard) -> Iterator[Spy]:
 
         return Spy(optimizer, "apply", apply)
 
-    yield from map(spy, optimizers)
+    def scale_loss(seen: Seen, original: Callable[..., Any], loss: Any) -> Any:
+        scaled = original(loss)
+        with guard("observe a loss"):
+            seen.observation.scaled(loss, scaled)
+        return scaled
+
+    for optimizer in optimizers:
+        yield spy(optimizer)
+        yield Spy(optimizer, "scale_loss", scale_loss)
 
 
 def _withhold(

@@ -14,6 +14,7 @@ from typing import Any
 import tensorflow as tf
 
 from tb_nanwatch.adapters.keras.black_box import BlackBox
+from tb_nanwatch.adapters.keras.own_step import in_python
 from tb_nanwatch.adapters.tensorflow.bell import Bell
 
 _END_OF_DATA = (StopIteration, tf.errors.OutOfRangeError)
@@ -117,7 +118,8 @@ class ObservedTrainFunction:
         outputs = self._observed(iterator if box is None else box.feed(self._model, iterator))
         has_rung = self._bell.has_rung()
         if box is not None and has_rung:
-            outputs = box.after(self._model, self._model.train_step, self._observed, outputs)
+            step = in_python(self._model.train_step)
+            outputs = box.after(self._model, step, self._observed, outputs)
             self._bell.has_rung()
         return outputs, has_rung
 
