@@ -380,6 +380,8 @@ def _all_at_once(run: Run, event: Event) -> bool:
 def _optimizer(run: Run, event: Event) -> Finding:
     place, evidence = run.place(event.origin), counts(run, event)
     gradients = run.flow.of_role("gradient")
+    if not _saw(run, _BACKWARD, event.step):
+        return _unseen(run, event)
     around = run.magnitude(gradients, event.step)
     dtype = run.dtype([event.origin])
     message = f"{sentence(named(place))} holds {held(evidence)} at step {event.step:,}"
@@ -405,6 +407,37 @@ def _optimizer(run: Run, event: Event) -> Finding:
         variant="half" if dtype == "float16" else variant,
         evidence={} if np.isnan(around) else {"largest_gradient": around},
         turn_on=("slot", "update") if place.role == "weight" else (),
+    )
+
+
+def _saw(run: Run, roles: Sequence[str], step: int) -> bool:
+    """Whether any tensor of these roles was seen at the step."""
+    return any(t in run.tracks and run.tracks[t].saw(step) for t in run.flow.of_role(*roles))
+
+
+def _unseen(run: Run, event: Event) -> Finding:
+    """For what went bad in a step of which no gradient was seen: most likely that was bad first."""
+    place, evidence = run.place(event.origin), counts(run, event)
+    message = f"{sentence(named(place))} holds {held(evidence)} at step {event.step:,}"
+    if _saw(run, ("loss",), event.step):
+        return told(
+            run,
+            event,
+            "layer-backward",
+            f"{message} while the loss is finite: so was its gradient before, most likely, or the "
+            "optimizer made it. Gradients were not recorded.",
+            where="the loss and the layers",
+            turn_on=("gradient",),
+        )
+    return told(
+        run,
+        event,
+        "loss-domain",
+        f"{message}: so was the loss before, most likely, or its gradient, or what comes before "
+        "them. None was recorded.",
+        variant="formula",
+        layer="",
+        turn_on=("prediction", "loss", "gradient"),
     )
 
 

@@ -301,3 +301,80 @@ def test_ordinary_labels_and_ids_are_passed_over_in_silence(tmp_path: Path, mode
     assert found.names("loss") == ["loss"]
     with pytest.warns(RuntimeWarning, match=r"not recorded, as their type .*: input \(int64\)"):
         fit(model, tmp_path / "asked", x, y, watch=["input", "loss"])
+
+
+class Decorated(Regression):
+    """As TensorFlow's tutorial on text generation writes it."""
+
+    calls = 0
+
+    @tf.function
+    def train_step(self, batch: Any) -> Any:
+        Decorated.calls += 1
+        x, y = batch
+        total = tf.constant(0.0)
+        if tf.reduce_sum(x) > -1e9:  # AutoGraph's
+            total = total + 1.0
+        with tf.GradientTape() as tape:
+            loss = total * self.compute_loss(y=y, y_pred=self(x, training=True))
+        variables = self.trainable_variables
+        self.optimizer.apply_gradients(
+            zip(tape.gradient(loss, variables), variables, strict=True)
+        )
+        return {"loss": loss}
+
+
+@modes
+def test_a_train_step_that_is_a_tf_function_is_looked_into(
+    tmp_path: Path, mode: str, capsys: Any
+) -> None:
+    x, y = data(3), data(1)
+    x[2 * BATCH] = np.nan
+
+    def train(*callbacks: keras.callbacks.Callback) -> list[np.ndarray]:
+        model = Decorated()
+        model.compile(keras.optimizers.SGD(0.1), "mse", **MODES[mode])
+        batches = tf.data.Dataset.from_tensor_slices((x, y)).batch(BATCH)
+        model.fit(batches, shuffle=False, verbose=0, callbacks=list(callbacks))
+        return model.get_weights()
+
+    plain = train()
+    before = Decorated.calls
+    watched = train(nanwatch.Callback(tmp_path, every=1, watch=["default", "activation"]))
+    # Traced, once or twice, and not run by Python at each step; then once more by the black box.
+    assert Decorated.calls - before <= 4
+    for each, other in zip(plain, watched, strict=True):
+        np.testing.assert_array_equal(each, other)
+    found = read_recorded(tmp_path / "nanwatch")
+    assert found.windows() == [(step, step) for step in range(STEPS)]
+    assert found.names("loss") == ["loss", "loss#2"]
+    assert found.names("target") == ["target"]
+    assert len(found.names("gradient")) == len(found.names("activation")) == 1
+    said = capsys.readouterr().out
+    assert "optimizer-overflow" not in said
+    assert "nonfinite-input at step 2" in said
+
+
+def test_a_train_step_that_xla_compiles_by_itself_is_left_alone(
+    tmp_path: Path, capsys: Any
+) -> None:
+    class Compiled(Regression):
+        train_step = tf.function(Regression.train_step, jit_compile=True)
+
+        def call(self, x: Any) -> Any:
+            # Of something finite, in the second step.
+            return self.inner(x) + tf.sqrt(1.5 - tf.cast(self.optimizer.iterations, tf.float32))
+
+    x = data(3)
+    model = Compiled()
+    model.compile("sgd")
+    with pytest.warns(RuntimeWarning) as warned:
+        found = fit(model, tmp_path, x, data(1))
+    (message,) = told(warned)
+    assert "shows no prediction and no loss and no gradient" in message
+    assert found.names("weight")
+    assert {name for role, name in found.nonfinite()} == set(found.names("weight"))
+    # A weight that went bad while nothing else was seen is not known to be the optimizer's fault.
+    said = capsys.readouterr().out
+    assert "optimizer-overflow" not in said
+    assert "None was recorded" in said

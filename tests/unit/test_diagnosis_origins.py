@@ -258,6 +258,25 @@ def test_finite_gradients_and_a_bad_weight_are_the_optimizer(
     assert what in found.advice
 
 
+@pytest.mark.parametrize(
+    ("roles", "cause", "turn_on"),
+    [
+        (("input", "target", "weight"), "loss-domain", ("prediction", "loss", "gradient")),
+        (("weight", "slot", "update"), "loss-domain", ("prediction", "loss", "gradient")),
+        (("prediction", "loss", "weight"), "layer-backward", ("gradient",)),
+    ],
+)
+def test_without_gradients_nobody_knows_that_the_optimizer_did_it(
+    roles: Collection[str], cause: str, turn_on: tuple[str, ...]
+) -> None:
+    def first(step: int, values: Values) -> None:
+        ruin(values, "gradient", "slot", "update", "weight")
+
+    found = only(said(breaks_at(T, first), roles))
+    assert (found.cause, found.step, found.turn_on) == (cause, T, turn_on)
+    assert "not recorded" in found.message or "None was recorded" in found.message
+
+
 def test_slots_that_were_not_recorded_overflowed_when_the_squares_did() -> None:
     def change(step: int, values: Values) -> None:
         if step == T:

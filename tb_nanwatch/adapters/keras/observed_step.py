@@ -111,7 +111,8 @@ def observed(
 
     if is_opened(train_step) and model.run_eagerly:
         # A function that runs by itself remains one, with the same options.
-        traced: Callable[[Any], Any] = train_step._clone(do_not_convert(step))
+        function: Any = train_step
+        traced: Callable[[Any], Any] = function._clone(do_not_convert(step))
         return traced
     return step
 
