@@ -318,9 +318,7 @@ class Decorated(Regression):
         with tf.GradientTape() as tape:
             loss = total * self.compute_loss(y=y, y_pred=self(x, training=True))
         variables = self.trainable_variables
-        self.optimizer.apply_gradients(
-            zip(tape.gradient(loss, variables), variables, strict=True)
-        )
+        self.optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
         return {"loss": loss}
 
 

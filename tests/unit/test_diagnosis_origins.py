@@ -589,6 +589,44 @@ def test_logits_are_the_cure_where_predictions_may_be_probabilities(
     assert cure in found.advice
 
 
+@pytest.mark.parametrize("roles", [DEFAULT, ALL])
+@pytest.mark.parametrize(
+    ("names", "bad", "cause", "tensor"),
+    [
+        (("loss/critic", "loss/generator"), (True, True), "loss-domain", "loss/critic"),
+        (("loss/critic", "loss/generator"), (False, True), "loss-backward", "loss/critic"),
+        # A total of which the first is a part: no update comes between.
+        (("loss", "loss#2"), (False, True), "loss-domain", "loss#2"),
+    ],
+)
+def test_of_losses_that_take_turns_the_first_is_at_fault(
+    names: tuple[str, str],
+    bad: tuple[bool, bool],
+    cause: str,
+    tensor: str,
+    roles: Collection[str],
+) -> None:
+    in_turn = names[0] != "loss"
+
+    def make(step: int) -> Values:
+        values = healthy(step)
+        loss = values.pop(("loss", "loss"))
+        calls = {(role, "four#2"): values[role, "four"] for role in ("activation", GRADIENT)}
+        losses = {("loss", name): loss for name in names}
+        return values | calls | losses | {("slot", "sgd/four_momentum"): np.ones(5, np.float32)}
+
+    def first(step: int, values: Values) -> None:
+        poison(values, *(("loss", name) for name, is_bad in zip(names, bad, strict=True) if is_bad))
+        if in_turn:
+            poison(values, ("activation", "four#2"))
+        ruin(values, GRADIENT, "gradient", "slot", "update", "weight")
+
+    recorded = history(breaks_at(T, first), make=make, roles=roles)
+    tensors = tuple(replace(info, layer=info.layer.partition("#")[0]) for info in recorded.tensors)
+    found = only(diagnose(replace(recorded, tensors=tensors)))
+    assert (found.cause, found.step, found.origin.tensor) == (cause, T, tensor)
+
+
 @pytest.mark.parametrize(("second", "cause"), [("sgd", "loss-domain"), ("adam", "layer-forward")])
 def test_two_optimizers_update_a_layer_between_its_calls(second: str, cause: str) -> None:
     """The gradient that comes back to a finite call is NaN, and so is the next call."""
