@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -10,11 +11,11 @@ import tensorflow as tf
 from tb_nanwatch.adapters.keras.batch import Batch
 from tb_nanwatch.adapters.keras.layer_outputs import (
     named_leaves,
-    relative_path,
     with_tapped_gradients,
 )
 from tb_nanwatch.adapters.keras.losses import Losses
-from tb_nanwatch.adapters.keras.optimizers import loss_scale, slots
+from tb_nanwatch.adapters.keras.optimizers import in_slots, loss_scale, slots
+from tb_nanwatch.adapters.keras.paths import Paths, relative_path
 from tb_nanwatch.adapters.tensorflow.accumulator import LossScale
 from tb_nanwatch.adapters.tensorflow.graphs import current_graph
 from tb_nanwatch.adapters.tensorflow.replicas import is_mirrored
@@ -59,6 +60,7 @@ class Observation:
       watch: which tensors to collect.
       unwatched: takes the names of what cannot be watched.
       guard: keeps trouble of our own out of the backward pass.
+
     """
 
     def __init__(self, model: Any, watch: Watch, unwatched: Unwatched, guard: Guard):
@@ -78,6 +80,11 @@ class Observation:
         self._before: dict[int, tf.Tensor] = {}
         self._called: set[str] = set()
         self._elsewhere: dict[str, None] = {}
+
+    @functools.cached_property
+    def paths(self) -> Paths:
+        """What layers and variables are called."""
+        return Paths(self._model)
 
     def is_here(self) -> bool:
         """Whether this is the step itself, and no function, loop or branch within it.
@@ -213,7 +220,7 @@ class Observation:
         for optimizer in optimizers:
             for slot, owner in slots(optimizer, self._model.trainable_variables):
                 layer = "" if owner is None else self._layer(owner)
-                path, value = variable_path(slot), slot.value
+                path, value = self._slot_path(slot, owner), slot.value
                 self._tensors += self._named(
                     "slot", layer, path, value, shape=slot.shape, mirrored=is_mirrored(slot)
                 )
@@ -276,10 +283,17 @@ class Observation:
         return bool(has_variables) and self._watch.has_role(role)
 
     def _layer(self, variable: Any) -> str:
-        return relative_path(parent(variable_path(variable)), self._model)
+        return relative_path(parent(self.paths.variable(variable)), self._model)
+
+    def _slot_path(self, slot: Any, owner: Any) -> str:
+        path = variable_path(slot)
+        if owner is None or self.paths.variable(owner) == variable_path(owner):
+            return path
+        kept = path.rpartition("/")[2].removeprefix(in_slots(variable_path(owner)))
+        return f"{parent(path)}/{in_slots(self.paths.variable(owner))}{kept}"
 
     def _of_variable(self, role: str, variable: Any, value: Any) -> Iterator[NamedTensor]:
-        path = variable_path(variable)
+        path = self.paths.variable(variable)
         mirrored = role in VARIABLES and is_mirrored(variable)
         layer = self._layer(variable)
         return self._named(role, layer, path, value, shape=variable.shape, mirrored=mirrored)

@@ -76,7 +76,7 @@ def observed(
         with guard("observe a batch"):
             observation.batch(Batch(data, is_unpacked))
             observation.before()
-            layers = list(watched_layers(model))
+            layers = list(watched_layers(model, observation.paths))
             optimizers = find_optimizers(model)
             spied = [
                 Spy(model, "compute_loss", functools.partial(_compute_loss, guard)),
