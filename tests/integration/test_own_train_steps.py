@@ -376,3 +376,27 @@ def test_a_train_step_that_xla_compiles_by_itself_is_left_alone(
     said = capsys.readouterr().out
     assert "optimizer-overflow" not in said
     assert "None was recorded" in said
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_the_black_box_names_the_line_within_a_tf_function(
+    tmp_path: Path, mode: str, capsys: Any
+) -> None:
+    class Breaks(Regression):
+        @tf.function
+        def train_step(self, batch: Any) -> Any:
+            x, y = batch
+            with tf.GradientTape() as tape:
+                loss = tf.reduce_mean((self(x) - y) ** 2)
+                loss *= tf.sqrt(1.5 - tf.cast(self.optimizer.iterations, tf.float32))
+            variables = self.trainable_variables
+            self.optimizer.apply(tape.gradient(loss, variables), variables)
+            return {"loss": loss}
+
+    model = Breaks()
+    model.compile("sgd", **MODES[mode])
+    fit(model, tmp_path, data(3), data(1))
+    said = capsys.readouterr().out
+    assert "loss-domain at step 2: `Sqrt`, forward pass, " in said
+    assert "test_own_train_steps.py line" in said
+    assert "`loss *= tf.sqrt(1.5" in said

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from types import MethodType
 from typing import Any
 
 from tensorflow.python.autograph.core import ag_ctx
 from tensorflow.python.autograph.impl.api import tf_convert
+from tensorflow.python.eager.polymorphic_function.tf_method_target import TfMethodTarget
 from tensorflow.python.util import tf_decorator
 
 Step = Callable[[Any], Any]
@@ -32,21 +34,24 @@ def opened(train_step: Any) -> Step:
     if not train_step._autograph:
         return in_python(train_step)
     enabled = ag_ctx.ControlStatusCtx(ag_ctx.Status.ENABLED)
-    converted: Step = tf_convert(train_step.python_function, enabled, user_requested=True)
+    converted: Step = tf_convert(in_python(train_step), enabled, user_requested=True)
     return converted
 
 
 def in_python(train_step: Any) -> Step:
-    """The step, to be run operation by operation."""
-    step: Step = train_step.python_function if is_function(train_step) else train_step
+    """The step as it is written, to be run operation by operation."""
+    step: Step = train_step
+    if is_function(train_step):
+        # Not the python_function itself: of a method that runs what AutoGraph has made of it.
+        _, step = tf_decorator.unwrap(train_step.python_function)
+        owner = getattr(step, "__self__", None)
+        if isinstance(owner, TfMethodTarget):
+            step = MethodType(step.__func__, owner.target)  # type: ignore[attr-defined]
     return step
 
 
 def written(train_step: Any) -> Any:
     """The function that a person wrote, below what Keras, TensorFlow and others put around it."""
-    if is_function(train_step):
-        _, train_step = tf_decorator.unwrap(train_step.python_function)
-    step = inspect.unwrap(train_step)
-    if is_function(step):
-        _, step = tf_decorator.unwrap(step.python_function)
+    step = inspect.unwrap(in_python(train_step))
+    step = in_python(step)  # Another Callback has it observed already.
     return getattr(step, "__func__", step)
