@@ -173,6 +173,7 @@ class Cascade:
             now.forward = now.forward or event
         elif role == "loss":
             now.loss = now.loss or event
+            now.by_role.setdefault(self._loss_of(tensor), event)
         elif role in _BACKWARD:
             now.backward = now.backward or event
         elif role == "weight" and not self._flow.is_trained[tensor]:
@@ -190,7 +191,7 @@ class Cascade:
             if forward is not None and self._is_finite(("prediction",), step, bad):
                 forward.masked = True
                 forward = None
-            return now.data or forward
+            return now.data or forward or now.by_role.get(self._loss_of(tensor))
         if role in _BACKWARD:
             forward = now.forward
             if (
@@ -211,6 +212,10 @@ class Cascade:
         if role in _OPTIMIZER and self._is_finite(("gradient",), step, bad):
             return now.optimizer
         return now.any() or self._owner_of(bad & self._is_gradient)
+
+    def _loss_of(self, tensor: int) -> str:
+        """The key of a replica's first loss: a further one comes after an update by that."""
+        return f"loss {self._flow.tensors[tensor].replica}"
 
     def _is_finite(self, roles: Iterable[str], step: int, bad: Flags) -> bool:
         """Whether tensors of these roles were seen at the step, all of them finite."""

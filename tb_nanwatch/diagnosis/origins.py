@@ -166,7 +166,7 @@ def _layer_forward(run: Run, event: Event) -> Finding:
 def _between_updates(run: Run, event: Event) -> Finding | None:
     """For a layer that gave something finite, was updated within the step, and then gave a NaN.
 
-    As with two optimizers that take turns in one step, and a loss for each that was not recorded.
+    As with two optimizers that take turns in one step, by a loss for each.
     """
     infos, flow = run.history.tensors, run.flow
     layer = infos[event.origin].layer
@@ -177,7 +177,13 @@ def _between_updates(run: Run, event: Event) -> Finding | None:
     arrived = {infos[t].name for t in mine if infos[t].role == "activation_gradient" and t in now}
     optimizers = {infos[t].name.partition("/")[0] for t in flow.of_role("slot")}
     came_back = [t for t in calls if infos[t].name in arrived and t not in now]
-    if run.records("loss") or not (updated and came_back) or len(optimizers) < 2:
+    if not (updated and came_back) or len(optimizers) < 2:
+        return None
+    losses = _losses_in_turn(run, event)
+    bad = [t for t in losses if t in now]
+    if bad:
+        return _first_in_turn(run, event, losses, bad)
+    if run.records("loss"):
         return None
     place = run.place(event.origin)
     return told(
@@ -191,6 +197,46 @@ def _between_updates(run: Run, event: Event) -> Finding | None:
         variant="domain",
         layer=layer,
         turn_on=("loss",),
+    )
+
+
+def _losses_in_turn(run: Run, event: Event) -> list[int]:
+    """The losses of the event's step and replica in their order, where each trains a part of the
+    model of its own, as in a GAN: "loss/critic", "loss/generator". Else none."""
+    infos = run.history.tensors
+    replica = infos[event.origin].replica
+    losses = [
+        t
+        for t in run.flow.of_role("loss")
+        if infos[t].replica == replica and t in run.tracks and run.tracks[t].saw(event.step)
+    ]
+    parts = {infos[t].name.partition("#")[0] for t in losses}
+    return losses if len(parts) > 1 and all(part.startswith("loss/") for part in parts) else []
+
+
+def _first_in_turn(run: Run, event: Event, losses: Sequence[int], bad: Sequence[int]) -> Finding:
+    """For a step of several losses, each with an update: the first of them is at fault.
+
+    Where it is finite itself its gradient is not, and the update came between.
+    """
+    first = run.history.tensors[losses[0]].name
+    if losses[0] in bad:
+        return told(
+            run,
+            replace(event, origin=losses[0]),
+            "loss-domain",
+            f"The loss {first!r} is not finite at step {event.step:,}, and what the step computes "
+            "after the update by it is not either.",
+            variant="formula",
+            turn_on=("prediction",),
+        )
+    return told(
+        run,
+        replace(event, origin=losses[0]),
+        "loss-backward",
+        f"The loss {first!r} is finite at step {event.step:,} and its gradient is not: the update "
+        f"by it came before {run.history.tensors[bad[0]].name!r}, which is not finite.",
+        layer="",
     )
 
 
@@ -238,6 +284,10 @@ def _drops(layer: TensorInfo, before: TensorInfo) -> bool:
 
 
 def _loss(run: Run, event: Event, data: str) -> Finding:
+    losses = _losses_in_turn(run, event)
+    gradients = run.flow.of_role("gradient") if run.records("gradient") else []
+    if event.origin in losses[1:] and gradients and _all_bad(run, event, gradients):
+        return _first_in_turn(run, event, losses, [event.origin])
     place, evidence = run.place(event.origin), counts(run, event)
     predictions, targets = run.flow.of_role("prediction"), run.flow.of_role("target")
     limit = huge(run.dtype([event.origin]))
@@ -371,15 +421,20 @@ def _all_at_once(run: Run, event: Event) -> bool:
     """Whether no loss was seen at the step, and no gradient that is finite."""
     tracks = run.tracks
     seen = [t for t in run.flow.of_role("loss") if t in tracks and tracks[t].saw(event.step)]
-    if seen:
-        return False
+    return not seen and _all_bad(run, event, run.flow.of_role(*_BACKWARD))
+
+
+def _all_bad(run: Run, event: Event, tensors: Sequence[int]) -> bool:
+    """Whether all of these that were recorded are non-finite at the event's step."""
     bad = {event.origin, *(t for t, step in event.victims.items() if step == event.step)}
-    return all(t in bad for t in run.flow.of_role(*_BACKWARD) if t in tracks)
+    return all(t in bad for t in tensors if t in run.tracks)
 
 
 def _optimizer(run: Run, event: Event) -> Finding:
     place, evidence = run.place(event.origin), counts(run, event)
     gradients = run.flow.of_role("gradient")
+    if not _saw(run, _BACKWARD, event.step):
+        return _unseen(run, event)
     around = run.magnitude(gradients, event.step)
     dtype = run.dtype([event.origin])
     message = f"{sentence(named(place))} holds {held(evidence)} at step {event.step:,}"
@@ -405,6 +460,37 @@ def _optimizer(run: Run, event: Event) -> Finding:
         variant="half" if dtype == "float16" else variant,
         evidence={} if np.isnan(around) else {"largest_gradient": around},
         turn_on=("slot", "update") if place.role == "weight" else (),
+    )
+
+
+def _saw(run: Run, roles: Sequence[str], step: int) -> bool:
+    """Whether any tensor of these roles was seen at the step."""
+    return any(t in run.tracks and run.tracks[t].saw(step) for t in run.flow.of_role(*roles))
+
+
+def _unseen(run: Run, event: Event) -> Finding:
+    """For what went bad in a step of which no gradient was seen: most likely that was bad first."""
+    place, evidence = run.place(event.origin), counts(run, event)
+    message = f"{sentence(named(place))} holds {held(evidence)} at step {event.step:,}"
+    if _saw(run, ("loss",), event.step):
+        return told(
+            run,
+            event,
+            "layer-backward",
+            f"{message} while the loss is finite: so was its gradient before, most likely, or the "
+            "optimizer made it. Gradients were not recorded.",
+            where="the loss and the layers",
+            turn_on=("gradient",),
+        )
+    return told(
+        run,
+        event,
+        "loss-domain",
+        f"{message}: so was the loss before, most likely, or its gradient, or what comes before "
+        "them. None was recorded.",
+        variant="formula",
+        layer="",
+        turn_on=("prediction", "loss", "gradient"),
     )
 
 

@@ -314,3 +314,58 @@ def test_batches_of_any_kind(tmp_path: Path, kind: str) -> None:
     assert found.series("input", name, "elements") == counts
     assert found.series("input", name, "nan") == [0, 1]
     assert found.names("target") == ["target", "sample_weight"]
+
+
+def encoder_or_decoder(name: str) -> keras.Model:
+    inputs = keras.Input((3,))
+    hidden = layers.Dropout(0.0, name="drop")(layers.Dense(3, name="dense")(inputs))
+    return keras.Model(inputs, layers.Dense(3, name=f"{name}_out")(hidden), name=name)
+
+
+@pytest.mark.parametrize("kind", ["functional", "attributes"])
+def test_layers_of_one_name_in_two_models_are_told_apart(tmp_path: Path, kind: str) -> None:
+    class Own(keras.Model):
+        def __init__(self) -> None:
+            super().__init__()
+            # Named by Keras, "functional" and so on: the attribute says more.
+            self.encoder, self.decoder = (encoder_or_decoder(each) for each in ("a", "b"))
+            self.encoder.name, self.decoder.name = "functional_7", "functional_8"
+
+        def call(self, x: Any) -> Any:
+            return self.decoder(self.encoder(x))
+
+    if kind == "attributes":
+        model = Own()
+        encoder, decoder, ends = model.encoder, model.decoder, ("a_out", "b_out")
+    else:
+        encoder, decoder = encoder_or_decoder("encoder"), encoder_or_decoder("decoder")
+        inputs = keras.Input((3,))
+        model, ends = keras.Model(inputs, decoder(encoder(inputs))), ("encoder_out", "decoder_out")
+    model.compile(keras.optimizers.SGD(0.1, 0.9), "mse")
+    x = data(3)
+    callback = nanwatch.Callback(tmp_path, watch="all", every=1)
+    model.fit(x, np.zeros_like(x), BATCH, shuffle=False, verbose=0, callbacks=[callback])
+    found = read_recorded(tmp_path / "nanwatch")
+    # What is unique keeps the name that Keras gives it.
+    inner = [
+        *("encoder/dense", "encoder/drop", ends[0]),
+        *("decoder/dense", "decoder/drop", ends[1]),
+    ]
+    assert found.names("activation") == inner
+    kernels = [f"{name}/kernel" for name in inner if not name.endswith("drop")]
+    for role in ("gradient", "update", "weight"):
+        assert [each for each in found.names(role) if "kernel" in each] == kernels
+    slots = [each for each in found.names("slot") if "kernel" in each]
+    assert [each.partition("/")[2] for each in slots] == [
+        f"{each.replace('/', '_')}_momentum" for each in kernels
+    ]
+    for model_, name in ((encoder, "encoder"), (decoder, "decoder")):
+        kernel = model_.get_layer("dense").kernel
+        norm = found.series("weight", f"{name}/dense/kernel", "largest_norm")[-1]
+        assert norm == pytest.approx(float(np.linalg.norm(kernel.numpy())), rel=1e-5)
+        (at,) = (number for number, each in enumerate(model.trainable_variables) if each is kernel)
+        slot = [each for each in model.optimizer.variables if "momentum" in each.path][at]
+        norm = found.series("slot", next(s for s in slots if f"{name}_dense" in s), "largest_norm")
+        assert norm[-1] == pytest.approx(float(np.linalg.norm(slot.numpy())), rel=1e-5)
+    tensors = found.manifests[int(found.records[0].field("manifest"))].tensors
+    assert {tensor.layer for tensor in tensors} == {"", *inner}

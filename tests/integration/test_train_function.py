@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import pickle
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -185,3 +187,129 @@ def test_a_callback_serves_one_model_after_another(tmp_path: Path) -> None:
         model = make_model()
         fit(model, callback)
         assert left_behind(model) == []
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda each: pickle.loads(pickle.dumps(each))])
+def test_a_used_callback_is_copied_as_a_fresh_one(tmp_path: Path, copied: Any) -> None:
+    class Mine(nanwatch.Callback):
+        def __init__(self, number: int):
+            self.number = number
+            super().__init__(tmp_path, watch=["loss"], every=2, on_nonfinite="stop")
+            self.seen: list[int] = []
+
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            super().on_train_batch_end(batch, logs)
+            self.seen.append(batch)
+
+    globals()["Mine"], Mine.__qualname__ = Mine, "Mine"
+    for callback in (nanwatch.Callback(tmp_path, watch=["loss"], every=2), Mine(5)):
+        fit(make_model(), callback)
+        other = copied(callback)
+        assert type(other) is type(callback)
+        assert other.model is None
+        assert getattr(other, "number", 5) == 5
+        assert getattr(other, "seen", [*range(8)]) == [*range(8)]
+        before = len(read_recorded(tmp_path / "nanwatch").records)
+        fit(make_model(), other)
+        found = read_recorded(tmp_path / "nanwatch")
+        assert len(found.records) == before + 4
+        assert [each[1] - each[0] for each in found.windows()[before:]] == [1] * 4
+        assert found.windows()[before][0] == 0
+
+
+@pytest.mark.parametrize("calls", ["all", "begin", "batches"])
+@pytest.mark.parametrize("options", [{}, {"run_eagerly": True}, {"jit_compile": True}])
+def test_a_loop_of_train_on_batch_is_recorded(
+    tmp_path: Path, calls: str, options: dict[str, Any]
+) -> None:
+    model = keras.Sequential([keras.layers.Dense(1)])
+    model.compile("sgd", "mse", **options)
+    x = X.copy()
+    x[5 * 8] = np.nan
+    callback = nanwatch.Callback(tmp_path, every=1)
+    callbacks = keras.callbacks.CallbackList([callback], model=model)
+    if calls in ("all", "begin"):
+        callbacks.on_train_begin()
+    losses = []
+    for epoch in range(2):
+        if calls == "all":
+            callbacks.on_epoch_begin(epoch)
+        for batch in range(4):
+            rows = slice((epoch * 4 + batch) * 8, (epoch * 4 + batch + 1) * 8)
+            callbacks.on_train_batch_begin(batch)
+            losses.append(model.train_on_batch(x[rows], Y[rows]))
+            callbacks.on_train_batch_end(batch)
+        # Between the batches it is the loop's own.
+        model.train_on_batch(X[:8], Y[:8])
+    if calls != "batches":
+        callbacks.on_train_end()
+    assert left_behind(model) == []
+    found = read_recorded(tmp_path / "nanwatch")
+    assert found.windows() == [(step, step) for step in range(8)]
+    norms = found.series("loss", "loss", "largest_norm")
+    np.testing.assert_allclose(norms[:5], losses[:5], rtol=1e-5)
+    assert found.nonfinite()["input", "input"] == 5
+    assert ("target", "target") not in found.nonfinite()
+
+
+def test_a_loop_whose_callbacks_know_no_model_is_told_so_once(tmp_path: Path) -> None:
+    model = make_model()
+    callbacks = keras.callbacks.CallbackList([nanwatch.Callback(tmp_path)])
+    with pytest.warns(RuntimeWarning, match=r"CallbackList\(\[callback\], model=model\)"):
+        callbacks.on_train_begin()
+    callbacks.on_epoch_begin(0)
+    for batch in range(3):
+        callbacks.on_train_batch_begin(batch)
+        model.train_on_batch(X[:8], Y[:8])
+        callbacks.on_train_batch_end(batch)
+    callbacks.on_train_end()
+
+
+def test_a_loop_that_tells_of_no_batch_is_told_so_once(tmp_path: Path) -> None:
+    model = make_model()
+    callbacks = keras.callbacks.CallbackList([nanwatch.Callback(tmp_path)], model=model)
+    callbacks.on_train_begin()
+    callbacks.on_epoch_begin(0)
+    model.train_on_batch(X[:8], Y[:8])
+    with pytest.warns(RuntimeWarning, match="Call on_train_batch_begin before each train_on_batch"):
+        callbacks.on_train_end()
+
+
+def test_an_error_between_two_callbacks_leaves_the_next_fit_plain(tmp_path: Path) -> None:
+    class Broken(keras.callbacks.Callback):
+        def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+            if batch == 3:
+                raise ValueError("on purpose")
+
+    model = make_model()
+    with pytest.raises(ValueError, match="on purpose"):
+        fit(model, nanwatch.Callback(tmp_path), Broken())
+    fit(model)
+    assert left_behind(model) == []
+
+
+_AFTER_A_RESET = """
+import sys, warnings
+import keras
+import numpy as np
+from tensorflow.python.eager import context
+import tb_nanwatch as nanwatch
+
+warnings.filterwarnings("error", message="NaNWatch")
+x = np.random.default_rng(0).normal(size=(32, 6)).astype("float32")
+for number in range(2):
+    model = keras.Sequential([keras.Input((6,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    callback = nanwatch.Callback(f"{sys.argv[1]}/{number}", every=1)
+    model.fit(x, x[:, :1], batch_size=8, verbose=0, callbacks=[callback])
+    context._reset_context()
+    keras.utils.clear_session()
+"""
+
+
+def test_a_context_that_was_reset_is_recorded_like_the_first(tmp_path: Path) -> None:
+    subprocess.run([sys.executable, "-c", _AFTER_A_RESET, str(tmp_path)], check=True)
+    for number in range(2):
+        found = read_recorded(tmp_path / f"{number}" / "nanwatch")
+        assert found.windows() == [(step, step) for step in range(4)]
+        assert found.series("loss", "loss", "sampled_steps") == [1] * 4

@@ -258,6 +258,25 @@ def test_finite_gradients_and_a_bad_weight_are_the_optimizer(
     assert what in found.advice
 
 
+@pytest.mark.parametrize(
+    ("roles", "cause", "turn_on"),
+    [
+        (("input", "target", "weight"), "loss-domain", ("prediction", "loss", "gradient")),
+        (("weight", "slot", "update"), "loss-domain", ("prediction", "loss", "gradient")),
+        (("prediction", "loss", "weight"), "layer-backward", ("gradient",)),
+    ],
+)
+def test_without_gradients_nobody_knows_that_the_optimizer_did_it(
+    roles: Collection[str], cause: str, turn_on: tuple[str, ...]
+) -> None:
+    def first(step: int, values: Values) -> None:
+        ruin(values, "gradient", "slot", "update", "weight")
+
+    found = only(said(breaks_at(T, first), roles))
+    assert (found.cause, found.step, found.turn_on) == (cause, T, turn_on)
+    assert "not recorded" in found.message or "None was recorded" in found.message
+
+
 def test_slots_that_were_not_recorded_overflowed_when_the_squares_did() -> None:
     def change(step: int, values: Values) -> None:
         if step == T:
@@ -568,6 +587,44 @@ def test_logits_are_the_cure_where_predictions_may_be_probabilities(
     assert (found.cause, found.step) == ("loss-domain", T)
     assert found.advice.startswith("Let the loss see logits") == (smallest == 0.0)
     assert cure in found.advice
+
+
+@pytest.mark.parametrize("roles", [DEFAULT, ALL])
+@pytest.mark.parametrize(
+    ("names", "bad", "cause", "tensor"),
+    [
+        (("loss/critic", "loss/generator"), (True, True), "loss-domain", "loss/critic"),
+        (("loss/critic", "loss/generator"), (False, True), "loss-backward", "loss/critic"),
+        # A total of which the first is a part: no update comes between.
+        (("loss", "loss#2"), (False, True), "loss-domain", "loss#2"),
+    ],
+)
+def test_of_losses_that_take_turns_the_first_is_at_fault(
+    names: tuple[str, str],
+    bad: tuple[bool, bool],
+    cause: str,
+    tensor: str,
+    roles: Collection[str],
+) -> None:
+    in_turn = names[0] != "loss"
+
+    def make(step: int) -> Values:
+        values = healthy(step)
+        loss = values.pop(("loss", "loss"))
+        calls = {(role, "four#2"): values[role, "four"] for role in ("activation", GRADIENT)}
+        losses = {("loss", name): loss for name in names}
+        return values | calls | losses | {("slot", "sgd/four_momentum"): np.ones(5, np.float32)}
+
+    def first(step: int, values: Values) -> None:
+        poison(values, *(("loss", name) for name, is_bad in zip(names, bad, strict=True) if is_bad))
+        if in_turn:
+            poison(values, ("activation", "four#2"))
+        ruin(values, GRADIENT, "gradient", "slot", "update", "weight")
+
+    recorded = history(breaks_at(T, first), make=make, roles=roles)
+    tensors = tuple(replace(info, layer=info.layer.partition("#")[0]) for info in recorded.tensors)
+    found = only(diagnose(replace(recorded, tensors=tensors)))
+    assert (found.cause, found.step, found.origin.tensor) == (cause, T, tensor)
 
 
 @pytest.mark.parametrize(("second", "cause"), [("sgd", "loss-domain"), ("adam", "layer-forward")])

@@ -113,6 +113,19 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
         blackbox_copies: bool = False,
     ):
         super().__init__()
+        self._arguments: dict[str, Any] = {
+            "log_dir": log_dir,
+            "every": every,
+            "watch": watch,
+            "on_nonfinite": on_nonfinite,
+            "max_skips": max_skips,
+            "skip_updates": skip_updates,
+            "exact": exact,
+            "max_bytes": max_bytes,
+            "tensorboard_histograms": tensorboard_histograms,
+            "blackbox": blackbox,
+            "blackbox_copies": blackbox_copies,
+        }
         if on_nonfinite not in get_args(Policy):
             raise ValueError(
                 f"Unknown policy on_nonfinite={on_nonfinite!r}. "
@@ -153,8 +166,28 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
         self._max_skips = max_skips
         self._skip_updates = skip_updates
         self._train_function: ObservedTrainFunction | None = None
+        self._is_begun = False
+        self._in_batch = False
+        self._saw_batches = False
+
+    def __reduce__(self) -> Any:
+        """A copy begins afresh, with the same arguments: scikeras and KerasTuner make some.
+
+        What a class derived from this one keeps is copied.
+        """
+        ours = vars(Callback(**self._arguments))
+        others = {name: value for name, value in vars(self).items() if name not in ours}
+        return _afresh, (type(self), self._arguments), others or None
 
     def on_train_begin(self, logs: Any = None) -> None:
+        self._is_begun = True
+        self._saw_batches = False
+        if self.model is None:
+            warn(
+                "this Callback was given no model, so nothing is recorded. In a loop of your own "
+                "hand it over: keras.callbacks.CallbackList([callback], model=model)."
+            )
+            return
         if keras.backend.backend() != "tensorflow":
             raise RuntimeError(
                 "nanwatch.Callback records Keras on TensorFlow; the backend here is "
@@ -185,9 +218,12 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         # Not in on_train_begin, where other callbacks may yet restore a checkpoint.
         if self._is_due:
-            self._is_due = False
-            with self._guard("begin"):
-                self._begin()
+            self._begin_when_due()
+
+    def _begin_when_due(self) -> None:
+        self._is_due = False
+        with self._guard("begin"):
+            self._begin()
 
     def _begin(self) -> None:
         if not self._recorder.is_begun:
@@ -199,12 +235,15 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
             self._recorder.begin_again()
         with self.model.distribute_strategy.scope():
             build_optimizer(self.model)
+        if self.model.train_function is None:  # As before the first train_on_batch.
+            self.model.make_train_function()
         if self._train_function is None or not self._train_function.fits(self.model):
             self._train_function = ObservedTrainFunction(
                 self.model,
                 self._observed,
                 on_step=self._step_end,
                 on_error=self._flush,
+                is_awaited=lambda: self._in_batch,
                 bell=self._bell,
                 black_box=self._armed_box,
             )
@@ -228,8 +267,14 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
         )
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        # A loop of train_on_batch need not tell more than this.
+        if not self._is_begun:
+            self.on_train_begin()
+        self._in_batch = self._saw_batches = True
+        if self._is_due:
+            self._begin_when_due()
         # Another callback's train_on_batch or fit puts the model's own train function back.
-        if self._train_function is not None and not self._train_function.is_installed():
+        elif self._train_function is not None and not self._train_function.is_installed():
             with self._guard("go on"):
                 self._begin()
 
@@ -248,6 +293,7 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
             self._unwatched.tell()
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        self._in_batch = False
         if self._guard.tripped:
             self._react_to_logs(batch, logs or {})
             return
@@ -281,7 +327,12 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
     def on_train_end(self, logs: Any = None) -> None:
         if self._train_function is not None:
             self._train_function.restore()
-        self._is_due = False
+            if not self._saw_batches:
+                warn(
+                    "nothing is recorded of a training that tells its callbacks of no batch. Call "
+                    "on_train_batch_begin before each train_on_batch, and on_train_batch_end after."
+                )
+        self._is_due = self._is_begun = self._in_batch = False
         # Not closed: a file for each of a thousand short fits would burden TensorBoard.
         self._flush()
         self._recorder.diagnosis.print_news(last=True)
@@ -305,6 +356,13 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
     def _stop(self, reason: str) -> None:
         self.model.stop_training = True
         print("\n" + self._recorder.diagnosis.message(reason))
+
+
+def _afresh(kind: type[Callback], arguments: dict[str, Any]) -> Callback:
+    """A Callback that has recorded nothing yet; a derived class may take other arguments."""
+    callback = kind.__new__(kind)
+    Callback.__init__(callback, **arguments)
+    return callback
 
 
 def _exactly(watch: Watch, model: Any) -> Watch:

@@ -9,6 +9,10 @@ import keras
 import tensorflow as tf
 from tensorflow.python.eager import record
 
+# With the name given on: a step that is run again takes it from here.
+from tb_nanwatch.adapters.keras.paths import Paths
+from tb_nanwatch.adapters.keras.paths import relative_path as relative_path
+
 
 class WatchedLayer(NamedTuple):
     """A layer whose outputs are watched, and its path within the model."""
@@ -17,12 +21,7 @@ class WatchedLayer(NamedTuple):
     layer: Any
 
 
-def relative_path(path: str, model: Any) -> str:
-    """The path without the name of the model, which it begins with only where Keras built it so."""
-    return f"/{path}".removeprefix(f"/{model.name}/").removeprefix("/")
-
-
-def watched_layers(model: Any) -> Iterator[WatchedLayer]:
+def watched_layers(model: Any, paths: Paths) -> Iterator[WatchedLayer]:
     """The layers whose outputs say something of their own, nested ones too.
 
     Not the model, whose output is the prediction; not what only hands on the output of its last
@@ -39,10 +38,7 @@ def watched_layers(model: Any) -> Iterator[WatchedLayer]:
     for layer in layers:
         if isinstance(layer, keras.layers.InputLayer) or hands_on(layer) or id(layer) in cells:
             continue
-        # Keras gives a path to what has been built; a Dropout never is.
-        parent = getattr(layer, "_parent_path", None)
-        path = layer.path or (f"{parent}/{layer.name}" if parent else layer.name)
-        yield WatchedLayer(relative_path(path, model), layer)
+        yield WatchedLayer(paths.layer(layer), layer)
 
 
 def hands_on(layer: Any) -> bool:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-import keras
 import tensorflow as tf
 
+from tb_nanwatch.adapters.keras.batch import Batch
 from tb_nanwatch.adapters.keras.layer_outputs import (
     named_leaves,
-    relative_path,
     with_tapped_gradients,
 )
-from tb_nanwatch.adapters.keras.optimizers import loss_scale, slots
+from tb_nanwatch.adapters.keras.losses import Losses
+from tb_nanwatch.adapters.keras.optimizers import in_slots, loss_scale, slots
+from tb_nanwatch.adapters.keras.paths import Paths, relative_path
 from tb_nanwatch.adapters.tensorflow.accumulator import LossScale
 from tb_nanwatch.adapters.tensorflow.graphs import current_graph
 from tb_nanwatch.adapters.tensorflow.replicas import is_mirrored
@@ -30,11 +32,17 @@ from tb_nanwatch.schema.roles import FLOW, ROLE_NAMES
 from tb_nanwatch.schema.watch import Watch
 from tb_nanwatch.writer.warnings import Guard
 
-_SHOWN_BY_CALLS = frozenset({"prediction", "loss", "gradient"})
-"""Roles seen where the model calls `compute_loss` and its optimizer's `apply`."""
+_SEEN_IN = {
+    "prediction": "where it calls the model or compute_loss",
+    "loss": "where it calls compute_loss, or has a tf.GradientTape differentiate a scalar by "
+    "variables",
+    "gradient": "where it calls an optimizer that the model holds",
+}
+"""Roles that a `train_step` shows by what it calls, and where."""
 
 _ABSENT = {
-    "target": "the data has no targets",
+    "target": "no part of the data is known for one: Keras's own step takes the second of a tuple, "
+    "another hands it to compute_loss",
     "activation": "no call of a layer was seen",
     "activation_gradient": "no gradient arrived at the output of a layer",
     "gradient": "the model has no trainable variable",
@@ -52,6 +60,7 @@ class Observation:
       watch: which tensors to collect.
       unwatched: takes the names of what cannot be watched.
       guard: keeps trouble of our own out of the backward pass.
+
     """
 
     def __init__(self, model: Any, watch: Watch, unwatched: Unwatched, guard: Guard):
@@ -62,12 +71,20 @@ class Observation:
         self._graph = current_graph()
         self._tensors: list[NamedTensor] = []
         self._shown: set[str] = set()
+        self._batch: Batch | None = None
+        self._losses = Losses(model)
+        self._returned: list[Any] = []
         self._outputs: dict[str, int] = {}
         self._arrived: list[tuple[int, int, NamedTensor]] = []
         self._applied: list[tuple[LossScale | None, list[NamedTensor]]] = []
         self._before: dict[int, tf.Tensor] = {}
         self._called: set[str] = set()
         self._elsewhere: dict[str, None] = {}
+
+    @functools.cached_property
+    def paths(self) -> Paths:
+        """What layers and variables are called."""
+        return Paths(self._model)
 
     def is_here(self) -> bool:
         """Whether this is the step itself, and no function, loop or branch within it.
@@ -105,20 +122,23 @@ class Observation:
             for info, tensor in gradients:
                 yield NamedTensor(info, tensor * tf.cast(factor, tensor.dtype))
 
-    def batch(self, data: Any) -> None:
-        """Collects what `fit` feeds to the step; where that is no (x, y, weight), all as input."""
-        try:
-            x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        except ValueError:
-            x, y, sample_weight = data, None, None
-        self.data("input", x)
-        self.data("target", y)
-        self.data("target", sample_weight, "sample_weight")
+    def batch(self, batch: Batch) -> None:
+        """Collects what `fit` feeds to the step, which tells what each part of it is."""
+        self._batch = batch
 
-    def data(self, role: str, data: Any, name: str | None = None) -> None:
-        """Collects inputs, targets or predictions of any nesting, named below `name` or `role`."""
-        for path, leaf in flatten_data(data, name or role):
-            self._tensors += self._named(role, "", path, leaf, batch=True)
+    def compared(self, x: Any, y: Any, y_pred: Any, sample_weight: Any) -> None:
+        """Collects the predictions that `compute_loss` is given with the data."""
+        if self._batch is not None:
+            self._batch.compared(x, y, sample_weight)
+        self._predictions(y_pred)
+
+    def returned(self, outputs: Any) -> None:
+        """Takes in what the model itself returned: predictions, where nothing else is seen."""
+        self._returned.append(outputs)
+
+    def _predictions(self, predictions: Any) -> None:
+        for path, leaf in flatten_data(predictions, "prediction"):
+            self._tensors += self._named("prediction", "", path, leaf, batch=True)
 
     def outputs(self, layer: str, outputs: Any) -> Any:
         """Collects a layer's outputs, and the gradients that will arrive there.
@@ -155,7 +175,16 @@ class Observation:
         return tap
 
     def loss(self, loss: Any) -> None:
-        self._tensors += self._named("loss", "", "loss", loss)
+        """Collects what `compute_loss` gives."""
+        self._losses.computed(loss)
+
+    def scaled(self, loss: Any, scaled: Any) -> None:
+        """Takes in what an optimizer makes of a loss, so that the loss itself is recorded."""
+        self._losses.scaled(loss, scaled)
+
+    def differentiated(self, target: Any, sources: Any) -> list[tf.Tensor]:
+        """Collects the losses that a tape was asked to differentiate: those not yet known."""
+        return self._losses.differentiated(target, sources)
 
     def gradients(self, optimizer: Any, gradients: Iterable[Any], variables: Iterable[Any]) -> None:
         """Collects what an optimizer is about to apply."""
@@ -173,8 +202,17 @@ class Observation:
             if self._watch.selects("update", self._layer(variable)):
                 self._before[id(variable)] = tf.identity(variable.value)
 
-    def state(self, optimizers: Iterable[Any]) -> None:
-        """Collects what the step leaves behind: slots, updates, weights."""
+    def end(self, optimizers: Iterable[Any]) -> None:
+        """Collects what is known when the step has run, and what it leaves behind."""
+        for part in () if self._batch is None else self._batch.parts():
+            self._tensors += self._named(part.role, "", part.name, part.tensor, batch=True)
+        for outputs in () if "prediction" in self._shown else self._returned:
+            self._predictions(outputs)
+        for name, loss in self._losses.named():
+            self._tensors += self._named("loss", "", name, loss)
+        self._state(optimizers)
+
+    def _state(self, optimizers: Iterable[Any]) -> None:
         for variable in self._model.trainable_variables:
             if id(variable) in self._before:
                 update = variable.value - self._before[id(variable)]
@@ -182,7 +220,7 @@ class Observation:
         for optimizer in optimizers:
             for slot, owner in slots(optimizer, self._model.trainable_variables):
                 layer = "" if owner is None else self._layer(owner)
-                path, value = variable_path(slot), slot.value
+                path, value = self._slot_path(slot, owner), slot.value
                 self._tensors += self._named(
                     "slot", layer, path, value, shape=slot.shape, mirrored=is_mirrored(slot)
                 )
@@ -219,9 +257,8 @@ class Observation:
                 f"the pattern {pattern!r} in watch matches no layer. There are: {', '.join(known)}."
             )
         for role in [role for role in ROLE_NAMES if role not in self._shown]:
-            has_variables = role != "gradient" or self._model.trainable_variables
-            if role in _SHOWN_BY_CALLS and has_variables and self._watch.has_role(role):
-                self._unwatched.missing(role)
+            if role in _SEEN_IN and self._is_missed(role):
+                self._unwatched.missing(role, _SEEN_IN[role])
             elif role in _ABSENT and role in self._watch.named_roles and not unmatched:
                 self._unwatched.note(f"no {role} is recorded: {_ABSENT[role]}.")
         hidden = [layer for layer in self._elsewhere if layer not in self._called]
@@ -236,11 +273,27 @@ class Observation:
                 f"{', '.join(refused)}."
             )
 
+    def _is_missed(self, role: str) -> bool:
+        """Whether a step should have shown a role that it did not."""
+        if role == "prediction":
+            # A GAN makes none: to be told only by a step that seems to hide all that it does.
+            hides = not {"loss", "gradient"} <= self._shown
+            return self._watch.has_role(role) and (role in self._watch.named_roles or hides)
+        has_variables = role != "gradient" or self._model.trainable_variables
+        return bool(has_variables) and self._watch.has_role(role)
+
     def _layer(self, variable: Any) -> str:
-        return relative_path(parent(variable_path(variable)), self._model)
+        return relative_path(parent(self.paths.variable(variable)), self._model)
+
+    def _slot_path(self, slot: Any, owner: Any) -> str:
+        path = variable_path(slot)
+        if owner is None or self.paths.variable(owner) == variable_path(owner):
+            return path
+        kept = path.rpartition("/")[2].removeprefix(in_slots(variable_path(owner)))
+        return f"{parent(path)}/{in_slots(self.paths.variable(owner))}{kept}"
 
     def _of_variable(self, role: str, variable: Any, value: Any) -> Iterator[NamedTensor]:
-        path = variable_path(variable)
+        path = self.paths.variable(variable)
         mirrored = role in VARIABLES and is_mirrored(variable)
         layer = self._layer(variable)
         return self._named(role, layer, path, value, shape=variable.shape, mirrored=mirrored)
@@ -250,4 +303,5 @@ class Observation:
     ) -> Iterator[NamedTensor]:
         self._shown.add(role)
         if self._watch.selects(role, layer):
-            yield from self._unwatched.watchable(role, layer, name, value, **options)
+            asked = role in self._watch.named_roles
+            yield from self._unwatched.watchable(role, layer, name, value, asked=asked, **options)

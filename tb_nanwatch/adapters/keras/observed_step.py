@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import nullcontext
+from contextlib import ExitStack
 from typing import Any, NamedTuple
 
+import tensorflow as tf
+
+from tb_nanwatch.adapters.keras.batch import Batch, unpacks
 from tb_nanwatch.adapters.keras.compiled_guard import CompiledStepGuard
 from tb_nanwatch.adapters.keras.layer_outputs import WatchedLayer, called_method, watched_layers
 from tb_nanwatch.adapters.keras.observation import Observation
 from tb_nanwatch.adapters.keras.optimizers import find_optimizers
+from tb_nanwatch.adapters.keras.own_step import is_opened, opened, written
 from tb_nanwatch.adapters.keras.spies import Spies, Spy
 from tb_nanwatch.adapters.keras.step_guard import (
     StepGuard,
@@ -23,6 +27,7 @@ from tb_nanwatch.adapters.keras.step_guard import (
 from tb_nanwatch.adapters.keras.step_state import seeds_of, variables_of
 from tb_nanwatch.adapters.tensorflow.graphs import in_xla
 from tb_nanwatch.adapters.tensorflow.state_changes import unheard
+from tb_nanwatch.adapters.tensorflow.tapes import differentiated_by_tapes
 from tb_nanwatch.schema.watch import Watch
 from tb_nanwatch.writer.warnings import Guard
 
@@ -52,7 +57,7 @@ def observed(
     """A `train_step` that does what the given one does and shows an `Observation` of it.
 
     Args:
-      train_step: the model's own, bound.
+      train_step: the model's own, bound; one that is a `tf.function` is looked into.
       model: the model.
       watch: what to observe.
       begin: makes the observation of a step, when it is traced or run.
@@ -63,8 +68,11 @@ def observed(
     """
     policy_guard = policy_guard or guard
     spies: Spies[Seen] = Spies()
+    own_step = opened(train_step)
+    is_unpacked = unpacks(written(train_step))
 
-    @functools.wraps(train_step)
+    # Not the attributes: among them may be what has TensorFlow call another function instead.
+    @functools.wraps(train_step, updated=())
     def step(data: Any) -> Any:
         observation = begin()
         update_guard: UpdateGuard | None = None
@@ -76,18 +84,24 @@ def observed(
         optimizers: list[Any] = []
         spied: list[Spy] = []
         with guard("observe a batch"):
-            observation.batch(data)
+            observation.batch(Batch(data, is_unpacked))
             observation.before()
-            layers = list(watched_layers(model))
+            layers = list(watched_layers(model, observation.paths))
             optimizers = find_optimizers(model)
             spied = [
                 Spy(model, "compute_loss", functools.partial(_compute_loss, guard)),
+                *_model_spies(model, guard),
                 *_optimizer_spies(optimizers, guard, policy_guard),
                 *_layer_spies(layers, watch, spies, guard),
             ]
-        heard = nullcontext() if update_guard is None else update_guard.heard()
-        with spies.report_to(Seen(observation, update_guard), spied) as refused, heard:
-            outputs = train_step(data)
+        seen = Seen(observation, update_guard)
+        with ExitStack() as watched:
+            refused = watched.enter_context(spies.report_to(seen, spied))
+            hear = functools.partial(_differentiated, guard, seen)
+            watched.enter_context(differentiated_by_tapes(hear))
+            if update_guard is not None:
+                watched.enter_context(update_guard.heard())
+            outputs = own_step(data)
         with policy_guard("end a step"), unheard():
             if update_guard is not None and not policy_guard.tripped:
                 outcome = update_guard.end()
@@ -95,13 +109,20 @@ def observed(
         if policy is not None and policy_guard.tripped:
             policy.refuse("of a fault of NaNWatch's own")
         with guard("observe a step"), unheard():
-            observation.state(optimizers)
+            observation.end(optimizers)
             if not guard.tripped:
                 unseen = [path for path, layer in layers if any(layer is each for each in refused)]
                 observation.note_missing([path for path, _ in layers], unseen)
                 end(observation, outcome)
         return outputs
 
+    if is_opened(train_step) and model.run_eagerly:
+        # A function that runs by itself remains one, with the same options.
+        function: Any = train_step
+        traced: Callable[[Any], Any] = function._clone(
+            tf.autograph.experimental.do_not_convert(step)
+        )
+        return traced
     return step
 
 
@@ -120,6 +141,10 @@ def _outputs_after(outputs: Any, model: Any, policy: UpdatePolicy | None) -> Any
     return metrics if set(metrics) == set(outputs) else outputs
 
 
+_COMPARED = ("x", "y", "y_pred", "sample_weight")
+"""The arguments of `compute_loss`."""
+
+
 def _compute_loss(
     guard: Guard, seen: Seen, original: Callable[..., Any], *args: Any, **kwargs: Any
 ) -> Any:
@@ -127,12 +152,36 @@ def _compute_loss(
     observation, update_guard = seen
     if observation.is_here():
         with guard("observe a loss"):
-            y_pred = kwargs.get("y_pred", args[2] if len(args) > 2 else None)
-            observation.data("prediction", y_pred)
+            given = {**dict(zip(_COMPARED, args, strict=False)), **kwargs}
+            observation.compared(*(given.get(name) for name in _COMPARED))
             observation.loss(loss)
             if update_guard is not None:
                 update_guard.loss(loss)
     return loss
+
+
+def _differentiated(guard: Guard, seen: Seen, target: Any, sources: Any) -> None:
+    observation, update_guard = seen
+    if observation.is_here():
+        with guard("observe a loss"):
+            for loss in observation.differentiated(target, sources):
+                if update_guard is not None:
+                    update_guard.loss(loss)
+
+
+def _model_spies(model: Any, guard: Guard) -> Iterator[Spy]:
+    """Of what the model itself returns, which is the prediction of a step without compute_loss."""
+
+    def call(seen: Seen, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        outputs = original(*args, **kwargs)
+        if seen.observation.is_here():
+            with guard("observe a prediction"):
+                seen.observation.returned(outputs)
+        return outputs
+
+    method = called_method(model)
+    if method != "rematerialized_call":
+        yield Spy(model, method, call)
 
 
 def _optimizer_spies(optimizers: Iterable[Any], guard: Guard, policy_guard: Guard) -> Iterator[Spy]:
@@ -160,7 +209,15 @@ def _optimizer_spies(optimizers: Iterable[Any], guard: Guard, policy_guard: Guar
 
         return Spy(optimizer, "apply", apply)
 
-    yield from map(spy, optimizers)
+    def scale_loss(seen: Seen, original: Callable[..., Any], loss: Any) -> Any:
+        scaled = original(loss)
+        with guard("observe a loss"):
+            seen.observation.scaled(loss, scaled)
+        return scaled
+
+    for optimizer in optimizers:
+        yield spy(optimizer)
+        yield Spy(optimizer, "scale_loss", scale_loss)
 
 
 def _layer_spies(

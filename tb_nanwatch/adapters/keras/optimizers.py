@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -57,29 +58,44 @@ def slots(optimizer: Any, variables: Iterable[Any]) -> Iterator[tuple[Any, Any]]
 
     Of wrapped optimizers too. Counters, learning rate and loss scale are no slots.
     """
-    owners = {_in_slots(variable): variable for variable in variables}
+    variables = list(variables)
+    known = {id(variable) for variable in variables}
     seen: set[int] = set()
     for each in (optimizer, *_wrapped(optimizer)):
         settings = ("_iterations", "_learning_rate", "step_counter", "dynamic_scale")
         seen.update(id(getattr(each, name, None)) for name in settings)
     for each in (optimizer, *_wrapped(optimizer)):
+        owners: dict[str, list[Any]] = {}
+        for variable in getattr(each, "_trainable_variables", None) or variables:
+            owners.setdefault(_in_slots(variable), []).append(variable)
+        alike: Counter[str] = Counter()
         for slot in each.variables:
             if id(slot) not in seen and tf.as_dtype(slot.dtype).is_floating:
                 seen.add(id(slot))
-                yield slot, _owner(slot, owners)
+                owner = _owner(slot, owners, alike[slot.path])
+                alike[slot.path] += 1
+                yield slot, owner if id(owner) in known else None
+
+
+def in_slots(path: str) -> str:
+    """What a path is in the name of a slot."""
+    return path.replace("/", "_").replace(":", "_")
 
 
 def _in_slots(variable: Any) -> str:
     """What Keras calls a variable, its own or a `tf.Variable`, in the names of its slots."""
-    name = variable.path if hasattr(variable, "path") else variable.name
-    return str(name).replace("/", "_").replace(":", "_")
+    return in_slots(str(variable.path if hasattr(variable, "path") else variable.name))
 
 
-def _owner(slot: Any, owners: dict[str, Any]) -> Any:
-    # Keras names a slot after the variable's path, and keeps no other reference.
+def _owner(slot: Any, owners: dict[str, list[Any]], number: int) -> Any:
+    # Keras names a slot after the variable's path, and keeps no other reference; of variables with
+    # one path it makes the slots in the order of these.
     name = slot.path.rpartition("/")[2]
     prefixes = [prefix for prefix in owners if name.startswith(f"{prefix}_")]
-    return owners[max(prefixes, key=len)] if prefixes else None
+    if not prefixes:
+        return None
+    alike = owners[max(prefixes, key=len)]
+    return alike[min(number, len(alike) - 1)]
 
 
 def loss_scale(optimizer: Any) -> LossScale | None:

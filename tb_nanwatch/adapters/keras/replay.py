@@ -17,6 +17,7 @@ import tensorflow as tf
 
 from tb_nanwatch.adapters.keras.black_box import rerun_of, versions
 from tb_nanwatch.adapters.keras.optimizers import build_optimizer
+from tb_nanwatch.adapters.keras.own_step import in_python
 from tb_nanwatch.adapters.keras.rerun import ExaminedFunction, examine
 from tb_nanwatch.adapters.keras.step_state import variables_of
 from tb_nanwatch.adapters.tensorflow.operation_origin import Search
@@ -99,7 +100,7 @@ def replay(made: Any, case: Case) -> Rerun:
 def _of_model(model: Any, data: Any, case: Case) -> Search:
     if case.state:
         _restore(model, data, case)
-    return examine(model, model.train_step, data, lambda count: None)
+    return examine(model, in_python(model.train_step), data, lambda count: None)
 
 
 def _of_function(function: Any, data: Any, case: Case) -> Search:

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any, Generic, NamedTuple, TypeVar
 
+from tensorflow.python.autograph.impl.api import autograph_artifact
+
 Observer = TypeVar("Observer")
 
 
@@ -95,6 +97,7 @@ class Spies(Generic[Observer]):
                 return original(*args, **kwargs)
             return spy.call(observer, original, *args, **kwargs)
 
+        autograph_artifact(method)  # Else AutoGraph would turn it into a graph, too.
         return method
 
 

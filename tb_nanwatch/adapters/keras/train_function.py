@@ -8,12 +8,14 @@ first, is exchanged too, for one that first puts everything back.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
 
 from tb_nanwatch.adapters.keras.black_box import BlackBox
+from tb_nanwatch.adapters.keras.own_step import in_python
 from tb_nanwatch.adapters.tensorflow.bell import Bell
 
 _END_OF_DATA = (StopIteration, tf.errors.OutOfRangeError)
@@ -29,6 +31,8 @@ class ObservedTrainFunction:
       on_step: called after each call of the step, before any callback hears of it, with whether
         the step has rung.
       on_error: called where the step raises, after everything has been put back.
+      is_awaited: whether a step is to come that is to be observed: then the model is asked for its
+        train function by the `train_on_batch` that runs this step.
       bell: rings in the step where the host has to attend to it.
       black_box: runs steps again that went non-finite.
     """
@@ -39,12 +43,14 @@ class ObservedTrainFunction:
         observe: Callable[[Callable[[Any], Any]], Callable[[Any], Any]],
         on_step: Callable[[bool], None],
         on_error: Callable[[], None],
+        is_awaited: Callable[[], bool],
         bell: Bell,
         black_box: BlackBox | None = None,
     ):
         self._model = model
         self._on_step = on_step
         self._on_error = on_error
+        self._is_awaited = is_awaited
         self._bell = bell
         self._black_box = black_box
         self._inner = _installed(model)
@@ -117,7 +123,8 @@ class ObservedTrainFunction:
         outputs = self._observed(iterator if box is None else box.feed(self._model, iterator))
         has_rung = self._bell.has_rung()
         if box is not None and has_rung:
-            outputs = box.after(self._model, self._model.train_step, self._observed, outputs)
+            step = in_python(self._model.train_step)
+            outputs = box.after(self._model, step, self._observed, outputs)
             self._bell.has_rung()
         return outputs, has_rung
 
@@ -131,6 +138,9 @@ class ObservedTrainFunction:
         self._on_step(has_rung)
 
     def _restore_and_make(self, force: bool = False) -> Any:
+        caller = sys._getframe(1).f_code.co_name
+        if caller == "train_on_batch" and self._is_awaited() and _installed(self._model) is self:
+            return self._model.train_function
         self.restore()
         return self._model.make_train_function(force=force)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -21,6 +22,28 @@ def in_xla() -> bool:
     """Whether what is traced now is compiled by XLA."""
     graph = current_graph()
     return graph is not None and bool(control_flow_util.GraphOrParentsInXlaContext(graph))
+
+
+def cached_in_context(make: Callable[..., Any]) -> Callable[..., Any]:
+    """`functools.cache` for what belongs to TensorFlow's context, such as a `tf.function`.
+
+    A context that was reset, as some tests do, takes all of it along.
+    """
+    known: dict[Any, Any] = {}
+    owner: Any = None
+
+    @functools.wraps(make)
+    def cached(*key: Any) -> Any:
+        nonlocal owner
+        now = context.context()
+        if owner is not now:
+            known.clear()
+            owner = now
+        if key not in known:
+            known[key] = make(*key)
+        return known[key]
+
+    return cached
 
 
 @contextmanager

@@ -12,14 +12,13 @@ one size are the rows of one (`rows_alike`).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 from tensorflow.compiler.tf2xla.python.xla import optimization_barrier
 
-from tb_nanwatch.adapters.tensorflow.graphs import in_xla
+from tb_nanwatch.adapters.tensorflow.graphs import cached_in_context, in_xla
 from tb_nanwatch.stats.floats import FloatFormat, float_format
 
 
@@ -158,7 +157,7 @@ def _float_kernel(function, dtype: tf.DType):  # type: ignore[no-untyped-def]
     )
 
 
-@cache
+@cached_in_context
 def _count_kernel(dtype: tf.DType):  # type: ignore[no-untyped-def]
     def count(values: tf.Tensor) -> tf.Tensor:
         def number(where: tf.Tensor) -> tf.Tensor:
@@ -192,7 +191,7 @@ def count_nonfinite(flat: Sequence[tf.Tensor]) -> tf.Tensor:
     return in_order([numbers for numbers, _ in groups], counts)
 
 
-@cache
+@cached_in_context
 def _sample_kernel(dtype: tf.DType, masked: bool, is_one: bool):  # type: ignore[no-untyped-def]
     layout = dtype_format(dtype)
 

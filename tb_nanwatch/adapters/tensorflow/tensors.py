@@ -129,6 +129,15 @@ def flatten_data(data: Any, prefix: str) -> Iterator[tuple[str, Any]]:
         yield from flatten_data(value, f"{prefix}/{key}")
 
 
+def _is_discrete(value: Any) -> bool:
+    """Whether `value` is of integers, bools or strings."""
+    try:
+        dtype = tf.as_dtype(getattr(value, "dtype", type(value)))
+    except TypeError:
+        return False
+    return bool(dtype.is_integer or dtype.is_bool or dtype == tf.string)
+
+
 class Unwatched:
     """Names what can be watched, and collects the rest for one warning about all of it.
 
@@ -137,31 +146,34 @@ class Unwatched:
 
     def __init__(self) -> None:
         self._names: dict[str, None] = {}
-        self._missing: dict[str, None] = {}
+        self._missing: dict[str, str] = {}
         self._notes: dict[str, None] = {}
         self._told: set[str] = set()
 
     def watchable(
-        self, role: str, layer: str, name: str, value: Any, **options: Any
+        self, role: str, layer: str, name: str, value: Any, *, asked: bool = True, **options: Any
     ) -> Iterator[NamedTensor]:
         """`name_tensor` of these arguments; nothing where `value` cannot be watched.
 
-        Of what all replicas hold alike, the first one's.
+        Of what all replicas hold alike, the first one's. Labels and ids that nobody `asked` for by
+        name are left out without a word: there is nothing to watch in them.
         """
         if options.get("mirrored") and current_replica():
             return
         try:
             yield name_tensor(role, layer, name, value, **options)
         except (TypeError, ValueError):  # ValueError: what is no tensor at all
+            if not asked and _is_discrete(value):
+                return
             dtype = getattr(value, "dtype", type(value).__name__)
             entry = f"{name} ({getattr(dtype, 'name', dtype)})"
             if entry not in self._told:
                 self._names[entry] = None
 
-    def missing(self, role: str) -> None:
-        """Takes note that a step showed nothing of a role."""
+    def missing(self, role: str, where: str) -> None:
+        """Takes note that a step showed nothing of a role, and where it would be seen."""
         if role not in self._told:
-            self._missing[role] = None
+            self._missing[role] = where
 
     def note(self, message: str) -> None:
         """Takes note of anything else that a step does not show: a sentence."""
@@ -184,8 +196,8 @@ class Unwatched:
         if self._missing:
             self._told |= set(self._missing)
             warn(
-                f"this train_step shows no {' and no '.join(self._missing)}, so none is recorded: "
-                "it does not call compute_loss or the model's optimizer, or does so within a "
-                "tf.function or a loop of its own."
+                f"this train_step shows no {' and no '.join(self._missing)}, so none is recorded. "
+                f"{'; '.join(f'A {role} is seen {w}' for role, w in self._missing.items())}. "
+                "Not within a tf.function, a loop or a branch of its own."
             )
             self._missing.clear()

@@ -1,0 +1,81 @@
+"""What layers and variables of a model are called."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+from tb_nanwatch.adapters.tensorflow.tensors import variable_path
+
+_NAMED_BY_KERAS = re.compile(r"(functional|sequential|model)(_\d+)?")
+
+
+def relative_path(path: str, model: Any) -> str:
+    """The path without the name of the model, which it begins with only where Keras built it so."""
+    return f"/{path}".removeprefix(f"/{model.name}/").removeprefix("/")
+
+
+class Paths:
+    """Keras's own paths; where these are alike, told apart by the structure of the model.
+
+    What is in a functional model is built before the model is: its path begins with no name of
+    that, and the layers "conv" of an encoder and of a decoder have one path.
+
+    Args:
+      model: the model that is trained.
+    """
+
+    def __init__(self, model: Any):
+        self._model = model
+        layers = model._flatten_layers(include_self=False)
+        count = Counter(map(self._own, layers))
+        alike = [layer for layer in layers if count[self._own(layer)] > 1]
+        structure = _structure(model) if alike else {}
+        self._layers = {id(each): structure[id(each)] for each in alike if id(each) in structure}
+        self._variables = {
+            id(variable): f"{self._layers[id(layer)]}/{variable.name}"
+            for layer in alike
+            if id(layer) in self._layers
+            for variable in (*layer._trainable_variables, *layer._non_trainable_variables)
+        }
+
+    def layer(self, layer: Any) -> str:
+        """The path of a layer, relative to the model."""
+        return self._layers.get(id(layer)) or relative_path(self._own(layer), self._model)
+
+    def variable(self, variable: Any) -> str:
+        """The path of a variable."""
+        return self._variables.get(id(variable)) or variable_path(variable)
+
+    @staticmethod
+    def _own(layer: Any) -> str:
+        # Keras gives a path to what has been built; a Dropout never is.
+        parent = getattr(layer, "_parent_path", None)
+        return layer.path or (f"{parent}/{layer.name}" if parent else layer.name)
+
+
+def _structure(model: Any) -> dict[int, str]:
+    """Of each layer, by identity, the names of those that it is in and its own, level by level."""
+    found: dict[int, str] = {id(model): ""}
+    level = [model]
+    while level:
+        following = []
+        for owner in level:
+            for name, layer in _held(owner):
+                if id(layer) not in found:
+                    found[id(layer)] = f"{found[id(owner)]}/{name}".removeprefix("/")
+                    following.append(layer)
+        level = following
+    return found
+
+
+def _held(owner: Any) -> Iterator[tuple[str, Any]]:
+    """(name, layer) of what a layer holds: that of the attribute, where nobody has given one."""
+    attributes = {
+        id(value): name for name, value in vars(owner).items() if not name.startswith("_")
+    }
+    for layer in getattr(owner, "_layers", ()):
+        by_keras = _NAMED_BY_KERAS.fullmatch(layer.name) is not None
+        yield (attributes.get(id(layer), layer.name) if by_keras else layer.name), layer
