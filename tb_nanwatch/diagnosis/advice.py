@@ -111,7 +111,7 @@ _TEXTS = {
         "See that the learning rate is finite at this step: `float(optimizer.learning_rate)`; a "
         "schedule of your own may take a root, log or quotient outside of its domain. See also "
         "the constraints of the variables, and that the optimizer's epsilon is not 0; "
-        "`nanwatch.Callback(log_dir, blackbox_copies=True)` names the operation. Clipping "
+        "`nanwatch.Callback(log_dir, check_updates=True)` names the operation. Clipping "
         "gradients does not remove it: they are finite."
     ),
     "optimizer-overflow/elements": (
@@ -119,7 +119,7 @@ _TEXTS = {
         "by: where a gradient has always been zero, Adam with `epsilon=0` divides 0 by 0 (write "
         "`epsilon=1e-7`), and so does `w / norm(w)` where all of w is zero (add 1e-7 to the norm). "
         "Not all that is trained is lost, so it is not the learning rate. "
-        "`nanwatch.Callback(log_dir, blackbox_copies=True)` names the operation. Clipping "
+        "`nanwatch.Callback(log_dir, check_updates=True)` names the operation. Clipping "
         "gradients does not remove it: they are finite."
     ),
     "optimizer-overflow/half": (

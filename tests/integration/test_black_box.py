@@ -238,7 +238,7 @@ def test_every_step_is_recorded_once_and_as_without(tmp_path: Path, mode: str) -
 @pytest.mark.parametrize("copies", [False, True])
 def test_with_skip_the_held_step_is_skipped_afterwards(tmp_path: Path, copies: bool) -> None:
     model = compiled(where_log)
-    options: dict[str, Any] = {"on_nonfinite": "skip", "blackbox_copies": copies}
+    options: dict[str, Any] = {"on_nonfinite": "skip", "check_updates": copies}
     fit(model, *data(), nanwatch.Callback(tmp_path, every=1, **options))
     assert rerun_of(tmp_path).step == BAD_STEP
     recorded = read_recorded(tmp_path / "nanwatch")
@@ -415,7 +415,7 @@ def test_an_update_that_is_at_fault_itself_is_named_where_copies_are_kept(
     tmp_path: Path, mode: str
 ) -> None:
     models = []
-    for callbacks in ([], [nanwatch.Callback(tmp_path, every=1, blackbox_copies=True)]):
+    for callbacks in ([], [nanwatch.Callback(tmp_path, every=1, check_updates=True)]):
         optimizer = Normalized(0.01)
         models.append(compiled(constant, optimizer=optimizer, **MODES[mode]))
         fit(models[-1], *data(), *callbacks)
@@ -433,7 +433,7 @@ def test_an_update_that_is_at_fault_itself_is_named_where_copies_are_kept(
 
 def test_an_update_of_keras_is_named_by_its_optimizer(tmp_path: Path) -> None:
     adam = keras.optimizers.Adam(0.01, epsilon=0.0)
-    callback = nanwatch.Callback(tmp_path, every=1, blackbox_copies=True)
+    callback = nanwatch.Callback(tmp_path, every=1, check_updates=True)
     fit(compiled(constant, optimizer=adam), *data(), callback)
     operation = rerun_of(tmp_path).operation
     assert operation is not None

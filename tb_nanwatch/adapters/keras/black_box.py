@@ -67,7 +67,7 @@ class BlackBox:
       kept: what is kept on disk of such a step.
       recorder: records the training.
       bell: rings for a step that is kept; None where `after` is called after each step.
-      copies: whether steps keep copies of what they update.
+      checks_updates: whether updates are looked at, too, which takes a copy of them.
 
     Attributes:
       keeper: keeps the step.
@@ -82,11 +82,13 @@ class BlackBox:
         recorder: Recorder,
         bell: Bell | None = None,
         *,
-        copies: bool = False,
+        checks_updates: bool = False,
     ):
         self.keeper = StepKeeper(bell, lambda: recorder.current_step)
         self.held = HeldSteps(bell)
-        self.policy = UpdatePolicy(keeper=self.keeper, held=self.held, copies=copies)
+        self.policy = UpdatePolicy(
+            keeper=self.keeper, held=self.held, checks_updates=checks_updates
+        )
         self._log_dir = log_dir
         self._kept = kept
         self._recorder = recorder

@@ -75,8 +75,9 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
         moving averages, BatchNorm's statistics, metrics; seed generators advance. A step that a
         LossScaleOptimizer refuses is marked, and no policy reacts.
       max_skips: with "skip", so many steps skipped one after another end the training.
-      skip_updates: with "skip", also undoes an update that is not finite itself. The step then
-        keeps a copy of weights and slots, as much memory again.
+      check_updates: whether to look at what the update made, too. Where gradients are finite and the
+        update is not, "skip" undoes it then, and the black box names the operation of the optimizer.
+        That takes a copy of weights and slots in each step.
       exact: keeps to what was shown to leave every bit of a training on CPU as it is without: all
         roles where the model runs eagerly, all but "activation" in graph mode, nothing under XLA.
       max_bytes: of the recording's files, never exceeded. Windows widen as they fill up.
@@ -86,14 +87,10 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
         name the operation and the source line; and what is kept of it on disk, below
         "<log_dir>/nanwatch/blackbox". "off": it is not run again. "result": what was found, and
         none of the data. "batch": the batch, too. "state": also all variables as they were before.
-      blackbox_copies: whether each step keeps a copy of what it updates (weights and slots, as much
-        memory again), so that steps can be run again that update several times, as a GAN's do, or
-        whose gradients are finite and whose update is not; and that of the one of several replicas
-        that tripped.
 
     Raises:
       ValueError: for an unknown role or policy, a `watch` that records nothing, an `every`,
-        `max_skips` or `max_bytes` below 1, or `skip_updates` without "skip". When a training
+        `max_skips` or `max_bytes` below 1. When a training
         begins, where `exact` leaves nothing to record.
     """
 
@@ -105,12 +102,11 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
         watch: str | Collection[str] = "default",
         on_nonfinite: Policy = "record",
         max_skips: int = 100,
-        skip_updates: bool = False,
+        check_updates: bool = False,
         exact: bool = False,
         max_bytes: int = DEFAULT_MAX_BYTES,
         tensorboard_histograms: bool = False,
         blackbox: Kept = "result",
-        blackbox_copies: bool = False,
     ):
         super().__init__()
         self._arguments: dict[str, Any] = {
@@ -119,12 +115,11 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
             "watch": watch,
             "on_nonfinite": on_nonfinite,
             "max_skips": max_skips,
-            "skip_updates": skip_updates,
+            "check_updates": check_updates,
             "exact": exact,
             "max_bytes": max_bytes,
             "tensorboard_histograms": tensorboard_histograms,
             "blackbox": blackbox,
-            "blackbox_copies": blackbox_copies,
         }
         if on_nonfinite not in get_args(Policy):
             raise ValueError(
@@ -133,10 +128,6 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
             )
         if isinstance(max_skips, bool) or not isinstance(max_skips, int) or max_skips < 1:
             raise ValueError(f"Expected max_skips, a number from 1 on, got {max_skips!r}.")
-        if skip_updates and on_nonfinite != "skip":
-            raise ValueError(
-                f'Expected on_nonfinite="skip" with skip_updates=True, got {on_nonfinite!r}.'
-            )
         check_kept(blackbox)
         self._asked = self._watch = Watch(watch)
         self._exact = exact
@@ -153,7 +144,7 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
             None
             if blackbox == "off"
             else BlackBox(
-                self._log_dir, blackbox, self._recorder, self._bell, copies=blackbox_copies
+                self._log_dir, blackbox, self._recorder, self._bell, checks_updates=check_updates
             )
         )
         self._unwatched = Unwatched()
@@ -164,7 +155,7 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
         self._tripped = False
         self._skip_streak = 0
         self._max_skips = max_skips
-        self._skip_updates = skip_updates
+        self._check_updates = check_updates
         self._train_function: ObservedTrainFunction | None = None
         self._is_begun = False
         self._in_batch = False
@@ -254,7 +245,7 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
     def _observed(self, train_step: Callable[[Any], Any]) -> Callable[[Any], Any]:
         skips = self._policy == "skip"
         policy = UpdatePolicy() if self._armed_box is None else self._armed_box.policy
-        policy = replace(policy, skips=skips, guards_updates=self._skip_updates)
+        policy = replace(policy, skips=skips, checks_updates=self._check_updates)
         return observed(
             train_step,
             self.model,

@@ -79,7 +79,7 @@ class CompiledStepGuard(UpdateGuard):
         self._updated.append({each.key: (each, each.read()) for each in state})
         self._limit_copies()
         policy = self.policy
-        if policy.copies and not policy.skips:
+        if policy.checks_updates and not policy.skips:
             apply()
             return
         stops = tf.constant(policy.skips and not self._is_handled)
@@ -91,7 +91,7 @@ class CompiledStepGuard(UpdateGuard):
 
         def update() -> tf.Tensor:
             apply()
-            if not policy.guards_updates or self._is_handled:
+            if not policy.checks_updates or self._is_handled:
                 return tf.constant(True)
             return _undone_unless_finite(self._updated[-1])
 
@@ -103,7 +103,7 @@ class CompiledStepGuard(UpdateGuard):
     def _limit_copies(self) -> None:
         earlier = self._updated[:-1]
         copied = sum(variable.nbytes for each in earlier for variable, _ in each.values())
-        if copied > MOST_COPIED and not self.policy.copies:
+        if copied > MOST_COPIED and not self.policy.checks_updates:
             self.policy.refuse(
                 "it updates weights more than once, and to hold on to what the first updates "
                 f"change would take {copied:,} bytes, more than {MOST_COPIED:,}"
@@ -111,7 +111,7 @@ class CompiledStepGuard(UpdateGuard):
 
     def end(self) -> StepOutcome:
         """Puts back what a step changed that is skipped or held."""
-        if self.policy.copies or not self._updated:
+        if self.policy.checks_updates or not self._updated:
             looked_at = [*self._looked_at, *((each, False) for each in self._losses)]
             looked_at += [(value, False) for value in self._updated_floats()]
             if looked_at:
@@ -121,7 +121,7 @@ class CompiledStepGuard(UpdateGuard):
             run_if(held, self.policy.held.count)
         before = self._changes.changed()
         # Of the last update nothing has to be put back: it has not run.
-        for each in self._updated if self.policy.copies else self._updated[:-1]:
+        for each in self._updated if self.policy.checks_updates else self._updated[:-1]:
             before = {**each, **before}
         self._put_back_if(held, before)
         if not self.policy.skips:
@@ -134,7 +134,7 @@ class CompiledStepGuard(UpdateGuard):
         return StepOutcome(tf.constant(False) if self._is_handled else skipped, held)
 
     def _updated_floats(self) -> list[tf.Tensor]:
-        if not self.policy.copies:
+        if not self.policy.checks_updates:
             return []
         known = {key: variable for each in self._updated for key, (variable, _) in each.items()}
         known |= {key: variable for key, (variable, _) in self._changes.changed().items()}

@@ -42,9 +42,9 @@ class ObservedLoop:
             "The loop goes on; a step that goes non-finite is not looked into from here."
         )
 
-    def observed(self, function: Callable[..., Any], copies: bool) -> Callable[..., Any]:
+    def observed(self, function: Callable[..., Any], checks_updates: bool) -> Callable[..., Any]:
         """The function, looked into where it goes non-finite."""
-        box = BlackBox(self._log_dir, self._kept, self._recorder, copies=copies)
+        box = BlackBox(self._log_dir, self._kept, self._recorder, checks_updates=checks_updates)
         self._boxes.append(box)
         box.arm()
         python_function = getattr(function, "python_function", function)

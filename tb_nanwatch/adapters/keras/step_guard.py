@@ -51,19 +51,17 @@ class UpdatePolicy:
 
     Attributes:
       skips: whether it is left out of the training.
-      guards_updates: whether to look at what an update made, too, and to undo that where it is not
-        finite. That takes a copy of what is updated in each step.
+      checks_updates: whether to look at what an update made, too: a step whose gradients are finite
+        and whose update is not is then kept, or skipped. That takes a copy of what is updated, in
+        each step.
       keeper: keeps such a step, to be looked into; None for never.
       held: holds such a step back, where XLA compiles it; None for never.
-      copies: whether a step is kept, too, whose gradients are finite and whose update is not. That
-        takes a copy of what is updated in each step.
     """
 
     skips: bool = False
-    guards_updates: bool = False
+    checks_updates: bool = False
     keeper: StepKeeper | None = None
     held: HeldSteps | None = None
-    copies: bool = False
 
     def refuse(self, why: str) -> None:
         """Has no step kept or held back."""
@@ -263,7 +261,7 @@ class StepGuard(UpdateGuard):
         """Whether a step that runs eagerly has to hold on to what it updates."""
         keeper = self.policy.keeper
         several = self.policy.skips if keeper is None else keeper.updates_often is not False
-        return several or self.policy.copies or self.policy.guards_updates
+        return several or self.policy.checks_updates
 
     def apply(
         self,
@@ -368,7 +366,7 @@ class StepGuard(UpdateGuard):
     def _is_within_limits(self, before: Sequence[_Before]) -> bool:
         copied = sum(variable.nbytes for variable, _ in self._changed().values())
         kept = sum(each.variable.nbytes for each in before)
-        if copied > MOST_COPIED and not self.policy.copies:
+        if copied > MOST_COPIED and not self.policy.checks_updates:
             self.policy.refuse(
                 "it updates weights more than once, and to hold on to what the first updates "
                 f"change would take {copied:,} bytes, more than {MOST_COPIED:,}"
@@ -385,7 +383,7 @@ class StepGuard(UpdateGuard):
         keeper = self.policy.keeper
         if self._graph is None and keeper is not None:
             keeper.updates_often = bool(keeper.updates_often) or self._updates > 1
-        if self.policy.copies or self.policy.guards_updates:
+        if self.policy.checks_updates:
             self._look_at_updates()
         if not self.policy.skips:
             return StepOutcome()
@@ -421,9 +419,8 @@ class StepGuard(UpdateGuard):
         fine = are_finite([(each, False) for each in floats])
         trouble = self._is_fine & ~fine
         before = self._before(())
-        if self.policy.copies:
-            self._keep_if(trouble, before)
-        if self.policy.guards_updates and not self._is_handled:
+        self._keep_if(trouble, before)
+        if self.policy.skips and not self._is_handled:
             left = {each.key for each in state_variables(self._state.advancing())}
 
             def put_back() -> None:

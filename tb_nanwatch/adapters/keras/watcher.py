@@ -43,14 +43,14 @@ class Watcher(watcher.Watcher):
         self._loop: ObservedLoop | None = None
 
     @overload
-    def step(self, function: Function, /, *, copies: bool = False) -> Function: ...
+    def step(self, function: Function, /, *, check_updates: bool = False) -> Function: ...
 
     @overload
     def step(
-        self, function: None = None, /, *, copies: bool = False
+        self, function: None = None, /, *, check_updates: bool = False
     ) -> Callable[[Function], Function]: ...
 
-    def step(self, function: Any = None, /, *, copies: bool = False) -> Any:
+    def step(self, function: Any = None, /, *, check_updates: bool = False) -> Any:
         """A decorator for the function that does one step: one that goes non-finite is run again.
 
         ::
@@ -60,20 +60,24 @@ class Watcher(watcher.Watcher):
             def train_step(x, y):
                 ...
 
-        The function may be a `tf.function`, compiled by XLA or not, or run eagerly. Its arguments
-        are held by reference. A step that updates by the `apply` or `apply_gradients` of one Keras
-        optimizer withholds that on the device where its loss or a gradient is not finite, and
-        keeps no copy of weights. Of what it assigns otherwise (metrics, seeds, statistics, weights
-        that it updates by itself) it keeps the value from before, until it ends.
+        The function may be a `tf.function`, compiled by XLA or not, or run eagerly. A step whose loss
+        or gradients are not finite keeps its arguments and what variables hold before its update,
+        which waits for that; then it goes on. After the call it is looked into: run once more,
+        operation by operation, after which everything is put back. A step that XLA compiles holds
+        its update back instead, and is run after it was looked into.
+
+        What a step does besides changing variables cannot be put back (a hash table, a queue,
+        `tf.numpy_function`): of such a step one warning says that it is not looked into. Where
+        Python itself acts on the world in a step that runs eagerly, such as on an environment, use
+        `blackbox="off"`: nobody can see that, and it would act once more.
 
         Args:
           function: does the step, and calls `observe`.
-          copies: whether to keep the values from before of what optimizers update, too, as much
-            memory again: so that a step can be run again that has several updates, as a GAN's, or
-            whose gradients are finite and whose update is not.
+          check_updates: whether to look at what the update made, too, to name an operation of the
+            optimizer itself that is at fault. That takes a copy of what is updated, in each step.
         """
         if function is None:
-            return lambda function: self.step(function, copies=copies)
+            return lambda function: self.step(function, check_updates=check_updates)
         if not callable(function):
             raise TypeError(
                 f"Expected the function that does a step, got {type(function).__name__}."
@@ -84,7 +88,7 @@ class Watcher(watcher.Watcher):
 
         if self._loop is None:
             self._loop = ObservedLoop(self._log_dir, self._blackbox, self._recorder)
-        return self._loop.observed(function, copies)
+        return self._loop.observed(function, check_updates)
 
     def _take(self, tensors: list[NamedTensor], new_step: bool) -> None:
         if self._loop is None or not self._loop.takes(tensors, new_step):
