@@ -75,8 +75,8 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
         moving averages, BatchNorm's statistics, metrics; seed generators advance. A step that a
         LossScaleOptimizer refuses is marked, and no policy reacts.
       max_skips: with "skip", so many steps skipped one after another end the training.
-      check_updates: whether to look at what the update made, too. Where gradients are finite and the
-        update is not, "skip" undoes it then, and the black box names the operation of the optimizer.
+      check_updates: whether to look at what the update made, too. Where gradients are finite and
+        the update is not, "skip" then undoes it, and the black box names the optimizer's operation.
         That takes a copy of weights and slots in each step.
       exact: keeps to what was shown to leave every bit of a training on CPU as it is without: all
         roles where the model runs eagerly, all but "activation" in graph mode, nothing under XLA.
@@ -90,8 +90,8 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
 
     Raises:
       ValueError: for an unknown role or policy, a `watch` that records nothing, an `every`,
-        `max_skips` or `max_bytes` below 1. When a training
-        begins, where `exact` leaves nothing to record.
+        `max_skips` or `max_bytes` below 1. When a training begins, where `exact` leaves nothing to
+        record.
     """
 
     def __init__(

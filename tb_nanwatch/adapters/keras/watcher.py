@@ -60,9 +60,9 @@ class Watcher(watcher.Watcher):
             def train_step(x, y):
                 ...
 
-        The function may be a `tf.function`, compiled by XLA or not, or run eagerly. A step whose loss
-        or gradients are not finite keeps its arguments and what variables hold before its update,
-        which waits for that; then it goes on. After the call it is looked into: run once more,
+        The function may be a `tf.function`, compiled by XLA or not, or run eagerly. A step whose
+        loss or gradients are not finite keeps its arguments and what variables hold before its
+        update, which waits for that; then it goes on. After the call it is looked into: run once more,
         operation by operation, after which everything is put back. A step that XLA compiles holds
         its update back instead, and is run after it was looked into.
 
