@@ -42,7 +42,8 @@ def with_rerun(finding: Finding, reruns: Sequence[Rerun]) -> Finding:
         return finding
     operation = rerun.operation
     if finding.cause in _DATA and operation is None:
-        return replace(finding, rerun=rerun)
+        rows = rerun.bad_data.get(finding.origin.tensor, rerun.examples)
+        return replace(finding, rerun=replace(rerun, examples=rows))
     is_update = operation is not None and operation.direction == "update"
     if finding.cause in _GROWN and operation is not None:
         if is_update:  # What is squared there is what has grown.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 Pass = Literal["forward", "backward", "update"]
@@ -94,6 +94,7 @@ class Rerun:
       note: what else is to be said of it, in sentences; "" for nothing.
       operation: the origin; None where there is none to name.
       examples: rows of the batch in which it happened, from 0; () where they cannot be told.
+      bad_data: the same of each part of the batch that is non-finite itself, by its name.
     """
 
     step: int
@@ -102,6 +103,7 @@ class Rerun:
     note: str = ""
     operation: Operation | None = None
     examples: tuple[int, ...] = ()
+    bad_data: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
 
 def operation_to_json(operation: Operation) -> dict[str, Any]:
@@ -134,6 +136,7 @@ def rerun_to_json(rerun: Rerun) -> dict[str, Any]:
         "mode": rerun.mode,
         "note": rerun.note,
         "examples": list(rerun.examples),
+        "bad_data": {name: list(rows) for name, rows in rerun.bad_data.items()},
     }
     if rerun.operation is not None:
         answer["operation"] = operation_to_json(rerun.operation)
@@ -151,6 +154,9 @@ def rerun_from_json(content: Any) -> Rerun:
             note=str(content["note"]),
             operation=None if found is None else _operation(found),
             examples=tuple(map(int, content["examples"])),
+            bad_data={
+                str(name): tuple(map(int, rows)) for name, rows in content["bad_data"].items()
+            },
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"Expected what a rerun found, got {content!r:.100}.") from error

@@ -527,3 +527,32 @@ def test_where_two_record_each_looks_into_the_step(tmp_path: Path, mode: str) ->
         assert [(each.step, each.examples) for each in recorded.reruns] == [(BAD_STEP, BAD_ROWS)]
         assert recorded.nonfinite()["gradient", "net/gate/gain"] == BAD_STEP
     assert_same(watched, plain)
+
+
+def test_rows_of_targets_are_their_own(tmp_path: Path) -> None:
+    x, y = data(lambda row: None)
+    x[BAD_STEP * BATCH + 3, 2] = np.nan
+    y[BAD_STEP * BATCH + 11] = np.nan
+    fit(compiled(root), x, y, nanwatch.Callback(tmp_path, every=1))
+    found = {each.cause: each.rerun for each in findings(tmp_path) if each.rerun is not None}
+    assert {cause: rerun.examples for cause, rerun in found.items()} == {
+        "nonfinite-input": (3,),
+        "nonfinite-target": (11,),
+    }
+
+
+@pytest.mark.parametrize("mode", ["graph", "eager"])
+def test_the_first_operation_that_takes_a_nan_constant_in_is_named(
+    tmp_path: Path, mode: str
+) -> None:
+    with np.errstate(invalid="ignore"):
+        table = np.array([1, 1, 1, 1, 1, 0], np.float32) / np.array([1, 1, 1, 1, 1, 0], np.float32)
+
+    def weighted(x: Any) -> Any:
+        return tf.square(x) * tf.square(tf.constant(table))  # takes it in
+
+    fit(compiled(weighted, **MODES[mode]), *data(), nanwatch.Callback(tmp_path, every=1))
+    operation = rerun_of(tmp_path).operation
+    assert operation is not None
+    assert (operation.type, operation.layer) == ("Mul", "gate")
+    assert "# takes it in" in operation.code

@@ -297,3 +297,28 @@ def test_an_optimizer_of_keras_may_update_variables_of_tensorflow(
     operation = rerun_of(tmp_path).operation
     assert operation is not None
     assert (operation.type, rerun_of(tmp_path).examples) == ("Log", BAD_ROWS)
+
+
+@pytest.mark.parametrize("of_data", [False, True])
+def test_rows_of_arrays_are_told(tmp_path: Path, of_data: bool) -> None:
+    weight = tf.Variable(tf.ones([6, 1]))
+    watcher = nanwatch.Watcher(tmp_path, every=1)
+
+    @watcher.step
+    def step(x: Any) -> None:
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean(tf.matmul(tf.math.log(x), weight) ** 2)
+        gradient = tape.gradient(loss, weight)
+        weight.assign_sub(0.01 * gradient)
+        watcher.observe(input=x, loss=loss, gradient=[(gradient, weight)])
+
+    with watcher:
+        for number in range(3):
+            x = np.full((4, 6), 0.5, np.float32)
+            if number == 1:
+                x[2, 1] = np.nan if of_data else 0
+            step(x)
+            watcher.step_end()
+    rerun = rerun_of(tmp_path)
+    assert (rerun.step, rerun.examples) == (1, (2,))
+    assert (rerun.operation is None) == of_data

@@ -401,3 +401,49 @@ def test_the_black_box_names_the_line_within_a_tf_function(
     assert "loss-domain at step 2: `Sqrt`, forward pass, " in said
     assert "test_own_train_steps.py line" in said
     assert "`loss *= tf.sqrt(1.5" in said
+
+
+class FlatPenalty(WganGp):
+    """Its critic's slope is 0 where the batch is: the root of the penalty's norm has none there."""
+
+    def train_step(self, real: Any) -> Any:
+        noise = tf.random.normal((BATCH, 3))
+        with tf.GradientTape() as tape:
+            with tf.GradientTape() as penalty_tape:
+                penalty_tape.watch(real)
+                judged = self.critic(tf.square(real))
+            slope = penalty_tape.gradient(judged, [real])[0]
+            norm = tf.sqrt(tf.reduce_sum(tf.square(slope), axis=1))  # the root
+            loss = tf.reduce_mean(self.critic(self.generator(noise)) - self.critic(real))
+            loss += tf.reduce_mean((norm - 1) ** 2)
+        variables = self.critic.trainable_variables
+        self.critic_optimizer.apply(tape.gradient(loss, variables), variables)
+        with tf.GradientTape() as tape:
+            fooled = -tf.reduce_mean(self.critic(self.generator(noise)))
+        variables = self.generator.trainable_variables
+        self.generator_optimizer.apply(tape.gradient(fooled, variables), variables)
+        return {"critic": loss, "generator": fooled}
+
+
+@modes
+def test_the_root_of_a_penalty_is_named_and_both_networks_train_on_as_without(
+    tmp_path: Path, mode: str
+) -> None:
+    real = data(2)
+    real[BATCH + 1] = 0  # The second row of the second step.
+    batches = tf.data.Dataset.from_tensor_slices(real).batch(BATCH)
+    weights = []
+    for callbacks in ([], [nanwatch.Callback(tmp_path, every=1)]):
+        keras.utils.set_random_seed(1)
+        model = FlatPenalty()
+        model.compile(**MODES[mode])
+        model.fit(batches, shuffle=False, verbose=0, callbacks=callbacks)
+        weights.append(model.get_weights())
+    (rerun,) = read_recorded(tmp_path / "nanwatch").reruns
+    operation = rerun.operation
+    assert operation is not None
+    assert (operation.type, operation.direction) == ("Sqrt", "backward")
+    assert "# the root" in operation.code
+    assert (rerun.step, rerun.examples) == (1, (1,))
+    for mine, theirs in zip(*weights, strict=True):
+        np.testing.assert_array_equal(mine, theirs)

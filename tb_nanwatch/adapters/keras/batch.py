@@ -31,6 +31,9 @@ class Batch:
     Args:
       data: the batch.
       is_unpacked: whether the step takes it apart as Keras's own does.
+
+    Attributes:
+      plain: its parts by their places alone.
     """
 
     def __init__(self, data: Any, is_unpacked: bool):
@@ -42,7 +45,7 @@ class Batch:
             whole.pop()  # As in (x, None, None), which `train_on_batch` makes of x.
         if isinstance(whole, list) and len(whole) == 1 and isinstance(data, tuple):
             (whole,) = whole
-        self._plain = [Part("input", *each) for each in flatten_data(whole, "input")]
+        self.plain = [Part("input", *each) for each in flatten_data(whole, "input")]
         self._compared: dict[int, Part] = {}
         self._fed: set[int] = set()
 
@@ -56,10 +59,9 @@ class Batch:
     def parts(self) -> list[Part]:
         """The tensors, each with its role and its name."""
         if not self._unpacked or self._is_unpacked or self._agrees():
-            return self._unpacked or self._plain
+            return self._unpacked or self.plain
         return [
-            part if self._is_input(part) else self._compared[id(part.tensor)]
-            for part in self._plain
+            part if self._is_input(part) else self._compared[id(part.tensor)] for part in self.plain
         ]
 
     def _agrees(self) -> bool:
@@ -75,7 +77,7 @@ class Batch:
     def _is_input(self, part: Part) -> bool:
         key = id(part.tensor)
         # An autoencoder compares with what it is fed.
-        return key not in self._compared or key in self._fed or len(self._plain) == 1
+        return key not in self._compared or key in self._fed or len(self.plain) == 1
 
 
 def _unpacked(data: Any) -> Iterator[Part]:

@@ -12,13 +12,14 @@ import functools
 import os
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from tb_nanwatch.adapters.keras.batch import Batch
 from tb_nanwatch.adapters.keras.held_steps import HeldSteps
 from tb_nanwatch.adapters.keras.kept_step import KeptStep, StepKeeper
 from tb_nanwatch.adapters.keras.rerun import as_before, batch_of, examine, rows_of, state_of
@@ -296,16 +297,26 @@ def rerun_of(
         notes.append(_finite_note(search, again, mode))
         return Rerun(step, again, mode, " ".join(notes))
     if search.data:
-        bad = [~np.isfinite(np.asarray(each).astype(np.complex128)) for each in search.data]
         notes.append("It comes with the batch: no operation makes it.")
-        places = next((found for each in bad if (found := examples(each, rows))), ())
-        return Rerun(step, True, "eager", " ".join(notes), None, places)
+        named = _bad_data(data, search.data, rows)
+        places = next((found for found in named.values() if found), ())
+        return Rerun(step, True, "eager", " ".join(notes), None, places, named)
     if search.by_weight:
         notes.append("A weight was non-finite before the step.")
     if search.origin is None:
         return Rerun(step, True, "eager", " ".join(notes))
     places = examples(search.origin.bad, rows)
     return Rerun(step, True, "eager", " ".join(notes), told(search.origin), places)
+
+
+def _bad_data(data: Any, bad: Sequence[Any], rows: int | None) -> dict[str, tuple[int, ...]]:
+    """Rows of each part that is non-finite, by each name that it may be recorded under."""
+    batch = [*Batch(data, is_unpacked=True).parts(), *Batch(data, is_unpacked=False).plain]
+    return {
+        part.name: examples(~np.isfinite(np.asarray(part.tensor).astype(np.complex128)), rows)
+        for part in batch
+        if any(part.tensor is each for each in bad)
+    }
 
 
 def _finite_note(search: Search, again: bool, mode: Mode) -> str:

@@ -120,9 +120,9 @@ def arguments(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any
 
 
 def tensors_of(data: Any) -> list[Any]:
-    """The tensors of a batch."""
+    """The tensors and arrays of a batch."""
     leaves = tf.nest.flatten(data, expand_composites=True)
-    return [leaf for leaf in leaves if isinstance(leaf, tf.Tensor)]
+    return [leaf for leaf in leaves if isinstance(leaf, (tf.Tensor, np.ndarray))]
 
 
 def place_of(owner: Any, model: Any = None) -> Place | None:
@@ -240,6 +240,6 @@ def batch_of(data: Any) -> dict[str, Any]:
 
 def rows_of(data: Any) -> int | None:
     """How many rows the batch has; None where its tensors do not agree on it."""
-    leaves = [leaf for leaf in tf.nest.flatten(data) if isinstance(leaf, tf.Tensor)]
-    sizes = {leaf.shape[0] for leaf in leaves if leaf.shape.rank}
+    leaves = [x for x in tf.nest.flatten(data) if isinstance(x, (tf.Tensor, np.ndarray))]
+    sizes = {leaf.shape[0] for leaf in leaves if len(leaf.shape)}
     return sizes.pop() if len(sizes) == 1 else None

@@ -62,9 +62,9 @@ class Watcher(watcher.Watcher):
 
         The function may be a `tf.function`, compiled by XLA or not, or run eagerly. A step whose
         loss or gradients are not finite keeps its arguments and what variables hold before its
-        update, which waits for that; then it goes on. After the call it is looked into: run once more,
-        operation by operation, after which everything is put back. A step that XLA compiles holds
-        its update back instead, and is run after it was looked into.
+        update, which waits for that; then it goes on. After the call it is looked into: run once
+        more, operation by operation, after which everything is put back. A step that XLA compiles
+        holds its update back instead, and is run after it was looked into.
 
         What a step does besides changing variables cannot be put back (a hash table, a queue,
         `tf.numpy_function`): of such a step one warning says that it is not looked into. Where

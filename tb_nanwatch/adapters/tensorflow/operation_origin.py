@@ -83,10 +83,10 @@ def find_origin(trace: Trace, batch: Iterable[Any], variables: Iterable[Any] = (
 
     Args:
       trace: of a step.
-      batch: the tensors that the step was fed.
+      batch: what the step was fed: tensors, or arrays, of which it makes tensors by itself.
       variables: those that it may read, with the values that it found.
     """
-    fed = {identity(each): each for each in batch}
+    fed = {_key(each): each for each in batch}
     values = [tf.convert_to_tensor(each) for each in variables]
     sources = _Sources(trace, fed, values)
     random = any(each.type.startswith(_RANDOM) for each in trace.operations)
@@ -109,10 +109,12 @@ def find_origin(trace: Trace, batch: Iterable[Any], variables: Iterable[Any] = (
                 found.append(source)
     # The data explains what else there is, and a weight that was lost before.
     reasons = {each for each in found if isinstance(each, int)}
-    data = tuple(each for each in fed.values() if is_bad(each)) if _DATA in reasons else ()
+    data = tuple(filter(_is_bad_part, fed.values())) if _DATA in reasons else ()
     origin = None
     if not data and _WEIGHT not in reasons:
         first = next((each for each in found if each != _CONSTANT), None)
+        if first is None and _CONSTANT in reasons:
+            first = next(filter(None, map(sources.taker, _differentiated(trace))), None)
         origin = sources.origin(first) if isinstance(first, int) else first
     return Search(origin, is_nonfinite, data, _WEIGHT in reasons, random)
 
@@ -127,14 +129,46 @@ class _Sources:
         self._variables = [np.asarray(each) for each in variables]
         self._bad_variables = [np.asarray(each) for each in variables if is_bad(each)]
         self._made: dict[int, int] = {}
+        # Of what a constant has made non-finite, the operation that took that in.
+        self._takers: dict[int, int] = {}
         known: set[int] = set()
         for number, operation in enumerate(self._operations):
             bad = [each for each in operation.outputs if is_bad(each)]
             source = self._source(number, operation, bad, known) if bad else _CONSTANT
-            for each in operation.outputs:
-                known.add(identity(each))
+            taker = self._taker(number, operation, known) if source == _CONSTANT and bad else None
             for each in bad:
                 self._made.setdefault(identity(each), source)
+                if taker is not None:
+                    self._takers.setdefault(identity(each), taker)
+            for each in operation.outputs:
+                known.add(identity(each))
+
+    def taker(self, tensor: Any) -> int | None:
+        """Number of the operation by which a non-finite constant came into a tensor; or None."""
+        return self._takers.get(identity(tensor))
+
+    def _taker(self, number: int, operation: Operation, known: set[int]) -> int | None:
+        values = [each for each in operation.inputs if _is_number(each)]
+        before = [self.taker(each) for each in values if is_bad(each)]
+        first = next((each for each in before if each is not None), None)
+        is_computed = any(self._is_computed(each, known) for each in values if not is_bad(each))
+        return number if first is None and is_computed else first
+
+    def _is_computed(self, tensor: Any, known: set[int]) -> bool:
+        """Whether it is of the step, and no constant."""
+        return identity(tensor) in known or self._is_fed(tensor) or self._is_read(tensor)
+
+    def _is_fed(self, tensor: Any) -> bool:
+        """Whether it is the batch's, or made of an array of it."""
+        if identity(tensor) in self._fed:
+            return True
+        array = np.asarray(tensor)
+        return any(
+            np.shape(each) == array.shape
+            and np.array_equal(np.asarray(each).astype(array.dtype), array, equal_nan=True)
+            for each in self._fed.values()
+            if isinstance(each, np.ndarray) and _is_number(tensor)
+        )
 
     def _source(self, number: int, operation: Operation, bad: list[Any], known: set[int]) -> int:
         values = [each for each in operation.inputs if _is_number(each)]
@@ -142,8 +176,7 @@ class _Sources:
         if not wrong:
             # Of nothing but constants it is one itself: a -Inf that was cast or filled in.
             is_computed = self._is_late(number) or any(
-                identity(each) in known or identity(each) in self._fed or self._is_read(each)
-                for each in values
+                self._is_computed(each, known) for each in values
             )
             return number if is_computed else _CONSTANT
         is_nan = any(map(_has_nan, bad))
@@ -168,10 +201,10 @@ class _Sources:
         if not is_bad(tensor):
             return None
         key = identity(tensor)
-        if key in self._fed:
-            return _DATA
         if key in self._made:
             return self._made[key]
+        if self._is_fed(tensor):
+            return _DATA
         # Of no operation: a constant, or what was read of a variable.
         array = np.asarray(tensor)
         is_read = any(np.array_equal(array, each, equal_nan=True) for each in self._bad_variables)
@@ -188,6 +221,22 @@ class _Sources:
         elif operation.is_backward:
             direction = "backward"
         return Origin(operation, direction, result, _bad(result))
+
+
+def _key(part: Any) -> int:
+    return id(part) if isinstance(part, np.ndarray) else identity(part)
+
+
+def _is_bad_part(part: Any) -> bool:
+    if isinstance(part, np.ndarray):
+        return bool(np.issubdtype(part.dtype, np.inexact) and not np.all(np.isfinite(part)))
+    return is_bad(part)
+
+
+def _differentiated(trace: Trace) -> Iterator[Any]:
+    """What tapes were asked to differentiate."""
+    for gradients in trace.gradients:
+        yield gradients.target
 
 
 def _updates(trace: Trace) -> Iterator[Any]:
