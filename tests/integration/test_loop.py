@@ -172,6 +172,30 @@ def gan(
     return [np.asarray(each) for each in [*every, *optimizers[1].variables]]
 
 
+def test_a_replica_in_a_thread_of_its_own_is_run_again_too(tmp_path: Path) -> None:
+    strategy = tf.distribute.MirroredStrategy(["CPU:0"])
+
+    def train(watcher: nanwatch.Watcher | None) -> list[np.ndarray]:
+        with strategy.scope():
+            loop = Loop("keras", watcher)
+
+        def step(x: Any, y: Any) -> Any:
+            return strategy.run(loop.step, args=(x, y))
+
+        loop.run(step if watcher is None else watcher.step(step))
+        return loop.state()
+
+    with nanwatch.Watcher(tmp_path, every=1) as watcher:
+        watched = train(watcher)
+    for mine, theirs in zip(watched, train(None), strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+    operation = rerun_of(tmp_path).operation
+    assert operation is not None
+    assert (operation.type, operation.direction, operation.line) == ("Log", "backward", LINE)
+    recorded = read_recorded(tmp_path / "nanwatch")
+    assert recorded.windows() == [(step, step) for step in range(STEPS)]
+
+
 @pytest.mark.parametrize("mode", MODES)
 def test_a_step_of_two_updates_is_looked_into(tmp_path: Path, mode: str) -> None:
     plain = gan(lambda step: step, None, mode)

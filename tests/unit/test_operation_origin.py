@@ -41,6 +41,13 @@ def compiled_log(x: Any) -> Any:
     [
         (lambda x, w: tf.math.log(x * w), "Log", "forward", [[0, 0]]),
         (lambda x, w: compiled_log(x * w), "Log", "forward", [[0, 0]]),
+        # Which takes a graph: functions do not run eagerly in there.
+        (
+            lambda x, w: tf.math.log(tf.vectorized_map(lambda row: row * w, x)),
+            "Log",
+            "forward",
+            [[0, 0]],
+        ),
         (lambda x, w: tf.where(x > 0, tf.math.log(x * w), 0.0), "Log", "backward", [[0, 0]]),
         (lambda x, w: tf.sqrt(x * w), "Sqrt", "backward", [[0, 0]]),
         (lambda x, w: tf.sqrt(x * w - 2), "Sqrt", "forward", [[0, 0], [0, 1]]),

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from typing import Any
 
 import tensorflow as tf
-from tensorflow.python.autograph.impl.api import autograph_artifact
 from tensorflow.python.distribute.distribute_lib import StrategyBase
 
 from tb_nanwatch.adapters.keras.compiled_guard import CompiledStepGuard
@@ -19,9 +18,11 @@ from tb_nanwatch.adapters.keras.step_guard import (
     UpdatePolicy,
     guarded_update,
 )
+from tb_nanwatch.adapters.tensorflow.exchange import Exchange, exchanged
 from tb_nanwatch.adapters.tensorflow.finite import Looked
 from tb_nanwatch.adapters.tensorflow.graphs import current_graph, in_xla
 from tb_nanwatch.adapters.tensorflow.state_changes import unheard
+from tb_nanwatch.adapters.tensorflow.tapes import differentiated_by_tapes
 from tb_nanwatch.adapters.tensorflow.tensors import NamedTensor, dense
 from tb_nanwatch.writer.warnings import Guard
 
@@ -141,31 +142,24 @@ def _is_float(value: Any) -> bool:
 
 @contextmanager
 def watched(step: LoopStep) -> Iterator[None]:
-    """Until the block ends the step hears of what is assigned, applied and differentiated."""
-    with step.guard.heard(), applied_by(step.update), ExitStack() as exchanged:
+    """Until the block ends the step hears of what is changed, applied and differentiated.
 
-        def exchange(owner: Any, name: str, make: Callable[..., Any]) -> None:
-            original = vars(owner)[name]
-            setattr(owner, name, autograph_artifact(functools.wraps(original)(make(original))))
-            exchanged.callback(setattr, owner, name, original)
+    In this thread alone, and in those of its replicas.
+    """
 
-        def gradient(original: Any) -> Any:
-            def run(tape: Any, target: Any, *args: Any, **kwargs: Any) -> Any:
-                gradients = original(tape, target, *args, **kwargs)
-                with step.trouble("look at gradients"):
-                    step.gradient(tape, target, gradients)
-                return gradients
+    def differentiated(tape: Any, target: Any, sources: Any, gradients: Any) -> None:
+        with step.trouble("look at gradients"):
+            step.gradient(tape, target, gradients)
 
-            return run
+    def run_replicas(original: Any, strategy: Any, *args: Any, **kwargs: Any) -> Any:
+        if strategy.num_replicas_in_sync > 1:
+            step.refuse("it runs in several replicas")
+        return original(strategy, *args, **kwargs)
 
-        def run_replicas(original: Any) -> Any:
-            def run(strategy: Any, *args: Any, **kwargs: Any) -> Any:
-                if strategy.num_replicas_in_sync > 1:
-                    step.refuse("it runs in several replicas")
-                return original(strategy, *args, **kwargs)
-
-            return run
-
-        exchange(tf.GradientTape, "gradient", gradient)
-        exchange(StrategyBase, "run", run_replicas)
+    with (
+        step.guard.heard(),
+        applied_by(step.update),
+        differentiated_by_tapes(differentiated),
+        exchanged(Exchange(StrategyBase, "run", run_replicas)),
+    ):
         yield

@@ -160,7 +160,9 @@ def _compute_loss(
     return loss
 
 
-def _differentiated(guard: Guard, seen: Seen, target: Any, sources: Any) -> None:
+def _differentiated(
+    guard: Guard, seen: Seen, tape: Any, target: Any, sources: Any, gradients: Any
+) -> None:
     observation, update_guard = seen
     if observation.is_here():
         with guard("observe a loss"):

@@ -10,9 +10,9 @@ from typing import Any
 
 import keras
 import tensorflow as tf
-from tensorflow.python.autograph.impl.api import autograph_artifact
 
 from tb_nanwatch.adapters.tensorflow.accumulator import LossScale
+from tb_nanwatch.adapters.tensorflow.exchange import Exchange, exchanged
 
 
 def find_optimizers(model: Any) -> list[Any]:
@@ -143,36 +143,26 @@ def build(optimizer: Any, variables: Iterable[Any]) -> None:
 def applied_by(call: Callable[..., None]) -> Iterator[None]:
     """Until the block ends `call` runs in place of the `apply` of every Keras optimizer.
 
+    In this thread alone, and in those of its replicas.
     One that an optimizer calls of another, as a LossScaleOptimizer does, runs as it is.
 
     Args:
       call: is given the optimizer, its own `apply`, bound, and the arguments of that.
     """
-    classes = (*keras.optimizers.Optimizer.__mro__, keras.optimizers.LossScaleOptimizer)
-    originals = {each: vars(each)["apply"] for each in classes if "apply" in vars(each)}
     is_inner = False
 
-    def exchanged(original: Callable[..., Any]) -> Callable[..., Any]:
-        @functools.wraps(original)
-        def apply(optimizer: Any, *args: Any, **kwargs: Any) -> None:
-            nonlocal is_inner
-            own = functools.partial(original, optimizer)
-            if is_inner:
-                own(*args, **kwargs)
-                return
-            is_inner = True
-            try:
-                call(optimizer, own, *args, **kwargs)
-            finally:
-                is_inner = False
+    def apply(original: Callable[..., Any], optimizer: Any, *args: Any, **kwargs: Any) -> None:
+        nonlocal is_inner
+        own = functools.partial(original, optimizer)
+        if is_inner:
+            own(*args, **kwargs)
+            return
+        is_inner = True
+        try:
+            call(optimizer, own, *args, **kwargs)
+        finally:
+            is_inner = False
 
-        autograph_artifact(apply)  # Else AutoGraph would turn it into a graph, too.
-        return apply
-
-    for owner, original in originals.items():
-        owner.apply = exchanged(original)
-    try:
+    classes = (*keras.optimizers.Optimizer.__mro__, keras.optimizers.LossScaleOptimizer)
+    with exchanged(*(Exchange(each, "apply", apply) for each in classes if "apply" in vars(each))):
         yield
-    finally:
-        for owner, original in originals.items():
-            owner.apply = original

@@ -18,6 +18,7 @@ from tb_nanwatch.adapters.keras.spies import Spies, Spy
 from tb_nanwatch.adapters.keras.step_state import variables_of
 from tb_nanwatch.adapters.tensorflow import private_api
 from tb_nanwatch.adapters.tensorflow.assignments import heard, key_of, read_by
+from tb_nanwatch.adapters.tensorflow.heard_operations import operations_heard
 from tb_nanwatch.adapters.tensorflow.operation_origin import Search, find_origin, is_bad
 from tb_nanwatch.adapters.tensorflow.operations import Place, Trace, traced
 from tb_nanwatch.adapters.tensorflow.state_changes import StateVariable, state_variables
@@ -190,15 +191,10 @@ def without_a_trace() -> Iterator[set[int]]:
         if graph is None and not private_api.is_read_only(kind):
             changed.update(map(id, inputs))
 
-    stop = private_api.add_operation_callback(note)
     try:
-        with tf.summary.record_if(False):
+        with operations_heard(note), tf.summary.record_if(False):
             yield changed
     finally:
-        if stop is None:
-            changed.update(before)
-        else:
-            stop()
         for key in changed & before.keys():
             variable, value = before[key]
             variable.write(value)

@@ -14,7 +14,6 @@ import functools
 import os
 import sys
 import sysconfig
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -22,8 +21,11 @@ from types import FrameType
 from typing import Any, NamedTuple
 
 import tensorflow as tf
-from tensorflow.python.eager import record
-from tensorflow.python.framework import op_callbacks
+from tensorflow.python.eager import def_function, record
+from tensorflow.python.eager.polymorphic_function import eager_function_run
+
+from tb_nanwatch.adapters.tensorflow.exchange import Exchange, exchanged, this_thread
+from tb_nanwatch.adapters.tensorflow.heard_operations import operations_heard
 
 _OURS = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 _SITE = os.path.dirname(os.path.dirname(os.path.abspath(tf.__file__)))
@@ -111,12 +113,13 @@ class Place(NamedTuple):
     optimizer: str = ""
 
 
-_tracing = threading.local()
+_tracing: set[int] = set()
+"""The threads that keep what runs."""
 
 
 def is_tracing() -> bool:
     """Whether this thread keeps what runs: an observer of the training should look away then."""
-    return bool(getattr(_tracing, "is_on", False))
+    return this_thread() in _tracing
 
 
 def identity(tensor: Any) -> int:
@@ -128,22 +131,65 @@ def identity(tensor: Any) -> int:
 def traced(
     place_of: Callable[[Any], Place | None], progress: Callable[[int], None] | None = None
 ) -> Iterator[Trace]:
-    """Keeps what runs eagerly in this thread until the block ends.
+    """Keeps what runs eagerly in this thread until the block ends; a `tf.function` runs so, too.
 
     Args:
       place_of: what an object is whose method runs; None for what is neither layer nor optimizer.
       progress: told the number of operations so far, after each.
     """
-    trace = Trace()
-    boundary = sys._getframe(2)
-    is_paused = False
-    # Of what runs within a gradient of its own: the operation that it is the gradient of.
-    inside: list[Operation] = []
-    asked = 0
-    original = tf.GradientTape.gradient
-    original_record = record.record_operation
+    tracer = _Tracer(place_of, progress, sys._getframe(2))
+    here = this_thread()
+    with exchanged(*tracer.exchanges()), operations_heard(tracer.note):
+        _tracing.add(here)
+        try:
+            yield tracer.trace
+        finally:
+            _tracing.discard(here)
+
+
+class _Tracer:
+    """Keeps what runs in one thread.
+
+    Args:
+      place_of, progress: as `traced` takes them.
+      boundary: the frame that no caller is looked for beyond.
+    """
+
+    def __init__(
+        self,
+        place_of: Callable[[Any], Place | None],
+        progress: Callable[[int], None] | None,
+        boundary: FrameType,
+    ):
+        self.trace = Trace()
+        self._place_of = place_of
+        self._progress = progress
+        self._boundary = boundary
+        self._is_paused = False
+        # Of what runs within a gradient of its own: the operation that it is the gradient of.
+        self._inside: list[Operation] = []
+        self._asked = 0
+        self._is_eager = True
+
+    def exchanges(self) -> Iterator[Exchange]:
+        """What is to be exchanged for it to hear of all."""
+        yield Exchange(tf.GradientTape, "gradient", self._gradient)
+        yield Exchange(record, "record_operation", self._record_operation)
+        # `tf.config.run_functions_eagerly` is a flag of the whole process. TensorFlow itself turns
+        # it off for a while where it cannot do without a graph, as in `tf.vectorized_map`.
+        yield Exchange(def_function.Function, "_run_functions_eagerly", self._runs_eagerly)
+        for module in (def_function, eager_function_run):
+            yield Exchange(module, "functions_run_eagerly", self._runs_eagerly)
+            yield Exchange(module, "run_functions_eagerly", self._run_eagerly)
+
+    def _runs_eagerly(self, original: Callable[..., bool], *function: Any) -> bool:
+        return self._is_eager
+
+    def _run_eagerly(self, original: Callable[..., None], run_eagerly: bool) -> None:
+        self._is_eager = bool(run_eagerly)
 
     def note(
+        self,
         op_type: str | bytes,
         inputs: Sequence[Any],
         attributes: Sequence[Any],
@@ -151,12 +197,14 @@ def traced(
         op_name: str | None = None,
         graph: Any = None,
     ) -> None:
-        if is_paused or graph is not None:
+        """As TensorFlow calls it for each operation."""
+        if self._is_paused or graph is not None:
             return
         name = op_type if isinstance(op_type, str) else op_type.decode()
-        add(name, inputs, outputs, tuple(attributes), sys._getframe(1))
+        self._add(name, inputs, outputs, tuple(attributes), sys._getframe(1))
 
-    def add(
+    def _add(
+        self,
         name: str,
         inputs: Sequence[Any],
         outputs: Sequence[Any],
@@ -164,90 +212,91 @@ def traced(
         frame: FrameType,
         made: list[Any] | None = None,
     ) -> Operation:
-        caller, place = _called_from(frame, boundary, place_of)
-        layer = place.layer or (inside[-1].layer if inside else "")
+        caller, place = _called_from(frame, self._boundary, self._place_of)
         operation = Operation(
             name,
             tuple(inputs),
             tuple(outputs),
             attributes,
             caller,
-            layer,
+            place.layer or (self._inside[-1].layer if self._inside else ""),
             place.optimizer,
-            bool(inside) or asked > 0,
+            bool(self._inside) or self._asked > 0,
             made,
         )
-        trace.operations.append(operation)
-        if progress is not None:
-            progress(len(trace.operations))
+        self.trace.operations.append(operation)
+        if self._progress is not None:
+            self._progress(len(self.trace.operations))
         return operation
 
-    def record_operation(
-        op_type: str, outputs: Any, inputs: Any, backward: Any, forward: Any = None
+    def _record_operation(
+        self,
+        original: Callable[..., Any],
+        op_type: str,
+        output_tensors: Any,
+        input_tensors: Any,
+        backward_function: Any,
+        forward_function: Any = None,
     ) -> Any:
-        """As TensorFlow calls it for what has a gradient of its own."""
-        if is_paused or op_type == "ReadVariableOp":
-            return original_record(op_type, outputs, inputs, backward, forward)
+        """As TensorFlow calls it, also by these names, for what has a gradient of its own."""
+
+        def recorded(backward: Any) -> Any:
+            return original(op_type, output_tensors, input_tensors, backward, forward_function)
+
+        if self._is_paused or op_type == "ReadVariableOp" or not tf.executing_eagerly():
+            return recorded(backward_function)
+        inputs, outputs = _tensors(input_tensors), _tensors(output_tensors)
         made: list[Any] = []
         frame = sys._getframe(1)
-        operation = add(op_type, _tensors(inputs), _tensors(outputs), (), frame, made)
+        operation = self._add(op_type, inputs, outputs, (), frame, made)
 
         def traced_backward(*upstream: Any) -> Any:
-            nonlocal is_paused
-            before, is_paused = is_paused, False
-            inside.append(operation)
+            before, self._is_paused = self._is_paused, False
+            self._inside.append(operation)
             try:
-                results = backward(*upstream)
+                results = backward_function(*upstream)
             finally:
-                is_paused = before
-                inside.pop()
+                self._is_paused = before
+                self._inside.pop()
             made[:] = tf.nest.flatten(results)
             return results
 
-        return original_record(op_type, outputs, inputs, traced_backward, forward)
+        return recorded(traced_backward)
 
-    def gradient(tape: Any, target: Any, sources: Any, *args: Any, **kwargs: Any) -> Any:
-        nonlocal is_paused, asked
-        if is_paused:
+    def _gradient(
+        self,
+        original: Callable[..., Any],
+        tape: Any,
+        target: Any,
+        sources: Any,
+        *args: Any,
+        **kwargs: Any,
+    ) -> Any:
+        if self._is_paused:
             return original(tape, target, sources, *args, **kwargs)
         # Inputs too: the reading of a variable is no operation that callbacks hear of.
         tensors = {
             identity(each): each
-            for operation in trace.operations
+            for operation in self.trace.operations
             for each in (*operation.inputs, *operation.outputs)
             if each.dtype.is_floating or each.dtype.is_complex
         }
         if tape._recording and not tape._persistent:
             tape._pop_tape()  # As `gradient` does first; then only other tapes are left.
-        is_paused = not record.could_possibly_record()
-        asked += 1
+        self._is_paused = not record.could_possibly_record()
+        self._asked += 1
         try:
             wanted, arrived = original(
                 tape, target, [sources, list(tensors.values())], *args, **kwargs
             )
         finally:
-            is_paused = False
-            asked -= 1
+            self._is_paused = False
+            self._asked -= 1
         known = {key: each for key, each in zip(tensors, arrived, strict=True) if each is not None}
         first = tf.nest.flatten(target)[0]
-        trace.gradients.append(Gradients(tf.convert_to_tensor(first), known))
-        trace.updates_from = len(trace.operations)
+        self.trace.gradients.append(Gradients(tf.convert_to_tensor(first), known))
+        self.trace.updates_from = len(self.trace.operations)
         return wanted
-
-    was_eager = tf.config.functions_run_eagerly()
-    tf.GradientTape.gradient = gradient
-    record.record_operation = record_operation
-    tf.config.run_functions_eagerly(True)
-    op_callbacks.add_op_callback(note)
-    _tracing.is_on = True
-    try:
-        yield trace
-    finally:
-        _tracing.is_on = False
-        op_callbacks.remove_op_callback(note)
-        tf.config.run_functions_eagerly(was_eager)
-        record.record_operation = original_record
-        tf.GradientTape.gradient = original
 
 
 def _tensors(values: Any) -> list[Any]:

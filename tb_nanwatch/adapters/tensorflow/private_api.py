@@ -145,14 +145,3 @@ def _nodes_of(function: str, graph: Any) -> Iterable[Any]:
     except Exception:  # What cannot be looked into is taken for harmless.
         return []
     return []
-
-
-def add_operation_callback(callback: Callable[..., None]) -> Callable[[], None] | None:
-    """Has `callback` called after each operation of this thread; gives what ends that, or None."""
-    module = "tensorflow.python.framework.op_callbacks"
-    add = private(f"{module}.add_op_callback", _CHANGES_UNKNOWN)
-    remove = private(f"{module}.remove_op_callback", _CHANGES_UNKNOWN)
-    if add is None or remove is None:
-        return None
-    add(callback)
-    return functools.partial(remove, callback)

@@ -18,6 +18,7 @@ from typing import Any
 import tensorflow as tf
 
 from tb_nanwatch.adapters.tensorflow import private_api
+from tb_nanwatch.adapters.tensorflow.heard_operations import operations_heard
 
 _ACTS = {
     "PyFunc": "it calls Python by tf.numpy_function",
@@ -27,9 +28,18 @@ _ACTS = {
 }
 """Operations that act on the world outside of variables, and what to say of them."""
 
-_READS = ("LookupTableFind", "LookupTableSize", "LookupTableExport", "QueueSize", "Summary")
+_READS = (
+    "LookupTableFind",
+    "LookupTableSize",
+    "LookupTableExport",
+    "QueueSize",
+    "Summary",
+    "Destroy",
+    "Delete",
+)
 """What is in the names of operations that change nothing of a resource that is no variable, or
-nothing that matters: summaries are not written when a step is run again."""
+nothing that matters: summaries are not written when a step is run again, and what a step destroys
+is its own."""
 
 _CHANGES = ("LookupTable", "Queue", "Barrier", "Stack", "Stage", "Accumulator", "OrderedMap")
 """And what is in those of others."""
@@ -253,12 +263,8 @@ def eager_refusal(refuse: Callable[[str], None]) -> Iterator[None]:
         if refusal:
             refuse(refusal)
 
-    stop = private_api.add_operation_callback(note)
-    try:
+    with operations_heard(note):
         yield
-    finally:
-        if stop is not None:
-            stop()
 
 
 def _refusal(types: Collection[str], changed: Iterable[Any]) -> str:
