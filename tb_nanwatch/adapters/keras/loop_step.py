@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from typing import Any
 
 import tensorflow as tf
-from tensorflow.python.distribute.distribute_lib import StrategyBase
 
 from tb_nanwatch.adapters.keras.compiled_guard import CompiledStepGuard
 from tb_nanwatch.adapters.keras.optimizers import applied_by
@@ -25,7 +24,6 @@ from tb_nanwatch.adapters.tensorflow.state_changes import unheard
 from tb_nanwatch.adapters.tensorflow.tapes import differentiated_by_tapes
 from tb_nanwatch.adapters.tensorflow.tensors import NamedTensor, dense
 from tb_nanwatch.writer.warnings import Guard
-
 
 class LoopGuard(StepGuard):
     """The guard of a step of a custom loop, which may update weights by itself."""
@@ -160,6 +158,8 @@ def watched(step: LoopStep) -> Iterator[None]:
         step.guard.heard(),
         applied_by(step.update),
         differentiated_by_tapes(differentiated),
-        exchanged(Exchange(StrategyBase, "run", run_replicas)),
+        exchanged(
+            *(Exchange(each, "run", run_replicas) for each in tf.distribute.Strategy.__mro__)
+        ),
     ):
         yield

@@ -7,10 +7,7 @@ from collections.abc import Callable
 from types import MethodType
 from typing import Any
 
-from tensorflow.python.autograph.core import ag_ctx
-from tensorflow.python.autograph.impl.api import tf_convert
-from tensorflow.python.eager.polymorphic_function.tf_method_target import TfMethodTarget
-from tensorflow.python.util import tf_decorator
+from tb_nanwatch.adapters.tensorflow.private_api import private
 
 Step = Callable[[Any], Any]
 
@@ -23,7 +20,12 @@ def is_function(train_step: Any) -> bool:
 def is_opened(train_step: Any) -> bool:
     """Whether it is such a function, and one that can be looked into: XLA compiles it as a whole
     otherwise, apart from the rest."""
-    return is_function(train_step) and not train_step._jit_compile
+    names = ("tf_decorator", "TfMethodTarget", "ag_ctx", "tf_convert")
+    return (
+        is_function(train_step)
+        and not train_step._jit_compile
+        and all(private(name) is not None for name in names)
+    )
 
 
 def opened(train_step: Any) -> Step:
@@ -33,8 +35,9 @@ def opened(train_step: Any) -> Step:
         return step
     if not train_step._autograph:
         return in_python(train_step)
+    ag_ctx = private("ag_ctx")
     enabled = ag_ctx.ControlStatusCtx(ag_ctx.Status.ENABLED)
-    converted: Step = tf_convert(in_python(train_step), enabled, user_requested=True)
+    converted: Step = private("tf_convert")(in_python(train_step), enabled, user_requested=True)
     return converted
 
 
@@ -43,9 +46,13 @@ def in_python(train_step: Any) -> Step:
     step: Step = train_step
     if is_function(train_step):
         # Not the python_function itself: of a method that runs what AutoGraph has made of it.
-        _, step = tf_decorator.unwrap(train_step.python_function)
+        decorator, target = private("tf_decorator"), private("TfMethodTarget")
+        step = train_step.python_function
+        if decorator is None or target is None:
+            return step
+        _, step = decorator.unwrap(step)
         owner = getattr(step, "__self__", None)
-        if isinstance(owner, TfMethodTarget):
+        if isinstance(owner, target):
             step = MethodType(step.__func__, owner.target)  # type: ignore[attr-defined]
     return step
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from tensorflow.python.autograph.impl.api import autograph_artifact
+from tb_nanwatch.adapters.tensorflow.private_api import unconverted
 
 Observer = TypeVar("Observer")
 
@@ -97,8 +97,7 @@ class Spies(Generic[Observer]):
                 return original(*args, **kwargs)
             return spy.call(observer, original, *args, **kwargs)
 
-        autograph_artifact(method)  # Else AutoGraph would turn it into a graph, too.
-        return method
+        return unconverted(method)
 
 
 def _put_back(attributes: dict[str, Any], name: str, own: Any) -> None:

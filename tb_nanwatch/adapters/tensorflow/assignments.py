@@ -11,11 +11,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from tensorflow.python.eager import record
-from tensorflow.python.ops import resource_variable_ops
-from tensorflow.python.ops.resource_variable_ops import BaseResourceVariable
+import tensorflow as tf
 
 from tb_nanwatch.adapters.tensorflow.exchange import Exchange, exchanged
+from tb_nanwatch.adapters.tensorflow.private_api import private
 
 _METHODS = (
     "assign",
@@ -55,7 +54,7 @@ def heard(hear: Callable[[Any], None]) -> Iterator[None]:
 @functools.cache
 def _methods() -> list[tuple[type, str]]:
     """The class and the name of every method that assigns."""
-    classes = _classes(BaseResourceVariable)
+    classes = _classes(tf.Variable)
     return [(owner, name) for owner in classes for name in _METHODS if name in vars(owner)]
 
 
@@ -79,7 +78,11 @@ def read_by(hear: Callable[[Any], None]) -> Iterator[None]:
         hear(variable)
         original(variable)
 
-    with exchanged(Exchange(resource_variable_ops, "variable_accessed", accessed)):
+    accesses, record = private("resource_variable_ops"), private("record")
+    if accesses is None or record is None:
+        yield
+        return
+    with exchanged(Exchange(accesses, "variable_accessed", accessed)):
         with record.VariableWatcher() as watcher:
             yield
         for variable in watcher.watched_variables():

@@ -30,5 +30,7 @@ def choose(
         return then() if predicate else otherwise()
     output = tf.cond(predicate, then, otherwise)
     (node,) = {source.op for source in output.op.inputs}
-    node._set_attr("_lower_using_switch_merge", tf.compat.v1.AttrValue(b=False))
+    set_attribute = getattr(node, "_set_attr", None)
+    if set_attribute is not None:  # Else it is slower, and no more.
+        set_attribute("_lower_using_switch_merge", tf.compat.v1.AttrValue(b=False))
     return output

@@ -15,8 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-from tensorflow.python.autograph.impl.api import autograph_artifact
-from tensorflow.python.eager import context
+from tb_nanwatch.adapters.tensorflow.private_api import private, unconverted
 
 Function = Callable[..., Any]
 
@@ -55,8 +54,7 @@ class _Place:
         def run(*args: Any, **kwargs: Any) -> Any:
             return calls.get(this_thread(), function)(*args, **kwargs)
 
-        autograph_artifact(run)  # Else AutoGraph would turn it into a graph, too.
-        return run
+        return unconverted(run)
 
     def is_current(self) -> bool:
         """Whether nobody else has put something into the place since."""
@@ -87,17 +85,23 @@ _places: dict[tuple[Any, str], _Place] = {}
 def this_thread() -> int:
     """What tells this thread from every other one; a replica's is that of who started it."""
     # TensorFlow hands this very list on to the threads of replicas, for its own debuggers.
-    return id(context.context().op_callbacks)
+    context = private("context")
+    return threading.get_ident() if context is None else id(context().op_callbacks)
 
 
 @contextmanager
 def exchanged(*exchanges: Exchange) -> Iterator[None]:
-    """Until the block ends these functions are exchanged, in this thread alone."""
+    """Until the block ends these functions are exchanged, in this thread alone.
+
+    One that its owner does not hold, as in another version of TensorFlow, is left out.
+    """
     here = this_thread()
     left = []
     try:
         with _lock:
             for owner, name, call in exchanges:
+                if name not in vars(owner):
+                    continue
                 place = _place(owner, name)
                 left.append((place, place.enter(here, call)))
         yield

@@ -8,20 +8,19 @@ from contextlib import contextmanager
 from typing import Any
 
 import tensorflow as tf
-from tensorflow.python.eager import context
-from tensorflow.python.framework import ops
-from tensorflow.python.ops import control_flow_util
+
+from tb_nanwatch.adapters.tensorflow.private_api import private
 
 
 def current_graph() -> Any:
     """The graph that is being built; None where operations run eagerly."""
-    return ops.get_default_graph() if tf.inside_function() else None
+    return tf.compat.v1.get_default_graph() if tf.inside_function() else None
 
 
 def in_xla() -> bool:
     """Whether what is traced now is compiled by XLA."""
-    graph = current_graph()
-    return graph is not None and bool(control_flow_util.GraphOrParentsInXlaContext(graph))
+    graph, is_in_xla = current_graph(), private("in_xla_context")
+    return graph is not None and is_in_xla is not None and bool(is_in_xla(graph))
 
 
 def cached_in_context(make: Callable[..., Any]) -> Callable[..., Any]:
@@ -35,7 +34,8 @@ def cached_in_context(make: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(make)
     def cached(*key: Any) -> Any:
         nonlocal owner
-        now = context.context()
+        context = private("context")
+        now = None if context is None else context()
         if owner is not now:
             known.clear()
             owner = now
@@ -53,7 +53,8 @@ def unseen() -> Iterator[None]:
     `tf.debugging.enable_check_numerics` ends a training at any operation whose result is not
     finite, and the sum of squares of large numbers is not.
     """
-    listening: list[Any] = context.context().op_callbacks
+    context = private("context")
+    listening: list[Any] = [] if context is None else context().op_callbacks
     hidden = list(listening)
     listening.clear()
     try:

@@ -6,9 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from tensorflow.python.eager import context, execute
-
 from tb_nanwatch.adapters.tensorflow.exchange import Exchange, exchanged
+from tb_nanwatch.adapters.tensorflow.private_api import private
 
 
 @contextmanager
@@ -17,11 +16,15 @@ def operations_heard(note: Callable[..., None]) -> Iterator[None]:
 
     What `op_callbacks.add_op_callback` does for all threads, and undoes when the first leaves.
     """
+    context, execute = private("context"), private("execute")
+    if context is None or execute is None:
+        yield
+        return
 
     def run(original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         return execute.execute_with_callbacks(*args, **kwargs)
 
-    listening = context.context()
+    listening = context()
     with exchanged(Exchange(execute, "execute", run)):
         listening.add_op_callback(note)
         try:

@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
-from tensorflow.python.eager import backprop
 
 from tb_nanwatch.adapters.tensorflow.operations import Gradients, Operation, Trace, identity
+from tb_nanwatch.adapters.tensorflow.private_api import private
 from tb_nanwatch.schema.rerun import Pass
 
 _CONSTANT, _DATA, _WEIGHT = -1, -2, -3
@@ -282,8 +282,11 @@ def _own_gradients(operation: Operation, upstream: list[Any]) -> list[Any]:
         tf.zeros_like(output) if each is None else each
         for output, each in zip(operation.outputs, upstream, strict=True)
     ]
+    gradient_function = private("gradient_function")
+    if gradient_function is None:
+        return []
     try:
-        made = backprop._gradient_function(
+        made = gradient_function(
             operation.type,
             operation.attributes,
             len(operation.inputs),

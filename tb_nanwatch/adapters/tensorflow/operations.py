@@ -21,11 +21,10 @@ from types import FrameType
 from typing import Any, NamedTuple
 
 import tensorflow as tf
-from tensorflow.python.eager import def_function, record
-from tensorflow.python.eager.polymorphic_function import eager_function_run
 
 from tb_nanwatch.adapters.tensorflow.exchange import Exchange, exchanged, this_thread
 from tb_nanwatch.adapters.tensorflow.heard_operations import operations_heard
+from tb_nanwatch.adapters.tensorflow.private_api import private
 
 _OURS = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 _SITE = os.path.dirname(os.path.dirname(os.path.abspath(tf.__file__)))
@@ -174,11 +173,15 @@ class _Tracer:
     def exchanges(self) -> Iterator[Exchange]:
         """What is to be exchanged for it to hear of all."""
         yield Exchange(tf.GradientTape, "gradient", self._gradient)
-        yield Exchange(record, "record_operation", self._record_operation)
+        record, def_function = private("record"), private("def_function")
+        if record is not None:
+            yield Exchange(record, "record_operation", self._record_operation)
         # `tf.config.run_functions_eagerly` is a flag of the whole process. TensorFlow itself turns
         # it off for a while where it cannot do without a graph, as in `tf.vectorized_map`.
-        yield Exchange(def_function.Function, "_run_functions_eagerly", self._runs_eagerly)
-        for module in (def_function, eager_function_run):
+        if def_function is not None:
+            function = def_function.Function
+            yield Exchange(function, "_run_functions_eagerly", self._runs_eagerly)
+        for module in filter(None, (def_function, private("eager_function_run"))):
             yield Exchange(module, "functions_run_eagerly", self._runs_eagerly)
             yield Exchange(module, "run_functions_eagerly", self._run_eagerly)
 
@@ -283,7 +286,7 @@ class _Tracer:
         }
         if tape._recording and not tape._persistent:
             tape._pop_tape()  # As `gradient` does first; then only other tapes are left.
-        self._is_paused = not record.could_possibly_record()
+        self._is_paused = not is_recorded()
         self._asked += 1
         try:
             wanted, arrived = original(
@@ -297,6 +300,12 @@ class _Tracer:
         self.trace.gradients.append(Gradients(tf.convert_to_tensor(first), known))
         self.trace.updates_from = len(self.trace.operations)
         return wanted
+
+
+def is_recorded() -> bool:
+    """Whether a tape records what runs now."""
+    record = private("record")
+    return record is not None and bool(record.could_possibly_record())
 
 
 def _tensors(values: Any) -> list[Any]:

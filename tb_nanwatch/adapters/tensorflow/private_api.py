@@ -18,26 +18,88 @@ import tensorflow as tf
 
 from tb_nanwatch.writer.warnings import warn
 
+_NOT_LOOKED_INTO = "a step that goes non-finite is not looked into"
+_LESS_FOUND = "less is found in a step that went non-finite"
+
+NAMES: dict[str, tuple[str, str]] = {
+    "get_handle_data": ("tensorflow.python.ops.handle_data_util.get_handle_data", _NOT_LOOKED_INTO),
+    "resource_reads": (
+        "tensorflow.python.framework.auto_control_deps_utils.RESOURCE_READ_OPS",
+        _NOT_LOOKED_INTO,
+    ),
+    "get_read_write_resource_inputs": (
+        "tensorflow.python.framework.auto_control_deps_utils.get_read_write_resource_inputs",
+        _NOT_LOOKED_INTO,
+    ),
+    "context": (
+        "tensorflow.python.eager.context.context",
+        "steps that go non-finite are not looked into, and what is recorded is not hidden from "
+        "tf.debugging",
+    ),
+    "execute": ("tensorflow.python.eager.execute", _NOT_LOOKED_INTO),
+    "record": (
+        "tensorflow.python.eager.record",
+        f"no gradient is recorded that arrives at a layer, and {_LESS_FOUND}",
+    ),
+    "def_function": ("tensorflow.python.eager.def_function", _LESS_FOUND),
+    "eager_function_run": (
+        "tensorflow.python.eager.polymorphic_function.eager_function_run",
+        _LESS_FOUND,
+    ),
+    "gradient_function": ("tensorflow.python.eager.backprop._gradient_function", _LESS_FOUND),
+    "op_def_registry": (
+        "tensorflow.python.framework.op_def_registry",
+        "operands of an operation are numbered and not named",
+    ),
+    "resource_variable_ops": (
+        "tensorflow.python.ops.resource_variable_ops",
+        "which variables a step reads is not known of a custom loop",
+    ),
+    "ResourceVariable": (
+        "tensorflow.python.ops.resource_variable_ops.ResourceVariable",
+        "the first step takes longer",
+    ),
+    "in_xla_context": (
+        "tensorflow.python.ops.control_flow_util.GraphOrParentsInXlaContext",
+        "steps that XLA compiles may go unrecorded",
+    ),
+    "ag_ctx": ("tensorflow.python.autograph.core.ag_ctx", "a decorated train_step is not seen"),
+    "tf_convert": (
+        "tensorflow.python.autograph.impl.api.tf_convert",
+        "a decorated train_step is not seen",
+    ),
+    "tf_decorator": (
+        "tensorflow.python.util.tf_decorator",
+        "the lines of a decorated train_step are not found",
+    ),
+    "TfMethodTarget": (
+        "tensorflow.python.eager.polymorphic_function.tf_method_target.TfMethodTarget",
+        "the lines of a decorated train_step are not found",
+    ),
+}
+"""Where each name is, and what does not work without it."""
+
 
 @functools.cache
-def private(path: str, loss: str) -> Any:
-    """The object at `path`, such as "tensorflow.python.eager.record.stop_recording".
+def private(name: str) -> Any:
+    """The module, class or function of that name in `NAMES`.
 
-    None, after one warning, where this version does not have it.
-
-    Args:
-      path: of a module, and a name in it.
-      loss: what does not work without it, the second half of a sentence.
+    None, after one warning that says what is lost, where this version does not have it.
     """
-    module, _, name = path.rpartition(".")
+    path, loss = NAMES[name]
     try:
-        return getattr(importlib.import_module(module), name)
+        return _found(path)
     except (ImportError, AttributeError):
         warn(f"TensorFlow {tf.__version__} has no {path}: {loss}.")
         return None
 
 
-_CHANGES_UNKNOWN = "a step that goes non-finite is not looked into"
+def _found(path: str) -> Any:
+    module, _, name = path.rpartition(".")
+    try:
+        return getattr(importlib.import_module(module), name)
+    except AttributeError:
+        return importlib.import_module(path)
 
 
 def variable_spec(handle: Any) -> tf.TensorSpec | None:
@@ -45,7 +107,7 @@ def variable_spec(handle: Any) -> tf.TensorSpec | None:
 
     None where that is no variable but a table, queue or iterator.
     """
-    get = private("tensorflow.python.ops.handle_data_util.get_handle_data", _CHANGES_UNKNOWN)
+    get = private("get_handle_data")
     data = None if get is None else get(handle)
     if data is None or not data.is_set or len(data.shape_and_type) != 1:
         return None
@@ -55,9 +117,7 @@ def variable_spec(handle: Any) -> tf.TensorSpec | None:
 
 def is_read_only(operation_type: str) -> bool:
     """Whether operations of this type only read the resources that they are given."""
-    known = private(
-        "tensorflow.python.framework.auto_control_deps_utils.RESOURCE_READ_OPS", _CHANGES_UNKNOWN
-    )
+    known = private("resource_reads")
     return known is not None and operation_type in known
 
 
@@ -66,10 +126,7 @@ def changed_inputs(operation: Any) -> list[Any]:
 
     Of a function's call, a conditional or a loop by what is in it.
     """
-    get = private(
-        "tensorflow.python.framework.auto_control_deps_utils.get_read_write_resource_inputs",
-        _CHANGES_UNKNOWN,
-    )
+    get = private("get_read_write_resource_inputs")
     return [] if get is None else list(get(operation)[1])
 
 
@@ -139,9 +196,24 @@ def _nodes_of(function: str, graph: Any) -> Iterable[Any]:
             found = graph._get_function(function)
             if found is not None:
                 return list(found.cached_definition.node_def)
-        context = importlib.import_module("tensorflow.python.eager.context").context()
+        context = private("context")()
         if context.has_function(function):
             return list(context.get_function_def(function).node_def)
     except Exception:  # What cannot be looked into is taken for harmless.
         return []
     return []
+
+
+def unconverted(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function, which AutoGraph is to run as it is: it would turn it into a graph, too.
+
+    Not as `tf.autograph.experimental.do_not_convert` does, which what it calls would inherit.
+    """
+    function.autograph_info__ = None  # type: ignore[attr-defined]
+    return function
+
+
+def can_follow_changes() -> bool:
+    """Whether this version tells what operations change."""
+    needed = ("get_handle_data", "resource_reads", "get_read_write_resource_inputs", "context")
+    return all(private(name) is not None for name in needed)

@@ -114,11 +114,19 @@ _adding = threading.local()
 
 @contextmanager
 def unheard() -> Iterator[None]:
-    """Nobody hears of what is added to a graph within, in this thread: it is not the step's."""
+    """Nobody hears of what is added to a graph within, in this thread: it is not the step's.
+
+    It changes no name of the step's operations either, by which Grappler sorts.
+    """
     before = getattr(_adding, "ours", False)
     _adding.ours = True
     try:
-        yield
+        if not tf.inside_function():
+            yield
+            return
+        # A scope that ends with a slash is entered as it is, wherever this is.
+        with tf.compat.v1.get_default_graph().name_scope("nanwatch/"):
+            yield
     finally:
         _adding.ours = before
 
@@ -157,7 +165,7 @@ class StateChanges:
             with suppress(Exception):  # Then it is not looked into, and goes on all the same.
                 intercepted = private_api.operations_intercepted(self._graph, self._hear)
                 works = stack.enter_context(intercepted)
-            if not works:
+            if not (works and private_api.can_follow_changes()):
                 self._trouble = "this version of TensorFlow does not tell what it changes"
             yield
 

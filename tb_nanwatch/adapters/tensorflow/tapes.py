@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from typing import Any
 
 import tensorflow as tf
-from tensorflow.python.eager import record
 
 from tb_nanwatch.adapters.tensorflow.exchange import Exchange, exchanged
+from tb_nanwatch.adapters.tensorflow.operations import is_recorded
 from tb_nanwatch.adapters.tensorflow.tensors import is_variable
 
 Hear = Callable[[Any, Any, Any, Any], None]
@@ -58,10 +58,10 @@ def differentiated_by_tapes(hear: Hear) -> Iterator[None]:
 
 def _is_differentiated_again(tape: Any) -> bool:
     """Whether another tape records what this one does."""
-    if not tape._recording:
-        return bool(record.could_possibly_record())
+    if not getattr(tape, "_recording", False):
+        return is_recorded()
     with tape.stop_recording():  # A persistent one that was asked in its own block.
-        return bool(record.could_possibly_record())
+        return is_recorded()
 
 
 def scalars(target: Any) -> list[tf.Tensor]:

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
-from tensorflow.python.framework import op_def_registry
 
 from tb_nanwatch.adapters.tensorflow.operation_origin import Origin
 from tb_nanwatch.adapters.tensorflow.operations import Operation
+from tb_nanwatch.adapters.tensorflow.private_api import private
 from tb_nanwatch.schema import rerun
 
 _ELEMENTS = 4
@@ -62,7 +62,8 @@ def examples(bad: npt.NDArray[np.bool_], rows: int | None) -> tuple[int, ...]:
 
 
 def _input_names(operation: Operation) -> Iterator[str]:
-    definition = op_def_registry.get(operation.type)
+    registry = private("op_def_registry")
+    definition = None if registry is None else registry.get(operation.type)
     listed = [] if definition is None else list(definition.input_arg)
     single = len(listed) == len(operation.inputs)
     for number in range(len(operation.inputs)):

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy.typing as npt
 import tensorflow as tf
-from tensorflow.python.ops.resource_variable_ops import ResourceVariable
+
+from tb_nanwatch.adapters.tensorflow.private_api import private
 
 
 def variable(value: object, dtype: tf.DType) -> tf.Variable:
@@ -15,7 +16,9 @@ def variable(value: object, dtype: tf.DType) -> tf.Variable:
     # past the variable creators of that function: a function that creates variables is traced
     # twice, which for a large model takes as long as a hundred steps.
     with tf.init_scope():
-        return ResourceVariable(tf.constant(value, dtype), trainable=False)
+        kind = private("ResourceVariable") or tf.Variable
+        made: tf.Variable = kind(tf.constant(value, dtype), trainable=False)
+        return made
 
 
 def value_of(held: Any) -> tf.Tensor:
