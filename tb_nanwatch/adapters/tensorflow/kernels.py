@@ -13,13 +13,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from tb_nanwatch.adapters.tensorflow.blocks import Blocks, in_blocks
+from tb_nanwatch.adapters.tensorflow.blocks import Blocks, in_blocks, squares_in_blocks
 from tb_nanwatch.adapters.tensorflow.graphs import in_xla
 from tb_nanwatch.stats.floats import FloatFormat, float_format
 
@@ -58,7 +58,7 @@ def _accumulation_dtype(dtype: tf.DType) -> tf.DType:
     return tf.float64 if dtype == tf.float64 else tf.float32
 
 
-_HALF = "_nanwatch_half_sum_of_squares"
+_KNOWN = "_nanwatch_sum_of_squares"
 """Attribute of a tensor: the reduction is wanted by who withholds a step and by who records it."""
 
 
@@ -68,53 +68,72 @@ def sums_of_squares(tensors: Sequence[tf.Tensor]) -> tf.Tensor:
     Where a sum is finite all of its elements are. Not the other way round: the square of 2e19 is
     infinite in float32, and that of 1e-23 is zero.
     """
-    halves = [_known_half(tensor) for tensor in tensors]
-    if any(half.dtype == tf.float64 for half in halves):
-        halves = [tf.cast(half, tf.float64) for half in halves]
-    return 2 * tf.cast(tf.stack(halves), tf.float64)
+    by_xla = in_xla() and not tf.config.get_visible_devices("GPU")
+    unknown = [tensor for tensor in tensors if _known(tensor) is None]
+    for tensor, sums in zip(unknown, _in_xla(unknown) if by_xla else _halves(unknown), strict=True):
+        setattr(tensor, _KNOWN, sums)
+    known = [_known(tensor) for tensor in tensors]
+    if by_xla:
+        return _gathered(known)
+    if any(half.dtype == tf.float64 for half in known):
+        known = [tf.cast(half, tf.float64) for half in known]
+    return 2 * tf.cast(tf.stack(known), tf.float64)
 
 
-def _known_half(tensor: tf.Tensor) -> tf.Tensor:
-    """Half the sum of squares of one tensor, computed once in a graph however often it is asked."""
-    known = getattr(tensor, _HALF, None)
+def _known(tensor: tf.Tensor) -> Any:
+    """What has been computed of a tensor before, in the same graph; None where nothing has."""
+    known = getattr(tensor, _KNOWN, None)
+    held = known.sums if isinstance(known, _SumOf) else known
     # What was computed in a branch cannot be used outside of it.
-    if known is None or getattr(known, "graph", None) is not getattr(tensor, "graph", None):
-        values = flatten(tensor) if tensor.dtype.is_complex else tensor
-        known = _half_sum_of_squares(tf.cast(values, _accumulation_dtype(values.dtype)))
-        setattr(tensor, _HALF, known)
-    return known
+    is_here = getattr(held, "graph", None) is getattr(tensor, "graph", None)
+    return known if is_here else None
 
 
-def _half_sum_of_squares(values: tf.Tensor) -> tf.Tensor:
-    if in_xla() and not tf.config.get_visible_devices("GPU"):
-        return _folded_sum_of_squares(values) / 2
-    # One pass over the elements, where reduce_sum(square(x)) is two.
-    return tf.nn.l2_loss(values)
+def _halves(tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+    """Half the sum of squares of each, scalars: one pass, where reduce_sum(square(x)) is two."""
+    return [tf.nn.l2_loss(_summable(tensor)) for tensor in tensors]
 
 
-_FOLDS = 8
-_LEAST_FOLDED = 4096
+def _summable(tensor: tf.Tensor) -> tf.Tensor:
+    values = flatten(tensor) if tensor.dtype.is_complex else tensor
+    return tf.cast(values, _accumulation_dtype(values.dtype))
 
 
-def _folded_sum_of_squares(values: tf.Tensor) -> tf.Tensor:
-    """float64 scalar, for XLA on a CPU, which fuses a sum with what it sums.
+class _SumOf(NamedTuple):
+    """The sum of squares of a tensor, one of several.
 
-    Then it adds one number after another and waits for each: 1.1 ns an element. So eight parts are
-    added up elementwise first, which takes 0.15 ns an element, fused and read once. A barrier
-    between square and sum is as fast, but XLA drops it before it fuses what a whole step holds.
+    Taken apart and stacked again, sums make a kernel with a branch for each of them.
     """
-    elements = values.shape.num_elements()
-    flat = tf.reshape(values, [-1])
-    if elements is None or elements < _LEAST_FOLDED:
-        return tf.reduce_sum(tf.cast(tf.square(flat), tf.float64))
-    length = elements // _FOLDS
-    folded = tf.reshape(flat[: _FOLDS * length], [_FOLDS, length])
-    parts = tf.add_n(tf.unstack(tf.square(folded)))
-    # In float64 it costs no more, and loses nothing over millions of parts.
-    total = tf.reduce_sum(tf.cast(parts, tf.float64))
-    if elements % _FOLDS:
-        total += tf.reduce_sum(tf.cast(tf.square(flat[_FOLDS * length :]), tf.float64))
-    return total
+
+    sums: tf.Tensor
+    place: int
+
+
+def _gathered(known: Sequence[_SumOf]) -> tf.Tensor:
+    vectors = list({id(each.sums): each.sums for each in known}.values())
+    first = dict(
+        zip(map(id, vectors), np.cumsum([0, *(v.shape[0] for v in vectors)]), strict=False)
+    )
+    places = [first[id(each.sums)] + each.place for each in known]
+    joined = tf.concat(vectors, axis=0)
+    return joined if places == list(range(joined.shape[0])) else tf.gather(joined, places)
+
+
+def _in_xla(tensors: Sequence[tf.Tensor]) -> list[_SumOf]:
+    """Of each tensor, where XLA compiles for a CPU."""
+    values = [tf.reshape(_summable(tensor), [-1]) for tensor in tensors]
+    groups: dict[str | int, list[int]] = {}
+    for number, each in enumerate(values):
+        key = each.dtype.name if each.shape.is_fully_defined() else number
+        groups.setdefault(key, []).append(number)
+    sums: dict[int, _SumOf] = {}
+    for key, numbers in groups.items():
+        if isinstance(key, int):  # The sum alone keeps it from a shape that XLA does not know yet.
+            squares = tf.reduce_sum(tf.cast(tf.square(values[key]), tf.float64))[tf.newaxis]
+        else:
+            squares = squares_in_blocks([values[number] for number in numbers])
+        sums |= {number: _SumOf(squares, place) for place, number in enumerate(numbers)}
+    return [sums[number] for number in range(len(values))]
 
 
 def numbers_of_elements(tensors: Sequence[tf.Tensor]) -> tf.Tensor:
@@ -158,6 +177,11 @@ class Rows(NamedTuple):
 
     numbers: list[int]
     values: tf.Tensor | Blocks
+
+    @property
+    def elements(self) -> tf.Tensor:
+        """All elements, and zeros behind those of a block that is not full."""
+        return self.values.values if isinstance(self.values, Blocks) else self.values
 
     def scaled(self, factors: tf.Tensor, which: npt.NDArray[np.bool_]) -> Rows:
         """The tensors, those of `which` (bool [all tensors]) times their factors, float64 alike.
