@@ -99,9 +99,11 @@ def in_blocks(flat: Sequence[tf.Tensor]) -> Blocks:
     firsts = np.repeat(np.cumsum(blocks) - blocks, blocks)
     filled = np.minimum(sizes[owners] - (np.arange(len(owners)) - firsts) * length, length)
     rests = blocks * length - sizes
-    zeros = tf.zeros([length], flat[0].dtype)
-    padded = [(values, zeros[:rest]) for values, rest in zip(flat, rests, strict=True)]
-    parts = [part for pair in padded for part in pair]
+    # Of powers of two, so that few lengths are needed: XLA makes a kernel for each.
+    zeros = [tf.zeros([2**power], flat[0].dtype) for power in range(length.bit_length())]
+    parts: list[tf.Tensor] = []
+    for values, rest in zip(flat, rests.tolist(), strict=True):
+        parts += [values, *(zeros[power] for power in range(len(zeros)) if rest >> power & 1)]
     values = tf.reshape(tf.concat(parts, axis=0), [len(owners), length])
     return Blocks(values, owners.astype(np.int32), filled.astype(np.int32), len(flat))
 
