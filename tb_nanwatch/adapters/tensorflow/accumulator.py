@@ -233,14 +233,15 @@ class Accumulator:
         trusted = healthy & ~self._any_bad
 
         def examine() -> None:
-            flat = [kernels.flatten(tensor) for tensor in tensors]
+            # Here and not in either branch, so that both share what is copied for it.
+            rows = kernels.rows_alike([kernels.flatten(tensor) for tensor in tensors])
             flush = tf.cond(
                 trusted,
                 lambda: tf.constant(False),
-                lambda: self._count(flat, step, finite, factor, loss_scale),
+                lambda: self._count(rows, step, finite, factor, loss_scale),
             )
             due = (is_attended & (state[_SAMPLES] > 0)) | flush
-            tf.cond(due, lambda: self._sample(flat, step, factor, healthy), lambda: False)
+            tf.cond(due, lambda: self._sample(rows, step, factor, healthy), lambda: False)
             if bell is not None:
                 bell.ring()
 
@@ -261,7 +262,7 @@ class Accumulator:
 
     def _count(
         self,
-        flat: Sequence[tf.Tensor],
+        rows: Sequence[kernels.Rows],
         step: tf.Tensor,
         finite: tf.Tensor,
         factor: tf.Tensor | None,
@@ -272,10 +273,10 @@ class Accumulator:
         Also the squares of the tensors that are not `finite` (bool [tensors]), of which there were
         none yet.
         """
-        counts = kernels.count_nonfinite(flat)
+        counts = kernels.count_nonfinite(rows)
         norms = counts[:, 3] if factor is None else counts[:, 3] * factor
         unknown = tf.where(finite, tf.zeros_like(norms), norms)
-        self._totals.assign_add(tf.pad(unknown**2, [[0, len(flat) + 1]]))
+        self._totals.assign_add(tf.pad(unknown**2, [[0, len(self._formats) + 1]]))
         self._largest_norm.assign(tf.maximum(self._largest_norm, unknown))
 
         bad = tf.reduce_any(counts[:, :3] > 0, axis=1)
@@ -304,25 +305,22 @@ class Accumulator:
 
     def _sample(
         self,
-        flat: Sequence[tf.Tensor],
+        rows: Sequence[kernels.Rows],
         step: tf.Tensor,
         factor: tf.Tensor | None,
         healthy: tf.Tensor,
     ) -> tf.Tensor:
         """Takes the exponent histograms and what comes with them; True."""
         if factor is not None:
-            flat = [
-                values * tf.cast(factor[row], values.dtype) if self._scaled[row] else values
-                for row, values in enumerate(flat)
-            ]
+            rows = [each.scaled(factor, self._scaled) for each in rows]
         if in_xla():
             # The masks are fused into the passes there, and compiling both takes twice as long.
-            new = take_samples(flat, masked=True)
+            new = take_samples(rows, masked=True)
         else:
             new = tf.cond(
                 healthy,
-                lambda: take_samples(flat, masked=False),
-                lambda: take_samples(flat, masked=True),
+                lambda: take_samples(rows, masked=False),
+                lambda: take_samples(rows, masked=True),
             )
         old = Samples(*(each.read_value() for each in self._samples))
         self._assign_samples(add_samples(old, new))

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from tb_nanwatch.adapters.tensorflow import kernels
 from tb_nanwatch.adapters.tensorflow.branch import choose
-from tb_nanwatch.adapters.tensorflow.graphs import unseen
+from tb_nanwatch.adapters.tensorflow.graphs import in_xla, unseen
 
 Looked = Sequence[tuple[tf.Tensor, bool]]
 """Tensors, and of which the square must be finite, too, in the tensor's own dtype."""
@@ -29,7 +29,14 @@ def within_limits(tensors: Looked) -> tf.Tensor:
 @unseen()
 def all_finite(tensors: Looked) -> tf.Tensor:
     """The same by each element."""
-    return tf.reduce_all(tf.stack([_has_finite(value, squared) for value, squared in tensors]))
+    parts: list[tf.Tensor] = []
+    for is_squared in (False, True):
+        flat = [kernels.flatten(value) for value, squared in tensors if squared == is_squared]
+        if in_xla():
+            # All of a dtype at once: a look at each is four kernels, which compile in 0.05 s.
+            flat = [rows.elements for rows in kernels.rows_alike(flat)]
+        parts += [tf.square(values) if is_squared else values for values in flat]
+    return tf.reduce_all(tf.stack([tf.reduce_all(tf.math.is_finite(part)) for part in parts]))
 
 
 @unseen()
@@ -40,9 +47,3 @@ def are_finite(tensors: Looked) -> tf.Tensor:
 
 def _limit(dtype: tf.DType) -> float:
     return float(tf.experimental.numpy.finfo(dtype.as_numpy_dtype).max)
-
-
-def _has_finite(value: tf.Tensor, squared: bool) -> tf.Tensor:
-    """Whether each element is finite and, where wanted, its square in the tensor's own dtype."""
-    parts = kernels.flatten(value)
-    return tf.reduce_all(tf.math.is_finite(tf.square(parts) if squared else parts))

@@ -12,12 +12,13 @@ one size are the rows of one (`rows_alike`).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
-from tensorflow.compiler.tf2xla.python.xla import optimization_barrier
 
+from tb_nanwatch.adapters.tensorflow.blocks import Blocks, in_blocks, squares_in_blocks
 from tb_nanwatch.adapters.tensorflow.graphs import cached_in_context, in_xla
 from tb_nanwatch.stats.floats import FloatFormat, float_format
 
@@ -56,7 +57,7 @@ def _accumulation_dtype(dtype: tf.DType) -> tf.DType:
     return tf.float64 if dtype == tf.float64 else tf.float32
 
 
-_HALF = "_nanwatch_half_sum_of_squares"
+_KNOWN = "_nanwatch_sum_of_squares"
 """Attribute of a tensor: the reduction is wanted by who withholds a step and by who records it."""
 
 
@@ -66,31 +67,72 @@ def sums_of_squares(tensors: Sequence[tf.Tensor]) -> tf.Tensor:
     Where a sum is finite all of its elements are. Not the other way round: the square of 2e19 is
     infinite in float32, and that of 1e-23 is zero.
     """
-    halves = [_known_half(tensor) for tensor in tensors]
-    if any(half.dtype == tf.float64 for half in halves):
-        halves = [tf.cast(half, tf.float64) for half in halves]
-    return 2 * tf.cast(tf.stack(halves), tf.float64)
+    by_xla = in_xla() and not tf.config.get_visible_devices("GPU")
+    unknown = [tensor for tensor in tensors if _known(tensor) is None]
+    for tensor, sums in zip(unknown, _in_xla(unknown) if by_xla else _halves(unknown), strict=True):
+        setattr(tensor, _KNOWN, sums)
+    known = [_known(tensor) for tensor in tensors]
+    if by_xla:
+        return _gathered(known)
+    if any(half.dtype == tf.float64 for half in known):
+        known = [tf.cast(half, tf.float64) for half in known]
+    return 2 * tf.cast(tf.stack(known), tf.float64)
 
 
-def _known_half(tensor: tf.Tensor) -> tf.Tensor:
-    """Half the sum of squares of one tensor, computed once in a graph however often it is asked."""
-    known = getattr(tensor, _HALF, None)
+def _known(tensor: tf.Tensor) -> Any:
+    """What has been computed of a tensor before, in the same graph; None where nothing has."""
+    known = getattr(tensor, _KNOWN, None)
+    held = known.sums if isinstance(known, _SumOf) else known
     # What was computed in a branch cannot be used outside of it.
-    if known is None or getattr(known, "graph", None) is not getattr(tensor, "graph", None):
-        values = flatten(tensor) if tensor.dtype.is_complex else tensor
-        known = _half_sum_of_squares(tf.cast(values, _accumulation_dtype(values.dtype)))
-        setattr(tensor, _HALF, known)
-    return known
+    is_here = getattr(held, "graph", None) is getattr(tensor, "graph", None)
+    return known if is_here else None
 
 
-def _half_sum_of_squares(values: tf.Tensor) -> tf.Tensor:
-    if in_xla() and not tf.config.get_visible_devices("GPU"):
-        # Kept apart from the sum, that is one of XLA's own vector kernels, and both together take a
-        # quarter of the time: fused, it adds one number after another.
-        (squares,) = optimization_barrier(tf.square(values))
-        return tf.reduce_sum(squares) / 2
-    # One pass over the elements, where reduce_sum(square(x)) is two.
-    return tf.nn.l2_loss(values)
+def _halves(tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+    """Half the sum of squares of each, scalars: one pass, where reduce_sum(square(x)) is two."""
+    return [tf.nn.l2_loss(_summable(tensor)) for tensor in tensors]
+
+
+def _summable(tensor: tf.Tensor) -> tf.Tensor:
+    values = flatten(tensor) if tensor.dtype.is_complex else tensor
+    return tf.cast(values, _accumulation_dtype(values.dtype))
+
+
+class _SumOf(NamedTuple):
+    """The sum of squares of a tensor, one of several.
+
+    Taken apart and stacked again, sums make a kernel with a branch for each of them.
+    """
+
+    sums: tf.Tensor
+    place: int
+
+
+def _gathered(known: Sequence[_SumOf]) -> tf.Tensor:
+    vectors = list({id(each.sums): each.sums for each in known}.values())
+    first = dict(
+        zip(map(id, vectors), np.cumsum([0, *(v.shape[0] for v in vectors)]), strict=False)
+    )
+    places = [first[id(each.sums)] + each.place for each in known]
+    joined = tf.concat(vectors, axis=0)
+    return joined if places == list(range(joined.shape[0])) else tf.gather(joined, places)
+
+
+def _in_xla(tensors: Sequence[tf.Tensor]) -> list[_SumOf]:
+    """Of each tensor, where XLA compiles for a CPU."""
+    values = [tf.reshape(_summable(tensor), [-1]) for tensor in tensors]
+    groups: dict[str | int, list[int]] = {}
+    for number, each in enumerate(values):
+        key = each.dtype.name if each.shape.is_fully_defined() else number
+        groups.setdefault(key, []).append(number)
+    sums: dict[int, _SumOf] = {}
+    for key, numbers in groups.items():
+        if isinstance(key, int):  # The sum alone keeps it from a shape that XLA does not know yet.
+            squares = tf.reduce_sum(tf.cast(tf.square(values[key]), tf.float64))[tf.newaxis]
+        else:
+            squares = squares_in_blocks([values[number] for number in numbers])
+        sums |= {number: _SumOf(squares, place) for place, number in enumerate(numbers)}
+    return [sums[number] for number in range(len(values))]
 
 
 def numbers_of_elements(tensors: Sequence[tf.Tensor]) -> tf.Tensor:
@@ -118,18 +160,62 @@ _MOST_STACKED = 2**14
 """Outside of XLA longer tensors stay apart: copying them takes longer than a call, and the
 histogram of a single row is made by all cores."""
 
+_BLOCKED = np.iinfo(np.int64).max
+_MOST_BLOCKED = 2**20
+"""Under XLA longer tensors stay apart: of those there are few sizes, and no copy is to take as much
+memory as a large model."""
 
-def rows_alike(flat: Sequence[tf.Tensor]) -> list[tuple[list[int], tf.Tensor]]:
-    """Flat tensors as [rows, elements], those of one dtype and size together; and which these are.
 
-    Every tensor is in one of them.
+class Rows(NamedTuple):
+    """Flat tensors that one kernel looks at.
+
+    Attributes:
+      numbers: which tensors these are.
+      values: one a row, or blocks of several.
+    """
+
+    numbers: list[int]
+    values: tf.Tensor | Blocks
+
+    @property
+    def elements(self) -> tf.Tensor:
+        """All elements, and zeros behind those of a block that is not full."""
+        return self.values.values if isinstance(self.values, Blocks) else self.values
+
+    def scaled(self, factors: tf.Tensor, which: npt.NDArray[np.bool_]) -> Rows:
+        """The tensors, those of `which` (bool [all tensors]) times their factors, float64 alike.
+
+        The others stay as they are: times one, a subnormal may become zero.
+        """
+        if not which[self.numbers].any():
+            return self
+        mine, scales = tf.gather(factors, self.numbers), which[self.numbers]
+        if isinstance(self.values, Blocks):
+            return Rows(self.numbers, self.values.scaled(mine, scales))
+        scaled = self.values * tf.cast(mine[:, tf.newaxis], self.values.dtype)
+        return Rows(self.numbers, tf.where(scales[:, np.newaxis], scaled, self.values))
+
+
+def rows_alike(flat: Sequence[tf.Tensor]) -> list[Rows]:
+    """Flat tensors of one dtype and size together, under XLA of one dtype; each is in one of them.
+
+    Those of float64 stay rows: their sums have to be scaled, and few models have them.
     """
     groups: dict[tuple[tf.DType, int], list[int]] = {}
     for number, values in enumerate(flat):
         size = values.shape.num_elements()
-        is_apart = size is None or (size > _MOST_STACKED and not in_xla())
-        groups.setdefault((values.dtype, ~number if is_apart else size), []).append(number)
-    return [(numbers, tf.stack([flat[each] for each in numbers])) for numbers in groups.values()]
+        if size is None or (size > _MOST_STACKED and not in_xla()):
+            key = ~number
+        elif in_xla() and values.dtype != tf.float64 and size <= _MOST_BLOCKED:
+            key = _BLOCKED
+        else:
+            key = size
+        groups.setdefault((values.dtype, key), []).append(number)
+    return [
+        Rows(numbers, in_blocks(alike) if key == _BLOCKED else tf.stack(alike))
+        for (_, key), numbers in groups.items()
+        for alike in [[flat[each] for each in numbers]]
+    ]
 
 
 def in_order(numbers: Sequence[Sequence[int]], parts: Sequence[tf.Tensor]) -> tf.Tensor:
@@ -181,36 +267,83 @@ def _count_kernel(dtype: tf.DType):  # type: ignore[no-untyped-def]
     return _float_kernel(count, dtype)
 
 
-def count_nonfinite(flat: Sequence[tf.Tensor]) -> tf.Tensor:
+def _count_blocks(blocks: Blocks) -> tf.Tensor:
+    values = blocks.values
+    infinite = tf.math.is_inf(values)
+    finite = tf.where(tf.math.is_finite(values), values, tf.zeros([], values.dtype))
+    # In float64 no square of a float32 overflows or underflows.
+    counts = blocks.sums(
+        [
+            tf.math.is_nan(values),
+            infinite & (values > 0),
+            infinite & (values < 0),
+            tf.square(tf.cast(finite, tf.float64)),
+        ]
+    )
+    return tf.concat([counts[:, :3], tf.sqrt(counts[:, 3:])], axis=1)
+
+
+def count_nonfinite(groups: Sequence[Rows]) -> tf.Tensor:
     """float64 [tensors, 4]: exact NaN, +Inf and -Inf counts; norm of the finite elements.
 
     The norm is scaled by the largest magnitude, so it neither overflows nor underflows.
     """
-    groups = rows_alike(flat)
-    counts = [_count_kernel(rows.dtype)(rows) for _, rows in groups]
+    counts = [
+        _count_blocks(values) if isinstance(values, Blocks) else _count_kernel(values.dtype)(values)
+        for _, values in groups
+    ]
     return in_order([numbers for numbers, _ in groups], counts)
+
+
+def _magnitude(layout: FloatFormat, bits: tf.Tensor) -> tf.Tensor:
+    return tf.bitwise.bitwise_and(bits, bits.dtype.as_numpy_dtype(layout.magnitude_mask))
+
+
+def _field(layout: FloatFormat, bits: tf.Tensor) -> tf.Tensor:
+    """int32: sign and exponent of each element, its bin of the histogram."""
+    if layout.bits == 32:
+        unsigned = tf.bitcast(bits, tf.uint32)
+        return tf.bitcast(tf.bitwise.right_shift(unsigned, layout.mantissa_bits), tf.int32)
+    index = tf.cast(tf.bitwise.right_shift(bits, layout.mantissa_bits), tf.int32)
+    return tf.bitwise.bitwise_and(index, layout.bins - 1)
+
+
+def _flipped(layout: FloatFormat, bits: tf.Tensor) -> tf.Tensor:
+    integer = bits.dtype
+    sign_bit = integer.min if layout.bits >= 32 else -(1 << (layout.bits - 1))
+    return tf.bitwise.bitwise_xor(bits, integer.as_numpy_dtype(sign_bit))
+
+
+def _sample_blocks(blocks: Blocks) -> Sample:
+    layout = dtype_format(blocks.values.dtype)
+    bits = _bits(blocks.values)
+    lowest = bits.dtype.min
+    is_filled = blocks.is_filled()
+    magnitude = _magnitude(layout, bits)
+    is_finite = is_filled & (magnitude < bits.dtype.as_numpy_dtype(layout.infinity))
+    # The smallest is the largest of the inverted bits: all three are maxima.
+    keys = [bits, tf.bitwise.invert(bits), _flipped(layout, bits)]
+    maxima = blocks.maxima([tf.where(is_finite, key, lowest) for key in keys])
+    finite = tf.where(is_finite, blocks.values, tf.zeros([], blocks.values.dtype))
+    sums = blocks.sums([is_filled & tf.equal(magnitude, 0), finite])
+    zeros = tf.cast(sums[:, 0], tf.int64)
+    extremes = [maxima[:, 0], tf.bitwise.invert(maxima[:, 1]), maxima[:, 2]]
+    return Sample(
+        blocks.numbers_of(_field(layout, bits), layout.bins),
+        tf.stack([zeros, *(tf.cast(each, tf.int64) for each in extremes)], axis=1),
+        sums[:, 1],
+    )
 
 
 @cached_in_context
 def _sample_kernel(dtype: tf.DType, masked: bool, is_one: bool):  # type: ignore[no-untyped-def]
     layout = dtype_format(dtype)
 
-    def magnitude(bits: tf.Tensor) -> tf.Tensor:
-        return tf.bitwise.bitwise_and(bits, bits.dtype.as_numpy_dtype(layout.magnitude_mask))
-
     def sample(values: tf.Tensor) -> Sample:
         bits = _bits(values)
         integer = bits.dtype
-        sign_bit = integer.min if layout.bits >= 32 else -(1 << (layout.bits - 1))
-        if layout.bits == 64:
-            index = tf.cast(tf.bitwise.right_shift(bits, layout.mantissa_bits), tf.int32)
-            index = tf.bitwise.bitwise_and(index, layout.bins - 1)
-        elif layout.bits == 32:
-            unsigned = tf.bitcast(bits, tf.uint32)
-            index = tf.bitcast(tf.bitwise.right_shift(unsigned, layout.mantissa_bits), tf.int32)
-        else:
-            index = tf.bitwise.right_shift(bits, layout.mantissa_bits)
-            index = tf.bitwise.bitwise_and(index, layout.bins - 1)
+        magnitude = _magnitude(layout, bits)
+        index = _field(layout, bits)
         # tf.math.bincount does not compile under XLA: its size is not a constant there.
         histograms = tf.raw_ops.DenseBincount(
             input=tf.reshape(index, [-1]) if is_one else index,
@@ -222,15 +355,15 @@ def _sample_kernel(dtype: tf.DType, masked: bool, is_one: bool):  # type: ignore
         # Where nothing has field 0 there is no zero: most tensors are spared these passes.
         zeros = tf.cond(
             tf.reduce_any(histograms[:, 0] + histograms[:, layout.bins // 2] > 0),
-            lambda: tf.reduce_sum(tf.cast(tf.equal(magnitude(bits), 0), tf.int64), axis=1),
+            lambda: tf.reduce_sum(tf.cast(tf.equal(magnitude, 0), tf.int64), axis=1),
             lambda: tf.zeros_like(histograms[:, 0]),
         )
-        flipped = tf.bitwise.bitwise_xor(bits, integer.as_numpy_dtype(sign_bit))
+        flipped = _flipped(layout, bits)
         lowest, highest = integer.min, integer.max
         largest = smallest = bits
         finite = values
         if masked:
-            is_finite = magnitude(bits) < integer.as_numpy_dtype(layout.infinity)
+            is_finite = magnitude < integer.as_numpy_dtype(layout.infinity)
             largest = tf.where(is_finite, bits, lowest)
             smallest = tf.where(is_finite, bits, highest)
             flipped = tf.where(is_finite, flipped, lowest)
@@ -252,10 +385,12 @@ def _sample_kernel(dtype: tf.DType, masked: bool, is_one: bool):  # type: ignore
     return _float_kernel(sample, dtype)
 
 
-def sample(rows: tf.Tensor, *, masked: bool = True) -> Sample:
+def sample(rows: tf.Tensor | Blocks, *, masked: bool = True) -> Sample:
     """Exponent histogram, zeros, extremes and sum of each of the `rows` [rows, elements].
 
     `masked=False` saves the passes that leave out NaN and infinities: right only where
     `sums_of_squares` of the same elements is finite.
     """
+    if isinstance(rows, Blocks):
+        return _sample_blocks(rows)
     return Sample(*_sample_kernel(rows.dtype, masked, rows.shape[0] == 1)(rows))

@@ -39,9 +39,8 @@ def no_samples(formats: Sequence[FloatFormat]) -> Samples:
     )
 
 
-def take_samples(values: Sequence[tf.Tensor], *, masked: bool) -> Samples:
-    """Samples flat tensors; `masked` as in `kernels.sample`."""
-    groups = kernels.rows_alike(values)
+def take_samples(groups: Sequence[kernels.Rows], *, masked: bool) -> Samples:
+    """Samples of flat tensors; `masked` as in `kernels.sample`."""
     numbers = [each for each, _ in groups]
     samples = [kernels.sample(rows, masked=masked) for _, rows in groups]
     return Samples(

@@ -180,9 +180,9 @@ def _write(
 
     @unseen()
     def record() -> tf.Tensor:
-        flat = [kernels.flatten(tensor) for _, tensor in tensors]
-        counts = kernels.count_nonfinite(flat)
-        samples = take_samples(flat, masked=True)
+        rows = kernels.rows_alike([kernels.flatten(tensor) for _, tensor in tensors])
+        counts = kernels.count_nonfinite(rows)
+        samples = take_samples(rows, masked=True)
         step64 = tf.cast(step, tf.int64)
         # In Python, not as graph operations: `wire` alone knows the encoding, and a record costs
         # as much to write as this call.
