@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 
 import keras
 import tensorflow as tf
-from tensorflow.python.eager import record
 
 # With the name given on: a step that is run again takes it from here.
 from tb_nanwatch.adapters.keras.paths import Paths
 from tb_nanwatch.adapters.keras.paths import relative_path as relative_path
+from tb_nanwatch.adapters.tensorflow.private_api import private
 
 
 class WatchedLayer(NamedTuple):
@@ -90,12 +90,17 @@ def _tapped(output: Any, tap: Callable[[Any], None]) -> Any:
         tap(upstream)
         return [upstream]
 
+    record = private("record")
+    if record is None:
+        return output
     # As tf.custom_gradient does, which would besides keep every traced graph for ever.
     with record.stop_recording():
         passed_on = tf.identity(output)
     record.record_operation("NaNWatchTap", [passed_on], [output], gradient)
-    # A layer may have put it there itself, as Masking does.
-    mask = getattr(output, "_keras_mask", None)
-    if mask is not None:
-        passed_on._keras_mask = mask
+    # A layer may have put it there itself, as Masking does its mask; and Keras computes another
+    # cross-entropy of a softmax or sigmoid whose logits it does not find.
+    for name in ("_keras_mask", "_keras_logits"):
+        value = getattr(output, name, None)
+        if value is not None:
+            setattr(passed_on, name, value)
     return passed_on

@@ -25,6 +25,7 @@ from tb_nanwatch.adapters.tensorflow.tapes import differentiated_by_tapes
 from tb_nanwatch.adapters.tensorflow.tensors import NamedTensor, dense
 from tb_nanwatch.writer.warnings import Guard
 
+
 class LoopGuard(StepGuard):
     """The guard of a step of a custom loop, which may update weights by itself."""
 

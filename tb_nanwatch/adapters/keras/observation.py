@@ -28,6 +28,7 @@ from tb_nanwatch.adapters.tensorflow.tensors import (
     variable_path,
     with_unique_names,
 )
+from tb_nanwatch.adapters.tensorflow.twins import twin
 from tb_nanwatch.schema.roles import FLOW, ROLE_NAMES
 from tb_nanwatch.schema.watch import Watch
 from tb_nanwatch.writer.warnings import Guard
@@ -120,7 +121,7 @@ class Observation:
             # Several optimizers, or one that steps several times, each with a scale of its own.
             factor = reference.scale if scale is None else reference.scale / scale.scale
             for info, tensor in gradients:
-                yield NamedTensor(info, tensor * tf.cast(factor, tensor.dtype))
+                yield NamedTensor(info, twin(tensor) * tf.cast(factor, tensor.dtype))
 
     def batch(self, batch: Batch) -> None:
         """Collects what `fit` feeds to the step, which tells what each part of it is."""
@@ -198,9 +199,11 @@ class Observation:
 
     def before(self) -> None:
         """Keeps the trainable variables as the step finds them, where updates are watched."""
-        for variable in self._model.trainable_variables:
-            if self._watch.selects("update", self._layer(variable)):
-                self._before[id(variable)] = tf.identity(variable.value)
+        # In a scope, so that no operation of the step changes its name, by which Grappler sorts.
+        with tf.name_scope("nanwatch"):
+            for variable in self._model.trainable_variables:
+                if self._watch.selects("update", self._layer(variable)):
+                    self._before[id(variable)] = tf.identity(variable.value)
 
     def end(self, optimizers: Iterable[Any]) -> None:
         """Collects what is known when the step has run, and what it leaves behind."""

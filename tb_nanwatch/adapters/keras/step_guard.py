@@ -36,6 +36,7 @@ from tb_nanwatch.adapters.tensorflow.state_changes import (
     unheard,
 )
 from tb_nanwatch.adapters.tensorflow.tensors import dense
+from tb_nanwatch.adapters.tensorflow.twins import twin
 from tb_nanwatch.writer.warnings import Guard
 
 MOST_COPIED = 256 * 2**20
@@ -299,6 +300,7 @@ class StepGuard(UpdateGuard):
         if not looked_at:
             return
         was_fine = self._is_fine
+        looked_at = [(twin(value), is_squared) for value, is_squared in looked_at]
         fine = within_limits(looked_at)
         if self._graph is None:
             if not (bool(fine) or bool(all_finite(looked_at))) and bool(was_fine):

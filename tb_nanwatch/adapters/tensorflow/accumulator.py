@@ -25,6 +25,7 @@ from tb_nanwatch.adapters.tensorflow.samples import (
     no_samples,
     take_samples,
 )
+from tb_nanwatch.adapters.tensorflow.twins import twin
 from tb_nanwatch.adapters.tensorflow.variables import fetch, store, variable
 from tb_nanwatch.schema.columns import COLUMN
 from tb_nanwatch.stats.histogram import Histograms
@@ -214,6 +215,7 @@ class Accumulator:
         again, and the one that the host attends to.
         """
         clock = self._clock
+        tensors = [twin(tensor) for tensor in tensors]
         state = clock.state.read_value()
         step = state[0] if new_step else state[0] - 1
         is_attended = tf.equal(step, state[_ATTEND_AT])

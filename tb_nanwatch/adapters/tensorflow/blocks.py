@@ -14,7 +14,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
-from tensorflow.compiler.tf2xla.python.xla import optimization_barrier
+
+from tb_nanwatch.adapters.tensorflow.private_api import private
 
 _LEAST_BLOCK = 128
 _MOST_BLOCKS = 2**14
@@ -42,7 +43,9 @@ class Blocks(NamedTuple):
     def is_filled(self) -> tf.Tensor:
         """Bool [blocks, elements of a block]: which elements are a tensor's."""
         # Behind a barrier, as the answer would be kept as a constant as large as all tensors.
-        (filled,) = optimization_barrier(tf.constant(self.filled[:, np.newaxis]))
+        filled, barrier = tf.constant(self.filled[:, np.newaxis]), private("optimization_barrier")
+        if barrier is not None:
+            (filled,) = barrier(filled)
         return tf.range(self.values.shape[1])[tf.newaxis] < filled
 
     def scaled(self, factors: tf.Tensor, which: npt.NDArray[np.bool_]) -> Blocks:

@@ -20,6 +20,7 @@ import tensorflow as tf
 
 from tb_nanwatch.adapters.tensorflow.blocks import Blocks, in_blocks, squares_in_blocks
 from tb_nanwatch.adapters.tensorflow.graphs import cached_in_context, in_xla
+from tb_nanwatch.adapters.tensorflow.twins import twin
 from tb_nanwatch.stats.floats import FloatFormat, float_format
 
 
@@ -67,6 +68,7 @@ def sums_of_squares(tensors: Sequence[tf.Tensor]) -> tf.Tensor:
     Where a sum is finite all of its elements are. Not the other way round: the square of 2e19 is
     infinite in float32, and that of 1e-23 is zero.
     """
+    tensors = [twin(tensor) for tensor in tensors]
     by_xla = in_xla() and not tf.config.get_visible_devices("GPU")
     unknown = [tensor for tensor in tensors if _known(tensor) is None]
     for tensor, sums in zip(unknown, _in_xla(unknown) if by_xla else _halves(unknown), strict=True):

@@ -63,6 +63,11 @@ NAMES: dict[str, tuple[str, str]] = {
         "tensorflow.python.ops.control_flow_util.GraphOrParentsInXlaContext",
         "steps that XLA compiles may go unrecorded",
     ),
+    "optimization_barrier": (
+        "tensorflow.compiler.tf2xla.python.xla.optimization_barrier",
+        "steps that XLA compiles take longer",
+    ),
+    "summary_ops_v2": ("tensorflow.python.ops.summary_ops_v2", "nanwatch.summary writes nothing"),
     "ag_ctx": ("tensorflow.python.autograph.core.ag_ctx", "a decorated train_step is not seen"),
     "tf_convert": (
         "tensorflow.python.autograph.impl.api.tf_convert",

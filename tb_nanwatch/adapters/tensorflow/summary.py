@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 from tensorboard.compat.proto.summary_pb2 import Summary
-from tensorflow.python.ops import summary_ops_v2
 
 from tb_nanwatch.adapters.tensorflow import kernels
 from tb_nanwatch.adapters.tensorflow.graphs import in_xla, unseen
+from tb_nanwatch.adapters.tensorflow.private_api import private
 from tb_nanwatch.adapters.tensorflow.samples import Samples, decode_samples, take_samples
 from tb_nanwatch.adapters.tensorflow.tensors import (
     NamedTensor,
@@ -64,12 +64,16 @@ _streams: weakref.WeakKeyDictionary[Any, dict[tuple[str, str], _SummaryStream]] 
 
 
 def _stream(role: str, name: str) -> _SummaryStream:
-    # TensorFlow has no public name for the default writer itself.
-    writer = summary_ops_v2._summary_state.writer
-    streams = _streams.setdefault(writer, {})
+    streams = _streams.setdefault(_default_writer(), {})
     if (role, name) not in streams:
         streams[role, name] = _SummaryStream(role, name)
     return streams[role, name]
+
+
+def _default_writer() -> Any:
+    """TensorFlow has no public name for it."""
+    summary_ops = private("summary_ops_v2")
+    return None if summary_ops is None else summary_ops._summary_state.writer
 
 
 def _named(role: str, tag: str, data: Any) -> Iterator[NamedTensor]:
@@ -137,7 +141,7 @@ def summary(
                 "observe() works there and its step_end() writes outside; or call "
                 "nanwatch.summary outside the compiled function."
             )
-        if summary_ops_v2._summary_state.writer is None or not tensors:
+        if _default_writer() is None or not tensors:
             return tf.constant(False)
         if step is None:
             step = tf.summary.experimental.get_step()
