@@ -52,7 +52,6 @@ class Watch:
                 f"watch={watch!r} records nothing: name at least one role, or leave the argument "
                 f"out. {_KNOWN}"
             )
-        self._entries = list(entries)
         excluding = [each[1:] for each in entries if each.startswith("-")]
         including = [each for each in entries if not each.startswith("-")] or ["default"]
         self._included = [_parse(each, watch) for each in including]
@@ -63,10 +62,6 @@ class Watch:
         )
         if not any(self.has_role(role) for role in ROLE_NAMES):
             raise ValueError(f"watch={watch!r} leaves out all that it names, and records nothing.")
-
-    def without(self, role: str) -> Watch:
-        """The same, but for one role; ValueError where nothing is left to record."""
-        return Watch([*self._entries, f"-{role}"])
 
     def has_role(self, role: str) -> bool:
         """Whether tensors of the role are recorded, of some layer at least."""

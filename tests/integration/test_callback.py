@@ -291,12 +291,11 @@ def test_a_policy_reacts_again_in_the_next_fit(tmp_path: Path) -> None:
     assert int(model.optimizer.iterations) == 2
 
 
-@pytest.mark.filterwarnings("ignore:NaNWatch. exact=True leaves out")
 @pytest.mark.parametrize(
     ("mode", "options"),
     [
         ("graph", {}),
-        ("graph", {"watch": "all", "exact": True}),
+        ("graph", {"watch": "all"}),
         ("eager", {"watch": "all"}),
     ],
 )
@@ -326,22 +325,6 @@ def test_training_is_bit_for_bit_what_it_is_without(
     for before, after in zip(plain, watched, strict=True):
         np.testing.assert_array_equal(before, after)
     assert [path.count("/") for path in paths[0]] == [path.count("/") for path in paths[1]]
-
-
-def test_exact_leaves_out_what_is_not_and_says_so(tmp_path: Path) -> None:
-    x, y = data(2)
-    callback = nanwatch.Callback(tmp_path, watch=["loss", "activation"], exact=True)
-    with pytest.warns(RuntimeWarning, match="exact=True leaves out the role activation"):
-        fit(linear("graph"), x, y, callback)
-    found = read_recorded(tmp_path / "nanwatch")
-    assert {t.role for m in found.manifests.values() for t in m.tensors} == {"loss"}
-    with pytest.raises(ValueError, match="exact=True records nothing of a model compiled by XLA"):
-        fit(linear("xla"), x, y, nanwatch.Callback(tmp_path, exact=True))
-    with pytest.raises(ValueError, match="leaves out all that it names"):
-        fit(linear("graph"), x, y, nanwatch.Callback(tmp_path, watch="activation", exact=True))
-    eager = nanwatch.Callback(tmp_path / "eager", watch="activation", exact=True)
-    fit(linear("eager"), x, y, eager)
-    assert read_recorded(tmp_path / "eager" / "nanwatch").names("activation") == ["out"]
 
 
 def test_inputs_of_any_structure(tmp_path: Path) -> None:

@@ -205,10 +205,13 @@ LOOP = {
 }
 
 
-@pytest.mark.parametrize("update", ["keras", "own"])
 @pytest.mark.parametrize(
-    ("mode", "owner", "name"),
-    [(mode, *place) for mode, places in LOOP.items() for place in places],
+    ("mode", "owner", "name", "update"),
+    [
+        (mode, *place, ("keras", "own")[number % 2])
+        for mode, places in LOOP.items()
+        for number, place in enumerate(places)
+    ],
     ids=lambda each: getattr(each, "__name__", each).rpartition(".")[2],
 )
 def test_a_loop_goes_on(

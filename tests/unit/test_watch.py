@@ -63,15 +63,6 @@ def test_only_roles_asked_for_by_name_are_missed() -> None:
     assert Watch("default").named_roles == set()
 
 
-def test_a_role_can_be_taken_out_of_what_was_asked_for() -> None:
-    watch = Watch(["activation:enc*", "loss"]).without("activation")
-    assert not any(watch.selects("activation", layer) for layer in LAYERS)
-    assert watch.selects("loss", "")
-    assert watch.named_roles == {"loss"}
-    with pytest.raises(ValueError, match="leaves out all that it names"):
-        watch.without("loss")
-
-
 def test_patterns_that_match_nothing_are_told() -> None:
     watch = Watch(["default", "activation:enc/*", "-decoder", "-gradients"])
     assert watch.unmatched_patterns(LAYERS) == ["enc/*", "gradients"]

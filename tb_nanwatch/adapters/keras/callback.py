@@ -78,8 +78,6 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
       check_updates: whether to look at what the update made, too. Where gradients are finite and
         the update is not, "skip" then undoes it, and the black box names the optimizer's operation.
         That takes a copy of weights and slots in each step.
-      exact: keeps to what was shown to leave every bit of a training on CPU as it is without: all
-        roles where the model runs eagerly, all but "activation" in graph mode, nothing under XLA.
       max_bytes: of the recording's files, never exceeded. Windows widen as they fill up.
       tensorboard_histograms: whether to write the histograms once more in the form of TensorBoard's
         Histograms and Distributions tabs, of the finite elements alone; as run "<run>/nanwatch".
@@ -90,8 +88,7 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
 
     Raises:
       ValueError: for an unknown role or policy, a `watch` that records nothing, an `every`,
-        `max_skips` or `max_bytes` below 1. When a training begins, where `exact` leaves nothing to
-        record.
+        `max_skips` or `max_bytes` below 1.
     """
 
     def __init__(
@@ -103,7 +100,6 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
         on_nonfinite: Policy = "record",
         max_skips: int = 100,
         check_updates: bool = False,
-        exact: bool = False,
         max_bytes: int = DEFAULT_MAX_BYTES,
         tensorboard_histograms: bool = False,
         blackbox: Kept = "result",
@@ -116,7 +112,6 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
             "on_nonfinite": on_nonfinite,
             "max_skips": max_skips,
             "check_updates": check_updates,
-            "exact": exact,
             "max_bytes": max_bytes,
             "tensorboard_histograms": tensorboard_histograms,
             "blackbox": blackbox,
@@ -129,8 +124,7 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
         if isinstance(max_skips, bool) or not isinstance(max_skips, int) or max_skips < 1:
             raise ValueError(f"Expected max_skips, a number from 1 on, got {max_skips!r}.")
         check_kept(blackbox)
-        self._asked = self._watch = Watch(watch)
-        self._exact = exact
+        self._watch = Watch(watch)
         self._policy = on_nonfinite
         self._log_dir = os.fspath(log_dir)
         self._recorder = Recorder(
@@ -188,8 +182,6 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
             # Another fit is another chance, with a trace of its own.
             self._guard.tripped = self._policy_guard.tripped = False
             self._train_function = None
-        if self._exact:
-            self._watch = _exactly(self._asked, self.model)
         strategy = self.model.distribute_strategy
         is_one_replica = strategy.num_replicas_in_sync == 1
         # What several workers compute together one of them cannot run again.
@@ -354,22 +346,3 @@ def _afresh(kind: type[Callback], arguments: dict[str, Any]) -> Callback:
     callback = kind.__new__(kind)
     Callback.__init__(callback, **arguments)
     return callback
-
-
-def _exactly(watch: Watch, model: Any) -> Watch:
-    """What can be watched without a bit of the training being different."""
-    if model.run_eagerly:
-        return watch
-    if model.jit_compile:
-        raise ValueError(
-            "exact=True records nothing of a model compiled by XLA, which may round differently "
-            "wherever a tensor is looked at. Compile the model with jit_compile=False, or leave "
-            "exact=True out."
-        )
-    if watch.has_role("activation"):
-        watch = watch.without("activation")
-        warn(
-            "exact=True leaves out the role activation: in graph mode TensorFlow may round "
-            "differently where an output that it would add up with others is looked at."
-        )
-    return watch

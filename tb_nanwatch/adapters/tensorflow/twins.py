@@ -91,7 +91,7 @@ def _copy(tensor: Any, inputs: Sequence[Any]) -> Any:
     # Grappler sorts what an AddN adds up by names, and makes a fused twin and its original one: so
     # no name of the step's own changes, and a twin's is the next after its original's.
     graph = operation.graph
-    with graph.name_scope(None), tf.device(operation.device):
+    with graph.name_scope(None), graph.device(operation.device):
         name = f"{operation.name}-nanwatch"
         copy = graph.create_op(
             operation.type, list(inputs), [tensor.dtype], attrs=attributes, name=name
