@@ -8,9 +8,7 @@ from typing import Any, NamedTuple
 import keras
 import tensorflow as tf
 
-# With the name given on: a step that is run again takes it from here.
 from tb_nanwatch.adapters.keras.paths import Paths
-from tb_nanwatch.adapters.keras.paths import relative_path as relative_path
 from tb_nanwatch.adapters.tensorflow.private_api import private
 
 

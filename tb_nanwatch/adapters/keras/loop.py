@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from tb_nanwatch.adapters.keras.black_box import BlackBox, FailingStep
 from tb_nanwatch.adapters.keras.loop_step import LoopStep, watched
+from tb_nanwatch.adapters.keras.own_step import in_python
 from tb_nanwatch.adapters.keras.rerun import ExaminedFunction, arguments
 from tb_nanwatch.adapters.tensorflow.operations import is_tracing
 from tb_nanwatch.adapters.tensorflow.recorder import Recorder
@@ -48,6 +49,7 @@ class ObservedLoop:
         self._boxes.append(box)
         box.arm()
         python_function = getattr(function, "python_function", function)
+        as_written = in_python(function)
 
         @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
         def begin() -> LoopStep | None:
@@ -98,7 +100,7 @@ class ObservedLoop:
                 args = tuple(map(_as_tensor, args))
                 kwargs = {name: _as_tensor(each) for name, each in kwargs.items()}
             known = None if kept is None else [variable.key for variable, _ in kept.before]
-            examined = ExaminedFunction(functools.partial(python_function, *args, **kwargs), known)
+            examined = ExaminedFunction(functools.partial(as_written, *args, **kwargs), known)
             step = FailingStep(arguments(args, kwargs), mode, examined.state, examined.examine)
             return box.look_into(step, kept, outputs, call if held else None)
 

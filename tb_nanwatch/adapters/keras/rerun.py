@@ -12,8 +12,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tb_nanwatch.adapters.keras.layer_outputs import hands_on, relative_path
+from tb_nanwatch.adapters.keras.layer_outputs import hands_on
 from tb_nanwatch.adapters.keras.optimizers import applied_by, find_optimizers
+from tb_nanwatch.adapters.keras.paths import Paths
 from tb_nanwatch.adapters.keras.spies import Spies, Spy
 from tb_nanwatch.adapters.keras.step_state import variables_of
 from tb_nanwatch.adapters.tensorflow import private_api
@@ -38,8 +39,10 @@ def examine(
       progress: told the number of operations so far, after each.
     """
 
+    paths = Paths(model)
+
     def place(owner: Any) -> Place | None:
-        return None if owner is model else place_of(owner, model)
+        return None if owner is model else place_of(owner, paths)
 
     read = [each.value for each in model.variables if tf.as_dtype(each.dtype).is_floating]
     values = [tf.convert_to_tensor(each) for each in read]
@@ -126,8 +129,8 @@ def tensors_of(data: Any) -> list[Any]:
     return [leaf for leaf in leaves if isinstance(leaf, (tf.Tensor, np.ndarray))]
 
 
-def place_of(owner: Any, model: Any = None) -> Place | None:
-    """What of a program an object is; paths of layers relative to the model, where there is one."""
+def place_of(owner: Any, paths: Paths | None = None) -> Place | None:
+    """What of a program an object is; layers by their paths in the model, where there is one."""
     if isinstance(owner, keras.optimizers.Optimizer):
         name = type(owner).__name__
         is_kerass = type(owner).__module__.partition(".")[0] == "keras"
@@ -135,8 +138,9 @@ def place_of(owner: Any, model: Any = None) -> Place | None:
     if isinstance(owner, keras.Operation):
         if hands_on(owner):
             return None
-        path = getattr(owner, "path", None) or owner.name
-        return Place(path if model is None else relative_path(path, model))
+        if paths is not None and isinstance(owner, keras.layers.Layer):
+            return Place(paths.layer(owner))
+        return Place(getattr(owner, "path", None) or owner.name)
     if isinstance(owner, tf.Module):
         return Place(owner.name_scope.name.strip("/"))
     return None
