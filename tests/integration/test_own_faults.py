@@ -38,7 +38,8 @@ EVERYWHERE = [
     (Observation, "batch"),
     (Observation, "loss"),
     (Observation, "gradients"),
-    (Observation, "state"),
+    (Observation, "end"),
+    (Observation, "differentiated"),
     (Observation, "tensors"),
     (Recorder, "add"),
     (Recorder, "step_end"),
@@ -47,6 +48,8 @@ EVERYWHERE = [
     (Recorder, "write_rerun"),
     (RecordWriter, "write"),
     (LiveDiagnosis, "take"),
+]
+INTO = [
     (UpdateGuard, "_take_in"),
     (HeldSteps, "take"),
     (BlackBox, "_keep"),
@@ -76,7 +79,11 @@ XLA = [
     (CompiledStepGuard, "end"),
     (HeldSteps, "has_some"),
 ]
-PLACES = {"graph": EVERYWHERE + LIVE + GRAPH, "eager": EVERYWHERE + LIVE, "xla": EVERYWHERE + XLA}
+PLACES = {
+    "graph": EVERYWHERE + INTO + LIVE + GRAPH,
+    "eager": EVERYWHERE + INTO + LIVE,
+    "xla": EVERYWHERE + INTO + XLA,
+}
 
 
 class Gate(keras.layers.Layer):  # type: ignore[misc]
@@ -200,8 +207,8 @@ def test_a_policy_that_is_off_says_so(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 LOOP = {
-    "graph": [(LoopStep, "gradient"), (LoopStep, "end"), *EVERYWHERE[12:], *LIVE, *GRAPH],
-    "eager": [(LoopStep, "gradient"), (LoopStep, "end"), *EVERYWHERE[12:], *LIVE],
+    "graph": [(LoopStep, "gradient"), (LoopStep, "end"), *INTO, *LIVE, *GRAPH],
+    "eager": [(LoopStep, "gradient"), (LoopStep, "end"), *INTO, *LIVE],
 }
 
 
