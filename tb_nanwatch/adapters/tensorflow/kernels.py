@@ -5,8 +5,8 @@ Three kernels, by what they cost. On 10 million float32 and two CPU cores: `sums
 
 The last two are traced once a dtype, over rows of any number and length, and then called: a graph
 that watches 400 tensors gains a few nodes a tensor and not hundreds. They compile under XLA: sizes
-are constants, and no operation depends on the data's shape. As XLA expands each call, tensors of
-one size are the rows of one (`rows_alike`).
+are constants, and no operation depends on the data's shape. As XLA expands each call and compiles
+it for each size, it gets the tensors of a dtype in blocks of one size (`rows_alike`, `blocks`).
 """
 
 from __future__ import annotations
