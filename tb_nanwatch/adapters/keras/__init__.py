@@ -4,8 +4,8 @@
 - `train_function`: puts an observed training step in the model's place, and takes it out again.
 - `observed_step`: a `train_step` that shows what it computes.
 - `own_step`: a `train_step` that is a `tf.function`, opened.
-- `batch`: what the parts of a batch are; `losses`: those of steps of one's own; `paths`: what layers
-  and variables are called.
+- `batch`: what the parts of a batch are; `losses`: those of steps of one's own.
+- `paths`: what layers and variables are called.
 - `step_guard`: looks at losses and gradients before they reach a weight: keeps a step that is not
   finite, or skips it; `compiled_guard`: the same of a step that XLA compiles, which it holds back.
 - `step_state`: what a step of a model may change.
