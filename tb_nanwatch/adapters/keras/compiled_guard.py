@@ -15,7 +15,6 @@ import tensorflow as tf
 
 from tb_nanwatch.adapters.keras.optimizers import build
 from tb_nanwatch.adapters.keras.step_guard import (
-    MOST_COPIED,
     StepOutcome,
     StepState,
     UpdateGuard,
@@ -28,6 +27,7 @@ from tb_nanwatch.adapters.tensorflow.state_changes import (
     StateVariable,
     state_variables,
     unheard,
+    write_all,
 )
 
 
@@ -103,11 +103,7 @@ class CompiledStepGuard(UpdateGuard):
     def _limit_copies(self) -> None:
         earlier = self._updated[:-1]
         copied = sum(variable.nbytes for each in earlier for variable, _ in each.values())
-        if copied > MOST_COPIED and not self.policy.checks_updates:
-            self.policy.refuse(
-                "it updates weights more than once, and to hold on to what the first updates "
-                f"change would take {copied:,} bytes, more than {MOST_COPIED:,}"
-            )
+        self.policy.allows_copies(copied)
 
     def end(self) -> StepOutcome:
         """Puts back what a step changed that is skipped or held."""
@@ -143,12 +139,8 @@ class CompiledStepGuard(UpdateGuard):
     def _put_back_if(
         self, is_due: tf.Tensor, before: dict[int, tuple[StateVariable, tf.Tensor]]
     ) -> None:
-        def put_back() -> None:
-            for variable, value in before.values():
-                variable.write(value)
-
         if before:
-            run_if(is_due, put_back)
+            run_if(is_due, lambda: write_all(before.values()))
 
     def _is_armed(self) -> tf.Tensor:
         """Bool scalar, whether this step is held where it is not finite."""
@@ -169,10 +161,5 @@ def _undone_unless_finite(before: dict[int, tuple[StateVariable, tf.Tensor]]) ->
     """Puts back what an update changed where what it made is not finite; whether it is."""
     floats = [variable for variable, _ in before.values() if variable.spec.dtype.is_floating]
     fine = all_finite([(each.read(), False) for each in floats])
-
-    def put_back() -> None:
-        for variable, value in before.values():
-            variable.write(value)
-
-    run_if(~fine, put_back)
+    run_if(~fine, lambda: write_all(before.values()))
     return fine

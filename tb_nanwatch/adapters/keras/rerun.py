@@ -22,7 +22,11 @@ from tb_nanwatch.adapters.tensorflow.assignments import heard, key_of, read_by
 from tb_nanwatch.adapters.tensorflow.heard_operations import operations_heard
 from tb_nanwatch.adapters.tensorflow.operation_origin import Search, find_origin, is_bad
 from tb_nanwatch.adapters.tensorflow.operations import Place, Trace, traced
-from tb_nanwatch.adapters.tensorflow.state_changes import StateVariable, state_variables
+from tb_nanwatch.adapters.tensorflow.state_changes import (
+    StateVariable,
+    state_variables,
+    write_all,
+)
 from tb_nanwatch.adapters.tensorflow.tensors import variable_path
 from tb_nanwatch.adapters.tensorflow.variables import value_of
 
@@ -163,12 +167,10 @@ def as_before(before: Iterable[tuple[StateVariable, Any]]) -> Iterator[None]:
     parts = [(part, value) for variable, value in before for part in _replicas_of(variable)]
     now = [(part, part.read()) for part, _ in parts]
     try:
-        for part, value in parts:
-            part.write(value)
+        write_all(parts)
         yield
     finally:
-        for part, value in now:
-            part.write(value)
+        write_all(now)
 
 
 def _replicas_of(variable: StateVariable) -> Sequence[StateVariable]:
@@ -199,9 +201,7 @@ def without_a_trace() -> Iterator[set[int]]:
         with operations_heard(note), tf.summary.record_if(False):
             yield changed
     finally:
-        for key in changed & before.keys():
-            variable, value = before[key]
-            variable.write(value)
+        write_all(before[key] for key in changed & before.keys())
 
 
 def _every_variable() -> Iterator[StateVariable]:

@@ -34,6 +34,7 @@ from tb_nanwatch.adapters.tensorflow.state_changes import (
     eager_refusal,
     state_variables,
     unheard,
+    write_all,
 )
 from tb_nanwatch.adapters.tensorflow.tensors import dense
 from tb_nanwatch.adapters.tensorflow.twins import twin
@@ -69,6 +70,16 @@ class UpdatePolicy:
         for each in (self.keeper, self.held):
             if each is not None:
                 each.refuse(why)
+
+    def allows_copies(self, copied: int) -> bool:
+        """Whether a step may hold on to so many bytes; has none kept or held back otherwise."""
+        if copied <= MOST_COPIED or self.checks_updates:
+            return True
+        self.refuse(
+            "it updates weights more than once, and to hold on to what the first updates "
+            f"change would take {copied:,} bytes, more than {MOST_COPIED:,}"
+        )
+        return False
 
     def refuse_for(self, changes: StateChanges) -> None:
         """Has no step kept or held back that changes what cannot be put back."""
@@ -195,8 +206,7 @@ class _Stash:
         if tf.inside_function():
             values = self._queue.dequeue()
             values = values if isinstance(values, list) else [values]
-        for variable, value in zip(self._variables, values, strict=True):
-            variable.write(value)
+        write_all(zip(self._variables, values, strict=True))
 
 
 class StepGuard(UpdateGuard):
@@ -368,18 +378,14 @@ class StepGuard(UpdateGuard):
     def _is_within_limits(self, before: Sequence[_Before]) -> bool:
         copied = sum(variable.nbytes for variable, _ in self._changed().values())
         kept = sum(each.variable.nbytes for each in before)
-        if copied > MOST_COPIED and not self.policy.checks_updates:
-            self.policy.refuse(
-                "it updates weights more than once, and to hold on to what the first updates "
-                f"change would take {copied:,} bytes, more than {MOST_COPIED:,}"
-            )
-        elif kept > MOST_KEPT:
+        if not self.policy.allows_copies(copied):
+            return False
+        if kept > MOST_KEPT:
             self.policy.refuse(
                 f"its variables take {kept:,} bytes, more than the {MOST_KEPT:,} that are kept"
             )
-        else:
-            return True
-        return False
+            return False
+        return True
 
     def end(self) -> StepOutcome:
         keeper = self.policy.keeper
@@ -401,13 +407,8 @@ class StepGuard(UpdateGuard):
             for key, known in self._changed().items()
             if key not in self._left | self._withdrawn and not known[0].is_symbolic
         ]
-
-        def put_back() -> None:
-            for variable, value in others:
-                variable.write(value)
-
         if others:
-            run_if(~self._is_fine, put_back)
+            run_if(~self._is_fine, lambda: write_all(others))
 
     def _look_at_updates(self) -> None:
         """At the end of a step that held on to what it updates: looks at what was made of it."""

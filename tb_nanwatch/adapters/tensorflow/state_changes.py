@@ -109,6 +109,12 @@ def state_variables(variables: Iterable[Any]) -> list[StateVariable]:
     return list(found.values())
 
 
+def write_all(values: Iterable[tuple[StateVariable, Any]]) -> None:
+    """Has each variable hold the value beside it."""
+    for variable, value in values:
+        variable.write(value)
+
+
 _adding = threading.local()
 
 
