@@ -10,15 +10,15 @@ from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
-from tb_nanwatch.schema.columns import COLUMN
-from tb_nanwatch.schema.tags import Stream
-from tb_nanwatch.schema.tensor_info import TensorInfo
+from tb_nanwatch.format.manifest import Manifest
+from tb_nanwatch.format.records import new_window
+from tb_nanwatch.format.tags import Stream
+from tb_nanwatch.format.tensor_info import TensorInfo
+from tb_nanwatch.stats.columns import COLUMN
 from tb_nanwatch.stats.histogram import Histograms
 from tb_nanwatch.stats.record import Record, empty_columns
-from tb_nanwatch.wire.manifest import Manifest
-from tb_nanwatch.wire.records import new_window
-from tb_nanwatch.writer.budget import Budget
-from tb_nanwatch.writer.record_writer import RecordWriter
+from tb_nanwatch.training.budget import Budget
+from tb_nanwatch.training.record_writer import RecordWriter
 
 TENSORS = 3
 

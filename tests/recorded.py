@@ -8,14 +8,13 @@ from pathlib import Path
 import numpy as np
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 
-from tb_nanwatch.schema.columns import COLUMN
-from tb_nanwatch.schema.rerun import Rerun
-from tb_nanwatch.schema.tags import Stream, parse_tag
+from tb_nanwatch.format.histograms import unpack_histograms
+from tb_nanwatch.format.manifest import Manifest, unpack_manifest
+from tb_nanwatch.format.records import peek, unpack_record
+from tb_nanwatch.format.rerun import Rerun, unpack_rerun
+from tb_nanwatch.format.tags import Stream, parse_tag
+from tb_nanwatch.stats.columns import COLUMN
 from tb_nanwatch.stats.record import Record
-from tb_nanwatch.wire.histograms import unpack_histograms
-from tb_nanwatch.wire.manifest import Manifest, unpack_manifest
-from tb_nanwatch.wire.records import peek, unpack_record
-from tb_nanwatch.wire.reruns import unpack_rerun
 
 
 @dataclass

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tb_nanwatch.schema.columns import COLUMN, COLUMNS, WINDOW_FIELD
-from tb_nanwatch.schema.tensor_info import TensorInfo
-from tb_nanwatch.stats.history import History, Series
+from tb_nanwatch.format.history import History, Series
+from tb_nanwatch.format.tensor_info import TensorInfo
+from tb_nanwatch.stats.columns import COLUMN, COLUMNS, WINDOW_FIELD
 from tb_nanwatch.stats.record import empty_window, merge_columns
 from tb_nanwatch.stats.reference import statistics
 

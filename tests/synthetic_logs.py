@@ -19,15 +19,15 @@ from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
-from tb_nanwatch.schema.columns import COLUMN, COLUMNS, WINDOW_FIELD
-from tb_nanwatch.schema.tags import RECORDS_PER_BLOCK, SUBDIRECTORY, Stream
-from tb_nanwatch.schema.tensor_info import TensorInfo
+from tb_nanwatch.format.events import initial_value, manifest_value, record_values
+from tb_nanwatch.format.manifest import Manifest
+from tb_nanwatch.format.records import new_window
+from tb_nanwatch.format.tags import RECORDS_PER_BLOCK, SUBDIRECTORY, Stream
+from tb_nanwatch.format.tensor_info import TensorInfo
+from tb_nanwatch.stats.columns import COLUMN, COLUMNS, WINDOW_FIELD
 from tb_nanwatch.stats.histogram import Histograms
 from tb_nanwatch.stats.record import Record, merge_columns
 from tb_nanwatch.stats.reference import exponent_histogram, statistics
-from tb_nanwatch.wire.events import initial_value, manifest_value, record_values
-from tb_nanwatch.wire.manifest import Manifest
-from tb_nanwatch.wire.records import new_window
 
 Values = Sequence[npt.NDArray[np.generic]]
 """One array for each tensor of the manifest, at one step."""

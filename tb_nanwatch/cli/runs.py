@@ -12,8 +12,8 @@ from typing import Any
 from tb_nanwatch.cli.loading import NotReadableError, load
 from tb_nanwatch.cli.progress import Progress
 from tb_nanwatch.diagnosis import Finding, Thresholds, diagnose, run_report, status
+from tb_nanwatch.format.history import History
 from tb_nanwatch.reader import Access, Reader, RunIndex
-from tb_nanwatch.stats.history import History
 
 _LISTED = 20
 

@@ -8,9 +8,9 @@ from tb_nanwatch.cli.runs import DiagnosedRun
 from tb_nanwatch.cli.terminal import BLUE, BOLD, DIM, GREEN, RED, YELLOW, Terminal, shortened
 from tb_nanwatch.diagnosis.compare import Comparison, Parting
 from tb_nanwatch.diagnosis.finding import Finding, Place, Victim
+from tb_nanwatch.format.rerun import Rerun
+from tb_nanwatch.format.roles import DEFAULT_ROLES
 from tb_nanwatch.reader import RunIndex
-from tb_nanwatch.schema.rerun import Rerun
-from tb_nanwatch.schema.watch import DEFAULT_ROLES
 
 _STATUS = {
     "nonfinite": ("NON-FINITE", RED),

@@ -7,7 +7,7 @@ for one, and says what to do.
 from __future__ import annotations
 
 from tb_nanwatch.diagnosis.finding import Place
-from tb_nanwatch.schema.rerun import Operation
+from tb_nanwatch.format.rerun import Operation
 
 _NO_CURE = "Clipping gradients, dropout or a lower learning rate do not remove it."
 

@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from tb_nanwatch.diagnosis.finding import Place
-from tb_nanwatch.schema.columns import COLUMN, WINDOW_FIELD
-from tb_nanwatch.schema.roles import FLOW
-from tb_nanwatch.stats.history import History, Series
+from tb_nanwatch.format.history import History, Series
+from tb_nanwatch.format.roles import FLOW
+from tb_nanwatch.stats.columns import COLUMN, WINDOW_FIELD
 from tb_nanwatch.stats.record import Matrix
 
 Steps = npt.NDArray[np.int64]

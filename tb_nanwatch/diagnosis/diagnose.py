@@ -15,7 +15,7 @@ from tb_nanwatch.diagnosis.runaway import is_of_magnitude
 from tb_nanwatch.diagnosis.scaling import loss_scaling
 from tb_nanwatch.diagnosis.thresholds import Thresholds
 from tb_nanwatch.diagnosis.trends import trends
-from tb_nanwatch.stats.history import History
+from tb_nanwatch.format.history import History
 
 Status = Literal["nonfinite", "unstable", "healthy", "empty"]
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from tb_nanwatch.schema.rerun import Rerun, operation_to_json
+from tb_nanwatch.format.rerun import Rerun, operation_to_json
 
 Severity = Literal["error", "warning", "info"]
 
@@ -40,7 +40,7 @@ class Place:
     """A watched tensor, or the layer that made what was seen on it.
 
     Attributes:
-      role: one of `schema.roles`.
+      role: one of `format.roles`.
       layer: path of the layer; "" where there is none or it cannot be told.
       tensor: name of the tensor.
       worker: which worker or replica saw it; "" where there is one alone.

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tb_nanwatch.diagnosis.flow import flow
-from tb_nanwatch.schema.tensor_info import TensorInfo
+from tb_nanwatch.format.tensor_info import TensorInfo
 
 Status = Literal["nonfinite", "healthy", "empty"]
 
@@ -45,7 +45,7 @@ def first_nonfinite(
     """The first by step, then by the flow of data through a step (`flow`), as findings see it.
 
     Args:
-      tensors: in model order; roles that `schema.roles` does not know come last.
+      tensors: in model order; roles that `format.roles` does not know come last.
       steps: float64 [tensors], first non-finite step, NaN where there is none. Steps that loss
         scaling handled are none.
       initial: bool [tensors], whether the tensor was non-finite before that step began: that comes

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from tb_nanwatch.schema.roles import FLOW
-from tb_nanwatch.schema.tensor_info import TensorInfo
+from tb_nanwatch.format.roles import FLOW
+from tb_nanwatch.format.tensor_info import TensorInfo
 
 _BACKWARD = frozenset({"activation_gradient", "gradient"})
 _LAYERED = frozenset({"activation", "activation_gradient", "gradient", "weight"})

@@ -24,7 +24,7 @@ from tb_nanwatch.diagnosis.runaway import (
     with_later,
 )
 from tb_nanwatch.diagnosis.words import held, join, named, number, sentence
-from tb_nanwatch.schema.tensor_info import TensorInfo
+from tb_nanwatch.format.tensor_info import TensorInfo
 
 _FORWARD = ("activation", "prediction")
 _BACKWARD = ("activation_gradient", "gradient")

@@ -12,7 +12,7 @@ from tb_nanwatch.diagnosis.finding import CAUSES, Finding
 from tb_nanwatch.diagnosis.run import Run
 from tb_nanwatch.diagnosis.runaway import is_of_magnitude
 from tb_nanwatch.diagnosis.words import named, number, sentence
-from tb_nanwatch.schema.columns import WINDOW_FIELD
+from tb_nanwatch.stats.columns import WINDOW_FIELD
 
 _SMALLEST_NORMAL = {
     "float16": 2.0**-14,

@@ -8,7 +8,7 @@ from dataclasses import replace
 from tb_nanwatch.diagnosis.advice import operation_advice
 from tb_nanwatch.diagnosis.finding import Finding, Place
 from tb_nanwatch.diagnosis.words import held, named, sentence
-from tb_nanwatch.schema.rerun import Operation, Rerun
+from tb_nanwatch.format.rerun import Operation, Rerun
 
 _DATA = frozenset({"nonfinite-input", "nonfinite-target"})
 

@@ -13,8 +13,8 @@ from tb_nanwatch.diagnosis.flow import flow
 from tb_nanwatch.diagnosis.spells import NEVER, Spells, find_spells
 from tb_nanwatch.diagnosis.thresholds import Thresholds
 from tb_nanwatch.diagnosis.tracks import panels, tracks
-from tb_nanwatch.schema.columns import COLUMN, WINDOW_FIELD
-from tb_nanwatch.stats.history import History
+from tb_nanwatch.format.history import History
+from tb_nanwatch.stats.columns import COLUMN, WINDOW_FIELD
 
 
 class Run:

@@ -13,7 +13,7 @@ from tb_nanwatch.diagnosis.run import Run
 from tb_nanwatch.diagnosis.spells import Spells, find_spells
 from tb_nanwatch.diagnosis.tracks import Panel
 from tb_nanwatch.diagnosis.words import named, number, steps
-from tb_nanwatch.schema.columns import WINDOW_FIELD
+from tb_nanwatch.stats.columns import WINDOW_FIELD
 
 _FORWARD = ("activation", "prediction", "loss")
 

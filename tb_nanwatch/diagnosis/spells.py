@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tb_nanwatch.diagnosis.tracks import Panel
-from tb_nanwatch.schema.columns import COLUMN, WINDOW_FIELD
-from tb_nanwatch.stats.history import History
+from tb_nanwatch.format.history import History
+from tb_nanwatch.stats.columns import COLUMN, WINDOW_FIELD
 from tb_nanwatch.stats.record import Matrix
 
 Steps = npt.NDArray[np.int64]

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from tb_nanwatch.schema.columns import COLUMN, COLUMNS, Merge
+from tb_nanwatch.stats.columns import COLUMN, COLUMNS, Merge
 from tb_nanwatch.stats.derived import STATISTIC_COLUMNS, statistic
 from tb_nanwatch.stats.record import Matrix
 
@@ -56,7 +56,7 @@ def cells(
       slabs: the records; those outside of the edges are left out.
       tensors: int64 [cells' rows], the tensors wanted, in the order wanted, none twice.
       edges: int64 [columns + 1], from `column_edges`.
-      name: the statistic, of `schema.statistics`.
+      name: the statistic, of `stats.statistics`.
 
     Returns:
       value, float32 [rows, columns]: the statistic of the merge of all records that stand for a

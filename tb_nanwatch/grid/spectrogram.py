@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tb_nanwatch.grid.cells import Slab
-from tb_nanwatch.schema.columns import COLUMN
+from tb_nanwatch.stats.columns import COLUMN
 from tb_nanwatch.stats.histogram import Histograms
 
 Steps = npt.NDArray[np.int64]

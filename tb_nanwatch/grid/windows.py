@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tb_nanwatch.grid.cells import Slab
-from tb_nanwatch.schema.columns import WINDOW_FIELD
+from tb_nanwatch.stats.columns import WINDOW_FIELD
 from tb_nanwatch.stats.record import Matrix
 
 Steps = npt.NDArray[np.int64]

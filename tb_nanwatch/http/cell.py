@@ -11,11 +11,11 @@ from tb_nanwatch.http import params
 from tb_nanwatch.http.respond import json_answer, number, step
 from tb_nanwatch.http.run import describe
 from tb_nanwatch.reader import Reader
-from tb_nanwatch.schema.columns import COLUMNS, WINDOW_FIELD
-from tb_nanwatch.schema.statistics import STATISTICS
+from tb_nanwatch.stats.columns import COLUMNS, WINDOW_FIELD
 from tb_nanwatch.stats.derived import largest_magnitude, mean, rms, statistic
 from tb_nanwatch.stats.histogram import Histograms, merge_histograms
 from tb_nanwatch.stats.record import Matrix, merge_columns
+from tb_nanwatch.stats.statistics import STATISTICS
 
 
 def serve(request: wrappers.Request, reader: Reader) -> wrappers.Response:

@@ -9,11 +9,11 @@ from typing import overload
 from tensorboard import plugin_util
 from werkzeug import wrappers
 
+from tb_nanwatch.format.roles import ROLE_NAMES
 from tb_nanwatch.grid import AXES
 from tb_nanwatch.http.respond import BadRequestError, UnknownError
 from tb_nanwatch.reader import Access, Reader, RunIndex, UnknownRunError
-from tb_nanwatch.schema.roles import ROLE_NAMES
-from tb_nanwatch.schema.statistics import STATISTIC, Statistic
+from tb_nanwatch.stats.statistics import STATISTIC, Statistic
 
 MOST_COLUMNS = 4096
 DEFAULT_COLUMNS = 512

@@ -13,7 +13,7 @@ from tensorboard import errors
 from tensorboard.backend import http_util
 from werkzeug import wrappers
 
-from tb_nanwatch.wire.grid import pack_grid
+from tb_nanwatch.http.encoding import pack_grid
 
 _logger = logging.getLogger("tensorboard.nanwatch")
 

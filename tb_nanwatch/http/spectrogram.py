@@ -14,7 +14,7 @@ from tb_nanwatch.http import params
 from tb_nanwatch.http.respond import grid_answer
 from tb_nanwatch.http.viewport import Viewport
 from tb_nanwatch.reader import Reader, Records
-from tb_nanwatch.schema.statistics import STATISTICS
+from tb_nanwatch.stats.statistics import STATISTICS
 
 _TOTALS = ("sampled_elements", "zero", "subnormal")
 

@@ -10,13 +10,12 @@ import numpy as np
 import numpy.typing as npt
 from tensorboard.data.provider import TensorDatum
 
-from tb_nanwatch.schema.columns import WINDOW_FIELD
-from tb_nanwatch.schema.rerun import Rerun
+from tb_nanwatch.format import FormatError, VersionError
+from tb_nanwatch.format.manifest import Manifest, unpack_manifest
+from tb_nanwatch.format.records import peek, unpack_record
+from tb_nanwatch.format.rerun import Rerun, unpack_rerun
+from tb_nanwatch.stats.columns import WINDOW_FIELD
 from tb_nanwatch.stats.record import Matrix, Record
-from tb_nanwatch.wire import VersionError, WireError
-from tb_nanwatch.wire.manifest import Manifest, unpack_manifest
-from tb_nanwatch.wire.records import peek, unpack_record
-from tb_nanwatch.wire.reruns import unpack_rerun
 
 _LARGEST_STEP = 2**53
 
@@ -80,7 +79,7 @@ def decode_manifest(datums: Sequence[TensorDatum]) -> Manifest | Unreadable:
             return unpack_manifest(content)
         except VersionError as error:
             return Unreadable(version=error.got)
-        except WireError:
+        except FormatError:
             continue
     return Unreadable()
 
@@ -94,7 +93,7 @@ def decode_rerun(datums: Sequence[TensorDatum]) -> Rerun | Unreadable:
         return unpack_rerun(content)
     except VersionError as error:
         return Unreadable(version=error.got)
-    except WireError:
+    except FormatError:
         return Unreadable()
 
 
@@ -109,7 +108,7 @@ def _check(record: Record) -> Record:
         and edges[0] <= edges[1]
         and numbers[2] >= 0
     ):
-        raise WireError(f"Expected steps and a sequence number, got {numbers.tolist()}.")
+        raise FormatError(f"Expected steps and a sequence number, got {numbers.tolist()}.")
     return record
 
 
@@ -129,7 +128,7 @@ def decode_record(
             return manifest
     except VersionError as error:
         return Unreadable(version=error.got)
-    except WireError:
+    except FormatError:
         return Unreadable(no_manifest=manifest is None)
     return Unreadable(no_manifest=True)
 

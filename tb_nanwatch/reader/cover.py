@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from tb_nanwatch.format.tags import RECORDS_PER_BLOCK, RECORDS_PER_LEVEL
 from tb_nanwatch.reader.heads import Head, PartHead
 from tb_nanwatch.reader.listing import Entry
-from tb_nanwatch.schema.columns import COLUMNS
-from tb_nanwatch.schema.tags import RECORDS_PER_BLOCK, RECORDS_PER_LEVEL
+from tb_nanwatch.stats.columns import COLUMNS
 
 Steps = npt.NDArray[np.int64]
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from tb_nanwatch.schema.columns import COLUMN
+from tb_nanwatch.stats.columns import COLUMN
 from tb_nanwatch.stats.record import Matrix
 
 COUNTS = [COLUMN["nan"], COLUMN["pos_inf"], COLUMN["neg_inf"]]

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from tensorboard.data.provider import DataProvider, RunTagFilter, TensorDatum
 
+from tb_nanwatch.format.tags import PLUGIN_NAME
 from tb_nanwatch.reader.listing import Access, Entry
-from tb_nanwatch.schema.tags import PLUGIN_NAME
 
 CALL_BYTES = 64 * 2**20
 """Estimated size up to which tags go into one call. A response of 256 MiB is an opaque error of the

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from tb_nanwatch.reader.blocks import Block, Unreadable
 from tb_nanwatch.reader.digest import Digest, digest
-from tb_nanwatch.schema.columns import WINDOW_FIELD
+from tb_nanwatch.stats.columns import WINDOW_FIELD
 from tb_nanwatch.stats.record import Matrix
 
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from tb_nanwatch.format.history import Series
+from tb_nanwatch.format.manifest import Manifest
 from tb_nanwatch.reader.blocks import Unreadable
 from tb_nanwatch.reader.cover import level_of
 from tb_nanwatch.reader.digest import Digest, combine, initial_digest
@@ -19,9 +21,7 @@ from tb_nanwatch.reader.sessions import Session, sessions_by_writer, spans, stre
 from tb_nanwatch.reader.steps import hold
 from tb_nanwatch.reader.tensors import Tensor, Tensors
 from tb_nanwatch.reader.times import Times, times
-from tb_nanwatch.stats.history import Series
 from tb_nanwatch.stats.record import Matrix, Record
-from tb_nanwatch.wire.manifest import Manifest
 
 Steps = npt.NDArray[np.int64]
 

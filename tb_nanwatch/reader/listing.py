@@ -10,8 +10,8 @@ from typing import Any
 
 from tensorboard.data.provider import DataProvider
 
+from tb_nanwatch.format.tags import PLUGIN_NAME, Tag, parse_tag
 from tb_nanwatch.reader.runs import shown_run
-from tb_nanwatch.schema.tags import PLUGIN_NAME, Tag, parse_tag
 
 FRESH_SECONDS = 1.0
 """How long a listing is believed. The page asks several questions after each reload, and even an

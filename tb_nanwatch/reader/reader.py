@@ -11,6 +11,10 @@ import numpy as np
 import numpy.typing as npt
 from tensorboard.data.provider import DataProvider
 
+from tb_nanwatch.format import FormatError
+from tb_nanwatch.format.histograms import unpack_histogram
+from tb_nanwatch.format.history import History, Series
+from tb_nanwatch.format.tags import block_tag
 from tb_nanwatch.reader.blocks import Block, Part
 from tb_nanwatch.reader.cache import CACHE_BYTES
 from tb_nanwatch.reader.cover import (
@@ -28,13 +32,9 @@ from tb_nanwatch.reader.listing import Access, Entry, Listing
 from tb_nanwatch.reader.records import RecordHistogram, Records
 from tb_nanwatch.reader.sessions import StreamKey, stream_key
 from tb_nanwatch.reader.store import Store
-from tb_nanwatch.schema.columns import COLUMN
-from tb_nanwatch.schema.tags import block_tag
+from tb_nanwatch.stats.columns import COLUMN
 from tb_nanwatch.stats.histogram import Histograms
-from tb_nanwatch.stats.history import History, Series
 from tb_nanwatch.stats.record import Matrix
-from tb_nanwatch.wire import WireError
-from tb_nanwatch.wire.histograms import unpack_histogram
 
 Steps = npt.NDArray[np.int64]
 
@@ -362,5 +362,5 @@ def _row(packed: npt.NDArray[np.uint8] | None, row: int) -> Histograms | None:
     """The histogram of one row; None where there is none, or it cannot be read."""
     try:
         return None if packed is None else unpack_histogram(packed, row)
-    except WireError:
+    except FormatError:
         return None

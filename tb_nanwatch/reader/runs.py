@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 
-from tb_nanwatch.schema.tags import SUBDIRECTORY, Stream
+from tb_nanwatch.format.tags import SUBDIRECTORY, Stream
 
 ROOT = "."
 """TensorBoard's name of the run in the log directory itself."""

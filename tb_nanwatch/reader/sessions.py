@@ -9,12 +9,12 @@ from itertools import groupby
 import numpy as np
 import numpy.typing as npt
 
+from tb_nanwatch.format.tags import Stream
 from tb_nanwatch.reader.cover import Piece, by_level, cover, is_complete, records_of
 from tb_nanwatch.reader.heads import Head
 from tb_nanwatch.reader.listing import Entry
 from tb_nanwatch.reader.steps import missing, survivors
-from tb_nanwatch.schema.columns import WINDOW_FIELD
-from tb_nanwatch.schema.tags import Stream
+from tb_nanwatch.stats.columns import WINDOW_FIELD
 from tb_nanwatch.stats.record import Matrix
 
 Steps = npt.NDArray[np.int64]

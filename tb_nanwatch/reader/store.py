@@ -8,6 +8,9 @@ import numpy as np
 import numpy.typing as npt
 from tensorboard.data.provider import DataProvider
 
+from tb_nanwatch.format.manifest import Manifest
+from tb_nanwatch.format.rerun import Rerun
+from tb_nanwatch.format.tags import RECORDS_PER_BLOCK, Stream
 from tb_nanwatch.reader.blocks import (
     Block,
     Unreadable,
@@ -23,10 +26,7 @@ from tb_nanwatch.reader.heads import Head, head_of
 from tb_nanwatch.reader.index import Contents
 from tb_nanwatch.reader.listing import Access, Entry
 from tb_nanwatch.reader.sessions import StreamKey, sessions_by_writer, spans, stream_key
-from tb_nanwatch.schema.rerun import Rerun
-from tb_nanwatch.schema.tags import RECORDS_PER_BLOCK, Stream
 from tb_nanwatch.stats.record import Record
-from tb_nanwatch.wire.manifest import Manifest
 
 _SMALL = 2**16
 """Estimate of the bytes of a manifest or an initial record."""

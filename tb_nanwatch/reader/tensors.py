@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from tb_nanwatch.schema.tensor_info import TensorInfo
-from tb_nanwatch.wire.manifest import Manifest
+from tb_nanwatch.format.manifest import Manifest
+from tb_nanwatch.format.tensor_info import TensorInfo
 
 
 @dataclass(frozen=True)

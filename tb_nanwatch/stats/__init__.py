@@ -2,6 +2,7 @@
 
 Pure functions over arrays: no clock, no file, no framework.
 
+- `columns`, `statistics`: the names, units and merge rules of all that is recorded or derived.
 - `floats`: the bit layout of the floating-point formats.
 - `histogram`: exponent histograms, of one tensor and of a record's tensors.
 - `record`: one window's statistics for all the tensors of a stream, and `merge`.

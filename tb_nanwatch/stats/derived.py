@@ -9,9 +9,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tb_nanwatch.schema.columns import COLUMN
-from tb_nanwatch.schema.statistics import STATISTICS
+from tb_nanwatch.stats.columns import COLUMN
 from tb_nanwatch.stats.record import Matrix
+from tb_nanwatch.stats.statistics import STATISTICS
 
 
 def _share(part: Matrix, whole: Matrix) -> Matrix:
@@ -72,5 +72,5 @@ assert set(_STATISTIC) == {statistic.name for statistic in STATISTICS}
 
 
 def statistic(name: str, columns: Matrix) -> Matrix:
-    """The statistic of `schema.statistics` of this name, on its scale (`log10`: -inf for 0)."""
+    """The statistic of `stats.statistics` of this name, on its scale (`log10`: -inf for 0)."""
     return _STATISTIC[name](columns)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from tb_nanwatch.schema.columns import COLUMNS, WINDOW_FIELD, WINDOW_FIELDS, Column, Merge
+from tb_nanwatch.stats.columns import COLUMNS, WINDOW_FIELD, WINDOW_FIELDS, Column, Merge
 from tb_nanwatch.stats.histogram import Histograms, merge_histograms, spread_histograms
 
 Matrix = npt.NDArray[np.float64]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from tb_nanwatch.schema.columns import COLUMN
+from tb_nanwatch.stats.columns import COLUMN
 from tb_nanwatch.stats.floats import COMPONENT, FloatFormat, bit_patterns
 from tb_nanwatch.stats.histogram import Histograms, from_dense
 from tb_nanwatch.stats.record import Matrix, empty_columns

@@ -20,7 +20,7 @@ from playwright.sync_api import Frame, Page, sync_playwright  # noqa: E402
 from serving import LOADERS, tensorboard, wait_for  # noqa: E402
 from serving import records as records_read  # noqa: E402
 
-from tb_nanwatch.schema.tags import SUBDIRECTORY  # noqa: E402
+from tb_nanwatch.format.tags import SUBDIRECTORY  # noqa: E402
 
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
 ROUNDS = 40

@@ -253,7 +253,7 @@ def _bytes(directory: str) -> dict[str, float]:
     """Bytes a tensor and record of what was written, statistics and histograms apart."""
     from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 
-    from tb_nanwatch.schema.tags import parse_tag
+    from tb_nanwatch.format.tags import parse_tag
 
     sizes: dict[str, list[float]] = {"stats": [], "hist": []}
     rows = 0

@@ -26,10 +26,10 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 from long_logs import manifest, record  # noqa: E402
 
-from tb_nanwatch.schema.tags import SUBDIRECTORY, Stream  # noqa: E402
-from tb_nanwatch.writer.budget import Budget  # noqa: E402
-from tb_nanwatch.writer.record_writer import RecordWriter  # noqa: E402
-from tb_nanwatch.writer.tensorflow_sink import TensorFlowSink  # noqa: E402
+from tb_nanwatch.adapters.tensorflow.sink import TensorFlowSink  # noqa: E402
+from tb_nanwatch.format.tags import SUBDIRECTORY, Stream  # noqa: E402
+from tb_nanwatch.training.budget import Budget  # noqa: E402
+from tb_nanwatch.training.record_writer import RecordWriter  # noqa: E402
 
 LOADERS = {"data server": "--load_fast=true", "Python loader": "--load_fast=false"}
 REQUESTS = 31

@@ -16,12 +16,12 @@ from tensorboard.backend.event_processing.plugin_event_multiplexer import EventM
 from werkzeug.test import Client
 
 from tb_nanwatch import http
+from tb_nanwatch.format.tags import Stream
 from tb_nanwatch.grid.cells import NAN as NAN_FLAG
 from tb_nanwatch.grid.cells import RECORDED, SCALE_SKIPPED
 from tb_nanwatch.http import findings
 from tb_nanwatch.reader import listing
-from tb_nanwatch.schema.columns import COLUMN_NAMES
-from tb_nanwatch.schema.tags import Stream
+from tb_nanwatch.stats.columns import COLUMN_NAMES
 
 CONTRACT = (Path(http.__file__).parent / "http_api.md").read_text(encoding="utf-8")
 

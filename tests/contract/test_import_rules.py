@@ -20,28 +20,23 @@ import pytest
 PACKAGE = "tb_nanwatch"
 FOLDER = Path(__file__).resolve().parents[2] / PACKAGE
 FRAMEWORKS = {"flax", "jax", "keras", "tensorflow", "torch"}
-BACKENDS = {"tensorflow", "tensorboard.summary.writer"}
-"""What a sink writes with: exactly one of them."""
-
-CONTRACTS = {"schema", "stats", "wire", "numpy"}
-"""Where the training side and the serving side meet."""
+CONTRACTS = {"stats", "format", "numpy"}
+"""Where the training side and the serving side meet, with `diagnosis`."""
 
 TABLE: dict[str, set[str]] = {
-    "schema": {"google.protobuf"},
-    "stats": {"schema", "numpy"},
-    "grid": {"schema", "stats", "numpy"},
-    "diagnosis": {"schema", "stats", "numpy"},
-    # protobuf: the errors of schema's messages.
-    "wire": {"schema", "stats", "numpy", "tensorboard.compat.proto", "google.protobuf.message"},
-    # The protos, here and in the adapter: the events that wire makes, passed on.
-    "writer": CONTRACTS | {"tensorboard.compat.proto"},
-    "blackbox": {"schema", "stats", "numpy"},
+    "stats": {"numpy"},
+    # protobuf: the manifest's messages and their errors.
+    "format": {"stats", "numpy", "google.protobuf", "tensorboard.compat.proto"},
+    "grid": CONTRACTS,
+    "diagnosis": CONTRACTS,
+    # The protos, here and in the adapters: the events that format makes, passed on.
+    "training": CONTRACTS | {"diagnosis", "tensorboard.compat.proto"},
     "adapters": set(),
     "adapters.tensorflow": CONTRACTS
-    | {"writer", "blackbox", "diagnosis", "tensorflow", "tensorboard.compat.proto"},
+    | {"training", "diagnosis", "tensorflow", "tensorboard.compat.proto"},
     # tensorflow: Keras' own trainer there is a TensorFlow program.
     "adapters.keras": CONTRACTS
-    | {"writer", "blackbox", "diagnosis", "adapters.tensorflow", "keras", "tensorflow"},
+    | {"training", "diagnosis", "adapters.tensorflow", "keras", "tensorflow"},
     "reader": CONTRACTS | {"tensorboard.data"},
     "http": CONTRACTS
     | {"reader", "grid", "diagnosis", "werkzeug"}
@@ -56,7 +51,7 @@ TABLE: dict[str, set[str]] = {
     "__init__": {"adapters"},
     "__main__": {"cli"},
 }
-SERVING = ("schema", "stats", "wire", "grid", "diagnosis", "reader", "http", "cli", "plugin")
+SERVING = ("stats", "format", "grid", "diagnosis", "reader", "http", "cli", "plugin")
 
 
 class Import(NamedTuple):
@@ -123,17 +118,11 @@ def violations(source: str, module: str, is_package: bool = False) -> list[str]:
     if room not in TABLE:
         return [f"{module}: room {room!r} has no row in the table; the rows: {', '.join(TABLE)}"]
     found = []
-    backends = set()
-    is_sink = room == "writer" and module.endswith("_sink")
     for name, line, function in imports(source, module, is_package):
-        if is_sink and (backend := next((b for b in BACKENDS if within(name, b)), None)):
-            backends.add(backend)
-        elif not allows(room, name):
+        if not allows(room, name):
             found.append(f"{module}:{line}: {room} may not import {name}")
         if room == "plugin" and within(name, f"{PACKAGE}.http") and function != "load":
             found.append(f"{module}:{line}: plugin imports http inside load() only")
-    if is_sink and len(backends) != 1:
-        found.append(f"{module}: a sink has exactly one backend, this one {sorted(backends)}")
     return found
 
 
@@ -155,7 +144,7 @@ def test_every_import_is_in_the_table() -> None:
 
 def test_every_module_is_read() -> None:
     read = {module for _, module, _ in modules()}
-    assert {PACKAGE, f"{PACKAGE}.plugin", f"{PACKAGE}.schema.columns"} <= read
+    assert {PACKAGE, f"{PACKAGE}.plugin", f"{PACKAGE}.stats.columns"} <= read
 
 
 def test_serving_rooms_have_no_framework_in_their_rows() -> None:
@@ -183,21 +172,16 @@ def test_serving_rooms_have_no_framework_in_their_rows() -> None:
             "import tb_nanwatch.http.run",
             "cli may not import tb_nanwatch.http.run",
         ),
-        ("tb_nanwatch.schema.x", "import numpy", "schema may not import numpy"),
+        ("tb_nanwatch.stats.x", "import google.protobuf", "stats may not import google.protobuf"),
         (
             "tb_nanwatch.http.x",
             "import importlib\nimportlib.import_module('keras')",
             "import keras",
         ),
         ("tb_nanwatch.plugin", "from tb_nanwatch import http", "inside load() only"),
-        ("tb_nanwatch.writer.x", "import tensorflow", "writer may not import tensorflow"),
-        (
-            "tb_nanwatch.writer.a_sink",
-            "import tensorflow\nfrom tensorboard.summary.writer import event_file_writer",
-            "exactly one backend",
-        ),
+        ("tb_nanwatch.training.x", "import tensorflow", "training may not import tensorflow"),
         ("tb_nanwatch.adapters.torch.x", "import torch", "has no row"),
-        ("tb_nanwatch.wire.x", "import tensorboard.compat.prototypes", "wire may not import"),
+        ("tb_nanwatch.format.x", "import tensorboard.compat.prototypes", "format may not import"),
     ],
 )
 def test_a_violation_is_caught(module: str, source: str, caught: str) -> None:
@@ -211,7 +195,7 @@ def test_a_violation_is_caught(module: str, source: str, caught: str) -> None:
         ("tb_nanwatch.stats.x", "import math\nimport numpy as np\nfrom . import record"),
         ("tb_nanwatch.plugin", "class L:\n  def load(self):\n    from tb_nanwatch import http"),
         ("tb_nanwatch.adapters.keras.x", "from ..tensorflow import kernels\nimport keras"),
-        ("tb_nanwatch.writer.a_sink", "import tensorflow as tf"),
+        ("tb_nanwatch.adapters.tensorflow.sink", "import tensorflow as tf"),
     ],
 )
 def test_what_the_table_names_passes(module: str, source: str) -> None:

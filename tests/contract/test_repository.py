@@ -29,7 +29,7 @@ FILES = (
     "tb_nanwatch/py.typed",
     "tests/run",
 )
-ROOMS = ("schema", "stats", "wire", "writer", "adapters", "reader", "grid", "diagnosis", "http")
+ROOMS = ("stats", "format", "training", "adapters", "reader", "grid", "diagnosis", "http")
 
 
 def declared_version() -> str:
@@ -69,7 +69,7 @@ def test_built_tab_is_not_committed() -> None:
     if not (ROOT / ".git").exists():
         pytest.skip("not a git checkout: nothing is committed here")
     tracked = subprocess.check_output(["git", "ls-files"], cwd=ROOT, text=True).splitlines()
-    assert "tb_nanwatch/schema/columns.py" in tracked
+    assert "tb_nanwatch/stats/columns.py" in tracked
     assert not [name for name in tracked if re.search(r"(^|/)(static|dist|node_modules)/", name)]
 
 
@@ -77,7 +77,7 @@ def test_built_tab_is_not_committed() -> None:
 def test_protobuf_module_is_what_its_proto_gives(suffix: str, tmp_path: Path) -> None:
     """The committed module was made by grpcio-tools 1.74.0, whose protobuf is 6.31.1."""
     tools = pytest.importorskip("grpc_tools.protoc")
-    schema = ROOT / "tb_nanwatch" / "schema"
+    schema = ROOT / "tb_nanwatch" / "format"
     shutil.copy(schema / "nanwatch.proto", tmp_path)
     command = [sys.executable, "-m", tools.__name__, "-I.", "--python_out=.", "--pyi_out=."]
     subprocess.run([*command, "nanwatch.proto"], cwd=tmp_path, check=True, timeout=60)

@@ -12,12 +12,12 @@ from e2e.tab import Tab
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 from synthetic_logs import StreamWriter
 
-from tb_nanwatch.schema.columns import COLUMN
-from tb_nanwatch.schema.tags import SUBDIRECTORY, Stream
-from tb_nanwatch.schema.tensor_info import TensorInfo
+from tb_nanwatch.format.manifest import Manifest
+from tb_nanwatch.format.records import new_window
+from tb_nanwatch.format.tags import SUBDIRECTORY, Stream
+from tb_nanwatch.format.tensor_info import TensorInfo
+from tb_nanwatch.stats.columns import COLUMN
 from tb_nanwatch.stats.record import Record, empty_columns
-from tb_nanwatch.wire.manifest import Manifest
-from tb_nanwatch.wire.records import new_window
 
 ROOT = Path(__file__).resolve().parents[2]
 LOAD_MODES = ("--load_fast=true", "--load_fast=false")

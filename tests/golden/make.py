@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from collections.abc import Callable
@@ -10,15 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from tb_nanwatch.schema.columns import COLUMN_NAMES, WINDOW_FIELD, WINDOW_FIELD_NAMES
-from tb_nanwatch.schema.tensor_info import TensorInfo
+from tb_nanwatch.format.facts import LayerFacts, LossFacts, ModelFacts, OptimizerFacts
+from tb_nanwatch.format.histograms import pack_histograms
+from tb_nanwatch.format.manifest import Manifest, pack_manifest
+from tb_nanwatch.format.records import new_window, pack_record
+from tb_nanwatch.format.tensor_info import TensorInfo
+from tb_nanwatch.http.encoding import pack_grid
+from tb_nanwatch.stats.columns import COLUMN_NAMES, WINDOW_FIELD, WINDOW_FIELD_NAMES
 from tb_nanwatch.stats.histogram import Histograms
 from tb_nanwatch.stats.record import Record
 from tb_nanwatch.stats.reference import exponent_histogram, statistics
-from tb_nanwatch.wire.grid import pack_grid
-from tb_nanwatch.wire.histograms import pack_histograms
-from tb_nanwatch.wire.manifest import Manifest, pack_manifest
-from tb_nanwatch.wire.records import new_window, pack_record
 
 FOLDER = Path(__file__).parent
 NAN, INF = math.nan, math.inf
@@ -50,12 +52,26 @@ GRID_FLAGS = np.array(
 MANIFEST = Manifest(
     tensors=(
         TensorInfo("gradient", "dense", "mlp/dense/kernel", (2, -1), "float32"),
-        TensorInfo("gradient", "dense", "mlp/dense/bias", (), "float16"),
+        TensorInfo(
+            "gradient", "dense", "mlp/dense/bias", (), "float16", trainable=True, attribute="bias"
+        ),
         TensorInfo("loss", "", "lösung", None, "complex64", replica="replica-1"),
     ),
     source="Watcher",
     description="*two* models",
     worker="worker1",
+    model=ModelFacts(
+        framework="keras",
+        versions="keras 3.0, tensorflow 2.0",
+        dtype_policy="mixed_float16",
+        jit_compile=True,
+        layers=(
+            LayerFacts("dense", "Dense", True, "relu", (), "mixed_float16"),
+            LayerFacts("länge", "Length", False, inputs=("dense",), trainable=False),
+        ),
+        losses=(LossFacts("", "BinaryCrossentropy", True, from_logits=False),),
+        optimizers=(OptimizerFacts("adam", "Adam", True, 0.001, 1e-7, global_clipnorm=1.0),),
+    ),
 )
 TENSORS = (
     np.array([[1.5, -0.0, NAN], [INF, -INF, 1e-45]], np.float32),
@@ -92,7 +108,8 @@ def manifest() -> tuple[bytes, dict[str, Any]]:
     members = {name: getattr(MANIFEST, name) for name in ("source", "description", "worker")}
     names = {"columns": MANIFEST.columns, "window_fields": MANIFEST.window_fields}
     tensors = [vars(tensor) for tensor in MANIFEST.tensors]
-    twin = {"hash": MANIFEST.hash(), "tensors": tensors, **members, **names}
+    model = dataclasses.asdict(MANIFEST.model)
+    twin = {"hash": MANIFEST.hash(), "tensors": tensors, **members, "model": model, **names}
     return pack_manifest(MANIFEST), twin
 
 

@@ -16,8 +16,8 @@ from recorded import read_recorded
 
 import tb_nanwatch as nanwatch
 from tb_nanwatch.adapters.keras.step_guard import StepGuard
-from tb_nanwatch.blackbox.case import Case, pack_case, unpack_case
-from tb_nanwatch.schema.rerun import Rerun
+from tb_nanwatch.format.rerun import Rerun
+from tb_nanwatch.training.failing_step.case import Case, pack_case, unpack_case
 
 STEPS, BATCH = 10, 16
 BAD_STEP, BAD_ROWS = 4, (3, 11)

@@ -264,7 +264,7 @@ def test_a_rule_that_fails_is_one_warning_and_the_recording_goes_on(
     def fail(history: Any) -> Any:
         raise ZeroDivisionError("a rule")
 
-    monkeypatch.setattr("tb_nanwatch.adapters.tensorflow.live_diagnosis.diagnose", fail)
+    monkeypatch.setattr("tb_nanwatch.training.live_diagnosis.diagnose", fail)
     x, y = data(5)
     x[0] = np.nan
     with pytest.warns(RuntimeWarning, match="could not diagnose .*a rule"):

@@ -21,11 +21,11 @@ import numpy as np
 import pytest
 from synthetic_logs import INF, NAN, StreamWriter, mlp_manifest, mlp_values, window_record
 
-from tb_nanwatch.schema.columns import WINDOW_FIELD
-from tb_nanwatch.schema.tags import Stream
-from tb_nanwatch.schema.tensor_info import TensorInfo
-from tb_nanwatch.wire.events import record_values
-from tb_nanwatch.wire.manifest import Manifest
+from tb_nanwatch.format.events import record_values
+from tb_nanwatch.format.manifest import Manifest
+from tb_nanwatch.format.tags import Stream
+from tb_nanwatch.format.tensor_info import TensorInfo
+from tb_nanwatch.stats.columns import WINDOW_FIELD
 
 ROOT = Path(__file__).parents[2]
 

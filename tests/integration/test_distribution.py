@@ -16,7 +16,7 @@ import pytest
 from random_networks import findings
 from recorded import Recorded, read_recorded
 
-from tb_nanwatch.schema.columns import COLUMN
+from tb_nanwatch.stats.columns import COLUMN
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 GLOBAL_BATCH, BATCHES, FEATURES, BAD_BATCH, BAD_ROW = 8, 4, 3, 2, 5

@@ -23,9 +23,9 @@ from provider import ACCESS, Provider
 from recorded import read_recorded
 
 from tb_nanwatch.adapters.tensorflow.accumulator import FLUSHED_NONFINITE_STEPS
+from tb_nanwatch.format.tags import Stream
 from tb_nanwatch.reader import Reader
-from tb_nanwatch.schema.columns import COLUMN
-from tb_nanwatch.schema.tags import Stream
+from tb_nanwatch.stats.columns import COLUMN
 
 SCRIPT = Path(__file__).with_name("killed_trainings.py")
 TRAININGS, AT_ONCE = 6, 2

@@ -14,7 +14,7 @@ import tensorflow as tf
 from recorded import read_recorded
 
 import tb_nanwatch as nanwatch
-from tb_nanwatch.schema.rerun import Rerun
+from tb_nanwatch.format.rerun import Rerun
 
 STEPS, BATCH, BAD_STEP, BAD_ROWS = 8, 8, 3, (2, 5)
 

@@ -21,10 +21,10 @@ from tb_nanwatch.adapters.keras.loop_step import LoopStep
 from tb_nanwatch.adapters.keras.observation import Observation
 from tb_nanwatch.adapters.keras.step_guard import StepGuard, UpdateGuard
 from tb_nanwatch.adapters.tensorflow import state_changes
-from tb_nanwatch.adapters.tensorflow.live_diagnosis import LiveDiagnosis
 from tb_nanwatch.adapters.tensorflow.recorder import Recorder
 from tb_nanwatch.adapters.tensorflow.state_changes import StateChanges
-from tb_nanwatch.writer.record_writer import RecordWriter
+from tb_nanwatch.training.live_diagnosis import LiveDiagnosis
+from tb_nanwatch.training.record_writer import RecordWriter
 
 STEPS, BATCH, BAD_STEP = 6, 8, 3
 

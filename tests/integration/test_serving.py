@@ -27,7 +27,7 @@ from synthetic_logs import (
     write_gallery,
 )
 
-from tb_nanwatch.schema.tags import Stream
+from tb_nanwatch.format.tags import Stream
 
 Start = Callable[..., AbstractContextManager[str]]
 LOADERS = ("--load_fast=true", "--load_fast=false")

@@ -12,7 +12,7 @@ import tensorflow as tf
 from recorded import Recorded, read_recorded
 
 import tb_nanwatch as nanwatch
-from tb_nanwatch.schema.columns import COLUMN
+from tb_nanwatch.stats.columns import COLUMN
 from tb_nanwatch.stats.reference import exponent_histogram, statistics
 
 

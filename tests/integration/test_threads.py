@@ -15,7 +15,7 @@ import tensorflow as tf
 from recorded import read_recorded
 
 import tb_nanwatch as nanwatch
-from tb_nanwatch.schema.rerun import Rerun
+from tb_nanwatch.format.rerun import Rerun
 
 STEPS, BATCH, BAD_STEP, BAD_ROW = 5, 8, 2, 3
 PATIENCE = 60.0

@@ -9,9 +9,9 @@ import pytest
 
 from tb_nanwatch.diagnosis import Place
 from tb_nanwatch.diagnosis.compare import compare
-from tb_nanwatch.schema.columns import COLUMN, WINDOW_FIELD
-from tb_nanwatch.schema.tensor_info import TensorInfo
-from tb_nanwatch.stats.history import History, Series
+from tb_nanwatch.format.history import History, Series
+from tb_nanwatch.format.tensor_info import TensorInfo
+from tb_nanwatch.stats.columns import COLUMN, WINDOW_FIELD
 from tb_nanwatch.stats.record import empty_columns, empty_window, merge_columns
 
 TENSORS = (

@@ -8,9 +8,16 @@ import pytest
 
 from tb_nanwatch.diagnosis.finding import Finding, Place, to_json
 from tb_nanwatch.diagnosis.reruns import with_rerun
-from tb_nanwatch.schema.rerun import Element, Operand, Operation, Rerun, SourceLine
-from tb_nanwatch.wire import VersionError, WireError
-from tb_nanwatch.wire.reruns import pack_rerun, unpack_rerun
+from tb_nanwatch.format import FormatError, VersionError
+from tb_nanwatch.format.rerun import (
+    Element,
+    Operand,
+    Operation,
+    Rerun,
+    SourceLine,
+    pack_rerun,
+    unpack_rerun,
+)
 
 OPERATION = Operation(
     "Log",
@@ -99,7 +106,7 @@ def test_travels_unchanged(rerun: Rerun) -> None:
     ],
 )
 def test_what_is_none_is_refused(content: bytes) -> None:
-    with pytest.raises(WireError):
+    with pytest.raises(FormatError):
         unpack_rerun(content)
 
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from tb_nanwatch.diagnosis import diagnose
-from tb_nanwatch.schema.columns import COLUMN, COLUMNS, WINDOW_FIELD, WINDOW_FIELDS
-from tb_nanwatch.schema.tensor_info import TensorInfo
-from tb_nanwatch.stats.history import History, Series
+from tb_nanwatch.format.history import History, Series
+from tb_nanwatch.format.tensor_info import TensorInfo
+from tb_nanwatch.stats.columns import COLUMN, COLUMNS, WINDOW_FIELD, WINDOW_FIELDS
 
 LAYERS, RECORDS, BLOCK = 75, 3000, 64
 

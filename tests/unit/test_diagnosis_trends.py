@@ -20,7 +20,7 @@ from synthetic_histories import (
 )
 
 from tb_nanwatch.diagnosis import Finding, Thresholds, diagnose, status
-from tb_nanwatch.stats.history import History
+from tb_nanwatch.format.history import History
 
 LIMITS = Thresholds()
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tb_nanwatch.diagnosis.first_nonfinite import FirstNonfinite, first_nonfinite, status
-from tb_nanwatch.schema.tensor_info import TensorInfo
+from tb_nanwatch.format.tensor_info import TensorInfo
 
 NAN = np.nan
 

@@ -11,9 +11,9 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from tb_nanwatch.wire.histograms import unpack_histograms
-from tb_nanwatch.wire.manifest import unpack_manifest
-from tb_nanwatch.wire.records import unpack_record
+from tb_nanwatch.format.histograms import unpack_histograms
+from tb_nanwatch.format.manifest import unpack_manifest
+from tb_nanwatch.format.records import unpack_record
 
 FOLDER = Path(__file__).parents[1] / "golden"
 

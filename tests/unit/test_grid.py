@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from tb_nanwatch.grid import LogScale, Scale, WallScale, aligned_edges, cells, column_edges
 from tb_nanwatch.grid.cells import NAN, NEG_INF, POS_INF, RECORDED, SCALE_SKIPPED
-from tb_nanwatch.schema.columns import COLUMN
-from tb_nanwatch.schema.statistics import STATISTICS
+from tb_nanwatch.stats.columns import COLUMN
 from tb_nanwatch.stats.derived import statistic
 from tb_nanwatch.stats.record import empty_columns, merge_columns
+from tb_nanwatch.stats.statistics import STATISTICS
 
 Steps = npt.NDArray[np.int64]
 Matrix = npt.NDArray[np.float64]

@@ -13,17 +13,17 @@ from hypothesis import strategies as st
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
 
-from tb_nanwatch.schema.columns import COLUMN, COLUMNS, WINDOW_FIELD
-from tb_nanwatch.schema.tags import RECORDS_PER_BLOCK, RECORDS_PER_LEVEL, Stream, parse_tag
-from tb_nanwatch.schema.tensor_info import TensorInfo
+from tb_nanwatch.format.histograms import unpack_histograms
+from tb_nanwatch.format.manifest import Manifest, unpack_manifest
+from tb_nanwatch.format.records import new_window, unpack_record
+from tb_nanwatch.format.tags import RECORDS_PER_BLOCK, RECORDS_PER_LEVEL, Stream, parse_tag
+from tb_nanwatch.format.tensor_info import TensorInfo
+from tb_nanwatch.stats.columns import COLUMN, COLUMNS, WINDOW_FIELD
 from tb_nanwatch.stats.histogram import Histograms
 from tb_nanwatch.stats.record import Record, empty_columns, merge
-from tb_nanwatch.wire.histograms import unpack_histograms
-from tb_nanwatch.wire.manifest import Manifest, unpack_manifest
-from tb_nanwatch.wire.records import new_window, unpack_record
-from tb_nanwatch.writer.budget import Budget
-from tb_nanwatch.writer.record_writer import RecordWriter
-from tb_nanwatch.writer.schedule import Every, Schedule
+from tb_nanwatch.training.budget import Budget
+from tb_nanwatch.training.record_writer import RecordWriter
+from tb_nanwatch.training.schedule import Every, Schedule
 
 STREAM = Stream("ab")
 FLUSHED = 4

@@ -22,15 +22,15 @@ from synthetic_logs import (
     window_record,
 )
 
+from tb_nanwatch.format.events import manifest_value, record_values
+from tb_nanwatch.format.manifest import Manifest
+from tb_nanwatch.format.tags import Stream, block_tag
+from tb_nanwatch.format.tensor_info import TensorInfo
 from tb_nanwatch.reader import Reader, RunIndex, UnknownRunError
 from tb_nanwatch.reader.cache import ByteLimitedCache
 from tb_nanwatch.reader.tensors import tensor_id
-from tb_nanwatch.schema.columns import COLUMN, WINDOW_FIELD
-from tb_nanwatch.schema.tags import Stream, block_tag
-from tb_nanwatch.schema.tensor_info import TensorInfo
+from tb_nanwatch.stats.columns import COLUMN, WINDOW_FIELD
 from tb_nanwatch.stats.histogram import merge_histograms
-from tb_nanwatch.wire.events import manifest_value, record_values
-from tb_nanwatch.wire.manifest import Manifest
 
 ONE = Manifest((TensorInfo("loss", "", "loss", (), "float32"),), "Watcher")
 

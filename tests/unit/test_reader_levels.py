@@ -17,16 +17,16 @@ from tensorboard.context import RequestContext
 from werkzeug.test import EnvironBuilder
 from werkzeug.wrappers import Request
 
+from tb_nanwatch.format.tags import SUBDIRECTORY, Stream, parse_tag
 from tb_nanwatch.grid import aligned_edges, cells, column_edges
 from tb_nanwatch.http import apps
 from tb_nanwatch.http.viewport import Viewport
 from tb_nanwatch.reader import Access, Reader, Records, RunIndex, cover
-from tb_nanwatch.schema.statistics import STATISTICS
-from tb_nanwatch.schema.tags import SUBDIRECTORY, Stream, parse_tag
 from tb_nanwatch.stats.histogram import merge_histograms
 from tb_nanwatch.stats.record import empty_columns, merge_columns
-from tb_nanwatch.writer.budget import Budget
-from tb_nanwatch.writer.record_writer import RecordWriter
+from tb_nanwatch.stats.statistics import STATISTICS
+from tb_nanwatch.training.budget import Budget
+from tb_nanwatch.training.record_writer import RecordWriter
 
 NAMES = [statistic.name for statistic in STATISTICS]
 

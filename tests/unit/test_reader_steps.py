@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tb_nanwatch.format.tags import Stream
 from tb_nanwatch.reader.runs import shown_run
 from tb_nanwatch.reader.steps import hold, missing, survivors
-from tb_nanwatch.schema.tags import Stream
 
 SPANS = st.lists(st.tuples(st.integers(0, 60), st.integers(0, 9)), max_size=25)
 

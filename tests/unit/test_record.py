@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tb_nanwatch.schema.columns import COLUMNS, WINDOW_FIELDS, Column
+from tb_nanwatch.stats.columns import COLUMNS, WINDOW_FIELDS, Column
 from tb_nanwatch.stats.record import (
     Record,
     empty_columns,

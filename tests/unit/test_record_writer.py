@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 from tensorboard.compat.proto.summary_pb2 import Summary
 
-from tb_nanwatch.schema.columns import COLUMN, WINDOW_FIELD
-from tb_nanwatch.schema.tags import RECORDS_PER_BLOCK, Stream, parse_tag
-from tb_nanwatch.schema.tensor_info import TensorInfo
+from tb_nanwatch.format.manifest import Manifest
+from tb_nanwatch.format.records import new_window
+from tb_nanwatch.format.tags import RECORDS_PER_BLOCK, Stream, parse_tag
+from tb_nanwatch.format.tensor_info import TensorInfo
+from tb_nanwatch.stats.columns import COLUMN, WINDOW_FIELD
 from tb_nanwatch.stats.record import Record, empty_columns
-from tb_nanwatch.wire.manifest import Manifest
-from tb_nanwatch.wire.records import new_window
-from tb_nanwatch.writer.budget import Budget
-from tb_nanwatch.writer.record_writer import RecordWriter
+from tb_nanwatch.training.budget import Budget
+from tb_nanwatch.training.record_writer import RecordWriter
 
 MANIFEST = Manifest(
     (TensorInfo("gradient", "dense", "dense/kernel", (2, 3), "float32"),), "Watcher"

@@ -23,9 +23,9 @@ from tb_nanwatch.cli.page.palette import inks
 from tb_nanwatch.cli.page.png import png
 from tb_nanwatch.cli.page.rows import MOST_ROWS, Row, pooled, rows
 from tb_nanwatch.diagnosis import Finding, Place, Victim
+from tb_nanwatch.format.rerun import Element, Operand, Operation, Rerun, SourceLine
+from tb_nanwatch.format.tensor_info import TensorInfo
 from tb_nanwatch.grid.cells import NAN, POS_INF, RECORDED, SCALE_SKIPPED
-from tb_nanwatch.schema.rerun import Element, Operand, Operation, Rerun, SourceLine
-from tb_nanwatch.schema.tensor_info import TensorInfo
 
 HOSTILE = '<img src=x onerror=alert(1)>/"\x1b[31m\u202e&amp;\n'
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tb_nanwatch.writer.schedule import AUTO_WINDOW, CHANGE_RECORDS, Every, Schedule
+from tb_nanwatch.training.schedule import AUTO_WINDOW, CHANGE_RECORDS, Every, Schedule
 
 
 def run(schedule: Schedule, steps: int, size: int) -> tuple[list[int], int]:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tb_nanwatch.grid import column_edges, spectrogram, totals
-from tb_nanwatch.schema.columns import COLUMN
+from tb_nanwatch.stats.columns import COLUMN
 from tb_nanwatch.stats.histogram import Histograms, bin_code
 from tb_nanwatch.stats.record import empty_columns
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tb_nanwatch.schema.columns import COLUMN
 from tb_nanwatch.stats import derived
+from tb_nanwatch.stats.columns import COLUMN
 from tb_nanwatch.stats.floats import FORMATS
 from tb_nanwatch.stats.record import empty_columns
 from tb_nanwatch.stats.reference import exponent_histogram, l2_norm, statistics

@@ -11,7 +11,7 @@ import tensorflow as tf
 from tb_nanwatch.adapters.tensorflow import blocks, kernels
 from tb_nanwatch.adapters.tensorflow.accumulator import Accumulator, Clock, LossScale
 from tb_nanwatch.adapters.tensorflow.finite import all_finite
-from tb_nanwatch.schema.columns import COLUMN
+from tb_nanwatch.stats.columns import COLUMN
 from tb_nanwatch.stats.reference import exponent_histogram, statistics
 
 RNG = np.random.default_rng(11)

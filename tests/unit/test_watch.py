@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from tb_nanwatch.schema.roles import ROLE_NAMES
-from tb_nanwatch.schema.watch import DEFAULT_ROLES, Watch
+from tb_nanwatch.format.roles import DEFAULT_ROLES, ROLE_NAMES
+from tb_nanwatch.training.watch import Watch
 
 LAYERS = ("encoder/dense", "encoder/embedding_1", "decoder", "")
 

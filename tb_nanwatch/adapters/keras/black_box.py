@@ -28,10 +28,10 @@ from tb_nanwatch.adapters.tensorflow.bell import Bell
 from tb_nanwatch.adapters.tensorflow.operation_origin import Search
 from tb_nanwatch.adapters.tensorflow.recorder import Recorder
 from tb_nanwatch.adapters.tensorflow.told_operation import examples, told
-from tb_nanwatch.blackbox.case import FOLDER, Case, Kept, folder_name, pack_case
-from tb_nanwatch.schema.rerun import Mode, Rerun
-from tb_nanwatch.schema.tags import SUBDIRECTORY
-from tb_nanwatch.writer.warnings import warn
+from tb_nanwatch.format.rerun import Mode, Rerun
+from tb_nanwatch.format.tags import SUBDIRECTORY
+from tb_nanwatch.training.failing_step.case import FOLDER, Case, Kept, folder_name, pack_case
+from tb_nanwatch.training.warnings import warn
 
 MOST_RERUNS = 3
 """So many steps of a training are run again, each the first after all was finite."""

@@ -20,11 +20,11 @@ from tb_nanwatch.adapters.tensorflow.bell import Bell
 from tb_nanwatch.adapters.tensorflow.recorder import Recorder
 from tb_nanwatch.adapters.tensorflow.replicas import is_of_one_process, is_supported
 from tb_nanwatch.adapters.tensorflow.tensors import Unwatched
-from tb_nanwatch.blackbox.case import Kept, check_kept
-from tb_nanwatch.schema.watch import Watch
-from tb_nanwatch.writer.budget import DEFAULT_MAX_BYTES
-from tb_nanwatch.writer.schedule import Every, Schedule
-from tb_nanwatch.writer.warnings import Guard, warn
+from tb_nanwatch.training.budget import DEFAULT_MAX_BYTES
+from tb_nanwatch.training.failing_step.case import Kept, check_kept
+from tb_nanwatch.training.schedule import Every, Schedule
+from tb_nanwatch.training.warnings import Guard, warn
+from tb_nanwatch.training.watch import Watch
 
 Policy = Literal["record", "skip", "stop", "raise"]
 

@@ -17,9 +17,9 @@ from tb_nanwatch.adapters.keras.rerun import ExaminedFunction, arguments
 from tb_nanwatch.adapters.tensorflow.operations import is_tracing
 from tb_nanwatch.adapters.tensorflow.recorder import Recorder
 from tb_nanwatch.adapters.tensorflow.tensors import NamedTensor
-from tb_nanwatch.blackbox.case import Kept
-from tb_nanwatch.schema.rerun import Mode
-from tb_nanwatch.writer.warnings import Guard, warn
+from tb_nanwatch.format.rerun import Mode
+from tb_nanwatch.training.failing_step.case import Kept
+from tb_nanwatch.training.warnings import Guard, warn
 
 
 class ObservedLoop:

@@ -23,7 +23,7 @@ from tb_nanwatch.adapters.tensorflow.graphs import current_graph, in_xla
 from tb_nanwatch.adapters.tensorflow.state_changes import unheard
 from tb_nanwatch.adapters.tensorflow.tapes import differentiated_by_tapes
 from tb_nanwatch.adapters.tensorflow.tensors import NamedTensor, dense
-from tb_nanwatch.writer.warnings import Guard
+from tb_nanwatch.training.warnings import Guard
 
 
 class LoopGuard(StepGuard):

@@ -29,9 +29,9 @@ from tb_nanwatch.adapters.tensorflow.tensors import (
     with_unique_names,
 )
 from tb_nanwatch.adapters.tensorflow.twins import twin
-from tb_nanwatch.schema.roles import FLOW, ROLE_NAMES
-from tb_nanwatch.schema.watch import Watch
-from tb_nanwatch.writer.warnings import Guard
+from tb_nanwatch.format.roles import FLOW, ROLE_NAMES
+from tb_nanwatch.training.warnings import Guard
+from tb_nanwatch.training.watch import Watch
 
 _SEEN_IN = {
     "prediction": "where it calls the model or compute_loss",

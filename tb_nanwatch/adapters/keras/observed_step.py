@@ -28,8 +28,8 @@ from tb_nanwatch.adapters.keras.step_state import seeds_of, variables_of
 from tb_nanwatch.adapters.tensorflow.graphs import in_xla
 from tb_nanwatch.adapters.tensorflow.state_changes import unheard
 from tb_nanwatch.adapters.tensorflow.tapes import differentiated_by_tapes
-from tb_nanwatch.schema.watch import Watch
-from tb_nanwatch.writer.warnings import Guard
+from tb_nanwatch.training.warnings import Guard
+from tb_nanwatch.training.watch import Watch
 
 
 class Seen(NamedTuple):

@@ -21,9 +21,9 @@ from tb_nanwatch.adapters.keras.own_step import in_python
 from tb_nanwatch.adapters.keras.rerun import ExaminedFunction, examine
 from tb_nanwatch.adapters.keras.step_state import variables_of
 from tb_nanwatch.adapters.tensorflow.operation_origin import Search
-from tb_nanwatch.blackbox.case import FOLDER, Case, unpack_case
-from tb_nanwatch.schema.rerun import Rerun
-from tb_nanwatch.schema.tags import SUBDIRECTORY
+from tb_nanwatch.format.rerun import Rerun
+from tb_nanwatch.format.tags import SUBDIRECTORY
+from tb_nanwatch.training.failing_step.case import FOLDER, Case, unpack_case
 
 DONE, TROUBLE = 0, 2
 

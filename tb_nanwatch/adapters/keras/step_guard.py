@@ -38,7 +38,7 @@ from tb_nanwatch.adapters.tensorflow.state_changes import (
 )
 from tb_nanwatch.adapters.tensorflow.tensors import dense
 from tb_nanwatch.adapters.tensorflow.twins import twin
-from tb_nanwatch.writer.warnings import Guard
+from tb_nanwatch.training.warnings import Guard
 
 MOST_COPIED = 256 * 2**20
 """Bytes that a step may copy, each time it runs, of what it updates before its last update."""

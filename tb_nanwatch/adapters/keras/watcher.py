@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from tb_nanwatch.adapters.tensorflow import watcher
 from tb_nanwatch.adapters.tensorflow.tensors import NamedTensor
-from tb_nanwatch.blackbox.case import Kept, check_kept
-from tb_nanwatch.writer.budget import DEFAULT_MAX_BYTES
-from tb_nanwatch.writer.schedule import Every
+from tb_nanwatch.training.budget import DEFAULT_MAX_BYTES
+from tb_nanwatch.training.failing_step.case import Kept, check_kept
+from tb_nanwatch.training.schedule import Every
 
 if TYPE_CHECKING:
     from tb_nanwatch.adapters.keras.loop import ObservedLoop

@@ -27,7 +27,7 @@ from tb_nanwatch.adapters.tensorflow.samples import (
 )
 from tb_nanwatch.adapters.tensorflow.twins import twin
 from tb_nanwatch.adapters.tensorflow.variables import fetch, store, variable
-from tb_nanwatch.schema.columns import COLUMN
+from tb_nanwatch.stats.columns import COLUMN
 from tb_nanwatch.stats.histogram import Histograms
 from tb_nanwatch.stats.record import Matrix, empty_columns
 

@@ -19,7 +19,7 @@ import tensorflow as tf
 
 from tb_nanwatch.adapters.tensorflow.operations import Gradients, Operation, Trace, identity
 from tb_nanwatch.adapters.tensorflow.private_api import private
-from tb_nanwatch.schema.rerun import Pass
+from tb_nanwatch.format.rerun import Pass
 
 _CONSTANT, _DATA, _WEIGHT = -1, -2, -3
 """What made a value non-finite where no operation did: a constant, the batch, a variable."""

@@ -16,7 +16,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from tb_nanwatch.writer.warnings import warn
+from tb_nanwatch.training.warnings import warn
 
 _NOT_LOOKED_INTO = "a step that goes non-finite is not looked into"
 _LESS_FOUND = "less is found in a step that went non-finite"

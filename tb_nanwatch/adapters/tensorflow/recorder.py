@@ -10,20 +10,20 @@ import tensorflow as tf
 
 from tb_nanwatch.adapters.tensorflow.accumulator import Accumulator, Clock, LossScale, Signal
 from tb_nanwatch.adapters.tensorflow.bell import Bell
-from tb_nanwatch.adapters.tensorflow.live_diagnosis import LiveDiagnosis
 from tb_nanwatch.adapters.tensorflow.replicas import current_replica, worker_name
+from tb_nanwatch.adapters.tensorflow.sink import TensorFlowSink
 from tb_nanwatch.adapters.tensorflow.tensors import NamedTensor, tell_apart
-from tb_nanwatch.schema.columns import COLUMN, WINDOW_FIELD
-from tb_nanwatch.schema.rerun import Rerun
-from tb_nanwatch.schema.tags import SUBDIRECTORY, Stream
-from tb_nanwatch.schema.tensor_info import TensorInfo
+from tb_nanwatch.format.manifest import Manifest
+from tb_nanwatch.format.records import new_window
+from tb_nanwatch.format.rerun import Rerun
+from tb_nanwatch.format.tags import SUBDIRECTORY, Stream
+from tb_nanwatch.format.tensor_info import TensorInfo
+from tb_nanwatch.stats.columns import COLUMN, WINDOW_FIELD
 from tb_nanwatch.stats.record import Record, merge
-from tb_nanwatch.wire.manifest import Manifest
-from tb_nanwatch.wire.records import new_window
-from tb_nanwatch.writer.record_writer import RecordWriter
-from tb_nanwatch.writer.schedule import Schedule
-from tb_nanwatch.writer.session import new_session
-from tb_nanwatch.writer.tensorflow_sink import TensorFlowSink
+from tb_nanwatch.training.live_diagnosis import LiveDiagnosis
+from tb_nanwatch.training.record_writer import RecordWriter
+from tb_nanwatch.training.schedule import Schedule
+from tb_nanwatch.training.session import new_session
 
 _SCALED = frozenset({"gradient", "activation_gradient"})
 """Roles that a loss scale multiplies."""

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tb_nanwatch.adapters.tensorflow import kernels
-from tb_nanwatch.schema.columns import COLUMN
+from tb_nanwatch.stats.columns import COLUMN
 from tb_nanwatch.stats.floats import FloatFormat, decode_extremes
 from tb_nanwatch.stats.histogram import Histograms, from_dense
 from tb_nanwatch.stats.record import Matrix

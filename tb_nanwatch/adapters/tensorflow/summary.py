@@ -25,14 +25,14 @@ from tb_nanwatch.adapters.tensorflow.tensors import (
     variable_path,
     with_unique_names,
 )
-from tb_nanwatch.schema.columns import COLUMN, WINDOW_FIELD
-from tb_nanwatch.schema.roles import check_role
-from tb_nanwatch.schema.tags import RECORDS_PER_BLOCK, Stream
+from tb_nanwatch.format.events import manifest_value, record_values
+from tb_nanwatch.format.manifest import Manifest
+from tb_nanwatch.format.records import new_window
+from tb_nanwatch.format.roles import check_role
+from tb_nanwatch.format.tags import RECORDS_PER_BLOCK, Stream
+from tb_nanwatch.stats.columns import COLUMN, WINDOW_FIELD
 from tb_nanwatch.stats.record import Record, empty_columns
-from tb_nanwatch.wire.events import manifest_value, record_values
-from tb_nanwatch.wire.manifest import Manifest
-from tb_nanwatch.wire.records import new_window
-from tb_nanwatch.writer.session import new_session
+from tb_nanwatch.training.session import new_session
 
 
 class _SummaryStream:
@@ -119,7 +119,7 @@ def summary(
         complex64 and complex128, any shape. Of `tf.IndexedSlices` the values are taken; `None`
         gradients are left out.
       step: int64-castable; by default `tf.summary.experimental.get_step()`.
-      role: what the tensors are, one of `schema.roles`.
+      role: what the tensors are, one of `format.roles`.
       description: shown beside the tensors.
 
     Returns:

@@ -10,8 +10,8 @@ import tensorflow as tf
 
 from tb_nanwatch.adapters.tensorflow import kernels
 from tb_nanwatch.adapters.tensorflow.replicas import current_label, current_replica
-from tb_nanwatch.schema.tensor_info import TensorInfo
-from tb_nanwatch.writer.warnings import warn
+from tb_nanwatch.format.tensor_info import TensorInfo
+from tb_nanwatch.training.warnings import warn
 
 VARIABLES = frozenset({"weight", "slot", "update"})
 """Roles of variables and what is made of them: replicas that are mirrored hold the same."""

@@ -14,7 +14,7 @@ import tensorflow as tf
 from tb_nanwatch.adapters.tensorflow.operation_origin import Origin
 from tb_nanwatch.adapters.tensorflow.operations import Operation
 from tb_nanwatch.adapters.tensorflow.private_api import private
-from tb_nanwatch.schema import rerun
+from tb_nanwatch.format import rerun
 
 _ELEMENTS = 4
 """So many elements are told of each operand."""

@@ -23,9 +23,9 @@ from tb_nanwatch.adapters.tensorflow.tensors import (
     variable_path,
     with_unique_names,
 )
-from tb_nanwatch.schema.roles import FLOW, check_role
-from tb_nanwatch.writer.budget import DEFAULT_MAX_BYTES
-from tb_nanwatch.writer.schedule import Every, Schedule
+from tb_nanwatch.format.roles import FLOW, check_role
+from tb_nanwatch.training.budget import DEFAULT_MAX_BYTES
+from tb_nanwatch.training.schedule import Every, Schedule
 
 
 class Watcher:
@@ -95,7 +95,7 @@ class Watcher:
 
         Args:
           new_step: False in any further call for the same step.
-          **data: by role (`schema.roles`), such as `gradient=...`: a tensor; a mapping, list or
+          **data: by role (`format.roles`), such as `gradient=...`: a tensor; a mapping, list or
             tuple of tensors, nested or not; variables; or (gradient, variable) pairs. Pass
             `weight` after the update, to see what the step leaves behind. Integers are left out,
             with one warning.

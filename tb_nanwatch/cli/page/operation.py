@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tb_nanwatch.cli.page.markup import name, text
-from tb_nanwatch.schema.rerun import Operand, Operation, Rerun
+from tb_nanwatch.format.rerun import Operand, Operation, Rerun
 
 _ROWS = 10
 """So many rows of the batch are named."""

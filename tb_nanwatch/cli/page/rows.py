@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from tb_nanwatch.schema.roles import FLOW
-from tb_nanwatch.schema.tensor_info import TensorInfo
+from tb_nanwatch.format.roles import FLOW
+from tb_nanwatch.format.tensor_info import TensorInfo
 
 MOST_ROWS = 120
 """What a page can hold and an eye can follow."""

@@ -9,7 +9,7 @@ import numpy as np
 from tb_nanwatch.cli.page.histograms import Snapshot
 from tb_nanwatch.cli.runs import FoundRun
 from tb_nanwatch.diagnosis import Finding
-from tb_nanwatch.schema.columns import COLUMN, WINDOW_FIELD
+from tb_nanwatch.stats.columns import COLUMN, WINDOW_FIELD
 from tb_nanwatch.stats.histogram import merge_histograms
 
 _COUNTS = ("nan", "pos_inf", "neg_inf", "zero", "subnormal")

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tb_nanwatch.schema import VERSION
+from tb_nanwatch.format import VERSION
 
 _MAGIC = b"NWGR"
 _HEAD = struct.Struct("<4sII")

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from tb_nanwatch.schema.rerun import Rerun
-from tb_nanwatch.schema.tensor_info import TensorInfo
+from tb_nanwatch.format.facts import UNKNOWN_MODEL, ModelFacts
+from tb_nanwatch.format.rerun import Rerun
+from tb_nanwatch.format.tensor_info import TensorInfo
 from tb_nanwatch.stats.record import Matrix
 
 
@@ -40,6 +41,7 @@ class History:
       initial: the state before the first step: its rows, one record each session.
       is_complete: whether every record that was written could be read.
       reruns: what running steps again has found, by step.
+      model: what the framework knew of the model, as of the latest session.
     """
 
     tensors: tuple[TensorInfo, ...]
@@ -48,3 +50,4 @@ class History:
     initial: Sequence[Series]
     is_complete: bool
     reruns: tuple[Rerun, ...] = ()
+    model: ModelFacts = UNKNOWN_MODEL

@@ -6,12 +6,12 @@ import numpy as np
 import numpy.typing as npt
 from tensorboard.compat.proto.summary_pb2 import DATA_CLASS_TENSOR, Summary, SummaryMetadata
 
-from tb_nanwatch.schema.columns import COLUMN
-from tb_nanwatch.schema.tensor_info import TensorInfo
+from tb_nanwatch.format.events import array_tensor
+from tb_nanwatch.format.manifest import Manifest
+from tb_nanwatch.format.tensor_info import TensorInfo
+from tb_nanwatch.stats.columns import COLUMN
 from tb_nanwatch.stats.floats import float_format
 from tb_nanwatch.stats.record import Matrix, Record
-from tb_nanwatch.wire.events import array_tensor
-from tb_nanwatch.wire.manifest import Manifest
 
 
 def tensorboard_histograms(manifest: Manifest, record: Record) -> list[Summary.Value]:

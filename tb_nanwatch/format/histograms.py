@@ -22,9 +22,8 @@ import struct
 import numpy as np
 import numpy.typing as npt
 
-from tb_nanwatch.schema import VERSION
+from tb_nanwatch.format import VERSION, FormatError, VersionError
 from tb_nanwatch.stats.histogram import Histograms, merge_histograms
-from tb_nanwatch.wire import VersionError, WireError
 
 _MAGIC = b"NWEH"
 _HEAD = struct.Struct("<4sIII")
@@ -54,7 +53,7 @@ def pack_histograms(histograms: Histograms) -> npt.NDArray[np.uint8]:
 def unpack_histograms(packed: npt.NDArray[np.uint8]) -> Histograms:
     """The histograms of these bytes.
 
-    Raises VersionError for another version, WireError for bytes that are damaged or not ours.
+    Raises VersionError for another version, FormatError for bytes that are damaged or not ours.
     """
     lengths, codes, counts = _entries(packed)
     return merge_histograms([Histograms(lengths, codes.astype(np.int64), counts.astype(np.int64))])
@@ -80,16 +79,16 @@ def _entries(
     """Entries of each tensor, and the codes and counts of all entries."""
     data = packed.tobytes()
     if len(data) < _HEAD.size or data[:4] != _MAGIC:
-        raise WireError(f"Expected exponent histograms, got {len(data)} other bytes.")
+        raise FormatError(f"Expected exponent histograms, got {len(data)} other bytes.")
     _, version, tensors, entries = _HEAD.unpack_from(data)
     if version != VERSION:
         raise VersionError("exponent histograms", version, VERSION)
     expected = _HEAD.size + 2 * tensors + 6 * entries
     if len(data) != expected:
-        raise WireError(f"Expected exponent histograms of {expected} bytes, got {len(data)}.")
+        raise FormatError(f"Expected exponent histograms of {expected} bytes, got {len(data)}.")
     lengths = np.frombuffer(data, "<u2", tensors, _HEAD.size).astype(np.int64)
     codes = np.frombuffer(data, "<i2", entries, _HEAD.size + 2 * tensors)
     counts = np.frombuffer(data, "<u4", entries, _HEAD.size + 2 * tensors + 2 * entries)
     if int(lengths.sum()) != entries:
-        raise WireError(f"Expected {entries} histogram entries, got {int(lengths.sum())}.")
+        raise FormatError(f"Expected {entries} histogram entries, got {int(lengths.sum())}.")
     return lengths, codes, counts

@@ -11,10 +11,13 @@ from tensorboard.compat.proto.tensor_pb2 import TensorProto
 from tensorboard.compat.proto.tensor_shape_pb2 import TensorShapeProto
 from tensorboard.compat.proto.types_pb2 import DT_DOUBLE, DT_STRING, DT_UINT8
 
-from tb_nanwatch.schema import VERSION
-from tb_nanwatch.schema.nanwatch_pb2 import PluginData
-from tb_nanwatch.schema.rerun import Rerun
-from tb_nanwatch.schema.tags import (
+from tb_nanwatch.format import VERSION
+from tb_nanwatch.format.histograms import pack_histograms
+from tb_nanwatch.format.manifest import Manifest, pack_manifest
+from tb_nanwatch.format.nanwatch_pb2 import PluginData
+from tb_nanwatch.format.records import pack_record
+from tb_nanwatch.format.rerun import Rerun, pack_rerun
+from tb_nanwatch.format.tags import (
     PLUGIN_NAME,
     Stream,
     block_tag,
@@ -23,10 +26,6 @@ from tb_nanwatch.schema.tags import (
     rerun_tag,
 )
 from tb_nanwatch.stats.record import Record
-from tb_nanwatch.wire.histograms import pack_histograms
-from tb_nanwatch.wire.manifest import Manifest, pack_manifest
-from tb_nanwatch.wire.records import pack_record
-from tb_nanwatch.wire.reruns import pack_rerun
 
 _DTYPES = {np.dtype(np.float64): DT_DOUBLE, np.dtype(np.uint8): DT_UINT8}
 

@@ -10,12 +10,16 @@ class TensorInfo:
     """One watched tensor.
 
     Attributes:
-      role: one of `schema.roles`.
+      role: one of `format.roles`.
       layer: path of the owning layer; "" where there is none.
       name: path of the tensor; unique among those of its role and replica.
       shape: -1 for a dimension that is not fixed; None where the rank is unknown.
       dtype: NumPy's name of the dtype.
       replica: which of several replicas of the process it is of; "" where there is one alone.
+      trainable: of a variable or its gradient, whether it is trained; None where not known.
+      is_statistic: whether a layer keeps it as a statistic, such as a moving average.
+      attribute: the layer's attribute that holds the variable, such as "kernel"; "" where that is
+        not known.
     """
 
     role: str
@@ -24,3 +28,6 @@ class TensorInfo:
     shape: tuple[int, ...] | None
     dtype: str
     replica: str = ""
+    trainable: bool | None = None
+    is_statistic: bool = False
+    attribute: str = ""

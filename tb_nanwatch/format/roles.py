@@ -35,6 +35,9 @@ ROLES: tuple[Role, ...] = (
 
 ROLE_NAMES: tuple[str, ...] = tuple(role.name for role in ROLES)
 
+DEFAULT_ROLES = ("input", "target", "prediction", "loss", "gradient", "weight")
+"""What is recorded unless told otherwise: next to no cost, and no bit of the training changes."""
+
 FLOW: dict[str, int] = {name: index for index, name in enumerate(ROLE_NAMES)}
 """Position of each role in the flow of one step."""
 

@@ -21,8 +21,8 @@ from typing import Any, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from tb_nanwatch.schema import VERSION
-from tb_nanwatch.schema.rerun import Rerun, rerun_from_json, rerun_to_json
+from tb_nanwatch.format import VERSION
+from tb_nanwatch.format.rerun import Rerun, rerun_from_json, rerun_to_json
 
 Kept = Literal["off", "result", "batch", "state"]
 """What is kept: nothing; what was found; the batch, too; and the state before the step, too."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-from tb_nanwatch.schema.tags import RECORDS_PER_LEVEL
-from tb_nanwatch.writer.budget import DEFAULT_MAX_BYTES, Budget, whole_number
+from tb_nanwatch.format.tags import RECORDS_PER_LEVEL
+from tb_nanwatch.training.budget import DEFAULT_MAX_BYTES, Budget, whole_number
 
 Every = int | Literal["auto"]
 

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tb_nanwatch.schema import columns, roles, statistics
-from tb_nanwatch.schema.tags import Stream, Tag, block_tag, initial_tag, manifest_tag, parse_tag
+from tb_nanwatch.format import roles
+from tb_nanwatch.format.tags import Stream, Tag, block_tag, initial_tag, manifest_tag, parse_tag
+from tb_nanwatch.stats import columns, statistics
 
 SESSIONS = st.text("0123456789abcdef", min_size=1, max_size=20)
 NAMES = st.text(max_size=30)

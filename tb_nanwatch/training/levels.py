@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tb_nanwatch.schema.columns import WINDOW_FIELD
-from tb_nanwatch.schema.tags import RECORDS_PER_LEVEL
+from tb_nanwatch.format.tags import RECORDS_PER_LEVEL
+from tb_nanwatch.stats.columns import WINDOW_FIELD
 from tb_nanwatch.stats.record import Record, merge
 
 

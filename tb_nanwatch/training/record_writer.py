@@ -8,11 +8,7 @@ from typing import Protocol
 
 from tensorboard.compat.proto.summary_pb2 import Summary
 
-from tb_nanwatch.schema.columns import WINDOW_FIELD
-from tb_nanwatch.schema.rerun import Rerun
-from tb_nanwatch.schema.tags import RECORDS_PER_BLOCK, Stream
-from tb_nanwatch.stats.record import Record, merge
-from tb_nanwatch.wire.events import (
+from tb_nanwatch.format.events import (
     FILE_BYTES,
     event_bytes,
     initial_value,
@@ -20,11 +16,15 @@ from tb_nanwatch.wire.events import (
     record_values,
     rerun_value,
 )
-from tb_nanwatch.wire.manifest import Manifest
-from tb_nanwatch.wire.tensorboard_histograms import tensorboard_histograms
-from tb_nanwatch.writer.budget import Budget
-from tb_nanwatch.writer.levels import Levels
-from tb_nanwatch.writer.warnings import warn
+from tb_nanwatch.format.manifest import Manifest
+from tb_nanwatch.format.rerun import Rerun
+from tb_nanwatch.format.tags import RECORDS_PER_BLOCK, Stream
+from tb_nanwatch.format.tensorboard_histograms import tensorboard_histograms
+from tb_nanwatch.stats.columns import WINDOW_FIELD
+from tb_nanwatch.stats.record import Record, merge
+from tb_nanwatch.training.budget import Budget
+from tb_nanwatch.training.levels import Levels
+from tb_nanwatch.training.warnings import warn
 
 _MOST_SKIPPED = 32
 """Records that wait, at the most, before a failed sink is tried again."""

@@ -6,10 +6,7 @@ from collections.abc import Collection, Iterable
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
-from tb_nanwatch.schema.roles import ROLE_NAMES
-
-DEFAULT_ROLES = ("input", "target", "prediction", "loss", "gradient", "weight")
-"""What costs next to nothing and changes no bit of a training in graph mode."""
+from tb_nanwatch.format.roles import DEFAULT_ROLES, ROLE_NAMES
 
 _GROUPS = {"default": DEFAULT_ROLES, "all": ROLE_NAMES, "*": ROLE_NAMES}
 

@@ -12,26 +12,46 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tensorboard.util import tensor_util
 
-from tb_nanwatch.schema.columns import COLUMN_NAMES, COLUMNS, WINDOW_FIELD
-from tb_nanwatch.schema.roles import ROLE_NAMES
-from tb_nanwatch.schema.tags import Stream
-from tb_nanwatch.schema.tensor_info import TensorInfo
+from tb_nanwatch.format import FormatError, VersionError
+from tb_nanwatch.format.events import manifest_value, record_values
+from tb_nanwatch.format.facts import LayerFacts, LossFacts, ModelFacts, OptimizerFacts
+from tb_nanwatch.format.histograms import pack_histograms, unpack_histogram, unpack_histograms
+from tb_nanwatch.format.manifest import Manifest, pack_manifest, unpack_manifest
+from tb_nanwatch.format.records import new_window, pack_record, peek, unpack_record
+from tb_nanwatch.format.roles import ROLE_NAMES
+from tb_nanwatch.format.tags import Stream
+from tb_nanwatch.format.tensor_info import TensorInfo
+from tb_nanwatch.http.encoding import pack_grid
+from tb_nanwatch.stats.columns import COLUMN_NAMES, COLUMNS, WINDOW_FIELD
 from tb_nanwatch.stats.histogram import Histograms
 from tb_nanwatch.stats.record import Record, empty_columns
-from tb_nanwatch.wire import VersionError, WireError
-from tb_nanwatch.wire.events import manifest_value, record_values
-from tb_nanwatch.wire.grid import pack_grid
-from tb_nanwatch.wire.histograms import pack_histograms, unpack_histogram, unpack_histograms
-from tb_nanwatch.wire.manifest import Manifest, pack_manifest, unpack_manifest
-from tb_nanwatch.wire.records import new_window, pack_record, peek, unpack_record
 
 TEXT = st.text(max_size=20)
 SHAPES = st.none() | st.lists(st.integers(-1, 2**40), max_size=4).map(tuple)
 TENSORS = st.builds(
-    TensorInfo, st.sampled_from(ROLE_NAMES), TEXT, TEXT, SHAPES, st.sampled_from(["float32", "f"])
+    TensorInfo,
+    st.sampled_from(ROLE_NAMES),
+    TEXT,
+    TEXT,
+    SHAPES,
+    st.sampled_from(["float32", "f"]),
+    trainable=st.none() | st.booleans(),
+    is_statistic=st.booleans(),
+    attribute=TEXT,
+)
+LAYERS = st.from_type(LayerFacts)
+MODELS = st.builds(
+    ModelFacts,
+    framework=TEXT,
+    jit_compile=st.booleans(),
+    layers=st.lists(LAYERS, max_size=3).map(tuple),
+    losses=st.lists(st.from_type(LossFacts), max_size=2).map(tuple),
+    optimizers=st.lists(
+        st.builds(OptimizerFacts, epsilon=st.none() | st.floats(allow_nan=False)), max_size=2
+    ).map(tuple),
 )
 MANIFESTS = st.builds(
-    Manifest, st.lists(TENSORS, max_size=4).map(tuple), st.just("Watcher"), TEXT, TEXT
+    Manifest, st.lists(TENSORS, max_size=4).map(tuple), st.just("Watcher"), TEXT, TEXT, MODELS
 )
 BINS = st.dictionaries(st.integers(-(2**15), 2**15 - 1), st.integers(1, 2**34), max_size=6)
 
@@ -82,14 +102,14 @@ def test_histograms_round_trip_with_counts_beyond_32_bits(rows: list[dict[int, i
 
 @given(st.binary(max_size=60))
 def test_histograms_of_other_bytes_are_an_error_that_says_so(data: bytes) -> None:
-    with pytest.raises(WireError):
+    with pytest.raises(FormatError):
         unpack_histograms(np.frombuffer(b"x" + data, np.uint8))
 
 
 def test_damaged_histograms_are_an_error() -> None:
     one = Histograms(np.array([1]), np.array([0]), np.array([5]))
     packed = pack_histograms(one)
-    with pytest.raises(WireError, match="bytes"):
+    with pytest.raises(FormatError, match="bytes"):
         unpack_histograms(packed[:-1])
     newer = packed.copy()
     newer[4] = 2
@@ -138,12 +158,12 @@ def test_columns_are_found_by_their_names() -> None:
     ids=["vector", "float32", "no rows", "no version", "text"],
 )
 def test_what_is_no_record_is_an_error(packed: npt.NDArray[np.float64]) -> None:
-    with pytest.raises(WireError):
+    with pytest.raises(FormatError):
         unpack_record(packed, small_manifest())
 
 
 def test_a_record_of_other_tensors_is_an_error() -> None:
-    with pytest.raises(WireError, match=r"3 tensors.*got 2"):
+    with pytest.raises(FormatError, match=r"3 tensors.*got 2"):
         unpack_record(pack_record(_record(small_manifest(2))), small_manifest(3))
 
 
@@ -158,7 +178,7 @@ def test_a_newer_manifest_says_to_upgrade() -> None:
     newer = b"\x08\x02"  # Field 1, version, is 2.
     with pytest.raises(VersionError, match="a manifest of version 2"):
         unpack_manifest(newer)
-    with pytest.raises(WireError):
+    with pytest.raises(FormatError):
         unpack_manifest(b"\xff\xff\xff")
 
 

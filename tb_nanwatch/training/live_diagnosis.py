@@ -9,11 +9,11 @@ from itertools import groupby
 import numpy as np
 
 from tb_nanwatch.diagnosis import Finding, Place, diagnose, short_text
-from tb_nanwatch.schema.rerun import Rerun
-from tb_nanwatch.schema.tensor_info import TensorInfo
-from tb_nanwatch.stats.history import History, Series
+from tb_nanwatch.format.history import History, Series
+from tb_nanwatch.format.rerun import Rerun
+from tb_nanwatch.format.tensor_info import TensorInfo
 from tb_nanwatch.stats.record import Record
-from tb_nanwatch.writer.warnings import warn
+from tb_nanwatch.training.warnings import warn
 
 KEPT_RECORDS = 256
 """Latest records that are looked at; fewer of many tensors, so that they stay within KEPT_BYTES."""

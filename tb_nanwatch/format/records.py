@@ -8,11 +8,10 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from tb_nanwatch.schema import VERSION
-from tb_nanwatch.schema.columns import COLUMNS, WINDOW_FIELD, WINDOW_FIELDS, Column
+from tb_nanwatch.format import VERSION, FormatError, VersionError
+from tb_nanwatch.format.manifest import Manifest
+from tb_nanwatch.stats.columns import COLUMNS, WINDOW_FIELD, WINDOW_FIELDS, Column
 from tb_nanwatch.stats.record import Matrix, Record, empty_window
-from tb_nanwatch.wire import VersionError, WireError
-from tb_nanwatch.wire.manifest import Manifest
 
 
 def pack_record(record: Record) -> Matrix:
@@ -26,16 +25,16 @@ def pack_record(record: Record) -> Matrix:
 def peek(packed: npt.NDArray[np.float64]) -> tuple[int, int]:
     """(version, hash of the manifest) of a packed record of any version.
 
-    These two fields stay first in every version. WireError for anything but a packed record.
+    These two fields stay first in every version. FormatError for anything but a packed record.
     """
     if packed.ndim != 2 or packed.dtype != np.float64 or 0 in packed.shape or packed.shape[1] < 2:
-        raise WireError(
+        raise FormatError(
             "Expected a record, float64 [1 + tensors, columns], "
             f"got {packed.dtype} {list(packed.shape)}."
         )
     version, manifest = packed[0, :2]
     if not (np.isfinite(version) and np.isfinite(manifest)):
-        raise WireError("Expected a record, got numbers without a version.")
+        raise FormatError("Expected a record, got numbers without a version.")
     return int(version), int(manifest)
 
 
@@ -51,14 +50,14 @@ def _take(packed: Matrix, names: tuple[str, ...], known: tuple[Column, ...]) -> 
 def unpack_record(packed: npt.NDArray[np.float64], manifest: Manifest) -> Record:
     """The record, with the columns that `manifest` names; columns it lacks are empty.
 
-    Raises VersionError for another version, WireError where the tensor is not a record of this
+    Raises VersionError for another version, FormatError where the tensor is not a record of this
     manifest.
     """
     version, _ = peek(packed)
     if version != VERSION:
         raise VersionError("a record", version, VERSION)
     if len(packed) != 1 + len(manifest.tensors) or packed.shape[1] != len(manifest.columns):
-        raise WireError(
+        raise FormatError(
             f"Expected a record of {len(manifest.tensors)} tensors and {len(manifest.columns)} "
             f"columns, got {len(packed) - 1} and {packed.shape[1]}."
         )

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
+
+from tb_nanwatch.format import VERSION, FormatError, VersionError
 
 Pass = Literal["forward", "backward", "update"]
 Mode = Literal["eager", "graph", "xla"]
@@ -160,6 +163,26 @@ def rerun_from_json(content: Any) -> Rerun:
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"Expected what a rerun found, got {content!r:.100}.") from error
+
+
+def pack_rerun(rerun: Rerun) -> bytes:
+    """The rerun as bytes, the same for the same rerun."""
+    return json.dumps({"version": VERSION, **rerun_to_json(rerun)}, sort_keys=True).encode()
+
+
+def unpack_rerun(content: bytes) -> Rerun:
+    """The rerun; raises FormatError for anything else, VersionError for a newer one."""
+    try:
+        found = json.loads(content)
+        version = int(found["version"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise FormatError("Expected what a rerun found, as JSON with a version.") from error
+    if version != VERSION:
+        raise VersionError("a rerun", version, VERSION)
+    try:
+        return rerun_from_json(found)
+    except ValueError as error:
+        raise FormatError(str(error)) from error
 
 
 def _operand_to_json(operand: Operand) -> dict[str, Any]:
