@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from tb_nanwatch.adapters.keras.black_box import BlackBox
 from tb_nanwatch.adapters.keras.observation import Observation
@@ -18,7 +19,11 @@ from tb_nanwatch.adapters.keras.step_guard import StepOutcome, UpdatePolicy
 from tb_nanwatch.adapters.keras.train_function import ObservedTrainFunction
 from tb_nanwatch.adapters.tensorflow.bell import Bell
 from tb_nanwatch.adapters.tensorflow.recorder import Recorder
-from tb_nanwatch.adapters.tensorflow.replicas import is_of_one_process, is_supported
+from tb_nanwatch.adapters.tensorflow.replicas import (
+    current_replica,
+    is_of_one_process,
+    is_supported,
+)
 from tb_nanwatch.adapters.tensorflow.tensors import Unwatched
 from tb_nanwatch.training.budget import DEFAULT_MAX_BYTES
 from tb_nanwatch.training.failing_step.case import Kept, check_kept
@@ -154,6 +159,7 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
         self._is_begun = False
         self._in_batch = False
         self._saw_batches = False
+        self._knows_calls = False
 
     def __reduce__(self) -> Any:
         """A copy begins afresh, with the same arguments: scikeras and KerasTuner make some.
@@ -213,6 +219,7 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
             self._recorder.begin(iterations(self.model.optimizer))
             initial = self._observation()
             initial.weights()
+            self._recorder.describe(initial.facts())
             self._recorder.record_initial(initial.tensors())
         else:
             self._recorder.begin_again()
@@ -247,6 +254,7 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
             self._guard,
             policy if skips or self._armed_box is not None else None,
             self._policy_guard,
+            collects_calls=self._collects_calls,
         )
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
@@ -327,7 +335,14 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
     def _observation(self) -> Observation:
         return Observation(self.model, self._watch, self._unwatched, self._guard)
 
+    def _collects_calls(self) -> bool:
+        """Once in a training that runs eagerly; in a graph, whenever it is traced."""
+        return not self._knows_calls or tf.inside_function()
+
     def _end(self, observation: Observation, outcome: StepOutcome) -> None:
+        if self._collects_calls() and current_replica() == 0:
+            self._knows_calls = True
+            self._recorder.describe(observation.facts())
         self._recorder.add(
             observation.tensors(),
             observation.loss_scale,

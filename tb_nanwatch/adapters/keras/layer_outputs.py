@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import keras
 import tensorflow as tf
 
+from tb_nanwatch.adapters.keras.call_graph import is_pass_through
 from tb_nanwatch.adapters.keras.paths import Paths
 from tb_nanwatch.adapters.tensorflow.private_api import private
 
@@ -34,18 +35,13 @@ def watched_layers(model: Any, paths: Paths) -> Iterator[WatchedLayer]:
         for part in layer.cell._flatten_layers()
     }
     for layer in layers:
-        if isinstance(layer, keras.layers.InputLayer) or hands_on(layer) or id(layer) in cells:
+        if (
+            isinstance(layer, keras.layers.InputLayer)
+            or is_pass_through(layer)
+            or id(layer) in cells
+        ):
             continue
         yield WatchedLayer(paths.layer(layer), layer)
-
-
-def hands_on(layer: Any) -> bool:
-    """Whether a layer only hands on the output of its last one, as a Sequential model does."""
-    # By name, as the class of functional models has no public one.
-    call = type(layer).call
-    is_kerass = getattr(call, "__module__", "").partition(".")[0] == "keras"
-    name = getattr(call, "__qualname__", "")
-    return is_kerass and name in ("Sequential.call", "Functional.call")
 
 
 def called_method(layer: Any) -> str:

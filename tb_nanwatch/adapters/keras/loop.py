@@ -11,9 +11,11 @@ import numpy as np
 import tensorflow as tf
 
 from tb_nanwatch.adapters.keras.black_box import BlackBox, FailingStep
+from tb_nanwatch.adapters.keras.facts import called_facts
 from tb_nanwatch.adapters.keras.loop_step import LoopStep, watched
 from tb_nanwatch.adapters.keras.own_step import in_python
 from tb_nanwatch.adapters.keras.rerun import ExaminedFunction, arguments
+from tb_nanwatch.adapters.tensorflow.graphs import current_graph
 from tb_nanwatch.adapters.tensorflow.operations import is_tracing
 from tb_nanwatch.adapters.tensorflow.recorder import Recorder
 from tb_nanwatch.adapters.tensorflow.tensors import NamedTensor
@@ -39,6 +41,7 @@ class ObservedLoop:
         self._step: LoopStep | None = None
         self._spies = ExitStack()
         self._is_told = False
+        self._knows_calls = False
         self._guard = Guard(
             "The loop goes on; a step that goes non-finite is not looked into from here."
         )
@@ -124,8 +127,12 @@ class ObservedLoop:
     def _begin(self, box: BlackBox) -> LoopStep:
         self._spies.close()
         self._step = LoopStep(box.policy, self._guard)
-        self._spies.enter_context(watched(self._step))
+        self._spies.enter_context(watched(self._step, collects_calls=self._collects_calls()))
         return self._step
+
+    def _collects_calls(self) -> bool:
+        """Once in a loop that runs eagerly; in a graph, whenever it is traced."""
+        return not self._knows_calls or current_graph() is not None
 
     def _end(self, step: LoopStep) -> None:
         self._spies.close()
@@ -135,6 +142,10 @@ class ObservedLoop:
             held = step.end()
         if self._guard.tripped:
             step.refuse("of a fault of NaNWatch's own")
+        if self._collects_calls():
+            self._knows_calls = True
+            with self._guard("describe a step"):
+                self._recorder.describe(called_facts(step.calls, step.optimizers))
         for tensors, new_step in step.observed:
             self._recorder.add(tensors, new_step=new_step, held=held)
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import tensorflow as tf
 
+from tb_nanwatch.adapters.keras.call_graph import CallGraph
 from tb_nanwatch.adapters.keras.compiled_guard import CompiledStepGuard
 from tb_nanwatch.adapters.keras.optimizers import applied_by
 from tb_nanwatch.adapters.keras.step_guard import (
@@ -66,6 +67,8 @@ class LoopStep:
       guard: looks at what the step computes.
       trouble: as given.
       observed: what the step showed: tensors, and whether they begin a new step.
+      calls: the calls of layers, where they are collected.
+      optimizers: those that it applied gradients by.
     """
 
     def __init__(self, policy: UpdatePolicy, trouble: Guard):
@@ -75,6 +78,8 @@ class LoopStep:
             CompiledStepGuard(policy, StepState()) if compiled else LoopGuard(policy)
         )
         self.observed: list[tuple[list[NamedTensor], bool]] = []
+        self.calls = CallGraph()
+        self.optimizers: list[Any] = []
         self._policy = policy
         self._graph = current_graph()
 
@@ -106,6 +111,8 @@ class LoopStep:
         trainable_variables: Any = None,
     ) -> None:
         """In place of an optimizer's `apply`, bound."""
+        if not any(optimizer is each for each in self.optimizers):
+            self.optimizers.append(optimizer)
         gradients = list(grads)
         variables = None if trainable_variables is None else list(trainable_variables)
         apply = functools.partial(original, gradients, variables)
@@ -140,10 +147,11 @@ def _is_float(value: Any) -> bool:
 
 
 @contextmanager
-def watched(step: LoopStep) -> Iterator[None]:
+def watched(step: LoopStep, *, collects_calls: bool) -> Iterator[None]:
     """Until the block ends the step hears of what is changed, applied and differentiated.
 
-    In this thread alone, and in those of its replicas.
+    In this thread alone, and in those of its replicas. With `collects_calls` of the layers that it
+    calls, too.
     """
 
     def differentiated(tape: Any, target: Any, sources: Any, gradients: Any) -> None:
@@ -159,6 +167,7 @@ def watched(step: LoopStep) -> Iterator[None]:
         step.guard.heard(),
         applied_by(step.update),
         differentiated_by_tapes(differentiated),
+        step.calls.collecting(step.trouble) if collects_calls else nullcontext(),
         exchanged(
             *(Exchange(each, "run", run_replicas) for each in tf.distribute.Strategy.__mro__)
         ),

@@ -9,8 +9,11 @@ from typing import Any
 import tensorflow as tf
 
 from tb_nanwatch.adapters.keras.batch import Batch
+from tb_nanwatch.adapters.keras.call_graph import CallGraph
+from tb_nanwatch.adapters.keras.facts import model_facts, variable_facts
 from tb_nanwatch.adapters.keras.layer_outputs import (
     named_leaves,
+    watched_layers,
     with_tapped_gradients,
 )
 from tb_nanwatch.adapters.keras.losses import Losses
@@ -20,15 +23,18 @@ from tb_nanwatch.adapters.tensorflow.accumulator import LossScale
 from tb_nanwatch.adapters.tensorflow.graphs import current_graph
 from tb_nanwatch.adapters.tensorflow.replicas import is_mirrored
 from tb_nanwatch.adapters.tensorflow.tensors import (
+    UNKNOWN_VARIABLE,
     VARIABLES,
     NamedTensor,
     Unwatched,
+    VariableFacts,
     flatten_data,
     parent,
     variable_path,
     with_unique_names,
 )
 from tb_nanwatch.adapters.tensorflow.twins import twin
+from tb_nanwatch.format.facts import ModelFacts
 from tb_nanwatch.format.roles import FLOW, ROLE_NAMES
 from tb_nanwatch.training.warnings import Guard
 from tb_nanwatch.training.watch import Watch
@@ -62,9 +68,12 @@ class Observation:
       unwatched: takes the names of what cannot be watched.
       guard: keeps trouble of our own out of the backward pass.
 
+    Attributes:
+      calls: the calls of layers, where they are collected.
     """
 
     def __init__(self, model: Any, watch: Watch, unwatched: Unwatched, guard: Guard):
+        self.calls = CallGraph()
         self._model = model
         self._watch = watch
         self._unwatched = unwatched
@@ -86,6 +95,15 @@ class Observation:
     def paths(self) -> Paths:
         """What layers and variables are called."""
         return Paths(self._model)
+
+    @functools.cached_property
+    def _variables(self) -> dict[int, VariableFacts]:
+        return variable_facts(self._model)
+
+    def facts(self) -> ModelFacts:
+        """What is known of the model, as far as the step has shown it."""
+        layers = {id(layer): path for path, layer in watched_layers(self._model, self.paths)}
+        return model_facts(self._model, layers, self.calls)
 
     def is_here(self) -> bool:
         """Whether this is the step itself, and no function, loop or branch within it.
@@ -298,8 +316,15 @@ class Observation:
     def _of_variable(self, role: str, variable: Any, value: Any) -> Iterator[NamedTensor]:
         path = self.paths.variable(variable)
         mirrored = role in VARIABLES and is_mirrored(variable)
-        layer = self._layer(variable)
-        return self._named(role, layer, path, value, shape=variable.shape, mirrored=mirrored)
+        return self._named(
+            role,
+            self._layer(variable),
+            path,
+            value,
+            shape=variable.shape,
+            mirrored=mirrored,
+            variable=self._variables.get(id(variable), UNKNOWN_VARIABLE),
+        )
 
     def _named(
         self, role: str, layer: str, name: str, value: Any, **options: Any

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from typing import Any, NamedTuple
 
 import tensorflow as tf
@@ -53,6 +53,8 @@ def observed(
     guard: Guard,
     policy: UpdatePolicy | None = None,
     policy_guard: Guard | None = None,
+    *,
+    collects_calls: Callable[[], bool],
 ) -> Callable[[Any], Any]:
     """A `train_step` that does what the given one does and shows an `Observation` of it.
 
@@ -65,6 +67,7 @@ def observed(
       guard: keeps trouble of our own out of the step.
       policy: what becomes of a step that is not finite; None where nothing does.
       policy_guard: keeps trouble with that out of the step.
+      collects_calls: whether the calls of layers are to be collected in the step that begins.
     """
     policy_guard = policy_guard or guard
     spies: Spies[Seen] = Spies()
@@ -83,7 +86,10 @@ def observed(
         layers: list[WatchedLayer] = []
         optimizers: list[Any] = []
         spied: list[Spy] = []
+        collecting: Any = nullcontext()
         with guard("observe a batch"):
+            if collects_calls():
+                collecting = observation.calls.collecting(guard)
             observation.batch(Batch(data, is_unpacked))
             observation.before()
             layers = list(watched_layers(model, observation.paths))
@@ -99,6 +105,7 @@ def observed(
             refused = watched.enter_context(spies.report_to(seen, spied))
             hear = functools.partial(_differentiated, guard, seen)
             watched.enter_context(differentiated_by_tapes(hear))
+            watched.enter_context(collecting)
             if update_guard is not None:
                 watched.enter_context(update_guard.heard())
             outputs = own_step(data)

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tb_nanwatch.adapters.keras.layer_outputs import hands_on
+from tb_nanwatch.adapters.keras.call_graph import is_pass_through
 from tb_nanwatch.adapters.keras.optimizers import applied_by, find_optimizers
 from tb_nanwatch.adapters.keras.paths import Paths
 from tb_nanwatch.adapters.keras.spies import Spies, Spy
@@ -140,7 +140,7 @@ def place_of(owner: Any, paths: Paths | None = None) -> Place | None:
         is_kerass = type(owner).__module__.partition(".")[0] == "keras"
         return Place(optimizer=f"keras.optimizers.{name}" if is_kerass else name)
     if isinstance(owner, keras.Operation):
-        if hands_on(owner):
+        if is_pass_through(owner):
             return None
         if paths is not None and isinstance(owner, keras.layers.Layer):
             return Place(paths.layer(owner))

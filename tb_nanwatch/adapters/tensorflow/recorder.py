@@ -13,6 +13,7 @@ from tb_nanwatch.adapters.tensorflow.bell import Bell
 from tb_nanwatch.adapters.tensorflow.replicas import current_replica, worker_name
 from tb_nanwatch.adapters.tensorflow.sink import TensorFlowSink
 from tb_nanwatch.adapters.tensorflow.tensors import NamedTensor, tell_apart
+from tb_nanwatch.format.facts import UNKNOWN_MODEL, ModelFacts
 from tb_nanwatch.format.manifest import Manifest
 from tb_nanwatch.format.records import new_window
 from tb_nanwatch.format.rerun import Rerun
@@ -62,6 +63,7 @@ class Recorder:
         self._directory = directory
         self._worker = ""
         self._manifest: Manifest | None = None
+        self._model = UNKNOWN_MODEL
         # One for each replica of this process.
         self._clocks: dict[int, Clock] = {}
         # By replica and names: a second trace of the same step goes on in the same variables.
@@ -73,6 +75,11 @@ class Recorder:
         self._attend_at = 0
         self._samples = False
         self.diagnosis = LiveDiagnosis(os.fspath(log_dir))
+
+    def describe(self, model: ModelFacts) -> None:
+        """On the host: takes what the framework knows of the model, for the records to come."""
+        self._model = model
+        self.diagnosis.take_model(model)
 
     @property
     def is_begun(self) -> bool:
@@ -203,10 +210,14 @@ class Recorder:
         self._writer.close()
 
     def _manifest_of(self, infos: tuple[TensorInfo, ...]) -> Manifest:
-        """The manifest of these rows; the same one as long as they and the worker stay."""
+        """The manifest of these rows; the same one as long as nothing in it changes."""
         last = self._manifest
-        if last is None or (last.tensors, last.worker) != (infos, self._worker):
-            self._manifest = Manifest(infos, self._source, worker=self._worker)
+        if last is None or (last.tensors, last.worker, last.model) != (
+            infos,
+            self._worker,
+            self._model,
+        ):
+            self._manifest = Manifest(infos, self._source, worker=self._worker, model=self._model)
         assert self._manifest is not None
         return self._manifest
 

@@ -17,6 +17,17 @@ VARIABLES = frozenset({"weight", "slot", "update"})
 """Roles of variables and what is made of them: replicas that are mirrored hold the same."""
 
 
+class VariableFacts(NamedTuple):
+    """What is known of a variable; the attributes are those of `TensorInfo`."""
+
+    trainable: bool | None = None
+    is_statistic: bool = False
+    attribute: str = ""
+
+
+UNKNOWN_VARIABLE = VariableFacts()
+
+
 class NamedTensor(NamedTuple):
     """A tensor to watch, and what the manifest says of it."""
 
@@ -59,11 +70,12 @@ def name_tensor(
     shape: Any = None,
     batch: bool = False,
     mirrored: bool = False,
+    variable: VariableFacts = UNKNOWN_VARIABLE,
 ) -> NamedTensor:
     """Names one tensor.
 
     `batch` says that its first dimension changes from step to step, `mirrored` that it is the same
-    in every replica.
+    in every replica, `variable` what is known of the variable that it is, or is the gradient of.
     """
     tensor = dense(value)
     dims = tensor.shape if shape is None else tf.TensorShape(shape)
@@ -74,7 +86,8 @@ def name_tensor(
         if batch and listed:
             listed = (-1, *listed[1:])
     replica = "" if mirrored else current_label()
-    return NamedTensor(TensorInfo(role, layer, name, listed, tensor.dtype.name, replica), tensor)
+    info = TensorInfo(role, layer, name, listed, tensor.dtype.name, replica, *variable)
+    return NamedTensor(info, tensor)
 
 
 def tell_apart(infos: Iterable[TensorInfo]) -> list[TensorInfo]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from tb_nanwatch.adapters.tensorflow.facts import framework_facts
 from tb_nanwatch.adapters.tensorflow.operations import is_tracing
 from tb_nanwatch.adapters.tensorflow.recorder import Recorder
 from tb_nanwatch.adapters.tensorflow.replicas import is_mirrored, is_supported
@@ -15,6 +16,7 @@ from tb_nanwatch.adapters.tensorflow.tensors import (
     VARIABLES,
     NamedTensor,
     Unwatched,
+    VariableFacts,
     flatten_data,
     is_pairs,
     is_variable,
@@ -87,6 +89,7 @@ class Watcher:
             tensorboard_histograms=tensorboard_histograms,
         )
         self._log_dir = os.fspath(log_dir)
+        self._recorder.describe(framework_facts())
         self._recorder.begin(int(first_step))
         self._unwatched = Unwatched()
 
@@ -169,5 +172,11 @@ class Watcher:
         path = variable_path(variable)
         mirrored = role in VARIABLES and is_mirrored(variable)
         yield from self._unwatched.watchable(
-            role, parent(path), path, value, shape=variable.shape, mirrored=mirrored
+            role,
+            parent(path),
+            path,
+            value,
+            shape=variable.shape,
+            mirrored=mirrored,
+            variable=VariableFacts(getattr(variable, "trainable", None)),
         )
