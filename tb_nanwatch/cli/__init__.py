@@ -22,7 +22,7 @@ from tb_nanwatch.cli.status import NO_ERROR, TROUBLE
 
 _GALLERY = "tb_nanwatch_demo"
 
-_REPLAY = "tb_nanwatch.adapters.keras.replay"
+_REPLAY = "tb_nanwatch.adapters.keras.failing_step.replay"
 """Runs a model, and so the framework: nothing here imports it but for that command."""
 
 

@@ -18,7 +18,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 import tensorflow as tf
 
-from tb_nanwatch.adapters.tensorflow.kernels import sums_of_squares
+from tb_nanwatch.adapters.tensorflow.statistics.kernels import sums_of_squares
 
 CALLS = 300
 

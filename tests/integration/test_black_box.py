@@ -15,9 +15,9 @@ from random_networks import findings
 from recorded import read_recorded
 
 import tb_nanwatch as nanwatch
-from tb_nanwatch.adapters.keras.step_guard import StepGuard
+from tb_nanwatch.adapters.keras.failing_step.step_guard import StepGuard
 from tb_nanwatch.format.rerun import Rerun
-from tb_nanwatch.training.failing_step.case import Case, pack_case, unpack_case
+from tb_nanwatch.training.failing_step.step_dump import Case, pack_case, unpack_case
 
 STEPS, BATCH = 10, 16
 BAD_STEP, BAD_ROWS = 4, (3, 11)
@@ -507,7 +507,7 @@ def test_variables_that_no_model_knows_are_put_back_too(tmp_path: Path, mode: st
 def test_a_batch_above_the_limit_is_not_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tb_nanwatch.adapters.keras.black_box.MOST_BYTES", 100)
+    monkeypatch.setattr("tb_nanwatch.adapters.keras.failing_step.black_box.MOST_BYTES", 100)
     callback = nanwatch.Callback(tmp_path, every=1, blackbox="batch")
     with pytest.warns(RuntimeWarning, match=r"batch of step 4 takes 448 bytes.*is not kept"):
         fit(compiled(where_log), *data(), callback)

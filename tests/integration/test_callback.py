@@ -592,7 +592,9 @@ def test_trouble_of_our_own_ends_the_recording_not_the_training(
     def broken(*_: Any) -> None:
         raise AttributeError("a Keras of the year 2030")
 
-    monkeypatch.setattr("tb_nanwatch.adapters.keras.observation.Observation.loss", broken)
+    monkeypatch.setattr(
+        "tb_nanwatch.adapters.keras.instrument.step_tensors.Observation.loss", broken
+    )
     model, callback = linear("graph"), nanwatch.Callback(tmp_path)
     with pytest.warns(RuntimeWarning, match="could not observe a loss.*Training goes on") as warned:
         fit(model, *data(10), callback)

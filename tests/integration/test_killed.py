@@ -22,7 +22,7 @@ import pytest
 from provider import ACCESS, Provider
 from recorded import read_recorded
 
-from tb_nanwatch.adapters.tensorflow.accumulator import FLUSHED_NONFINITE_STEPS
+from tb_nanwatch.adapters.tensorflow.statistics.accumulator import FLUSHED_NONFINITE_STEPS
 from tb_nanwatch.format.tags import Stream
 from tb_nanwatch.reader import Reader
 from tb_nanwatch.stats.columns import COLUMN

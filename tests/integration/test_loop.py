@@ -213,7 +213,7 @@ def test_a_step_of_two_updates_is_looked_into(tmp_path: Path, mode: str) -> None
 def test_what_would_copy_too_much_is_not_looked_into(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tb_nanwatch.adapters.keras.step_guard.MOST_COPIED", 40)
+    monkeypatch.setattr("tb_nanwatch.adapters.keras.failing_step.step_guard.MOST_COPIED", 40)
     plain = gan(lambda step: step, None, "graph")
     watcher = nanwatch.Watcher(tmp_path, every=1)
     with pytest.warns(RuntimeWarning, match=r"not looked into: .* more than once.*, more than 40"):

@@ -12,17 +12,17 @@ import pytest
 import tensorflow as tf
 
 import tb_nanwatch as nanwatch
-from tb_nanwatch.adapters.keras import black_box, rerun
-from tb_nanwatch.adapters.keras.black_box import BlackBox
-from tb_nanwatch.adapters.keras.compiled_guard import CompiledStepGuard
-from tb_nanwatch.adapters.keras.held_steps import HeldSteps
-from tb_nanwatch.adapters.keras.kept_step import StepKeeper
-from tb_nanwatch.adapters.keras.loop_step import LoopStep
-from tb_nanwatch.adapters.keras.observation import Observation
-from tb_nanwatch.adapters.keras.step_guard import StepGuard, UpdateGuard
-from tb_nanwatch.adapters.tensorflow import state_changes
+from tb_nanwatch.adapters.keras.failing_step import black_box, rerun
+from tb_nanwatch.adapters.keras.failing_step.black_box import BlackBox
+from tb_nanwatch.adapters.keras.failing_step.captured_step import StepKeeper
+from tb_nanwatch.adapters.keras.failing_step.compiled_guard import CompiledStepGuard
+from tb_nanwatch.adapters.keras.failing_step.deferred_steps import HeldSteps
+from tb_nanwatch.adapters.keras.failing_step.loop_step import LoopStep
+from tb_nanwatch.adapters.keras.failing_step.step_guard import StepGuard, UpdateGuard
+from tb_nanwatch.adapters.keras.instrument.step_tensors import Observation
+from tb_nanwatch.adapters.tensorflow.graph import state_changes
+from tb_nanwatch.adapters.tensorflow.graph.state_changes import StateChanges
 from tb_nanwatch.adapters.tensorflow.recorder import Recorder
-from tb_nanwatch.adapters.tensorflow.state_changes import StateChanges
 from tb_nanwatch.training.live_diagnosis import LiveDiagnosis
 from tb_nanwatch.training.record_writer import RecordWriter
 

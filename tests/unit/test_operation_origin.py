@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tb_nanwatch.adapters.tensorflow.operation_origin import Search, find_origin
-from tb_nanwatch.adapters.tensorflow.operations import traced
-from tb_nanwatch.adapters.tensorflow.told_operation import examples, told
+from tb_nanwatch.adapters.tensorflow.tracing.describe_operation import examples, told
+from tb_nanwatch.adapters.tensorflow.tracing.operations import traced
+from tb_nanwatch.adapters.tensorflow.tracing.origin import Search, find_origin
 
 BATCH = np.array([[0.0, 1.0], [2.0, 3.0]], np.float32)
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tb_nanwatch.adapters.tensorflow import blocks, kernels
-from tb_nanwatch.adapters.tensorflow.accumulator import Accumulator, Clock, LossScale
-from tb_nanwatch.adapters.tensorflow.finite import all_finite
+from tb_nanwatch.adapters.tensorflow.statistics import blocks, kernels
+from tb_nanwatch.adapters.tensorflow.statistics.accumulator import Accumulator, Clock, LossScale
+from tb_nanwatch.adapters.tensorflow.statistics.finite import all_finite
 from tb_nanwatch.stats.columns import COLUMN
 from tb_nanwatch.stats.reference import exponent_histogram, statistics
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from tb_nanwatch.adapters.tensorflow.accumulator import Accumulator, Clock, LossScale
+from tb_nanwatch.adapters.tensorflow.statistics.accumulator import Accumulator, Clock, LossScale
 from tb_nanwatch.stats.columns import COLUMN, COLUMN_NAMES
 from tb_nanwatch.stats.record import merge_columns
 from tb_nanwatch.stats.reference import exponent_histogram, statistics

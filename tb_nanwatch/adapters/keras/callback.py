@@ -11,22 +11,22 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tb_nanwatch.adapters.keras.black_box import BlackBox
-from tb_nanwatch.adapters.keras.observation import Observation
-from tb_nanwatch.adapters.keras.observed_step import observed
-from tb_nanwatch.adapters.keras.optimizers import build_optimizer, iterations
-from tb_nanwatch.adapters.keras.step_guard import StepOutcome, UpdatePolicy
-from tb_nanwatch.adapters.keras.train_function import ObservedTrainFunction
-from tb_nanwatch.adapters.tensorflow.bell import Bell
-from tb_nanwatch.adapters.tensorflow.recorder import Recorder
-from tb_nanwatch.adapters.tensorflow.replicas import (
+from tb_nanwatch.adapters.keras.failing_step.black_box import BlackBox
+from tb_nanwatch.adapters.keras.failing_step.step_guard import StepOutcome, UpdatePolicy
+from tb_nanwatch.adapters.keras.instrument.optimizers import build_optimizer, iterations
+from tb_nanwatch.adapters.keras.instrument.step_tensors import Observation
+from tb_nanwatch.adapters.keras.instrument.train_function import ObservedTrainFunction
+from tb_nanwatch.adapters.keras.instrument.train_step import observed
+from tb_nanwatch.adapters.tensorflow.graph.host_callback import Bell
+from tb_nanwatch.adapters.tensorflow.graph.replicas import (
     current_replica,
     is_of_one_process,
     is_supported,
 )
+from tb_nanwatch.adapters.tensorflow.recorder import Recorder
 from tb_nanwatch.adapters.tensorflow.tensors import Unwatched
 from tb_nanwatch.training.budget import DEFAULT_MAX_BYTES
-from tb_nanwatch.training.failing_step.case import Kept, check_kept
+from tb_nanwatch.training.failing_step.step_dump import Kept, check_kept
 from tb_nanwatch.training.schedule import Every, Schedule
 from tb_nanwatch.training.warnings import Guard, warn
 from tb_nanwatch.training.watch import Watch

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 from tb_nanwatch.adapters.tensorflow import watcher
 from tb_nanwatch.adapters.tensorflow.tensors import NamedTensor
 from tb_nanwatch.training.budget import DEFAULT_MAX_BYTES
-from tb_nanwatch.training.failing_step.case import Kept, check_kept
+from tb_nanwatch.training.failing_step.step_dump import Kept, check_kept
 from tb_nanwatch.training.schedule import Every
 
 if TYPE_CHECKING:
-    from tb_nanwatch.adapters.keras.loop import ObservedLoop
+    from tb_nanwatch.adapters.keras.failing_step.loop import ObservedLoop
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -84,7 +84,7 @@ class Watcher(watcher.Watcher):
             )
         if self._blackbox == "off":
             return function
-        from tb_nanwatch.adapters.keras.loop import ObservedLoop
+        from tb_nanwatch.adapters.keras.failing_step.loop import ObservedLoop
 
         if self._loop is None:
             self._loop = ObservedLoop(self._log_dir, self._blackbox, self._recorder)

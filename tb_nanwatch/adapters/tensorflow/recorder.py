@@ -8,10 +8,15 @@ from collections.abc import Hashable, Sequence
 import numpy as np
 import tensorflow as tf
 
-from tb_nanwatch.adapters.tensorflow.accumulator import Accumulator, Clock, LossScale, Signal
-from tb_nanwatch.adapters.tensorflow.bell import Bell
-from tb_nanwatch.adapters.tensorflow.replicas import current_replica, worker_name
+from tb_nanwatch.adapters.tensorflow.graph.host_callback import Bell
+from tb_nanwatch.adapters.tensorflow.graph.replicas import current_replica, worker_name
 from tb_nanwatch.adapters.tensorflow.sink import TensorFlowSink
+from tb_nanwatch.adapters.tensorflow.statistics.accumulator import (
+    Accumulator,
+    Clock,
+    LossScale,
+    Signal,
+)
 from tb_nanwatch.adapters.tensorflow.tensors import NamedTensor, tell_apart
 from tb_nanwatch.format.facts import UNKNOWN_MODEL, ModelFacts
 from tb_nanwatch.format.manifest import Manifest

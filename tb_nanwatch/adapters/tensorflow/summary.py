@@ -11,10 +11,10 @@ import numpy.typing as npt
 import tensorflow as tf
 from tensorboard.compat.proto.summary_pb2 import Summary
 
-from tb_nanwatch.adapters.tensorflow import kernels
-from tb_nanwatch.adapters.tensorflow.graphs import in_xla, unseen
+from tb_nanwatch.adapters.tensorflow.graph.context import in_xla, unseen
 from tb_nanwatch.adapters.tensorflow.private_api import private
-from tb_nanwatch.adapters.tensorflow.samples import Samples, decode_samples, take_samples
+from tb_nanwatch.adapters.tensorflow.statistics import kernels
+from tb_nanwatch.adapters.tensorflow.statistics.samples import Samples, decode_samples, take_samples
 from tb_nanwatch.adapters.tensorflow.tensors import (
     NamedTensor,
     flatten_data,

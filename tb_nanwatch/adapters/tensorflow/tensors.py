@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from tb_nanwatch.adapters.tensorflow import kernels
-from tb_nanwatch.adapters.tensorflow.replicas import current_label, current_replica
+from tb_nanwatch.adapters.tensorflow.graph.replicas import current_label, current_replica
+from tb_nanwatch.adapters.tensorflow.statistics import kernels
 from tb_nanwatch.format.tensor_info import TensorInfo
 from tb_nanwatch.training.warnings import warn
 

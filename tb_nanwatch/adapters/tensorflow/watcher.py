@@ -9,9 +9,8 @@ from typing import Any
 import tensorflow as tf
 
 from tb_nanwatch.adapters.tensorflow.facts import framework_facts
-from tb_nanwatch.adapters.tensorflow.operations import is_tracing
+from tb_nanwatch.adapters.tensorflow.graph.replicas import is_mirrored, is_supported
 from tb_nanwatch.adapters.tensorflow.recorder import Recorder
-from tb_nanwatch.adapters.tensorflow.replicas import is_mirrored, is_supported
 from tb_nanwatch.adapters.tensorflow.tensors import (
     VARIABLES,
     NamedTensor,
@@ -25,6 +24,7 @@ from tb_nanwatch.adapters.tensorflow.tensors import (
     variable_path,
     with_unique_names,
 )
+from tb_nanwatch.adapters.tensorflow.tracing.operations import is_tracing
 from tb_nanwatch.format.roles import FLOW, check_role
 from tb_nanwatch.training.budget import DEFAULT_MAX_BYTES
 from tb_nanwatch.training.schedule import Every, Schedule

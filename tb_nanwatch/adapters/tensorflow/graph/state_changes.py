@@ -1,0 +1,311 @@
+"""What a step changes, heard of as its operations are added to a graph, whoever adds them.
+
+A variable is known by its handle: the methods of `tf.Variable`, the raw operations of the
+optimizers of TensorFlow 1, `tf.random.Generator`, the functions that a step calls and the loops in
+it all hand that to an operation. What a variable held before costs nothing unless somebody holds on
+to it: a read shares the variable's memory, and what nobody uses is dropped from the graph.
+"""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+import tensorflow as tf
+
+from tb_nanwatch.adapters.tensorflow import private_api
+from tb_nanwatch.adapters.tensorflow.graph.operation_callbacks import operations_heard
+
+_ACTS = {
+    "PyFunc": "it calls Python by tf.numpy_function",
+    "EagerPyFunc": "it calls Python by tf.py_function",
+    "IteratorGetNext": "it takes its data from an iterator, which cannot be asked again",
+    "IteratorGetNextAsOptional": "it takes its data from an iterator, which cannot be asked again",
+}
+"""Operations that act on the world outside of variables, and what to say of them."""
+
+_READS = (
+    "LookupTableFind",
+    "LookupTableSize",
+    "LookupTableExport",
+    "QueueSize",
+    "Summary",
+    "Destroy",
+    "Delete",
+)
+"""What is in the names of operations that change nothing of a resource that is no variable, or
+nothing that matters: summaries are not written when a step is run again, and what a step destroys
+is its own."""
+
+_CHANGES = ("LookupTable", "Queue", "Barrier", "Stack", "Stage", "Accumulator", "OrderedMap")
+"""And what is in those of others."""
+
+_CALLS = frozenset(
+    {
+        "PartitionedCall",
+        "StatefulPartitionedCall",
+        "If",
+        "StatelessIf",
+        "While",
+        "StatelessWhile",
+        "Case",
+        "StatelessCase",
+    }
+)
+"""Operations that run functions: what is in these says what they do."""
+
+
+@dataclass(frozen=True)
+class StateVariable:
+    """A variable, or one replica's part of one.
+
+    Attributes:
+      handle: its resource.
+      spec: shape and dtype.
+      owner: the object that it was found in, TensorFlow's or Keras's; None where it is not known.
+    """
+
+    handle: Any
+    spec: tf.TensorSpec
+    owner: Any = None
+
+    @property
+    def key(self) -> int:
+        """What tells it from every other one, whichever object stands for it."""
+        return id(self.handle)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of what it holds; 0 where its shape is not known."""
+        return (self.spec.shape.num_elements() or 0) * int(self.spec.dtype.size)
+
+    @property
+    def is_symbolic(self) -> bool:
+        """Whether it is an argument of the function being traced: out of the host's reach."""
+        return not isinstance(self.handle, tf.__internal__.EagerTensor)
+
+    def read(self) -> tf.Tensor:
+        """What it holds, sharing its memory; no tape hears of it."""
+        return tf.raw_ops.ReadVariableOp(resource=self.handle, dtype=self.spec.dtype)
+
+    def write(self, value: Any) -> None:
+        """Has it hold `value`, sharing its memory."""
+        tf.raw_ops.AssignVariableOp(resource=self.handle, value=value)
+
+
+def state_variables(variables: Iterable[Any]) -> list[StateVariable]:
+    """Those of TensorFlow's or Keras's variables, each once; of replicas the one that runs now."""
+    found: dict[int, StateVariable] = {}
+    for each in variables:
+        inner = getattr(each, "_value", each)  # Keras's.
+        handle = getattr(inner, "handle", None)
+        if handle is not None:
+            spec = tf.TensorSpec(inner.shape, inner.dtype)
+            found.setdefault(id(handle), StateVariable(handle, spec, each))
+    return list(found.values())
+
+
+def write_all(values: Iterable[tuple[StateVariable, Any]]) -> None:
+    """Has each variable hold the value beside it."""
+    for variable, value in values:
+        variable.write(value)
+
+
+_adding = threading.local()
+
+
+@contextmanager
+def unheard() -> Iterator[None]:
+    """Nobody hears of what is added to a graph within, in this thread: it is not the step's.
+
+    It changes no name of the step's operations either, by which Grappler sorts.
+    """
+    before = getattr(_adding, "ours", False)
+    _adding.ours = True
+    try:
+        if not tf.inside_function():
+            yield
+            return
+        # A scope that ends with a slash is entered as it is, wherever this is.
+        with tf.compat.v1.get_default_graph().name_scope("nanwatch/"):
+            yield
+    finally:
+        _adding.ours = before
+
+
+class StateChanges:
+    """What the operations of one graph read and change.
+
+    Args:
+      graph: the graph of the step.
+      on_change: called before an operation that may change a variable is added.
+
+    Attributes:
+      seen: the variables that an operation was given so far, by their keys.
+    """
+
+    def __init__(self, graph: Any, on_change: Callable[[], None] | None = None):
+        self._graph = graph
+        self._on_change = on_change
+        # Replicas build one graph, each in a thread of its own. A single one's update is merged in
+        # another thread than its step.
+        context = tf.distribute.get_replica_context()
+        several = context is not None and context.num_replicas_in_sync > 1
+        self._thread = threading.get_ident() if several else None
+        self._trouble = ""
+        # Operations that may change variables, and what these held before each of them.
+        self._given: list[tuple[Any, dict[int, tuple[StateVariable, tf.Tensor]]]] = []
+        # Those that are given what is no variable, and those that run functions.
+        self._others: list[Any] = []
+        self.seen: dict[int, StateVariable] = {}
+
+    @contextmanager
+    def heard(self) -> Iterator[None]:
+        """Hears of the operations that are added until the block ends."""
+        with ExitStack() as stack:
+            works = False
+            with suppress(Exception):  # Then it is not looked into, and goes on all the same.
+                intercepted = private_api.operations_intercepted(self._graph, self._hear)
+                works = stack.enter_context(intercepted)
+            if not (works and private_api.can_follow_changes()):
+                self._trouble = "this version of TensorFlow does not tell what it changes"
+            yield
+
+    def changed(self) -> dict[int, tuple[StateVariable, tf.Tensor]]:
+        """The variables that may have been changed so far, and what each held before."""
+        found: dict[int, tuple[StateVariable, tf.Tensor]] = {}
+        outside = self._outside()
+        for operation, given in self._given:
+            for handle in private_api.changed_inputs(operation):
+                key = id(outside.get(id(handle), handle))
+                if key in given:
+                    found.setdefault(key, given[key])
+        return found
+
+    def refusal(self) -> str:
+        """Why the step cannot be run once more without a trace; "" where it can."""
+        with self._safely():
+            return self._trouble or self._refusal()
+        return self._trouble
+
+    def _refusal(self) -> str:
+        if any(variable.is_symbolic for variable, _ in self.changed().values()):
+            return "it changes a variable that it is given as an argument"
+        refusals = (
+            _refusal(
+                {operation.type, *_types_within(operation, self._graph)},
+                private_api.changed_inputs(operation),
+            )
+            for operation in self._others
+        )
+        return next(filter(None, refusals), "")
+
+    def _outside(self) -> dict[int, Any]:
+        """By the identity of a tensor in the graph what it stands for outside of it."""
+        return {id(inner): outer for outer, inner in self._graph.captures}
+
+    def _hear(self, operation_type: str, inputs: list[Any]) -> Callable[[Any], None] | None:
+        after: Callable[[Any], None] | None = None
+        with self._safely():
+            after = self._before(operation_type, inputs)
+        if after is None:
+            return None
+
+        def hear(operation: Any) -> None:
+            with self._safely():
+                after(operation)
+
+        return hear
+
+    @contextmanager
+    def _safely(self) -> Iterator[None]:
+        """Has the operation, which is the training's, added, whatever goes wrong with ours."""
+        try:
+            yield
+        except Exception as error:
+            self._trouble = f"what it changes could not be told ({type(error).__name__}: {error})"
+
+    def _before(self, operation_type: str, inputs: list[Any]) -> Callable[[Any], None] | None:
+        handles = [each for each in inputs if getattr(each, "dtype", None) == tf.resource]
+        is_other = operation_type in _ACTS or operation_type in _CALLS
+        is_elsewhere = self._thread not in (None, threading.get_ident())
+        if getattr(_adding, "ours", False) or is_elsewhere or not (handles or is_other):
+            return None
+        with unheard():
+            outside = self._outside() if handles else {}
+            variables: list[StateVariable] = []
+            for handle in handles:
+                handle = outside.get(id(handle), handle)
+                spec = private_api.variable_spec(handle)
+                if spec is not None:
+                    variable = StateVariable(handle, spec)
+                    variables.append(self.seen.setdefault(variable.key, variable))
+            is_other |= len(variables) < len(handles)
+            if private_api.is_read_only(operation_type):
+                return None
+            if variables and self._on_change is not None:
+                self._on_change()
+            given = {each.key: (each, each.read()) for each in variables}
+        return functools.partial(self._after, given, is_other)
+
+    def _after(
+        self, given: dict[int, tuple[StateVariable, tf.Tensor]], is_other: bool, operation: Any
+    ) -> None:
+        if given:
+            self._given.append((operation, given))
+        if is_other:
+            self._others.append(operation)
+
+
+@contextmanager
+def eager_refusal(refuse: Callable[[str], None]) -> Iterator[None]:
+    """Until the block ends `refuse` is told why what runs in it cannot be run once more.
+
+    Only of what operations do: what Python does besides is not heard of.
+    """
+
+    def note(op_type: Any, inputs: Sequence[Any], *_: Any, graph: Any = None, **__: Any) -> None:
+        name = op_type if isinstance(op_type, str) else op_type.decode()
+        handles = [each for each in inputs if getattr(each, "dtype", None) == tf.resource]
+        is_read = private_api.is_read_only(name)
+        types = {name, *private_api.types_within(name)}
+        refusal = "" if graph is not None else _refusal(types, () if is_read else handles)
+        if refusal:
+            refuse(refusal)
+
+    with operations_heard(note):
+        yield
+
+
+def _refusal(types: Collection[str], changed: Iterable[Any]) -> str:
+    """Why an operation cannot be run once more.
+
+    Args:
+      types: its own, and those of the operations of the functions that it runs.
+      changed: the resources that it may change.
+    """
+    for each in sorted(set(_ACTS) & set(types)):
+        return _ACTS[each]
+    if all(private_api.variable_spec(each) is not None for each in changed):
+        return ""
+    others = [each for each in sorted(types) if not any(name in each for name in _READS)]
+    if len(types) > 1:  # Functions, which of all that they do say no more.
+        others = [each for each in others if any(name in each for name in _CHANGES)]
+    return f"it changes what no variable holds ({others[0]})" if others else ""
+
+
+def _types_within(operation: Any, graph: Any) -> set[str]:
+    """The types of the operations of the functions that an operation runs."""
+    if operation.type not in _CALLS:
+        return set()
+    functions = [
+        function.name
+        for attribute in operation.node_def.attr.values()
+        for function in (attribute.func, *attribute.list.func)
+        if function.name
+    ]
+    return {kind for name in functions for kind in private_api.types_within(name, graph)}

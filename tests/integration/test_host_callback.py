@@ -1,0 +1,163 @@
+"""The host attends to a step where there is something to do, and to no other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from recorded import read_recorded
+
+import tb_nanwatch as nanwatch
+from tb_nanwatch.adapters.keras.failing_step import captured_step, deferred_steps
+from tb_nanwatch.adapters.tensorflow.graph.host_callback import Bell
+from tb_nanwatch.adapters.tensorflow.statistics import accumulator
+
+STEPS = 24
+BAD = 10
+MODES: dict[str, dict[str, Any]] = {
+    "graph": {},
+    "eager": {"run_eagerly": True},
+    "xla": {"jit_compile": True},
+    "several": {"steps_per_execution": 4},
+}
+
+
+class Attended(keras.callbacks.Callback):
+    """Counts what the host asks the device for, by the step after which it does."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch):
+        super().__init__()
+        self.asked: dict[int, int] = {}
+        self._now = 0
+        for module in (accumulator, deferred_steps, captured_step):
+            monkeypatch.setattr(module, "fetch", self._counted(module.fetch))
+
+    def _counted(self, fetch: Any) -> Any:
+        def counted(*args: Any) -> Any:
+            self._now += 1
+            return fetch(*args)
+
+        return counted
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        self._now = 0
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        self.asked[batch] = self._now
+
+    def steps(self) -> list[int]:
+        return [step for step, asked in self.asked.items() if asked]
+
+
+def train(mode: str, callbacks: list[Any], bad: tuple[int, ...] = ()) -> None:
+    x = np.random.default_rng(0).normal(size=(STEPS, 4)).astype("float32")
+    x[list(bad), 2] = np.nan
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+    model.compile("sgd", "mse", **MODES[mode])
+    y = np.zeros((STEPS, 2), "float32")
+    model.fit(x, y, batch_size=1, shuffle=False, verbose=0, callbacks=callbacks)
+
+
+@pytest.mark.parametrize("blackbox", ["result", "off"])
+@pytest.mark.parametrize(
+    ("mode", "attended"),
+    [
+        ("graph", [0, 7, 15, 23]),
+        ("eager", [0, 7, 15, 23]),
+        # One that executes steps 4 to 7, and so on; named by its last step.
+        ("several", [3, 7, 15, 23]),
+        ("xla", list(range(STEPS))),
+    ],
+)
+def test_only_full_windows_of_a_healthy_training_are_attended_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str, attended: list[int], blackbox: Any
+) -> None:
+    seen = Attended(monkeypatch)
+    train(mode, [nanwatch.Callback(tmp_path, every=8, blackbox=blackbox), seen])
+    assert seen.steps() == attended
+    assert read_recorded(tmp_path / "nanwatch").windows() == [(0, 7), (8, 15), (16, 23)]
+
+
+@pytest.mark.parametrize("mode", ["graph", "eager"])
+def test_what_breaks_and_what_heals_is_attended_to_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str
+) -> None:
+    seen = Attended(monkeypatch)
+    watched = nanwatch.Callback(tmp_path, every=8, watch="input", blackbox="off")
+    train(mode, [watched, seen], bad=(BAD,))
+    # The healed step ends a window, too.
+    assert seen.steps() == [0, 7, BAD, BAD + 1, BAD + 9]
+
+
+@pytest.mark.parametrize("mode", ["graph", "eager"])
+def test_skipped_steps_and_the_end_of_a_streak_are_attended_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str
+) -> None:
+    seen = Attended(monkeypatch)
+    skip = nanwatch.Callback(
+        tmp_path, every=8, watch="weight", on_nonfinite="skip", blackbox="off", max_skips=3
+    )
+    # Nothing recorded is not finite: the weights are spared.
+    train(mode, [skip, seen], bad=(9, 10, 12, 13))
+    assert seen.steps() == [0, 7, 9, 10, 11, 12, 13, 14, 15, 23]
+
+
+@pytest.mark.parametrize("blackbox", ["result", "off"])
+def test_a_step_that_xla_compiles_by_itself_is_asked(tmp_path: Path, blackbox: Any) -> None:
+    class Own(keras.Model):
+        """Has XLA compile its step, of which `compile` knows nothing."""
+
+        def make_train_function(self, force: bool = False) -> Any:
+            step = tf.function(self.train_step, jit_compile=True)
+            self.train_function = lambda iterator: step(next(iterator))
+            return self.train_function
+
+    x = np.random.default_rng(0).normal(size=(STEPS, 4)).astype("float32")
+    x[BAD] = np.nan
+    inputs = keras.Input((4,))
+    model = Own(inputs, keras.layers.Dense(2)(inputs))
+    model.compile("sgd", "mse", jit_compile=False)
+    data = tf.data.Dataset.from_tensor_slices((x, np.zeros((STEPS, 2), "float32"))).batch(1)
+    stop = nanwatch.Callback(tmp_path, every=8, on_nonfinite="stop", blackbox=blackbox)
+    model.fit(data, verbose=0, shuffle=False, callbacks=[stop])
+    assert read_recorded(tmp_path / "nanwatch").windows() == [(0, 7), (8, BAD)]
+    assert int(model.optimizer.iterations) == BAD + 1
+
+
+def test_a_call_that_raised_leaves_nothing_to_the_next_training(tmp_path: Path) -> None:
+    def batches() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        for step in range(STEPS):
+            if step == BAD + 1:
+                raise OSError("on purpose")
+            yield np.full((1, 4), np.nan if step == BAD - 1 else 1, "float32"), np.ones((1, 2))
+
+    def train(callbacks: list[Any]) -> list[np.ndarray]:
+        keras.utils.set_random_seed(1)
+        model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+        model.compile("sgd", "mse", **MODES["several"])
+        form = (tf.TensorSpec((1, 4), tf.float32), tf.TensorSpec((1, 2), tf.float64))
+        broken = tf.data.Dataset.from_generator(batches, output_signature=form)
+        with pytest.raises(tf.errors.OpError):
+            model.fit(broken, verbose=0, shuffle=False, callbacks=callbacks)
+        model.set_weights([np.zeros_like(each) for each in model.get_weights()])
+        clean = (np.ones((STEPS, 4), "float32"), np.ones((STEPS, 2)))
+        model.fit(*clean, batch_size=1, verbose=0, callbacks=callbacks)
+        return [np.asarray(each) for each in (*model.weights, *model.optimizer.variables)]
+
+    for mine, theirs in zip(train([nanwatch.Callback(tmp_path)]), train([]), strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+    assert read_recorded(tmp_path / "nanwatch").reruns == []
+
+
+def test_a_bell_that_has_rung_is_heard_once() -> None:
+    bell = Bell()
+    assert not bell.has_rung()
+    bell.ring()
+    bell.ring()
+    assert bell.has_rung()
+    assert not bell.has_rung()

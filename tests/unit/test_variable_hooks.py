@@ -1,0 +1,86 @@
+"""Whoever assigns to a variable, it is heard of before, in the thread that asked."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tb_nanwatch.adapters.tensorflow.tracing.variable_hooks import heard, key_of, read_by
+
+BEFORE = tf.Variable.assign, tf.Variable.assign_add
+
+
+def test_every_way_to_assign_is_heard_of_before_it_happens() -> None:
+    variable = tf.Variable([1.0, 2.0, 3.0])
+    found: list[list[float]] = []
+
+    def hear(each: Any) -> None:
+        assert key_of(each) == key_of(variable)
+        found.append(variable.numpy().tolist())
+
+    row = tf.IndexedSlices(tf.constant([5.0]), tf.constant([1]))
+    with heard(hear):
+        variable.assign([1.0, 1.0, 1.0])
+        variable.assign_add([1.0, 1.0, 1.0])
+        variable.assign_sub([2.0, 2.0, 2.0])
+        variable.scatter_update(row)
+    assert found[:1] == [[1, 2, 3]]
+    unique = [each for n, each in enumerate(found) if n == 0 or each != found[n - 1]]
+    assert unique == [[1, 2, 3], [1, 1, 1], [2, 2, 2], [0, 0, 0]]
+    variable.assign([9.0, 9.0, 9.0])
+    assert found[-1] == [0, 0, 0]
+    assert (tf.Variable.assign, tf.Variable.assign_add) == BEFORE
+
+
+def test_keras_variables_metrics_and_seeds_are_heard_of() -> None:
+    metric, seed = keras.metrics.Mean(), keras.random.SeedGenerator(1)
+    known = {key_of(each.value): each.path for each in (*metric.variables, seed.state)}
+    names = set()
+    with heard(lambda each: names.add(known[key_of(each)])):
+        metric.update_state(3.0)
+        seed.next()
+    assert names == set(known.values())
+
+
+def test_a_value_from_before_is_kept_by_holding_it() -> None:
+    variable = tf.Variable(tf.ones([1000]))
+    kept = []
+    with heard(lambda each: kept.append(each.read_value())):
+        variable.assign_add(tf.ones([1000]))
+    np.testing.assert_array_equal(kept[0], np.ones(1000))
+    np.testing.assert_array_equal(variable, np.full(1000, 2.0))
+
+
+def test_another_thread_is_not_heard_and_its_own_hearing_stays() -> None:
+    variable = tf.Variable(1.0)
+    mine: list[Any] = []
+    with heard(mine.append):
+        thread = threading.Thread(target=lambda: variable.assign(2.0))
+        thread.start()
+        thread.join()
+        assert mine == []
+        inner: list[Any] = []
+        with heard(inner.append):
+            variable.assign(3.0)
+        variable.assign(4.0)
+    assert (len(inner) > 0, len(mine) > 0) == (True, True)
+    with pytest.raises(ZeroDivisionError), heard(mine.append):
+        raise ZeroDivisionError
+    assert (tf.Variable.assign, tf.Variable.assign_add) == BEFORE
+
+
+def test_what_is_read_is_heard_of_too() -> None:
+    weight, counter = tf.Variable(2.0), tf.Variable(1.0, trainable=False)
+    unread = tf.Variable(0.0)
+    found = set()
+    with read_by(lambda each: found.add(key_of(each))):
+        tf.add(weight, 1.0)
+        tf.matmul([[2.0]], tf.reshape(counter, [1, 1]))
+        counter.read_value()
+    assert found == {key_of(weight), key_of(counter)}
+    assert key_of(unread) not in found
