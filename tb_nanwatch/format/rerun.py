@@ -11,6 +11,7 @@ from tb_nanwatch.format import VERSION, FormatError, VersionError
 
 Pass = Literal["forward", "backward", "update"]
 Mode = Literal["eager", "graph", "xla"]
+Outcome = Literal["finite", "nonfinite", "failed"]
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,30 @@ class Operation:
 
 
 @dataclass(frozen=True)
+class Trial:
+    """One remedy, tried on the step: the step was run once more with it.
+
+    Attributes:
+      remedy: its name; a key of `diagnosis.text`.
+      code: what was run in place of the operation, or what the person is to write.
+      outcome: "finite" where loss and gradients all were, "nonfinite" where one was not, "failed"
+        where the step could not be run so.
+      loss: of that run; None where there was none, or where it is not finite.
+      gradients: how many gradients there were.
+      nonfinite_gradients: how many of them were not finite.
+      operation: the operation that then made something non-finite; None for none.
+    """
+
+    remedy: str
+    code: str
+    outcome: Outcome
+    loss: float | None = None
+    gradients: int = 0
+    nonfinite_gradients: int = 0
+    operation: Operation | None = None
+
+
+@dataclass(frozen=True)
 class Rerun:
     """What came of running a step that went non-finite once more.
 
@@ -98,6 +123,7 @@ class Rerun:
       operation: the origin; None where there is none to name.
       examples: rows of the batch in which it happened, from 0; () where they cannot be told.
       bad_data: the same of each part of the batch that is non-finite itself, by its name.
+      tried: remedies, in the order in which they were tried.
     """
 
     step: int
@@ -107,6 +133,7 @@ class Rerun:
     operation: Operation | None = None
     examples: tuple[int, ...] = ()
     bad_data: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    tried: tuple[Trial, ...] = ()
 
 
 def operation_to_json(operation: Operation) -> dict[str, Any]:
@@ -140,9 +167,25 @@ def rerun_to_json(rerun: Rerun) -> dict[str, Any]:
         "note": rerun.note,
         "examples": list(rerun.examples),
         "bad_data": {name: list(rows) for name, rows in rerun.bad_data.items()},
+        "tried": [trial_to_json(each) for each in rerun.tried],
     }
     if rerun.operation is not None:
         answer["operation"] = operation_to_json(rerun.operation)
+    return answer
+
+
+def trial_to_json(trial: Trial) -> dict[str, Any]:
+    """A remedy that was tried, as an element of `tried`."""
+    answer: dict[str, Any] = {
+        "remedy": trial.remedy,
+        "code": trial.code,
+        "outcome": trial.outcome,
+        "loss": trial.loss,
+        "gradients": trial.gradients,
+        "nonfinite_gradients": trial.nonfinite_gradients,
+    }
+    if trial.operation is not None:
+        answer["operation"] = operation_to_json(trial.operation)
     return answer
 
 
@@ -160,6 +203,7 @@ def rerun_from_json(content: Any) -> Rerun:
             bad_data={
                 str(name): tuple(map(int, rows)) for name, rows in content["bad_data"].items()
             },
+            tried=tuple(map(_trial, content["tried"])),
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"Expected what a rerun found, got {content!r:.100}.") from error
@@ -183,6 +227,19 @@ def unpack_rerun(content: bytes) -> Rerun:
         return rerun_from_json(found)
     except ValueError as error:
         raise FormatError(str(error)) from error
+
+
+def _trial(content: Mapping[str, Any]) -> Trial:
+    operation, loss = content.get("operation"), content["loss"]
+    return Trial(
+        remedy=str(content["remedy"]),
+        code=str(content["code"]),
+        outcome=_known(content["outcome"], Outcome),
+        loss=None if loss is None else float(loss),
+        gradients=int(content["gradients"]),
+        nonfinite_gradients=int(content["nonfinite_gradients"]),
+        operation=None if operation is None else _operation(operation),
+    )
 
 
 def _operand_to_json(operand: Operand) -> dict[str, Any]:

@@ -67,6 +67,10 @@ NAMES: dict[str, tuple[str, str]] = {
         "tensorflow.compiler.tf2xla.python.xla.optimization_barrier",
         "steps that XLA compiles take longer",
     ),
+    "pywrap_tfe": (
+        "tensorflow.python.pywrap_tfe",
+        "no remedy is tried on a step that went non-finite",
+    ),
     "is_onednn": (
         "tensorflow.python.util._pywrap_util_port.IsMklEnabled",
         "whether oneDNN's kernels are used is not recorded",

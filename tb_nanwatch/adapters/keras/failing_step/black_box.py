@@ -29,12 +29,18 @@ from tb_nanwatch.adapters.keras.failing_step.rerun import (
     state_of,
 )
 from tb_nanwatch.adapters.keras.failing_step.step_guard import UpdatePolicy
+from tb_nanwatch.adapters.keras.failing_step.trials import (
+    Parts,
+    Subject,
+    parts_of,
+    try_remedies,
+)
 from tb_nanwatch.adapters.keras.instrument.batch import Batch
 from tb_nanwatch.adapters.tensorflow.graph.host_callback import Bell
 from tb_nanwatch.adapters.tensorflow.recorder import Recorder
 from tb_nanwatch.adapters.tensorflow.tracing.describe_operation import examples, told
 from tb_nanwatch.adapters.tensorflow.tracing.origin import Search
-from tb_nanwatch.format.rerun import Mode, Rerun
+from tb_nanwatch.format.rerun import Mode, Rerun, Trial
 from tb_nanwatch.format.tags import SUBDIRECTORY
 from tb_nanwatch.training.failing_step.step_dump import FOLDER, Case, Kept, folder_name, pack_case
 from tb_nanwatch.training.warnings import warn
@@ -58,12 +64,14 @@ class FailingStep(NamedTuple):
       state: gives the variables as they are, as arrays by name.
       examine: runs it operation by operation and leaves all as it was; is given the batch, and what
         to tell the number of operations so far.
+      parts: of the program that it runs.
     """
 
     batch: Any
     mode: Mode
     state: Callable[[], dict[str, Any]]
     examine: Callable[[Any, Callable[[int], None]], Search]
+    parts: Parts
 
 
 class BlackBox:
@@ -153,6 +161,7 @@ class BlackBox:
             _mode(model),
             lambda: state_of(model),
             functools.partial(examine, model, train_step),
+            parts_of(model),
         )
         return self.look_into(step, kept, outputs, (lambda: run(iter(held))) if held else None)
 
@@ -188,7 +197,7 @@ class BlackBox:
         number = counters.next_step
         if kept is not None:
             number = number - 1 if kept.number is None else kept.number
-        search, trouble, state = self._examine(step, number, kept)
+        search, tried, trouble, state = self._examine(step, number, kept)
         # It has gone non-finite in the training; of a step that is run again that is asked anew.
         again = search is None or search.is_nonfinite
         if run is not None:
@@ -196,7 +205,7 @@ class BlackBox:
             after = self._recorder.signal
             again = after.trips + after.refused_steps > counters.trips + counters.refused_steps
         try:
-            found = rerun_of(number, search, trouble, again, step.mode, step.batch)
+            found = rerun_of(number, search, trouble, again, step.mode, step.batch, tried)
             self._recorder.write_rerun(found)
             self._keep(found, step.batch, state)
         except Exception as error:
@@ -205,14 +214,22 @@ class BlackBox:
 
     def _examine(
         self, step: FailingStep, number: int, kept: KeptStep | None
-    ) -> tuple[Search | None, str, dict[str, Any]]:
-        """What was found, what kept it from being found, and all variables as they were before."""
+    ) -> tuple[Search | None, tuple[Trial, ...], str, dict[str, Any]]:
+        """What was found, which remedies were tried, what kept it from being found, and all
+        variables as they were before."""
         search, trouble = None, ""
+        tried: tuple[Trial, ...] = ()
         state: dict[str, Any] = {}
         try:
             with as_before(() if kept is None else kept.before):
                 try:
-                    search = step.examine(step.batch, self._progress(number))
+                    progress, began = self._progress(number), time.monotonic()
+                    search = step.examine(step.batch, progress)
+                    seconds = time.monotonic() - began
+                    subject = Subject(
+                        lambda batch: step.examine(batch, progress), step.batch, step.parts
+                    )
+                    tried = tuple(try_remedies(subject, search, seconds))
                 except Exception as error:
                     trouble = (
                         "The step could not be run operation by operation, outside of a graph "
@@ -221,7 +238,7 @@ class BlackBox:
                 state = step.state() if self._kept == "state" else {}
         except Exception as error:
             warn(f"could not keep the state before step {number} ({error}).")
-        return search, trouble, state
+        return search, tried, trouble, state
 
     def step_end(self, trips: int) -> None:
         """On the host, after each step: `trips` steps since the last record were non-finite.
@@ -283,7 +300,13 @@ def _mode(model: Any) -> Mode:
 
 
 def rerun_of(
-    step: int, search: Search | None, trouble: str, again: bool, mode: Mode, data: Any
+    step: int,
+    search: Search | None,
+    trouble: str,
+    again: bool,
+    mode: Mode,
+    data: Any,
+    tried: tuple[Trial, ...] = (),
 ) -> Rerun:
     """What running a step again has found, in words.
 
@@ -294,6 +317,7 @@ def rerun_of(
       again: whether it went non-finite again in `mode`.
       mode: in which the training runs.
       data: the batch.
+      tried: remedies.
     """
     rows = rows_of(data)
     notes = [trouble] if trouble else []
@@ -306,13 +330,14 @@ def rerun_of(
         notes.append("It comes with the batch: no operation makes it.")
         named = _bad_data(data, search.data, rows)
         places = next((found for found in named.values() if found), ())
-        return Rerun(step, True, "eager", " ".join(notes), None, places, named)
+        return Rerun(step, True, "eager", " ".join(notes), None, places, named, tried)
     if search.by_weight:
         notes.append("A weight was non-finite before the step.")
     if search.origin is None:
         return Rerun(step, True, "eager", " ".join(notes))
     places = examples(search.origin.bad, rows)
-    return Rerun(step, True, "eager", " ".join(notes), told(search.origin), places)
+    operation = told(search.origin)
+    return Rerun(step, True, "eager", " ".join(notes), operation, places, tried=tried)
 
 
 def _bad_data(data: Any, bad: Sequence[Any], rows: int | None) -> dict[str, tuple[int, ...]]:

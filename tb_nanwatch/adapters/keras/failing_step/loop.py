@@ -12,7 +12,13 @@ import tensorflow as tf
 
 from tb_nanwatch.adapters.keras.failing_step.black_box import BlackBox, FailingStep
 from tb_nanwatch.adapters.keras.failing_step.loop_step import LoopStep, watched
-from tb_nanwatch.adapters.keras.failing_step.rerun import ExaminedFunction, arguments
+from tb_nanwatch.adapters.keras.failing_step.rerun import (
+    ExaminedFunction,
+    arguments,
+    call_with,
+    place_of,
+)
+from tb_nanwatch.adapters.keras.failing_step.trials import Parts
 from tb_nanwatch.adapters.keras.instrument.facts import called_facts
 from tb_nanwatch.adapters.keras.instrument.step_function import in_python
 from tb_nanwatch.adapters.tensorflow.graph.context import current_graph
@@ -103,8 +109,10 @@ class ObservedLoop:
                 args = tuple(map(_as_tensor, args))
                 kwargs = {name: _as_tensor(each) for name, each in kwargs.items()}
             known = None if kept is None else [variable.key for variable, _ in kept.before]
-            examined = ExaminedFunction(functools.partial(as_written, *args, **kwargs), known)
-            step = FailingStep(arguments(args, kwargs), mode, examined.state, examined.examine)
+            examined = ExaminedFunction(functools.partial(call_with, as_written), known)
+            step = FailingStep(
+                arguments(args, kwargs), mode, examined.state, examined.examine, Parts(place_of)
+            )
             return box.look_into(step, kept, outputs, call if held else None)
 
         return run

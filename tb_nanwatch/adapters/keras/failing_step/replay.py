@@ -16,7 +16,12 @@ import numpy as np
 import tensorflow as tf
 
 from tb_nanwatch.adapters.keras.failing_step.black_box import rerun_of, versions
-from tb_nanwatch.adapters.keras.failing_step.rerun import ExaminedFunction, examine
+from tb_nanwatch.adapters.keras.failing_step.rerun import (
+    ExaminedFunction,
+    arguments,
+    call_with,
+    examine,
+)
 from tb_nanwatch.adapters.keras.instrument.model_state import variables_of
 from tb_nanwatch.adapters.keras.instrument.optimizers import build_optimizer
 from tb_nanwatch.adapters.keras.instrument.step_function import in_python
@@ -106,12 +111,8 @@ def _of_model(model: Any, data: Any, case: Case) -> Search:
 def _of_function(function: Any, data: Any, case: Case) -> Search:
     function = inspect.unwrap(function)
     function = getattr(function, "python_function", function)
-    listed = data if isinstance(data, tuple) else ()
-    named = data if isinstance(data, dict) else {}
-    places = sorted((key for key in named if key.isdigit()), key=int)
-    args = (*listed, *(named[key] for key in places))
-    kwargs = {key: each for key, each in named.items() if not key.isdigit()}
-    examined = ExaminedFunction(functools.partial(function, *args, **kwargs))
+    data = data if isinstance(data, dict) else arguments(data, {})
+    examined = ExaminedFunction(functools.partial(call_with, function))
     if case.state:
         examined.examine(data, lambda count: None)  # Tells which variables there are.
         missing = examined.restore(case.state)

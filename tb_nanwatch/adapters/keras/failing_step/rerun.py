@@ -62,11 +62,11 @@ class ExaminedFunction:
     """A step function of a custom loop, run operation by operation.
 
     Args:
-      function: does the step, without arguments.
+      function: does the step of a batch.
       known: keys of the variables that hold what they did before the step.
     """
 
-    def __init__(self, function: Callable[[], Any], known: Collection[int] | None = None):
+    def __init__(self, function: Callable[[Any], Any], known: Collection[int] | None = None):
         self._function = function
         self._known = known
         self._found: dict[int, tuple[Any, tf.Tensor]] = {}
@@ -85,7 +85,7 @@ class ExaminedFunction:
             traced(place_of, progress) as trace,
             applied_by(partial(_apply, trace)),
         ):
-            self._function()
+            self._function(batch)
         # What the step has changed since, nobody knows from before it.
         unknown = set() if self._known is None else changed - set(self._known)
         values = [
@@ -125,6 +125,13 @@ class ExaminedFunction:
 def arguments(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
     """Arguments by their places or names: a batch."""
     return {**{str(number): each for number, each in enumerate(args)}, **kwargs}
+
+
+def call_with(function: Callable[..., Any], batch: Mapping[str, Any]) -> Any:
+    """Calls a function with such a batch."""
+    places = sorted((key for key in batch if key.isdigit()), key=int)
+    named = {key: each for key, each in batch.items() if not key.isdigit()}
+    return function(*(batch[key] for key in places), **named)
 
 
 def tensors_of(data: Any) -> list[Any]:

@@ -83,10 +83,12 @@ class Gradients:
     Attributes:
       target: the tensor that was differentiated; of several the first.
       arrived: identity of a tensor to the gradient that arrives at it.
+      asked: the gradients that were asked for.
     """
 
     target: Any
     arrived: dict[int, Any]
+    asked: tuple[Any, ...] = ()
 
 
 @dataclass
@@ -216,7 +218,7 @@ class _Tracer:
         frame: FrameType,
         made: list[Any] | None = None,
     ) -> Operation:
-        caller, place = _called_from(frame, self._boundary, self._place_of)
+        caller, place = called_from(frame, self._boundary, self._place_of)
         operation = Operation(
             name,
             tuple(inputs),
@@ -298,7 +300,8 @@ class _Tracer:
             self._asked -= 1
         known = {key: each for key, each in zip(tensors, arrived, strict=True) if each is not None}
         first = tf.nest.flatten(target)[0]
-        self.trace.gradients.append(Gradients(tf.convert_to_tensor(first), known))
+        asked = tuple(each for each in tf.nest.flatten(wanted) if each is not None)
+        self.trace.gradients.append(Gradients(tf.convert_to_tensor(first), known, asked))
         self.trace.updates_from = len(self.trace.operations)
         return wanted
 
@@ -315,7 +318,7 @@ def _tensors(values: Any) -> list[Any]:
     return [each for each in leaves if isinstance(each, tf.Tensor) and hasattr(each, "_id")]
 
 
-def _called_from(
+def called_from(
     frame: FrameType | None, boundary: FrameType, place_of: Callable[[Any], Place | None]
 ) -> tuple[Caller | None, Place]:
     """The innermost line of the person's own, and the innermost layer or optimizer."""

@@ -69,6 +69,9 @@ class Search:
       data: the batch's tensors that are non-finite and came to the loss or a gradient.
       by_weight: whether a variable was non-finite before.
       is_random: whether operations drew numbers that cannot be drawn again.
+      loss: what was differentiated last, where it is one number; None otherwise.
+      gradients: how many gradients were asked for.
+      nonfinite_gradients: how many of them are not finite.
     """
 
     origin: Origin | None
@@ -76,6 +79,9 @@ class Search:
     data: tuple[Any, ...]
     by_weight: bool
     is_random: bool
+    loss: float | None = None
+    gradients: int = 0
+    nonfinite_gradients: int = 0
 
 
 def find_origin(trace: Trace, batch: Iterable[Any], variables: Iterable[Any] = ()) -> Search:
@@ -116,7 +122,22 @@ def find_origin(trace: Trace, batch: Iterable[Any], variables: Iterable[Any] = (
         if first is None and _CONSTANT in reasons:
             first = next(filter(None, map(sources.taker, _differentiated(trace))), None)
         origin = sources.origin(first) if isinstance(first, int) else first
-    return Search(origin, is_nonfinite, data, _WEIGHT in reasons, random)
+    asked = [each for gradients in trace.gradients for each in gradients.asked]
+    return Search(
+        origin,
+        is_nonfinite,
+        data,
+        _WEIGHT in reasons,
+        random,
+        _loss(trace),
+        len(asked),
+        sum(map(is_bad, asked)),
+    )
+
+
+def _loss(trace: Trace) -> float | None:
+    target = trace.gradients[-1].target if trace.gradients else None
+    return float(target) if target is not None and target.shape.rank == 0 else None
 
 
 class _Sources:
