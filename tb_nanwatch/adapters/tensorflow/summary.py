@@ -11,18 +11,18 @@ import numpy.typing as npt
 import tensorflow as tf
 from tensorboard.compat.proto.summary_pb2 import Summary
 
-from tb_nanwatch.adapters.tensorflow.graph.context import in_xla, unseen
+from tb_nanwatch.adapters.tensorflow.graph.context import in_xla, without_op_callbacks
+from tb_nanwatch.adapters.tensorflow.graph.variables import variable_path
 from tb_nanwatch.adapters.tensorflow.private_api import private
 from tb_nanwatch.adapters.tensorflow.statistics import kernels
 from tb_nanwatch.adapters.tensorflow.statistics.samples import Samples, decode_samples, take_samples
 from tb_nanwatch.adapters.tensorflow.tensors import (
     NamedTensor,
+    as_list,
     flatten_data,
     is_pairs,
-    listed,
     name_tensor,
-    parent,
-    variable_path,
+    parent_path,
     with_unique_names,
 )
 from tb_nanwatch.format.events import manifest_value, record_values
@@ -78,23 +78,23 @@ def _default_writer() -> Any:
 
 def _named(role: str, tag: str, data: Any) -> Iterator[NamedTensor]:
     """The tensors of `data`, in order, named below `tag`."""
-    data = listed(data)
+    data = as_list(data)
     if is_pairs(data):
         for gradient, variable in data:
             if gradient is not None:
                 path = variable_path(variable)
                 yield name_tensor(
-                    role, parent(path), f"{tag}/{path}", gradient, shape=variable.shape
+                    role, parent_path(path), f"{tag}/{path}", gradient, shape=variable.shape
                 )
     elif isinstance(data, Mapping):
         for key, value in data.items():
             for path, leaf in flatten_data(value, str(key)):
-                yield name_tensor(role, parent(path), f"{tag}/{path}", leaf)
+                yield name_tensor(role, parent_path(path), f"{tag}/{path}", leaf)
     elif isinstance(data, (list, tuple)) and any(hasattr(item, "dtype") for item in data):
         for path, leaf in flatten_data(data, tag):
-            yield name_tensor(role, parent(tag), path, leaf)
+            yield name_tensor(role, parent_path(tag), path, leaf)
     elif data is not None:
-        yield name_tensor(role, parent(tag), tag, data)
+        yield name_tensor(role, parent_path(tag), tag, data)
 
 
 def summary(
@@ -182,9 +182,9 @@ def _write(
         window[WINDOW_FIELD["sampled_step"]] = step
         return stream.pack(manifest, Record(window, columns, histograms))
 
-    @unseen()
+    @without_op_callbacks()
     def record() -> tf.Tensor:
-        rows = kernels.rows_alike([kernels.flatten(tensor) for _, tensor in tensors])
+        rows = kernels.group_rows([kernels.flatten(tensor) for _, tensor in tensors])
         counts = kernels.count_nonfinite(rows)
         samples = take_samples(rows, masked=True)
         step64 = tf.cast(step, tf.int64)
