@@ -22,6 +22,7 @@ class LayerFacts:
         takes the model's inputs alone.
       dtype_policy: such as "mixed_float16"; "" where there is none.
       trainable: whether its variables are trained.
+      owner: the attribute of the user's model that it is within, such as "generator"; "" for none.
     """
 
     path: str
@@ -31,6 +32,7 @@ class LayerFacts:
     inputs: tuple[str, ...] = ()
     dtype_policy: str = ""
     trainable: bool = True
+    owner: str = ""
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,7 @@ class Tensor(_message.Message):
     def __init__(self, role: _Optional[str] = ..., layer: _Optional[str] = ..., name: _Optional[str] = ..., shape: _Optional[_Iterable[int]] = ..., rank_known: bool = ..., dtype: _Optional[str] = ..., replica: _Optional[str] = ..., trainable: bool = ..., is_statistic: bool = ..., attribute: _Optional[str] = ...) -> None: ...
 
 class Layer(_message.Message):
-    __slots__ = ("path", "class_name", "is_builtin", "activation", "inputs", "dtype_policy", "trainable")
+    __slots__ = ("path", "class_name", "is_builtin", "activation", "inputs", "dtype_policy", "trainable", "owner")
     PATH_FIELD_NUMBER: _ClassVar[int]
     CLASS_NAME_FIELD_NUMBER: _ClassVar[int]
     IS_BUILTIN_FIELD_NUMBER: _ClassVar[int]
@@ -45,6 +45,7 @@ class Layer(_message.Message):
     INPUTS_FIELD_NUMBER: _ClassVar[int]
     DTYPE_POLICY_FIELD_NUMBER: _ClassVar[int]
     TRAINABLE_FIELD_NUMBER: _ClassVar[int]
+    OWNER_FIELD_NUMBER: _ClassVar[int]
     path: str
     class_name: str
     is_builtin: bool
@@ -52,7 +53,8 @@ class Layer(_message.Message):
     inputs: _containers.RepeatedScalarFieldContainer[str]
     dtype_policy: str
     trainable: bool
-    def __init__(self, path: _Optional[str] = ..., class_name: _Optional[str] = ..., is_builtin: bool = ..., activation: _Optional[str] = ..., inputs: _Optional[_Iterable[str]] = ..., dtype_policy: _Optional[str] = ..., trainable: bool = ...) -> None: ...
+    owner: str
+    def __init__(self, path: _Optional[str] = ..., class_name: _Optional[str] = ..., is_builtin: bool = ..., activation: _Optional[str] = ..., inputs: _Optional[_Iterable[str]] = ..., dtype_policy: _Optional[str] = ..., trainable: bool = ..., owner: _Optional[str] = ...) -> None: ...
 
 class Loss(_message.Message):
     __slots__ = ("name", "class_name", "is_builtin", "from_logits")

@@ -9,6 +9,7 @@ from itertools import groupby
 import numpy as np
 
 from tb_nanwatch.diagnosis import Finding, Place, diagnose, short_text
+from tb_nanwatch.format.facts import UNKNOWN_MODEL, ModelFacts
 from tb_nanwatch.format.history import History, Series
 from tb_nanwatch.format.rerun import Rerun
 from tb_nanwatch.format.tensor_info import TensorInfo
@@ -40,9 +41,14 @@ class LiveDiagnosis:
         self._latest: deque[tuple[Infos, Record]] = deque()
         self._bytes = 0
         self._unseen = 0
+        self._model = UNKNOWN_MODEL
         self._is_due = False
         self._told: set[tuple[str, Place]] = set()
         self._worst = ""
+
+    def take_model(self, model: ModelFacts) -> None:
+        """Takes what the framework knows of the model."""
+        self._model = model
 
     def take_initial(self, infos: Infos, record: Record) -> None:
         """Takes the state before the first step."""
@@ -119,6 +125,7 @@ class LiveDiagnosis:
             initial=[_series(rows, infos, [record]) for infos, record in self._initial],
             is_complete=True,
             reruns=tuple(self._reruns),
+            model=self._model,
         )
 
 

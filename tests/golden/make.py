@@ -66,7 +66,7 @@ MANIFEST = Manifest(
         dtype_policy="mixed_float16",
         jit_compile=True,
         layers=(
-            LayerFacts("dense", "Dense", True, "relu", (), "mixed_float16"),
+            LayerFacts("dense", "Dense", True, "relu", (), "mixed_float16", owner="critic"),
             LayerFacts("länge", "Length", False, inputs=("dense",), trainable=False),
         ),
         losses=(LossFacts("", "BinaryCrossentropy", True, from_logits=False),),

@@ -9,6 +9,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from tb_nanwatch.adapters.keras.failing_step.black_box import BlackBox
 from tb_nanwatch.adapters.keras.failing_step.model_guards import ModelGuards
@@ -18,7 +19,11 @@ from tb_nanwatch.adapters.keras.instrument.step_tensors import StepTensors
 from tb_nanwatch.adapters.keras.instrument.train_function import InstrumentedTrainFunction
 from tb_nanwatch.adapters.keras.instrument.train_step import instrument_train_step
 from tb_nanwatch.adapters.tensorflow.graph.host_callback import HostSignal
-from tb_nanwatch.adapters.tensorflow.graph.replicas import is_single_process, is_supported
+from tb_nanwatch.adapters.tensorflow.graph.replicas import (
+    current_replica,
+    is_single_process,
+    is_supported,
+)
 from tb_nanwatch.adapters.tensorflow.recorder import Recorder
 from tb_nanwatch.training.budget import DEFAULT_MAX_BYTES
 from tb_nanwatch.training.failing_step.step_dump import DumpLevel, validate_dump_level
@@ -146,6 +151,7 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
         self._has_begun = False
         self._in_batch = False
         self._saw_batches = False
+        self._knows_calls = False
 
     def __reduce__(self) -> Any:
         """A copy has recorded nothing, and has the same arguments: scikeras and KerasTuner copy.
@@ -206,6 +212,7 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
             self._recorder.begin(iterations(self.model.optimizer))
             initial = self._step_tensors()
             initial.add_weights()
+            self._recorder.describe(initial.facts())
             self._recorder.record_initial(initial.named_tensors())
         else:
             self._recorder.begin_again()
@@ -241,6 +248,7 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
             self._error_guard,
             ModelGuards(self.model, policy) if has_guard else None,
             self._guard_error_guard,
+            collects_calls=self._collects_calls,
         )
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
@@ -319,7 +327,14 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
     def _step_tensors(self) -> StepTensors:
         return StepTensors(self.model, self._watch, self._warnings, self._error_guard)
 
+    def _collects_calls(self) -> bool:
+        """Once in a training that runs eagerly; in a graph, whenever it is traced."""
+        return not self._knows_calls or tf.inside_function()
+
     def _record(self, tensors: StepTensors, outcome: StepOutcome) -> None:
+        if self._collects_calls() and current_replica() == 0:
+            self._knows_calls = True
+            self._recorder.describe(tensors.facts())
         self._recorder.add(
             tensors.named_tensors(),
             tensors.loss_scale,

@@ -9,6 +9,7 @@ them and hands it to `sink`, which writes the event file.
 - `recorder`: windows of steps to records in a file of their own.
 - `sink`: the event file.
 - `tensors`: what users pass (mappings, pairs, slices) as named tensors.
+- `facts`: what TensorFlow knows of the program, for the manifest.
 - `private_api`: all that is used of TensorFlow and is not public, looked up where it is needed.
 
 Rooms, each importing only from those before it:

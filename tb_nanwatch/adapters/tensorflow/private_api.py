@@ -65,6 +65,10 @@ NAMES: dict[str, tuple[str, str]] = {
         "tensorflow.compiler.tf2xla.python.xla.optimization_barrier",
         "steps that XLA compiles take longer",
     ),
+    "is_onednn": (
+        "tensorflow.python.util._pywrap_util_port.IsMklEnabled",
+        "whether oneDNN's kernels are used is not recorded",
+    ),
     "summary_ops_v2": ("tensorflow.python.ops.summary_ops_v2", "nanwatch.summary writes nothing"),
     "ag_ctx": (
         "tensorflow.python.autograph.core.ag_ctx",

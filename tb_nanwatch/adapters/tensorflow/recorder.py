@@ -14,6 +14,7 @@ from tb_nanwatch.adapters.tensorflow.sink import TensorFlowSink
 from tb_nanwatch.adapters.tensorflow.statistics.accumulator import Accumulator
 from tb_nanwatch.adapters.tensorflow.statistics.device_state import DeviceStepState, LossScale
 from tb_nanwatch.adapters.tensorflow.tensors import NamedTensor
+from tb_nanwatch.format.facts import UNKNOWN_MODEL, ModelFacts
 from tb_nanwatch.format.manifest import Manifest
 from tb_nanwatch.format.records import new_window
 from tb_nanwatch.format.rerun import Rerun
@@ -66,6 +67,7 @@ class Recorder:
         self._directory = directory
         self._worker = ""
         self._manifest: Manifest | None = None
+        self._model = UNKNOWN_MODEL
         # One for each replica of this process.
         self._step_states: dict[int, DeviceStepState] = {}
         # By replica and names: a second trace of the same step uses the same variables.
@@ -74,6 +76,11 @@ class Recorder:
         ] = {}
         self._window = HostSchedule(schedule)
         self.diagnosis = LiveDiagnosis(os.fspath(log_dir))
+
+    def describe(self, model: ModelFacts) -> None:
+        """On the host: takes what the framework knows of the model, for the records to come."""
+        self._model = model
+        self.diagnosis.take_model(model)
 
     @property
     def has_begun(self) -> bool:
@@ -208,10 +215,11 @@ class Recorder:
         self._writer.close()
 
     def _manifest_of(self, infos: tuple[TensorInfo, ...]) -> Manifest:
-        """The manifest of these rows; the same one as long as they and the worker stay."""
+        """The manifest of these rows; the same one as long as nothing in it changes."""
         last = self._manifest
-        if last is None or (last.tensors, last.worker) != (infos, self._worker):
-            self._manifest = Manifest(infos, self._source, worker=self._worker)
+        current = infos, self._worker, self._model
+        if last is None or (last.tensors, last.worker, last.model) != current:
+            self._manifest = Manifest(infos, self._source, worker=self._worker, model=self._model)
         assert self._manifest is not None
         return self._manifest
 

@@ -18,6 +18,17 @@ VARIABLES = frozenset({"weight", "slot", "update"})
 """Roles of variables and of what is computed from them: the same in all mirrored replicas."""
 
 
+class VariableFacts(NamedTuple):
+    """What is known of a variable; the attributes are those of `TensorInfo`."""
+
+    trainable: bool | None = None
+    is_statistic: bool = False
+    attribute: str = ""
+
+
+UNKNOWN_VARIABLE = VariableFacts()
+
+
 class NamedTensor(NamedTuple):
     """A tensor to record, and its row of the manifest."""
 
@@ -54,6 +65,7 @@ def name_tensor(
     shape: Any = None,
     batch: bool = False,
     mirrored: bool = False,
+    variable: VariableFacts = UNKNOWN_VARIABLE,
 ) -> NamedTensor:
     """Names one tensor.
 
@@ -63,6 +75,7 @@ def name_tensor(
       shape: if not that of `value`, as for sparse gradients.
       batch: whether the first dimension may change from step to step.
       mirrored: whether it is the same in every replica.
+      variable: what is known of the variable that it is, or is computed for.
     """
     tensor = dense(value)
     dims = tensor.shape if shape is None else tf.TensorShape(shape)
@@ -73,7 +86,8 @@ def name_tensor(
         if batch and known:
             known = (-1, *known[1:])
     replica = "" if mirrored else replica_label()
-    return NamedTensor(TensorInfo(role, layer, name, known, tensor.dtype.name, replica), tensor)
+    info = TensorInfo(role, layer, name, known, tensor.dtype.name, replica, *variable)
+    return NamedTensor(info, tensor)
 
 
 def with_unique_names(tensors: Iterable[NamedTensor]) -> list[NamedTensor]:

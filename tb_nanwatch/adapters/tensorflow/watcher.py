@@ -8,12 +8,14 @@ from typing import Any
 
 import tensorflow as tf
 
+from tb_nanwatch.adapters.tensorflow.facts import framework_facts
 from tb_nanwatch.adapters.tensorflow.graph.replicas import is_mirrored, is_supported
 from tb_nanwatch.adapters.tensorflow.graph.variables import is_variable, variable_path
 from tb_nanwatch.adapters.tensorflow.recorder import Recorder
 from tb_nanwatch.adapters.tensorflow.tensors import (
     VARIABLES,
     NamedTensor,
+    VariableFacts,
     as_list,
     flatten_data,
     is_pairs,
@@ -87,6 +89,7 @@ class Watcher:
             tensorboard_histograms=tensorboard_histograms,
         )
         self._log_dir = os.fspath(log_dir)
+        self._recorder.describe(framework_facts())
         self._recorder.begin(int(first_step))
         self._warnings = WarningCollector()
 
@@ -182,4 +185,5 @@ class Watcher:
             value,
             shape=variable.shape,
             mirrored=mirrored,
+            variable=VariableFacts(getattr(variable, "trainable", None)),
         )

@@ -13,7 +13,9 @@ import tensorflow as tf
 from tb_nanwatch.adapters.keras.failing_step.black_box import BlackBox, FailingStep
 from tb_nanwatch.adapters.keras.failing_step.loop_step import LoopStep, hooks_installed
 from tb_nanwatch.adapters.keras.failing_step.rerun import RerunFunction, arguments_as_batch
+from tb_nanwatch.adapters.keras.instrument.facts import called_facts
 from tb_nanwatch.adapters.keras.instrument.step_function import python_function
+from tb_nanwatch.adapters.tensorflow.graph.context import current_graph
 from tb_nanwatch.adapters.tensorflow.recorder import Recorder
 from tb_nanwatch.adapters.tensorflow.tensors import NamedTensor
 from tb_nanwatch.adapters.tensorflow.tracing.operations import is_tracing
@@ -40,6 +42,7 @@ class InstrumentedLoop:
         self._step: LoopStep | None = None
         self._hooks = ExitStack()
         self._has_warned = False
+        self._knows_calls = False
         self._error_guard = InternalErrorGuard(
             "The loop continues, but steps that go non-finite are not analyzed from here on."
         )
@@ -127,8 +130,14 @@ class InstrumentedLoop:
     def _begin(self, box: BlackBox) -> LoopStep:
         self._hooks.close()
         self._step = LoopStep(box.policy, self._error_guard)
-        self._hooks.enter_context(hooks_installed(self._step))
+        self._hooks.enter_context(
+            hooks_installed(self._step, collects_calls=self._collects_calls())
+        )
         return self._step
+
+    def _collects_calls(self) -> bool:
+        """Once in a loop that runs eagerly; in a graph, whenever it is traced."""
+        return not self._knows_calls or current_graph() is not None
 
     def _end(self, step: LoopStep) -> None:
         self._hooks.close()
@@ -138,6 +147,10 @@ class InstrumentedLoop:
             deferred = step.end()
         if self._error_guard.has_failed:
             step.refuse("NaNWatch had an internal error")
+        if self._collects_calls():
+            self._knows_calls = True
+            with self._error_guard("describe a step"):
+                self._recorder.describe(called_facts(step.calls, step.optimizers))
         for tensors, new_step in step.observations:
             self._recorder.add(tensors, new_step=new_step, deferred=deferred)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import tensorflow as tf
@@ -13,6 +13,7 @@ from tb_nanwatch.adapters.keras.failing_step.compiled_guard import CompiledStepG
 from tb_nanwatch.adapters.keras.failing_step.step_guard import StepGuard
 from tb_nanwatch.adapters.keras.failing_step.update_guard import StepState
 from tb_nanwatch.adapters.keras.failing_step.update_policy import UpdatePolicy
+from tb_nanwatch.adapters.keras.instrument.call_graph import CallGraph
 from tb_nanwatch.adapters.keras.instrument.optimizers import on_optimizer_apply
 from tb_nanwatch.adapters.tensorflow.graph.context import current_graph, in_xla
 from tb_nanwatch.adapters.tensorflow.graph.function_patching import FunctionPatch, patch_functions
@@ -65,6 +66,8 @@ class LoopStep:
       error_guard: as given.
       observations: what the step passed to `Watcher.observe`: tensors, and whether they begin a
         new step.
+      calls: the calls of layers, where they are collected.
+      optimizers: those that applied gradients.
     """
 
     def __init__(self, policy: UpdatePolicy, error_guard: InternalErrorGuard):
@@ -74,6 +77,8 @@ class LoopStep:
             CompiledStepGuard(policy, StepState()) if compiled else LoopGuard(policy)
         )
         self.observations: list[tuple[list[NamedTensor], bool]] = []
+        self.calls = CallGraph()
+        self.optimizers: list[Any] = []
         self._policy = policy
         self._graph = current_graph()
 
@@ -105,6 +110,8 @@ class LoopStep:
         trainable_variables: Any = None,
     ) -> None:
         """In place of an optimizer's `apply`, which is `original`, bound."""
+        if not any(optimizer is each for each in self.optimizers):
+            self.optimizers.append(optimizer)
         gradients = list(grads)
         variables = None if trainable_variables is None else list(trainable_variables)
         update = functools.partial(original, gradients, variables)
@@ -140,10 +147,11 @@ def _is_float(value: Any) -> bool:
 
 
 @contextmanager
-def hooks_installed(step: LoopStep) -> Iterator[None]:
+def hooks_installed(step: LoopStep, *, collects_calls: bool) -> Iterator[None]:
     """Has the step follow what is changed, applied and differentiated, until the block ends.
 
-    In this thread alone, and in those of its replicas.
+    In this thread alone, and in those of its replicas. With `collects_calls` it also follows the
+    calls of layers.
     """
 
     def on_gradient(tape: Any, target: Any, sources: Any, gradients: Any) -> None:
@@ -159,6 +167,7 @@ def hooks_installed(step: LoopStep) -> Iterator[None]:
         step.guard.hooks_installed(),
         on_optimizer_apply(step.apply),
         on_tape_gradient(on_gradient),
+        step.calls.collecting(step.error_guard) if collects_calls else nullcontext(),
         patch_functions(
             *(FunctionPatch(each, "run", run_replicas) for each in tf.distribute.Strategy.__mro__)
         ),

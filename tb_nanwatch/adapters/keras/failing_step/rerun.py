@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tb_nanwatch.adapters.keras.instrument.layer_outputs import is_keras_builtin, is_pass_through
+from tb_nanwatch.adapters.keras.instrument.call_graph import is_keras_builtin, is_pass_through
 from tb_nanwatch.adapters.keras.instrument.method_patching import MethodPatch, MethodPatches
 from tb_nanwatch.adapters.keras.instrument.model_state import model_variables
 from tb_nanwatch.adapters.keras.instrument.optimizers import find_optimizers, on_optimizer_apply

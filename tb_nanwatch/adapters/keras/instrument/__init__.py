@@ -12,6 +12,8 @@ and an analyzer of failing steps are plugged in, as `training.protocols` describ
 - `step_tensors`: the tensors of one step.
 - `batch`: what the parts of a batch are: input, target, sample weight.
 - `losses`: the losses of a step, of custom steps too.
+- `call_graph`: which layer consumes the outputs of which.
+- `facts`: what Keras knows of the model, for the manifest.
 - `layer_outputs`: which layers' outputs are recorded, and how the gradients that arrive there are.
 - `optimizers`: the optimizers of a model, their slots and loss scales.
 - `paths`: what layers and variables are called.

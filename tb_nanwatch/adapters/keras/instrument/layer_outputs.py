@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import keras
 import tensorflow as tf
 
+from tb_nanwatch.adapters.keras.instrument.call_graph import is_pass_through
 from tb_nanwatch.adapters.keras.instrument.paths import Paths
 from tb_nanwatch.adapters.tensorflow.private_api import private
 
@@ -38,19 +39,6 @@ def layers_with_outputs(model: Any, paths: Paths) -> Iterator[NamedLayer]:
         if is_input or is_pass_through(layer) or id(layer) in cells:
             continue
         yield NamedLayer(paths.layer(layer), layer)
-
-
-def is_keras_builtin(value: Any) -> bool:
-    """Whether a class or function is defined in Keras itself."""
-    return str(getattr(value, "__module__", "")).partition(".")[0] == "keras"
-
-
-def is_pass_through(layer: Any) -> bool:
-    """Whether a layer's output is that of its last layer, as in a Sequential model."""
-    # By name, as the class of functional models has no public one.
-    call = type(layer).call
-    name = getattr(call, "__qualname__", "")
-    return is_keras_builtin(call) and name in ("Sequential.call", "Functional.call")
 
 
 def called_method(layer: Any) -> str:

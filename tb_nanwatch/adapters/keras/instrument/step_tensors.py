@@ -9,7 +9,10 @@ from typing import Any
 import tensorflow as tf
 
 from tb_nanwatch.adapters.keras.instrument.batch import Batch
+from tb_nanwatch.adapters.keras.instrument.call_graph import CallGraph
+from tb_nanwatch.adapters.keras.instrument.facts import model_facts, variable_facts
 from tb_nanwatch.adapters.keras.instrument.layer_outputs import (
+    layers_with_outputs,
     named_leaves,
     with_gradient_hooks,
 )
@@ -22,13 +25,16 @@ from tb_nanwatch.adapters.tensorflow.graph.twins import twin
 from tb_nanwatch.adapters.tensorflow.graph.variables import variable_path
 from tb_nanwatch.adapters.tensorflow.statistics.device_state import LossScale
 from tb_nanwatch.adapters.tensorflow.tensors import (
+    UNKNOWN_VARIABLE,
     VARIABLES,
     NamedTensor,
+    VariableFacts,
     flatten_data,
     parent_path,
     recordable,
     with_unique_names,
 )
+from tb_nanwatch.format.facts import ModelFacts
 from tb_nanwatch.format.roles import FLOW, ROLE_NAMES
 from tb_nanwatch.training.internal_errors import InternalErrorGuard
 from tb_nanwatch.training.warnings import WarningCollector
@@ -62,6 +68,9 @@ class StepTensors:
       watch: which tensors to collect.
       warnings: collects what cannot be recorded.
       error_guard: keeps errors of our own out of the backward pass.
+
+    Attributes:
+      calls: the calls of layers, where they are collected.
     """
 
     def __init__(
@@ -71,6 +80,7 @@ class StepTensors:
         warnings: WarningCollector,
         error_guard: InternalErrorGuard,
     ):
+        self.calls = CallGraph()
         self._model = model
         self._watch = watch
         self._warnings = warnings
@@ -92,6 +102,15 @@ class StepTensors:
     def paths(self) -> Paths:
         """What layers and variables are called."""
         return Paths(self._model)
+
+    @functools.cached_property
+    def _variables(self) -> dict[int, VariableFacts]:
+        return variable_facts(self._model)
+
+    def facts(self) -> ModelFacts:
+        """What is known of the model, as far as the step has shown it."""
+        layers = {id(layer): path for path, layer in layers_with_outputs(self._model, self.paths)}
+        return model_facts(self._model, layers, self.calls)
 
     def is_outermost_graph(self) -> bool:
         """Whether this is the graph of the step itself, and of no function, loop or branch in it.
@@ -307,8 +326,15 @@ class StepTensors:
     def _of_variable(self, role: str, variable: Any, value: Any) -> Iterator[NamedTensor]:
         path = self.paths.variable(variable)
         mirrored = role in VARIABLES and is_mirrored(variable)
-        layer = self._layer(variable)
-        return self._named(role, layer, path, value, shape=variable.shape, mirrored=mirrored)
+        return self._named(
+            role,
+            self._layer(variable),
+            path,
+            value,
+            shape=variable.shape,
+            mirrored=mirrored,
+            variable=self._variables.get(id(variable), UNKNOWN_VARIABLE),
+        )
 
     def _named(
         self, role: str, layer: str, name: str, value: Any, **options: Any

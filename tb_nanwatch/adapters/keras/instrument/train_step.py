@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from typing import Any, NamedTuple
 
 import tensorflow as tf
@@ -52,6 +52,8 @@ def instrument_train_step(
     error_guard: InternalErrorGuard,
     guards: GuardFactory | None = None,
     guard_error_guard: InternalErrorGuard | None = None,
+    *,
+    collects_calls: Callable[[], bool],
 ) -> Callable[[Any], Any]:
     """A `train_step` that does what the given one does and collects its tensors.
 
@@ -64,6 +66,7 @@ def instrument_train_step(
       error_guard: keeps errors of our own out of the step.
       guards: makes the guard of a step; None for no guard.
       guard_error_guard: keeps errors in that guard out of the step.
+      collects_calls: whether to collect the calls of layers in the step that begins.
     """
     guard_error_guard = guard_error_guard or error_guard
     patches: MethodPatches[RunningStep] = MethodPatches()
@@ -82,7 +85,10 @@ def instrument_train_step(
         layers: list[NamedLayer] = []
         optimizers: list[Any] = []
         step_patches: list[MethodPatch] = []
+        collecting: Any = nullcontext()
         with error_guard("record a batch"):
+            if collects_calls():
+                collecting = tensors.calls.collecting(error_guard)
             tensors.add_batch(Batch(data, is_unpacked))
             tensors.read_variables_before()
             layers = list(layers_with_outputs(model, tensors.paths))
@@ -98,6 +104,7 @@ def instrument_train_step(
             unpatched = hooks.enter_context(patches.active(running, step_patches))
             on_gradient = functools.partial(_add_tape_target, error_guard, running)
             hooks.enter_context(on_tape_gradient(on_gradient))
+            hooks.enter_context(collecting)
             if guard is not None:
                 hooks.enter_context(guard.hooks_installed())
             outputs = own_step(data)
