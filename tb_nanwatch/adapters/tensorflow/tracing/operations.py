@@ -153,7 +153,7 @@ class _Tracer:
         outputs: Sequence[Any],
         attributes: tuple[Any, ...],
         frame: FrameType,
-        made: list[Any] | None = None,
+        custom_gradients: list[Any] | None = None,
     ) -> TracedOperation:
         call_site, owner = _called_from(frame, self._boundary, self._owner_of)
         operation = TracedOperation(
@@ -165,7 +165,7 @@ class _Tracer:
             owner.layer or (self._inside[-1].layer if self._inside else ""),
             owner.optimizer,
             bool(self._inside) or self._gradient_depth > 0,
-            made,
+            custom_gradients,
         )
         self.trace.operations.append(operation)
         if self._progress is not None:
@@ -183,15 +183,15 @@ class _Tracer:
     ) -> Any:
         """Replaces TensorFlow's, with its argument names: adds a function with its own gradient."""
 
-        def recorded(backward: Any) -> Any:
+        def record_with(backward: Any) -> Any:
             return original(op_type, output_tensors, input_tensors, backward, forward_function)
 
         if self._is_paused or op_type == "ReadVariableOp" or not tf.executing_eagerly():
-            return recorded(backward_function)
+            return record_with(backward_function)
         inputs, outputs = _tensors(input_tensors), _tensors(output_tensors)
-        made: list[Any] = []
+        custom_gradients: list[Any] = []
         frame = sys._getframe(1)
-        operation = self._add(op_type, inputs, outputs, (), frame, made)
+        operation = self._add(op_type, inputs, outputs, (), frame, custom_gradients)
 
         def traced_backward(*upstream: Any) -> Any:
             before, self._is_paused = self._is_paused, False
@@ -201,10 +201,10 @@ class _Tracer:
             finally:
                 self._is_paused = before
                 self._inside.pop()
-            made[:] = tf.nest.flatten(results)
+            custom_gradients[:] = tf.nest.flatten(results)
             return results
 
-        return recorded(traced_backward)
+        return record_with(traced_backward)
 
     def _gradient(
         self,
@@ -229,13 +229,15 @@ class _Tracer:
         self._is_paused = not is_recorded()
         self._gradient_depth += 1
         try:
-            wanted, arrived = original(
+            wanted, gradients = original(
                 tape, target, [sources, list(tensors.values())], *args, **kwargs
             )
         finally:
             self._is_paused = False
             self._gradient_depth -= 1
-        known = {key: each for key, each in zip(tensors, arrived, strict=True) if each is not None}
+        known = {
+            key: each for key, each in zip(tensors, gradients, strict=True) if each is not None
+        }
         first = tf.nest.flatten(target)[0]
         self.trace.gradients.append(Gradients(tf.convert_to_tensor(first), known))
         self.trace.first_update = len(self.trace.operations)
