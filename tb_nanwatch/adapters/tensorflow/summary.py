@@ -116,7 +116,7 @@ def summary(
       name: a name for the record; the tensors' names begin with it.
       data: a tensor; a mapping of names to tensors; a list of tensors; or (gradient, variable)
         pairs as `optimizer.apply_gradients` takes them. float16, bfloat16, float32, float64,
-        complex64 and complex128, any shape. Of `tf.IndexedSlices` the values are taken; `None`
+        complex64 and complex128, any shape. `tf.IndexedSlices` are recorded by their values; `None`
         gradients are left out.
       step: int64-castable; by default `tf.summary.experimental.get_step()`.
       role: what the tensors are, one of `format.roles`.
@@ -124,10 +124,10 @@ def summary(
 
     Returns:
       A bool scalar tensor: whether a record was written. False where there is no default writer,
-      where `record_if` says no, and where `data` holds no tensor.
+      where `record_if` is False, and where `data` has no tensor.
 
     Raises:
-      TypeError: for integer, string and other tensors that can hold neither NaN nor infinity.
+      TypeError: for integer, string and other tensors that cannot hold NaN or Inf.
       ValueError: for an unknown role, or where there is a default writer and no step.
       RuntimeError: in a function with `jit_compile=True`, which cannot write summaries.
     """
@@ -137,9 +137,9 @@ def summary(
         if in_xla():
             raise RuntimeError(
                 f"nanwatch.summary({name!r}) was called in a function compiled by XLA "
-                "(jit_compile=True), where nothing can be written. Use nanwatch.Watcher: its "
-                "observe() works there and its step_end() writes outside; or call "
-                "nanwatch.summary outside the compiled function."
+                "(jit_compile=True), where nothing can be written. Use nanwatch.Watcher, whose "
+                "observe() works there and whose step_end() writes outside, or call "
+                "nanwatch.summary outside of the compiled function."
             )
         if _default_writer() is None or not tensors:
             return tf.constant(False)
@@ -147,7 +147,7 @@ def summary(
             step = tf.summary.experimental.get_step()
         if step is None:
             raise ValueError(
-                f"nanwatch.summary({name!r}) has no step: give it step=..., or set a default one "
+                f"nanwatch.summary({name!r}) has no step. Pass step=..., or set a default step "
                 "with tf.summary.experimental.set_step()."
             )
         manifest = Manifest(
@@ -188,10 +188,10 @@ def _write(
         counts = kernels.count_nonfinite(rows)
         samples = take_samples(rows, masked=True)
         step64 = tf.cast(step, tf.int64)
-        # In Python, not as graph operations: `wire` alone knows the encoding, and a record costs
-        # as much to write as this call.
+        # In Python, not as graph operations: only `format` knows the encoding, and this call takes
+        # no longer than writing the record.
         message = tf.numpy_function(pack, [step64, counts, *samples], tf.string)
-        with tf.summary.record_if(True):  # decided already
+        with tf.summary.record_if(True):  # Decided already.
             return tf.summary.experimental.write_raw_pb(message, step=step64)
 
     wanted = tf.summary.should_record_summaries()

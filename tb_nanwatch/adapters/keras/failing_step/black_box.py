@@ -190,7 +190,7 @@ class BlackBox:
         if captured is not None:
             number = number - 1 if captured.number is None else captured.number
         search, failure, state = self._rerun(step, number, captured)
-        # It went non-finite in the training; only of a step that is run again that is asked anew.
+        # A captured step went non-finite in the training; a deferred one may not when it is run.
         again = search is None or search.is_nonfinite
         if run is not None:
             outputs = run()
