@@ -1,4 +1,4 @@
-"""NaNWatch: where, when and why a TensorFlow training went NaN, exploded or died.
+"""NaNWatch: where, when and why a TensorFlow training run hit NaN, exploded or stalled.
 
     import tb_nanwatch as nanwatch
 
@@ -8,7 +8,8 @@
         nanwatch.summary("gradients", zip(gradients, variables), step=step)
 
 Then ``tensorboard --logdir logs`` and its NaNWatch tab. Importing this module imports no framework;
-each name loads what it needs when it is first used.
+each name loads what it needs when it is first used. NaNWatch's own warnings are of the class
+``nanwatch.NaNWatchWarning``, to be filtered by it.
 """
 
 from __future__ import annotations
@@ -22,14 +23,16 @@ if TYPE_CHECKING:
     from tb_nanwatch.adapters.keras.callback import Callback as Callback
     from tb_nanwatch.adapters.keras.watcher import Watcher as Watcher
     from tb_nanwatch.adapters.tensorflow.summary import summary as summary
+    from tb_nanwatch.training.warnings import NaNWatchWarning as NaNWatchWarning
 
 _LAZY = {
     "Callback": "tb_nanwatch.adapters.keras.callback",
     "Watcher": "tb_nanwatch.adapters.keras.watcher",
     "summary": "tb_nanwatch.adapters.tensorflow.summary",
+    "NaNWatchWarning": "tb_nanwatch.training.warnings",
 }
 
-__all__ = ["Callback", "Watcher", "__version__", "summary"]
+__all__ = ["Callback", "NaNWatchWarning", "Watcher", "__version__", "summary"]
 
 
 def __getattr__(name: str) -> Any:

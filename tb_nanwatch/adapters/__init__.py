@@ -1,1 +1,4 @@
-"""The training side: one folder a framework, and nothing outside it imports that framework."""
+"""The training side: one folder a framework, and nothing outside it imports that framework.
+
+Each implements `training.protocols`; what has no framework in it is in `training`.
+"""

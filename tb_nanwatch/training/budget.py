@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import SupportsIndex
 
 DEFAULT_MAX_BYTES = 64 * 2**20
-"""TensorBoard holds in memory what it reads: 3 to 4 times as much in its Python mode."""
+"""TensorBoard keeps in memory what it reads: 3 to 4 times as much in its Python mode."""
 
 
 class Budget:
@@ -18,7 +18,9 @@ class Budget:
     def __init__(self, max_bytes: int = DEFAULT_MAX_BYTES):
         count = whole_number(max_bytes)
         if count < 1:
-            raise ValueError(f"Expected max_bytes, a whole number from 1 on, got {max_bytes!r}.")
+            raise ValueError(
+                f"Expected max_bytes to be an integer of at least 1, got {max_bytes!r}."
+            )
         self.max_bytes = count
         self.used = 0
 
@@ -32,7 +34,7 @@ class Budget:
         return self.used >= self.max_bytes / 2
 
     def spend(self, size: int) -> None:
-        """Takes note of `size` bytes that are, or may be, in a file."""
+        """Counts `size` bytes that are, or may be, in a file."""
         self.used += size
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from itertools import chain
-from typing import Protocol
 
 from tensorboard.compat.proto.summary_pb2 import Summary
 
@@ -24,6 +23,7 @@ from tb_nanwatch.stats.columns import WINDOW_FIELD
 from tb_nanwatch.stats.record import Record, merge
 from tb_nanwatch.training.budget import Budget
 from tb_nanwatch.training.levels import Levels
+from tb_nanwatch.training.protocols import Sink
 from tb_nanwatch.training.warnings import warn
 
 _MOST_SKIPPED = 32
@@ -32,19 +32,6 @@ _MOST_SKIPPED = 32
 _KEPT = 2
 """Bare records, without histograms, that ordinary ones leave room for: one for the first change of
 what is non-finite, one for the end of the run."""
-
-
-class Sink(Protocol):
-    """Where events go. Any of its methods may raise OSError or its backend's own error."""
-
-    def write(self, values: Sequence[Summary.Value], step: int) -> None:
-        """Adds one event."""
-
-    def flush(self) -> None:
-        """Returns when everything written is in the file."""
-
-    def close(self) -> None:
-        """Flushes and closes."""
 
 
 class RecordWriter:

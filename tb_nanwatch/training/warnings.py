@@ -1,56 +1,70 @@
-"""Warnings, and trouble of our own, that cannot end the training that is watched."""
+"""Warnings that never end the training they are about."""
 
 from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 _logger = logging.getLogger("tb_nanwatch")
 
 
+class NaNWatchWarning(UserWarning):
+    """Something about the recording, not about the training itself, that the user should know."""
+
+
 def warn(message: str) -> None:
-    """Issues a RuntimeWarning; where warnings are errors, logs it instead of raising."""
+    """Issues a NaNWatchWarning; where warnings are errors, logs it instead of raising."""
     try:
-        warnings.warn(f"NaNWatch: {message}", RuntimeWarning, stacklevel=3)
-    except RuntimeWarning:
+        warnings.warn(f"NaNWatch: {message}", NaNWatchWarning, stacklevel=3)
+    except NaNWatchWarning:
         _logger.warning(message)
 
 
-class Guard:
-    """Has trouble of our own end what it guards, with one warning, and not the training.
+class WarningCollector:
+    """Collects what a step cannot record, and warns of it once, together.
 
-    Args:
-      consequence: what is so from then on, in sentences.
-
-    Attributes:
-      tripped: whether that has happened.
+    Collected while a step is traced or run, where a warning in the middle would be one a tensor.
     """
 
-    def __init__(self, consequence: str = "Training goes on, unrecorded from here.") -> None:
-        self.tripped = False
-        self._consequence = consequence
+    def __init__(self) -> None:
+        self._messages: dict[str, None] = {}
+        self._skipped: dict[str, None] = {}
+        self._missing: dict[str, str] = {}
+        self._issued: set[str] = set()
 
-    @contextmanager
-    def __call__(self, act: str) -> Iterator[None]:
-        """Runs a block of ours that is to `act`; an Exception in it becomes the warning."""
-        try:
-            yield
-        except Exception as error:
-            self.trip(act, error)
+    def add(self, message: str) -> None:
+        """Adds a warning: a sentence or several."""
+        if message not in self._issued:
+            self._messages[message] = None
 
-    def trip(self, act: str, error: Exception) -> None:
-        """What a block does that could not `act`."""
-        if not self.tripped:
-            self.tripped = True
+    def add_skipped(self, name: str, dtype: str) -> None:
+        """Adds a tensor that cannot hold NaN or Inf, and so is not recorded."""
+        entry = f"{name} ({dtype})"
+        if entry not in self._issued:
+            self._skipped[entry] = None
+
+    def add_missing(self, role: str, remedy: str) -> None:
+        """Adds a role of which a step computed nothing visible, and how to make it visible."""
+        if role not in self._issued:
+            self._missing[role] = remedy
+
+    def flush(self) -> None:
+        """Warns of what was added since the last time."""
+        for message in self._messages:
+            warn(message)
+        self._issued |= {*self._messages, *self._skipped, *self._missing}
+        if self._skipped:
             warn(
-                f"could not {act} ({_summary(error)}). {self._consequence} "
-                "Please report this with the model that shows it."
+                "these tensors are not recorded, because their dtype cannot hold NaN or Inf: "
+                f"{', '.join(self._skipped)}."
             )
-
-
-def _summary(error: Exception) -> str:
-    """The error's type and the first line of its text, which TensorFlow's tracebacks follow."""
-    first, *_ = [*str(error).splitlines(), ""]
-    return f"{type(error).__name__}: {first}"
+        if self._missing:
+            roles = list(self._missing)
+            listed = " or ".join(filter(None, [", ".join(roles[:-1]), roles[-1]]))
+            warn(
+                f"no {listed} found in this train_step, so none is recorded. "
+                f"{' '.join(self._missing.values())} "
+                "Do this in train_step itself, not inside a nested tf.function, loop or branch."
+            )
+        for collected in (self._messages, self._skipped, self._missing):
+            collected.clear()

@@ -1,4 +1,4 @@
-"""What to watch: roles and layers, as a person writes them."""
+"""Which tensors to record: roles and layers, as the user writes them."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ class Watch:
     Args:
       watch: an entry or several. An entry is "default", "all" or a role, for all layers; or one of
         these, a colon and a pattern of layer paths, such as "activation:encoder/*" (`fnmatch`: "*"
-        stands for any characters, "/" too). With "-" before it the entry leaves out what it names,
-        whatever other entries say; "-embedding*" is short for "-*:embedding*". Entries that leave
-        out stand alone for "default" without what they name.
+        matches any characters, "/" too). With "-" before it the entry excludes what it names,
+        whatever other entries say; "-embedding*" is short for "-*:embedding*". If all entries
+        exclude, they exclude from "default".
 
     Attributes:
-      named_roles: the roles that entries ask for by name, and none leaves out.
+      named_roles: the roles that entries include by name and none excludes.
 
     Raises:
       ValueError: for anything else, for an unknown role, and where nothing is left to record.
@@ -46,8 +46,8 @@ class Watch:
             )
         if not entries:
             raise ValueError(
-                f"watch={watch!r} records nothing: name at least one role, or leave the argument "
-                f"out. {_KNOWN}"
+                f"watch={watch!r} records nothing. Name at least one role, or omit the argument. "
+                f"{_KNOWN}"
             )
         excluding = [each[1:] for each in entries if each.startswith("-")]
         including = [each for each in entries if not each.startswith("-")] or ["default"]
@@ -58,7 +58,7 @@ class Watch:
             role for role in ROLE_NAMES if role in names and self.has_role(role)
         )
         if not any(self.has_role(role) for role in ROLE_NAMES):
-            raise ValueError(f"watch={watch!r} leaves out all that it names, and records nothing.")
+            raise ValueError(f"watch={watch!r} excludes everything, and records nothing.")
 
     def has_role(self, role: str) -> bool:
         """Whether tensors of the role are recorded, of some layer at least."""
@@ -73,7 +73,7 @@ class Watch:
         )
 
     def unmatched_patterns(self, layers: Iterable[str]) -> list[str]:
-        """Patterns that none of the layers' paths match: probably a slip."""
+        """Patterns that match no layer's path: probably a typo."""
         layers = [*layers, ""]  # "": what belongs to no layer, such as the loss.
         patterns = dict.fromkeys(each.pattern for each in [*self._included, *self._excluded])
         return [
@@ -98,5 +98,5 @@ def _parse(entry: str, watch: object, *, excludes: bool = False) -> _Entry:
         raise ValueError(f"Expected a pattern of layer paths after {entry!r} in watch={watch!r}.")
     raise ValueError(
         f"Unknown role {role!r} in watch={watch!r}. {_KNOWN} "
-        'Write role:pattern for some layers alone, such as "activation:encoder/*".'
+        'Write role:pattern to restrict it to some layers, such as "activation:encoder/*".'
     )

@@ -48,9 +48,25 @@ TABLE: dict[str, set[str]] = {
     | {"tensorboard.compat.tensorflow_stub.io", "tensorboard.util.grpc_util"},
     "plugin": {"http", "tensorboard.plugins.base_plugin"},
     # The public names, loaded when first used, and `python -m`.
-    "__init__": {"adapters"},
+    "__init__": {"adapters", f"{PACKAGE}.training.warnings"},
     "__main__": {"cli"},
 }
+LAYERS: dict[str, set[str]] = {
+    # Within an adapter a room may import itself and these, and the modules beside the rooms that
+    # import no room; those that do are on top, and import any.
+    "adapters.tensorflow.graph": {"adapters.tensorflow.private_api"},
+    "adapters.tensorflow.statistics": {
+        "adapters.tensorflow.private_api",
+        "adapters.tensorflow.graph",
+    },
+    "adapters.tensorflow.tracing": {
+        "adapters.tensorflow.private_api",
+        "adapters.tensorflow.graph",
+    },
+    "adapters.keras.instrument": {"adapters.tensorflow"},
+    "adapters.keras.failing_step": {"adapters.tensorflow", "adapters.keras.instrument"},
+}
+"""Which room within the adapters may import which others of the adapters: only downward."""
 SERVING = ("stats", "format", "grid", "diagnosis", "reader", "http", "cli", "plugin")
 
 
@@ -140,6 +156,44 @@ def test_every_import_is_in_the_table() -> None:
         for message in violations(path.read_text(encoding="utf-8"), module, is_package)
     ]
     assert not found, "\n".join(found)
+
+
+def upward_imports(source: str, module: str, is_package: bool = False) -> list[str]:
+    """What a module within an adapter imports of a room above its own, as messages."""
+    name = module.removeprefix(f"{PACKAGE}.")
+    room = next((each for each in LAYERS if within(name, each)), None)
+    if room is None:
+        return []
+    return [
+        f"{module}:{line}: {room} may not import {imported}"
+        for imported, line, _ in imports(source, module, is_package)
+        if within(imported, f"{PACKAGE}.adapters")
+        and not any(within(imported, f"{PACKAGE}.{each}") for each in (room, *LAYERS[room]))
+    ]
+
+
+def test_rooms_of_the_adapters_import_downward_only() -> None:
+    found = [
+        message
+        for path, module, is_package in modules()
+        for message in upward_imports(path.read_text(encoding="utf-8"), module, is_package)
+    ]
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize(
+    ("module", "source"),
+    [
+        ("tensorflow.graph.x", "from tb_nanwatch.adapters.tensorflow.statistics import kernels"),
+        ("tensorflow.statistics.x", "from tb_nanwatch.adapters.tensorflow import tensors"),
+        ("tensorflow.tracing.x", "from ..statistics import finite"),
+        ("keras.instrument.x", "from ..failing_step.black_box import BlackBox"),
+        ("keras.failing_step.x", "import tb_nanwatch.adapters.keras.callback"),
+    ],
+)
+def test_an_upward_import_is_caught(module: str, source: str) -> None:
+    (message,) = upward_imports(source, f"{PACKAGE}.adapters.{module}")
+    assert "may not import" in message
 
 
 def test_every_module_is_read() -> None:

@@ -72,7 +72,7 @@ for key in sys.argv[2:]:
         ours = [str(each.message) for each in said if "NaNWatch" in str(each.message)]
         print(key, len(mode), len(events), ours)
         assert events and events[0].stat().st_size > 5000, key
-        assert all(private_api.NAMES[key][0] in each or "not looked into" in each for each in ours)
+        assert all(private_api.NAMES[key][0] in each or "not analyzed" in each for each in ours)
 """
 
 

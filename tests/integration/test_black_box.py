@@ -17,7 +17,7 @@ from recorded import read_recorded
 import tb_nanwatch as nanwatch
 from tb_nanwatch.adapters.keras.failing_step.step_guard import StepGuard
 from tb_nanwatch.format.rerun import Rerun
-from tb_nanwatch.training.failing_step.step_dump import Case, pack_case, unpack_case
+from tb_nanwatch.training.failing_step.step_dump import StepDump, pack_dump, unpack_dump
 
 STEPS, BATCH = 10, 16
 BAD_STEP, BAD_ROWS = 4, (3, 11)
@@ -205,7 +205,7 @@ def test_a_fault_of_its_own_does_not_reach_the_training(
     plain, watched = compiled(where_log, **MODES[mode]), compiled(where_log, **MODES[mode])
     one = fit(plain, *data())
     monkeypatch.setattr(StepGuard, place, fail)
-    with pytest.warns(RuntimeWarning, match=r"could not .*ours.*Training goes on"):
+    with pytest.warns(nanwatch.NaNWatchWarning, match=r"could not .*ours.*Training continues"):
         other = fit(watched, *data(), nanwatch.Callback(tmp_path, every=1))
     np.testing.assert_equal(other.history, one.history)
     assert_same(watched, plain)
@@ -317,7 +317,7 @@ def test_says_that_what_cannot_be_put_back_is_not_reproducible(tmp_path: Path, d
     fit(model, *data(lambda row: None), nanwatch.Callback(tmp_path, every=1))
     rerun = rerun_of(tmp_path)
     assert not rerun.reproduced
-    said = "`tf.random`, which cannot be drawn again" if draws else "on something besides these"
+    said = "`tf.random` that cannot be drawn again" if draws else "on something besides these"
     assert said in rerun.note
     # Once when the model is made, and once more: operation by operation.
     assert len(calls) == 1 + STEPS + 1
@@ -374,7 +374,7 @@ def test_keeps_what_is_asked_for_on_disk(tmp_path: Path, kept: str) -> None:
     expected = ["result.json", "batch.npz", "state.npz"]
     assert files == set(expected[: ["off", "result", "batch", "state"].index(kept)])
     if kept == "state":
-        case = unpack_case({name: (folder / name).read_bytes() for name in files})
+        case = unpack_dump({name: (folder / name).read_bytes() for name in files})
         fed = slice(BAD_STEP * BATCH, (BAD_STEP + 1) * BATCH)
         np.testing.assert_array_equal(case.batch["0"], x[fed])
         np.testing.assert_array_equal(case.batch["1"], y[fed])
@@ -383,14 +383,14 @@ def test_keeps_what_is_asked_for_on_disk(tmp_path: Path, kept: str) -> None:
 
 def test_a_case_survives_the_disk() -> None:
     bits = np.array([1.5, -2.0], tf.bfloat16.as_numpy_dtype)
-    case = Case(Rerun(3, True, "eager"), {"numpy": "2"}, {"0": bits}, {"a/b": np.arange(3)})
-    read = unpack_case(pack_case(case), lambda name: tf.as_dtype(name).as_numpy_dtype)
+    case = StepDump(Rerun(3, True, "eager"), {"numpy": "2"}, {"0": bits}, {"a/b": np.arange(3)})
+    read = unpack_dump(pack_dump(case), lambda name: tf.as_dtype(name).as_numpy_dtype)
     assert (read.rerun, read.versions) == (case.rerun, case.versions)
     np.testing.assert_array_equal(read.batch["0"], bits)
     np.testing.assert_array_equal(read.state["a/b"], np.arange(3))
     newer = {"result.json": json.dumps({"version": 2}).encode()}
     with pytest.raises(ValueError, match="version 2 where 1 was expected"):
-        unpack_case(newer)
+        unpack_dump(newer)
 
 
 def test_unknown_ways_to_keep_are_refused(tmp_path: Path) -> None:
@@ -507,9 +507,11 @@ def test_variables_that_no_model_knows_are_put_back_too(tmp_path: Path, mode: st
 def test_a_batch_above_the_limit_is_not_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tb_nanwatch.adapters.keras.failing_step.black_box.MOST_BYTES", 100)
+    monkeypatch.setattr("tb_nanwatch.adapters.keras.failing_step.black_box.MAX_DUMP_BYTES", 100)
     callback = nanwatch.Callback(tmp_path, every=1, blackbox="batch")
-    with pytest.warns(RuntimeWarning, match=r"batch of step 4 takes 448 bytes.*is not kept"):
+    with pytest.warns(
+        nanwatch.NaNWatchWarning, match=r"batch of step 4 is not written .* it takes 448 bytes"
+    ):
         fit(compiled(where_log), *data(), callback)
     files = [each.name for each in (tmp_path / "nanwatch" / "blackbox").glob("*/*")]
     assert files == ["result.json"]

@@ -267,7 +267,7 @@ def test_a_rule_that_fails_is_one_warning_and_the_recording_goes_on(
     monkeypatch.setattr("tb_nanwatch.training.live_diagnosis.diagnose", fail)
     x, y = data(5)
     x[0] = np.nan
-    with pytest.warns(RuntimeWarning, match="could not diagnose .*a rule"):
+    with pytest.warns(nanwatch.NaNWatchWarning, match="could not diagnose .*a rule"):
         fit(linear("graph"), x, y, nanwatch.Callback(tmp_path))
     assert read_recorded(tmp_path / "nanwatch").windows()[-1][1] == 4
 
@@ -401,8 +401,11 @@ def test_a_train_step_that_hides_its_gradients_is_recorded_without(tmp_path: Pat
     model.compile("sgd", "mse")
     batches = tf.data.Dataset.from_tensor_slices((x, y, y, y)).batch(BATCH)
     with (
-        pytest.warns(RuntimeWarning, match="shows no prediction and no loss and no gradient"),
-        pytest.warns(RuntimeWarning, match="not looked into: it updates weights within a function"),
+        pytest.warns(nanwatch.NaNWatchWarning, match="no prediction, loss or gradient found"),
+        pytest.warns(
+            nanwatch.NaNWatchWarning,
+            match="not analyzed: it updates weights inside",
+        ),
     ):
         model.fit(batches, shuffle=False, verbose=0, callbacks=[nanwatch.Callback(tmp_path)])
     found = read_recorded(tmp_path / "nanwatch")
@@ -561,7 +564,9 @@ def test_only_the_watched_roles_are_recorded(tmp_path: Path) -> None:
 def test_a_log_dir_that_cannot_be_written_is_one_warning(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     model = linear("graph")
-    with pytest.warns(RuntimeWarning, match="cannot write to .*Training goes on") as warned:
+    with pytest.warns(
+        nanwatch.NaNWatchWarning, match="cannot write to .*Training goes on"
+    ) as warned:
         fit(model, *data(40), nanwatch.Callback(tmp_path / "file" / "logs", every=1))
     assert len([each for each in warned if "NaNWatch" in str(each.message)]) == 1
     assert int(model.optimizer.iterations) == 40
@@ -577,7 +582,7 @@ def test_a_directory_that_goes_away_is_one_warning_and_no_step_is_lost(tmp_path:
                     file.unlink()
 
     model = linear("graph")
-    with pytest.warns(RuntimeWarning, match="cannot write to"):
+    with pytest.warns(nanwatch.NaNWatchWarning, match="cannot write to"):
         fit(model, *data(40), nanwatch.Callback(log_dir, every=1), Remove())
     found = read_recorded(log_dir / "nanwatch")
     # The file with steps 0 to 4 is gone; all that comes later is in a new one.
@@ -593,10 +598,12 @@ def test_trouble_of_our_own_ends_the_recording_not_the_training(
         raise AttributeError("a Keras of the year 2030")
 
     monkeypatch.setattr(
-        "tb_nanwatch.adapters.keras.instrument.step_tensors.Observation.loss", broken
+        "tb_nanwatch.adapters.keras.instrument.step_tensors.StepTensors.add_loss", broken
     )
     model, callback = linear("graph"), nanwatch.Callback(tmp_path)
-    with pytest.warns(RuntimeWarning, match="could not observe a loss.*Training goes on") as warned:
+    with pytest.warns(
+        nanwatch.NaNWatchWarning, match="could not record a loss.*Training continues"
+    ) as warned:
         fit(model, *data(10), callback)
     assert len([each for each in warned if "NaNWatch" in str(each.message)]) == 1
     assert int(model.optimizer.iterations) == 10

@@ -164,7 +164,7 @@ with warnings.catch_warnings(record=True) as said:
     warnings.simplefilter("always")
     watched = train(True)
 watcher.close()
-assert any("not looked into: it runs in several replicas" in str(each.message) for each in said)
+assert any("not analyzed: it runs in several replicas" in str(each.message) for each in said)
 for mine, theirs in zip(watched, plain):
     np.testing.assert_array_equal(mine, theirs)
 """

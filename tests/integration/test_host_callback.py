@@ -1,4 +1,4 @@
-"""The host attends to a step where there is something to do, and to no other."""
+"""The host looks at a step where there is something to do, and at no other."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from recorded import read_recorded
 
 import tb_nanwatch as nanwatch
 from tb_nanwatch.adapters.keras.failing_step import captured_step, deferred_steps
-from tb_nanwatch.adapters.tensorflow.graph.host_callback import Bell
-from tb_nanwatch.adapters.tensorflow.statistics import accumulator
+from tb_nanwatch.adapters.tensorflow.graph.host_callback import HostSignal
+from tb_nanwatch.adapters.tensorflow.statistics import accumulator, device_state
 
 STEPS = 24
 BAD = 10
@@ -27,14 +27,14 @@ MODES: dict[str, dict[str, Any]] = {
 }
 
 
-class Attended(keras.callbacks.Callback):
-    """Counts what the host asks the device for, by the step after which it does."""
+class HostReads(keras.callbacks.Callback):
+    """Counts the host's reads of device variables, by the step after which it reads."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch):
         super().__init__()
-        self.asked: dict[int, int] = {}
+        self.reads: dict[int, int] = {}
         self._now = 0
-        for module in (accumulator, deferred_steps, captured_step):
+        for module in (accumulator, device_state, deferred_steps, captured_step):
             monkeypatch.setattr(module, "fetch", self._counted(module.fetch))
 
     def _counted(self, fetch: Any) -> Any:
@@ -48,10 +48,10 @@ class Attended(keras.callbacks.Callback):
         self._now = 0
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        self.asked[batch] = self._now
+        self.reads[batch] = self._now
 
     def steps(self) -> list[int]:
-        return [step for step, asked in self.asked.items() if asked]
+        return [step for step, reads in self.reads.items() if reads]
 
 
 def train(mode: str, callbacks: list[Any], bad: tuple[int, ...] = ()) -> None:
@@ -65,7 +65,7 @@ def train(mode: str, callbacks: list[Any], bad: tuple[int, ...] = ()) -> None:
 
 @pytest.mark.parametrize("blackbox", ["result", "off"])
 @pytest.mark.parametrize(
-    ("mode", "attended"),
+    ("mode", "host_steps"),
     [
         ("graph", [0, 7, 15, 23]),
         ("eager", [0, 7, 15, 23]),
@@ -74,31 +74,31 @@ def train(mode: str, callbacks: list[Any], bad: tuple[int, ...] = ()) -> None:
         ("xla", list(range(STEPS))),
     ],
 )
-def test_only_full_windows_of_a_healthy_training_are_attended_to(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str, attended: list[int], blackbox: Any
+def test_the_host_looks_at_only_full_windows_of_a_healthy_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str, host_steps: list[int], blackbox: Any
 ) -> None:
-    seen = Attended(monkeypatch)
+    seen = HostReads(monkeypatch)
     train(mode, [nanwatch.Callback(tmp_path, every=8, blackbox=blackbox), seen])
-    assert seen.steps() == attended
+    assert seen.steps() == host_steps
     assert read_recorded(tmp_path / "nanwatch").windows() == [(0, 7), (8, 15), (16, 23)]
 
 
 @pytest.mark.parametrize("mode", ["graph", "eager"])
-def test_what_breaks_and_what_heals_is_attended_to_at_once(
+def test_the_host_looks_at_once_at_what_breaks_and_recovers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str
 ) -> None:
-    seen = Attended(monkeypatch)
+    seen = HostReads(monkeypatch)
     watched = nanwatch.Callback(tmp_path, every=8, watch="input", blackbox="off")
     train(mode, [watched, seen], bad=(BAD,))
-    # The healed step ends a window, too.
+    # The recovered step ends a window, too.
     assert seen.steps() == [0, 7, BAD, BAD + 1, BAD + 9]
 
 
 @pytest.mark.parametrize("mode", ["graph", "eager"])
-def test_skipped_steps_and_the_end_of_a_streak_are_attended_to(
+def test_the_host_looks_at_skipped_steps_and_the_end_of_a_streak(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str
 ) -> None:
-    seen = Attended(monkeypatch)
+    seen = HostReads(monkeypatch)
     skip = nanwatch.Callback(
         tmp_path, every=8, watch="weight", on_nonfinite="skip", blackbox="off", max_skips=3
     )
@@ -154,10 +154,10 @@ def test_a_call_that_raised_leaves_nothing_to_the_next_training(tmp_path: Path) 
     assert read_recorded(tmp_path / "nanwatch").reruns == []
 
 
-def test_a_bell_that_has_rung_is_heard_once() -> None:
-    bell = Bell()
-    assert not bell.has_rung()
-    bell.ring()
-    bell.ring()
-    assert bell.has_rung()
-    assert not bell.has_rung()
+def test_a_requested_signal_is_read_once() -> None:
+    host_signal = HostSignal()
+    assert not host_signal.was_requested()
+    host_signal.request()
+    host_signal.request()
+    assert host_signal.was_requested()
+    assert not host_signal.was_requested()

@@ -170,12 +170,12 @@ def test_layers_that_cannot_be_seen_are_named_and_the_rest_is_recorded(tmp_path:
 
     model = Own()
     model(data(3))
-    with pytest.warns(RuntimeWarning) as warned:
+    with pytest.warns(nanwatch.NaNWatchWarning) as warned:
         found = fit(model, data(3), data(3), tmp_path)
     told = sorted(str(each.message) for each in warned if "NaNWatch" in str(each.message))
     assert len(told) == 2
-    assert "the method `call` of these layers cannot be wrapped: refusing." in told[0]
-    assert "within a tf.function, a loop or a branch of their own: traced, looped." in told[1]
+    assert "because their `call` cannot be wrapped: refusing." in told[1]
+    assert "inside a nested tf.function, loop or branch: traced, looped." in told[0]
     assert list(norms(found, "activation")) == ["seen"]
     assert list(norms(found, "activation_gradient")) == ["seen"]
     for layer in model._flatten_layers():
@@ -229,11 +229,11 @@ def test_gradients_of_gradients_are_what_they_were(tmp_path: Path, options: dict
 @pytest.mark.parametrize(
     ("watch", "message"),
     [
-        ("slot", "no slot is recorded: the optimizer keeps no state of a variable"),
-        (["loss", "update"], "no update is recorded: the model has no trainable variable"),
+        ("slot", "no slot is recorded, because the optimizer keeps no state"),
+        (["loss", "update"], "no update is recorded, because the model has no trainable variable"),
         (
             ["loss", "activation:hiden"],
-            "the pattern 'hiden' in watch matches no layer. There are: hidden",
+            "the pattern 'hiden' in watch matches no layer. The model's layers are: hidden",
         ),
     ],
 )

@@ -213,10 +213,14 @@ def test_a_step_of_two_updates_is_looked_into(tmp_path: Path, mode: str) -> None
 def test_what_would_copy_too_much_is_not_looked_into(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tb_nanwatch.adapters.keras.failing_step.step_guard.MOST_COPIED", 40)
+    monkeypatch.setattr(
+        "tb_nanwatch.adapters.keras.failing_step.update_policy.MAX_COPIED_BYTES", 40
+    )
     plain = gan(lambda step: step, None, "graph")
     watcher = nanwatch.Watcher(tmp_path, every=1)
-    with pytest.warns(RuntimeWarning, match=r"not looked into: .* more than once.*, more than 40"):
+    with pytest.warns(
+        nanwatch.NaNWatchWarning, match=r"not analyzed: .* more than once.*, more than 40"
+    ):
         watched = gan(watcher.step, watcher, "graph")
     assert read_recorded(tmp_path / "nanwatch").reruns == []
     for mine, theirs in zip(watched, plain, strict=True):
@@ -259,7 +263,9 @@ def test_data_from_an_iterator_cannot_be_asked_again(tmp_path: Path) -> None:
         tuple(tf.stack(part) for part in zip(*batches(), strict=True))
     )
     iterator = iter(dataset)
-    with pytest.warns(RuntimeWarning, match="not looked into: it takes its data from an iterator"):
+    with pytest.warns(
+        nanwatch.NaNWatchWarning, match="not analyzed: it reads its data from an iterator"
+    ):
         step(iterator)
     for _ in range(STEPS - 1):
         step(iterator)

@@ -14,12 +14,13 @@ import tensorflow as tf
 import tb_nanwatch as nanwatch
 from tb_nanwatch.adapters.keras.failing_step import black_box, rerun
 from tb_nanwatch.adapters.keras.failing_step.black_box import BlackBox
-from tb_nanwatch.adapters.keras.failing_step.captured_step import StepKeeper
+from tb_nanwatch.adapters.keras.failing_step.captured_step import StepCapture
 from tb_nanwatch.adapters.keras.failing_step.compiled_guard import CompiledStepGuard
-from tb_nanwatch.adapters.keras.failing_step.deferred_steps import HeldSteps
+from tb_nanwatch.adapters.keras.failing_step.deferred_steps import DeferredSteps
 from tb_nanwatch.adapters.keras.failing_step.loop_step import LoopStep
-from tb_nanwatch.adapters.keras.failing_step.step_guard import StepGuard, UpdateGuard
-from tb_nanwatch.adapters.keras.instrument.step_tensors import Observation
+from tb_nanwatch.adapters.keras.failing_step.step_guard import StepGuard
+from tb_nanwatch.adapters.keras.failing_step.update_guard import BaseGuard
+from tb_nanwatch.adapters.keras.instrument.step_tensors import StepTensors
 from tb_nanwatch.adapters.tensorflow.graph import state_changes
 from tb_nanwatch.adapters.tensorflow.graph.state_changes import StateChanges
 from tb_nanwatch.adapters.tensorflow.recorder import Recorder
@@ -35,12 +36,12 @@ MODES: dict[str, dict[str, Any]] = {
 }
 
 EVERYWHERE = [
-    (Observation, "batch"),
-    (Observation, "loss"),
-    (Observation, "gradients"),
-    (Observation, "end"),
-    (Observation, "differentiated"),
-    (Observation, "tensors"),
+    (StepTensors, "add_batch"),
+    (StepTensors, "add_loss"),
+    (StepTensors, "add_gradients"),
+    (StepTensors, "end"),
+    (StepTensors, "add_tape_target"),
+    (StepTensors, "named_tensors"),
     (Recorder, "add"),
     (Recorder, "step_end"),
     (Recorder, "begin"),
@@ -50,20 +51,20 @@ EVERYWHERE = [
     (LiveDiagnosis, "take"),
 ]
 INTO = [
-    (UpdateGuard, "_take_in"),
-    (HeldSteps, "take"),
-    (BlackBox, "_keep"),
+    (BaseGuard, "_to_check"),
+    (DeferredSteps, "take"),
+    (BlackBox, "_dump"),
     (rerun, "find_origin"),
-    (black_box, "rerun_of"),
+    (black_box, "make_rerun"),
 ]
 LIVE = [
     (StepGuard, "__init__"),
     (StepGuard, "check"),
     (StepGuard, "_before"),
-    (StepGuard, "_react"),
+    (StepGuard, "_save"),
     (StepGuard, "end"),
-    (StepKeeper, "keep"),
-    (StepKeeper, "take"),
+    (StepCapture, "capture"),
+    (StepCapture, "take"),
     (state_changes, "state_variables"),
 ]
 GRAPH = [
@@ -77,7 +78,7 @@ XLA = [
     (CompiledStepGuard, "__init__"),
     (CompiledStepGuard, "_update"),
     (CompiledStepGuard, "end"),
-    (HeldSteps, "has_some"),
+    (DeferredSteps, "has_pending"),
 ]
 PLACES = {
     "graph": EVERYWHERE + INTO + LIVE + GRAPH,
@@ -162,7 +163,7 @@ def test_the_training_goes_on(
     assert len(ours) <= 2, ours
 
 
-@pytest.mark.parametrize("place", [(Observation, "gradients"), (Recorder, "add")])
+@pytest.mark.parametrize("place", [(StepTensors, "add_gradients"), (Recorder, "add")])
 @pytest.mark.parametrize("policy", ["stop", "raise"])
 def test_a_policy_goes_on_by_the_logs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, policy: Any, place: tuple[Any, str]
@@ -178,10 +179,10 @@ def test_a_policy_goes_on_by_the_logs(
         if policy == "stop":
             fit()
             return
-        with pytest.raises(FloatingPointError, match="logs of batch 4 loss is nan"):
+        with pytest.raises(FloatingPointError, match="logs of batch 4: loss is nan"):
             fit()
 
-    with pytest.warns(RuntimeWarning, match="unrecorded from here.* logs"):
+    with pytest.warns(nanwatch.NaNWatchWarning, match="not recorded from here on.* logs"):
         fit_to_the_end_of_the_policy()
     assert int(model.optimizer.iterations) == BAD_STEP + 2
 
@@ -190,10 +191,10 @@ def test_a_policy_goes_on_by_the_logs(
 def test_steps_are_skipped_that_are_not_recorded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str
 ) -> None:
-    monkeypatch.setattr(Observation, "gradients", fail)
+    monkeypatch.setattr(StepTensors, "add_gradients", fail)
     model = compiled(**MODES[mode])
     callback = nanwatch.Callback(tmp_path, on_nonfinite="skip")
-    with pytest.warns(RuntimeWarning, match="steps that are not finite are still skipped"):
+    with pytest.warns(nanwatch.NaNWatchWarning, match="Non-finite steps are still skipped"):
         model.fit(*data(), batch_size=BATCH, shuffle=False, verbose=0, callbacks=[callback])
     assert all(np.isfinite(each).all() for each in model.get_weights())
     assert int(model.optimizer.iterations) == STEPS - 1
@@ -202,13 +203,13 @@ def test_steps_are_skipped_that_are_not_recorded(
 def test_a_policy_that_is_off_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(StepGuard, "check", fail)
     callback = nanwatch.Callback(tmp_path, on_nonfinite="skip")
-    with pytest.warns(RuntimeWarning, match='on_nonfinite="skip" is off'):
+    with pytest.warns(nanwatch.NaNWatchWarning, match='on_nonfinite="skip" is off'):
         compiled().fit(*data(), batch_size=BATCH, verbose=0, callbacks=[callback])
 
 
 LOOP = {
-    "graph": [(LoopStep, "gradient"), (LoopStep, "end"), *INTO, *LIVE, *GRAPH],
-    "eager": [(LoopStep, "gradient"), (LoopStep, "end"), *INTO, *LIVE],
+    "graph": [(LoopStep, "add_gradients"), (LoopStep, "end"), *INTO, *LIVE, *GRAPH],
+    "eager": [(LoopStep, "add_gradients"), (LoopStep, "end"), *INTO, *LIVE],
 }
 
 

@@ -195,7 +195,10 @@ def test_a_jacobian_is_made_of_no_losses(tmp_path: Path) -> None:
 
     model = Own()
     model.compile("sgd")
-    with pytest.warns(RuntimeWarning, match="shows no loss, so none is recorded. A loss is seen"):
+    with pytest.warns(
+        nanwatch.NaNWatchWarning,
+        match="no loss found in this train_step, .* To record the loss",
+    ):
         found = fit(model, tmp_path, data(3), data(1), watch=["loss", "gradient", "prediction"])
     assert found.names("loss") == []
     assert found.names("prediction") == ["prediction"]
@@ -213,11 +216,11 @@ def test_only_what_is_true_is_said_of_a_step_that_shows_nothing(tmp_path: Path) 
 
     model = Own()
     model.compile("sgd")
-    with pytest.warns(RuntimeWarning) as warned:
+    with pytest.warns(nanwatch.NaNWatchWarning) as warned:
         fit(model, tmp_path, data(3))
     (message,) = told(warned)
-    assert "shows no prediction and no loss and no gradient, so none is recorded." in message
-    assert "A gradient is seen where it calls an optimizer that the model holds." in message
+    assert "no prediction, loss or gradient found in this train_step, so none is" in message
+    assert "To record gradients, apply them with an optimizer that the model holds." in message
     assert "does not call" not in message
 
 
@@ -299,7 +302,9 @@ def test_ordinary_labels_and_ids_are_passed_over_in_silence(tmp_path: Path, mode
     found = fit(model, tmp_path / "default", x, y, np.ones(len(y), "int64"))
     assert found.names("input") == found.names("target") == []
     assert found.names("loss") == ["loss"]
-    with pytest.warns(RuntimeWarning, match=r"not recorded, as their type .*: input \(int64\)"):
+    with pytest.warns(
+        nanwatch.NaNWatchWarning, match=r"not recorded, because their dtype .*: input \(int64\)"
+    ):
         fit(model, tmp_path / "asked", x, y, watch=["input", "loss"])
 
 
@@ -366,11 +371,11 @@ def test_a_train_step_that_xla_compiles_by_itself_is_left_alone(
     x = data(3)
     model = Compiled()
     model.compile("sgd")
-    with pytest.warns(RuntimeWarning) as warned:
+    with pytest.warns(nanwatch.NaNWatchWarning) as warned:
         found = fit(model, tmp_path, x, data(1))
     unguarded, message = told(warned)
-    assert "not looked into: it updates weights within a function" in unguarded
-    assert "shows no prediction and no loss and no gradient" in message
+    assert "not analyzed: it updates weights inside a nested function" in unguarded
+    assert "no prediction, loss or gradient found" in message
     assert found.names("weight")
     assert {name for role, name in found.nonfinite()} == set(found.names("weight"))
     # A weight that went bad while nothing else was seen is not known to be the optimizer's fault.

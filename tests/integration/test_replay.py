@@ -105,10 +105,10 @@ def test_a_step_of_a_custom_loop_runs_again_in_another_process(tmp_path: Path) -
     done = replay(tmp_path, "logs", "--model", "loop:build_step")
     assert done.returncode == 0, done.stderr
     line = 1 + next(n for n, text in enumerate(LOOP.splitlines()) if "loss = " in text)
-    assert "non-finite again" in done.stdout
+    assert "reproduced: non-finite again" in done.stdout
     assert f"loop.py:{line}\n" in done.stdout
     assert "Sqrt, backward pass" in done.stdout
-    assert "rows of the batch: 1, 6" in done.stdout
+    assert "batch rows: 1, 6" in done.stdout
     (tmp_path / "loop.py").write_text(LOOP.replace('name="dense"', 'name="another"'))
     done = replay(tmp_path, "logs", "--model", "loop:build_step")
     assert done.returncode == 2
@@ -168,9 +168,9 @@ def test_the_report_names_operation_line_and_rows(folder: Path) -> None:
 def test_the_step_runs_again_in_another_process(folder: Path, words: Sequence[str]) -> None:
     done = replay(folder, "logs", "--model", "train:build_model", *words)
     assert done.returncode == 0, done.stderr
-    assert "non-finite again" in done.stdout
+    assert "reproduced: non-finite again" in done.stdout
     assert "Log in layer gate, backward pass" in done.stdout
-    assert "rows of the batch: 3" in done.stdout
+    assert "batch rows: 3" in done.stdout
 
 
 def test_other_versions_are_told(folder: Path, tmp_path: Path) -> None:
@@ -211,4 +211,4 @@ def test_without_the_batch_there_is_nothing_to_run(tmp_path: Path) -> None:
     assert command(tmp_path, "train.py", "result").returncode == 0
     done = replay(tmp_path, "logs", "--model", "train:build_model")
     assert done.returncode == 2
-    assert "The batch was not kept" in done.stderr
+    assert "This black box has no batch" in done.stderr

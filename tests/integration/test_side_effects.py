@@ -189,7 +189,7 @@ def test_of_what_cannot_be_put_back_it_is_said_why_the_step_is_left_alone(
     if act is numpy_function and mode == "eager":
         pytest.skip("TensorFlow calls that function without an operation")
     plain = train(tmp_path, act, mode, watched=False)
-    with pytest.warns(RuntimeWarning, match=f"not looked into: it .*{NOT[act]}"):
+    with pytest.warns(nanwatch.NaNWatchWarning, match=f"not analyzed: it .*{NOT[act]}"):
         watched = train(tmp_path, act, mode, watched=True)
     np.testing.assert_equal(watched, plain)
     assert read_recorded(tmp_path / "True" / "nanwatch").reruns == []

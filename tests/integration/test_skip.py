@@ -197,7 +197,7 @@ def test_a_long_streak_ends_the_training(tmp_path: Path, capsys: Any) -> None:
     fit(model, x, y, watch, epochs=5)
     assert int(model.optimizer.iterations) == 2  # Steps 0 and 2; it ends after step 5.
     said = capsys.readouterr().out
-    assert "3 steps were skipped one after another" in said
+    assert "3 steps in a row were skipped" in said
     assert "nonfinite-input at step 1: " in said
 
 

@@ -255,7 +255,7 @@ def test_a_loop_of_train_on_batch_is_recorded(
 def test_a_loop_whose_callbacks_know_no_model_is_told_so_once(tmp_path: Path) -> None:
     model = make_model()
     callbacks = keras.callbacks.CallbackList([nanwatch.Callback(tmp_path)])
-    with pytest.warns(RuntimeWarning, match=r"CallbackList\(\[callback\], model=model\)"):
+    with pytest.warns(nanwatch.NaNWatchWarning, match=r"CallbackList\(\[callback\], model=model\)"):
         callbacks.on_train_begin()
     callbacks.on_epoch_begin(0)
     for batch in range(3):
@@ -271,7 +271,9 @@ def test_a_loop_that_tells_of_no_batch_is_told_so_once(tmp_path: Path) -> None:
     callbacks.on_train_begin()
     callbacks.on_epoch_begin(0)
     model.train_on_batch(X[:8], Y[:8])
-    with pytest.warns(RuntimeWarning, match="Call on_train_batch_begin before each train_on_batch"):
+    with pytest.warns(
+        nanwatch.NaNWatchWarning, match="Call on_train_batch_begin before each train_on_batch"
+    ):
         callbacks.on_train_end()
 
 

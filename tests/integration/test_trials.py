@@ -13,7 +13,7 @@ import tensorflow as tf
 from recorded import read_recorded
 
 import tb_nanwatch as nanwatch
-from tb_nanwatch.adapters.tensorflow.tracing.operations import traced
+from tb_nanwatch.adapters.tensorflow.tracing.operations import trace_operations
 from tb_nanwatch.adapters.tensorflow.tracing.origin import find_origin
 from tb_nanwatch.adapters.tensorflow.tracing.remedies import remedies_for
 from tb_nanwatch.adapters.tensorflow.tracing.stand_in import StandIn
@@ -66,13 +66,13 @@ def test_the_code_of_a_remedy_cures_the_step(name: str, dtype: str) -> None:
     def is_finite() -> bool:
         return all(bool(tf.reduce_all(tf.math.is_finite(each))) for each in step())
 
-    with traced(lambda owner: None) as trace:
+    with trace_operations(lambda part: None) as trace:
         step()
     origin = find_origin(trace, [], [variable]).origin
     assert origin is not None
     cures = []
     for remedy in remedies_for(origin.operation.type, origin.direction, origin.operation.inputs):
-        stand_in = StandIn(origin.operation, remedy.run, lambda owner: None)
+        stand_in = StandIn(origin.operation, remedy.run, lambda part: None)
         with stand_in.installed():
             if is_finite():
                 cures.append(remedy.name)
@@ -91,12 +91,12 @@ def test_the_gradient_is_that_of_the_code() -> None:
             loss = tf.reduce_sum(tf.sqrt(variable * 1.0))
         return tape.gradient(loss, variable)
 
-    with traced(lambda owner: None) as trace:
+    with trace_operations(lambda part: None) as trace:
         step()
     origin = find_origin(trace, [], [variable]).origin
     assert origin is not None
     remedy = next(remedies_for("Sqrt", "backward", origin.operation.inputs))
-    with StandIn(origin.operation, remedy.run, lambda owner: None).installed():
+    with StandIn(origin.operation, remedy.run, lambda part: None).installed():
         gradient = step()
     assert remedy.code == "tf.sqrt(x + 1e-6)"
     np.testing.assert_allclose(gradient, 0.5 / np.sqrt(np.array([0.0, 4.0]) + 1e-6), rtol=1e-5)

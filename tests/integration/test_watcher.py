@@ -142,12 +142,16 @@ def test_an_unknown_role_lists_the_known(tmp_path: Path) -> None:
 
 
 def test_integers_are_left_out_with_one_warning(tmp_path: Path) -> None:
+    observed = {"input": [tf.ones([2]), tf.constant([1])], "prediction": [tf.constant([1])]}
     with nanwatch.Watcher(tmp_path) as watcher:
-        watcher.observe(input=[tf.ones([2]), tf.constant([1])])
-        with pytest.warns(RuntimeWarning, match=r"not recorded.*input/1 \(int32\)"):
+        watcher.observe(**observed)
+        with pytest.warns(nanwatch.NaNWatchWarning, match="not recorded") as warned:
             watcher.step_end()
-        watcher.observe(input=[tf.ones([2]), tf.constant([1])])
+        watcher.observe(**observed)
         watcher.step_end()
+    (warning,) = warned
+    # Ids and labels are ordinary; a prediction of integers is not.
+    assert str(warning.message).endswith("cannot hold NaN or Inf: prediction/0 (int32).")
     assert read_recorded(tmp_path / "nanwatch").names("input") == ["input/0"]
 
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import tensorflow as tf
 
-from tb_nanwatch.adapters.tensorflow.graph.function_patching import Exchange, exchanged
-from tb_nanwatch.adapters.tensorflow.tracing.operations import is_tracing, traced
+from tb_nanwatch.adapters.tensorflow.graph.function_patching import FunctionPatch, patch_functions
+from tb_nanwatch.adapters.tensorflow.tracing.operations import is_tracing, trace_operations
 
 
 class Owner:
@@ -27,7 +27,9 @@ ORIGINAL = vars(Owner)["name"]
 
 
 def named(text: str) -> AbstractContextManager[None]:
-    return exchanged(Exchange(Owner, "name", lambda original, owner: f"{text} {original(owner)}"))
+    return patch_functions(
+        FunctionPatch(Owner, "name", lambda original, owner: f"{text} {original(owner)}")
+    )
 
 
 def test_acts_in_its_thread_alone_and_the_inner_one_calls_the_outer() -> None:
@@ -69,13 +71,13 @@ def test_what_somebody_puts_over_it_stays_and_may_be_exchanged_again(
 
 
 def test_properties_errors_and_what_is_not_there() -> None:
-    size = Exchange(Owner, "size", lambda original, owner: original(owner) + 1)
-    with exchanged(size):
+    size = FunctionPatch(Owner, "size", lambda original, owner: original(owner) + 1)
+    with patch_functions(size):
         assert Owner().size == 2
-    with pytest.raises(ZeroDivisionError), exchanged(size):
+    with pytest.raises(ZeroDivisionError), patch_functions(size):
         raise ZeroDivisionError
     # As in a version of TensorFlow that has no such function.
-    with exchanged(Exchange(Owner, "missing", print), size):
+    with patch_functions(FunctionPatch(Owner, "missing", print), size):
         assert Owner().size == 2
     assert Owner().size == 1
     assert not hasattr(Owner, "missing")
@@ -89,7 +91,7 @@ def test_replicas_count_as_the_thread_that_started_them() -> None:
 
     with named("my"):
         tf.function(lambda: strategy.run(step))()
-        with traced(lambda owner: None):
+        with trace_operations(lambda owner: None):
             strategy.run(step)
     assert [each[1:] for each in seen] == [("my original", False), ("my original", True)]
     assert threading.current_thread() not in [each[0] for each in seen]
@@ -103,7 +105,7 @@ def tripled(x: Any) -> Any:
 def test_each_of_two_traced_threads_hears_its_own_operations_to_the_end() -> None:
     function = tripled.get_concrete_function(tf.constant(1.0))
     with ThreadPoolExecutor(1) as pool:
-        mine, theirs = traced(lambda owner: None), traced(lambda owner: None)
+        mine, theirs = trace_operations(lambda owner: None), trace_operations(lambda owner: None)
         my_trace = mine.__enter__()
         their_trace = pool.submit(theirs.__enter__).result()
         tripled(tf.constant(1.0))

@@ -24,6 +24,7 @@ from tb_nanwatch.stats.record import Record, empty_columns, merge
 from tb_nanwatch.training.budget import Budget
 from tb_nanwatch.training.record_writer import RecordWriter
 from tb_nanwatch.training.schedule import Every, Schedule
+from tb_nanwatch.training.warnings import NaNWatchWarning
 
 STREAM = Stream("ab")
 FLUSHED = 4
@@ -227,7 +228,7 @@ def test_no_run_outgrows_its_budget_by_a_byte(
 ) -> None:
     file, schedule = File(), Schedule(every, max_bytes)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)
+        warnings.simplefilter("ignore", NaNWatchWarning)
         steps = train(schedule, file, stretches, bins, fits)
     assert file.bytes <= schedule.budget.used <= max_bytes
     if max_bytes < 10_000:
@@ -257,7 +258,7 @@ def test_the_budget_is_used() -> None:
 def test_a_budget_too_small_for_one_record_is_one_warning() -> None:
     file = File()
     writer = RecordWriter(file.open, STREAM, "memory", Budget(100))
-    with pytest.warns(RuntimeWarning, match="max_bytes=100 leaves no room for"):
+    with pytest.warns(NaNWatchWarning, match="max_bytes=100 leaves no room for"):
         assert writer.write(manifest(1), record(0, 0, [0.0], 3), urgent=True) == 0
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tb_nanwatch.adapters.tensorflow.tracing.describe_operation import examples, told
-from tb_nanwatch.adapters.tensorflow.tracing.operations import traced
-from tb_nanwatch.adapters.tensorflow.tracing.origin import Search, find_origin
+from tb_nanwatch.adapters.tensorflow.tracing.operations import trace_operations
+from tb_nanwatch.adapters.tensorflow.tracing.origin import describe_operation, find_origin
+from tb_nanwatch.training.failing_step.describe_operation import affected_rows
+from tb_nanwatch.training.failing_step.origin import Search
 
 BATCH = np.array([[0.0, 1.0], [2.0, 3.0]], np.float32)
 
@@ -24,7 +25,7 @@ Function = Callable[[Any, Any], Any]
 def search(function: Function, batch: np.ndarray = BATCH, weight: float = 1.0) -> Search:
     """Differentiates `function(batch, weight)` summed up, and looks for the origin."""
     x, w = tf.constant(batch), tf.Variable(weight)
-    with traced(lambda owner: None) as trace:
+    with trace_operations(lambda owner: None) as trace:
         with tf.GradientTape() as tape:
             loss = tf.reduce_sum(function(x, w))
         tape.gradient(loss, [w])
@@ -79,10 +80,10 @@ def test_names_the_operation_the_pass_and_the_elements(
     assert found.is_nonfinite
     assert found.origin is not None
     assert (found.origin.operation.type, found.origin.direction) == (operation, direction)
-    assert np.argwhere(found.origin.bad).tolist() == places
-    caller = found.origin.operation.caller
-    assert caller is not None
-    assert caller.file == __file__
+    assert np.argwhere(found.origin.nonfinite).tolist() == places
+    call_site = found.origin.operation.call_site
+    assert call_site is not None
+    assert call_site.file == __file__
 
 
 @pytest.mark.parametrize(
@@ -117,7 +118,7 @@ def test_random_operations_are_noted() -> None:
 def test_tells_operands_at_the_elements_and_the_source() -> None:
     found = search(lambda x, w: w / x)
     assert found.origin is not None
-    operation = told(found.origin)
+    operation = describe_operation(found.origin)
     assert [(each.name, each.shape) for each in operation.operands] == [("x", ()), ("y", (2, 2))]
     numerator, divisor = operation.operands
     assert [(each.index, each.value) for each in numerator.elements] == [((), "1.0")]
@@ -132,9 +133,9 @@ def test_tells_operands_at_the_elements_and_the_source() -> None:
 
 def test_rows_are_told_where_the_first_dimension_is_the_batchs() -> None:
     bad = np.array([[False, True], [False, False], [True, True]])
-    assert examples(bad, 3) == (0, 2)
-    assert examples(bad, 4) == ()
-    assert examples(np.array(True), 3) == ()
+    assert affected_rows(bad, 3) == (0, 2)
+    assert affected_rows(bad, 4) == ()
+    assert affected_rows(np.array(True), 3) == ()
 
 
 def test_nothing_stays_behind_also_after_an_error() -> None:
@@ -142,7 +143,7 @@ def test_nothing_stays_behind_also_after_an_error() -> None:
     found = []
 
     def fail() -> None:
-        with traced(lambda owner: None) as trace:
+        with trace_operations(lambda owner: None) as trace:
             found.append(trace)
             tf.constant(1.0) + 1
             raise ZeroDivisionError
@@ -175,8 +176,8 @@ def test_of_a_gradient_of_ones_own_the_operation_within_is_named() -> None:
     assert found.origin is not None
     operation = found.origin.operation
     assert (operation.type, found.origin.direction) == ("RealDiv", "backward")
-    assert operation.caller is not None
-    assert "# the slope" in linecache.getline(__file__, operation.caller.line)
+    assert operation.call_site is not None
+    assert "# the slope" in linecache.getline(__file__, operation.call_site.line)
     # What the function itself has made for its gradient.
     found = search(lambda x, w: own_value(x * w))
     assert found.origin is not None
@@ -186,7 +187,7 @@ def test_of_a_gradient_of_ones_own_the_operation_within_is_named() -> None:
 def search_penalty(penalty: Callable[[Any], Any], critic: Callable[[Any, Any], Any]) -> Search:
     """Differentiates what `penalty` makes of a gradient, as a gradient penalty does."""
     x, w = tf.constant(BATCH), tf.Variable(tf.ones([2, 2]))
-    with traced(lambda owner: None) as trace:
+    with trace_operations(lambda owner: None) as trace:
         with tf.GradientTape() as tape:
             with tf.GradientTape() as inner:
                 inner.watch(x)
@@ -224,15 +225,15 @@ def test_what_is_made_of_finite_gradients_is_looked_at_too() -> None:
         (gradient,) = tape.gradient(loss, [w])
         w.assign_sub(gradient / tf.abs(gradient))  # the update
 
-    with traced(lambda owner: None) as trace:
+    with trace_operations(lambda owner: None) as trace:
         step()
     found = find_origin(trace, [x], [tf.constant(1.0)])
     assert found.is_nonfinite
     assert found.origin is not None
     operation = found.origin.operation
     assert (operation.type, found.origin.direction) == ("RealDiv", "update")
-    assert operation.caller is not None
-    assert "# the update" in linecache.getline(__file__, operation.caller.line)
+    assert operation.call_site is not None
+    assert "# the update" in linecache.getline(__file__, operation.call_site.line)
 
 
 def test_of_a_weight_alone_an_operation_is_no_constant() -> None:
@@ -256,18 +257,18 @@ def test_the_line_is_the_persons_own_and_an_installed_packages_only_where_there_
     spec.loader.exec_module(module)
     found = search(lambda x, w: module.log(x, w))
     assert found.origin is not None
-    caller = found.origin.operation.caller
-    assert caller is not None
-    assert caller.file == __file__
+    call_site = found.origin.operation.call_site
+    assert call_site is not None
+    assert call_site.file == __file__
     x, w = tf.constant(BATCH), tf.Variable(1.0)
-    with traced(lambda owner: None) as trace:
+    with trace_operations(lambda owner: None) as trace:
         with tf.GradientTape() as tape:
             loss = module.log(x, w)
         tape.gradient(loss, [w])
     origin = find_origin(trace, [x], [w]).origin
     assert origin is not None
-    assert origin.operation.caller is not None
-    assert (origin.operation.caller.file, origin.operation.caller.line) == (
+    assert origin.operation.call_site is not None
+    assert (origin.operation.call_site.file, origin.operation.call_site.line) == (
         str(folder / "installed.py"),
         3,
     )

@@ -17,6 +17,7 @@ from tb_nanwatch.stats.columns import COLUMN, WINDOW_FIELD
 from tb_nanwatch.stats.record import Record, empty_columns
 from tb_nanwatch.training.budget import Budget
 from tb_nanwatch.training.record_writer import RecordWriter
+from tb_nanwatch.training.warnings import NaNWatchWarning
 
 MANIFEST = Manifest(
     (TensorInfo("gradient", "dense", "dense/kernel", (2, 3), "float32"),), "Watcher"
@@ -87,7 +88,7 @@ def test_a_full_disk_is_one_warning_and_loses_no_count() -> None:
     writer = RecordWriter(sink.open, Stream("ab"), "/logs/nanwatch", Budget())
     writer.write(MANIFEST, record(0))
     sink.full = True
-    with pytest.warns(RuntimeWarning, match="cannot write to /logs/nanwatch .*No space left"):
+    with pytest.warns(NaNWatchWarning, match="cannot write to /logs/nanwatch .*No space left"):
         assert writer.write(MANIFEST, record(1)) == 0
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -112,7 +113,7 @@ def test_a_failed_sink_is_tried_again_ever_more_rarely_but_not_for_ever() -> Non
     sink = MemorySink()
     writer = RecordWriter(sink.open, Stream("ab"), "memory", Budget())
     sink.full = True
-    with pytest.warns(RuntimeWarning, match="cannot write"):
+    with pytest.warns(NaNWatchWarning, match="cannot write"):
         writer.write(MANIFEST, record(0))
     for step in range(1, 200):
         writer.write(MANIFEST, record(step))
@@ -125,7 +126,7 @@ def test_what_cannot_be_merged_is_counted_as_lost() -> None:
     sink = MemorySink()
     writer = RecordWriter(sink.open, Stream("ab"), "memory", Budget())
     sink.full = True
-    with pytest.warns(RuntimeWarning, match="cannot write"):
+    with pytest.warns(NaNWatchWarning, match="cannot write"):
         writer.write(MANIFEST, record(0))
     sink.full = False
     other = Manifest(MANIFEST.tensors, "Callback")

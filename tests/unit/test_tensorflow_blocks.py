@@ -9,7 +9,8 @@ import pytest
 import tensorflow as tf
 
 from tb_nanwatch.adapters.tensorflow.statistics import blocks, kernels
-from tb_nanwatch.adapters.tensorflow.statistics.accumulator import Accumulator, Clock, LossScale
+from tb_nanwatch.adapters.tensorflow.statistics.accumulator import Accumulator
+from tb_nanwatch.adapters.tensorflow.statistics.device_state import DeviceStepState, LossScale
 from tb_nanwatch.adapters.tensorflow.statistics.finite import all_finite
 from tb_nanwatch.stats.columns import COLUMN
 from tb_nanwatch.stats.reference import exponent_histogram, statistics
@@ -31,8 +32,10 @@ def values(dtype: str, *shape: int) -> np.ndarray:
     return array
 
 
-def assert_as_the_reference(accumulator: Accumulator, clock: Clock, arrays: list) -> None:
-    columns, histograms = accumulator.drain(clock.signal())
+def assert_as_the_reference(
+    accumulator: Accumulator, step_state: DeviceStepState, arrays: list
+) -> None:
+    columns, histograms = accumulator.read_and_reset(step_state.counters())
     assert histograms is not None
     for row, array in enumerate(arrays):
         expected = statistics(array)
@@ -48,9 +51,13 @@ def assert_as_the_reference(accumulator: Accumulator, clock: Clock, arrays: list
         np.testing.assert_array_equal(got[1], reference.counts)
 
 
-def accumulator_of(clock: Clock, arrays: list, scaled: list[bool] | None = None) -> Accumulator:
+def accumulator_of(
+    step_state: DeviceStepState, arrays: list, scaled: list[bool] | None = None
+) -> Accumulator:
     none = [False] * len(arrays)
-    return Accumulator(clock, [tf.as_dtype(each.dtype) for each in arrays], scaled or none, none)
+    return Accumulator(
+        step_state, [tf.as_dtype(each.dtype) for each in arrays], scaled or none, none
+    )
 
 
 @pytest.mark.parametrize("is_finite", [True, False])
@@ -60,35 +67,35 @@ def test_sizes_around_a_block_and_a_fold_match_the_reference(is_finite: bool) ->
     if not is_finite:
         for array, bad in zip(arrays[3::4], [np.nan, np.inf, -np.inf] * 9, strict=False):
             array[-1] = bad  # In a block that is not full: next to what is no element.
-    clock = Clock()
-    accumulator = accumulator_of(clock, arrays)
+    step_state = DeviceStepState()
+    accumulator = accumulator_of(step_state, arrays)
     add = tf.function(lambda *tensors: accumulator.add(tensors), jit_compile=True, autograph=False)
     add(*map(tf.constant, arrays))
-    assert_as_the_reference(accumulator, clock, arrays)
+    assert_as_the_reference(accumulator, step_state, arrays)
 
 
 def test_longer_blocks_and_tensors_apart_match_the_reference(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(blocks, "_MOST_BLOCKS", 16)
-    monkeypatch.setattr(kernels, "_MOST_BLOCKED", 10_000)
+    monkeypatch.setattr(blocks, "_MAX_BLOCKS", 16)
+    monkeypatch.setattr(kernels, "_MAX_BLOCKED", 10_000)
     arrays = [
         values("float32", *shape) for shape in [(9000,), (30,), (120, 100), (700,), (10_001,)]
     ]
     arrays[0][8999] = np.nan
     arrays[2][5, 5] = np.inf
-    clock = Clock()
-    accumulator = accumulator_of(clock, arrays)
+    step_state = DeviceStepState()
+    accumulator = accumulator_of(step_state, arrays)
     add = tf.function(lambda *tensors: accumulator.add(tensors), jit_compile=True, autograph=False)
     add(*map(tf.constant, arrays))
-    assert_as_the_reference(accumulator, clock, arrays)
+    assert_as_the_reference(accumulator, step_state, arrays)
 
 
 def test_sizes_that_the_trace_does_not_know_match_the_reference() -> None:
     arrays = [values("float32", 50, 3), values("float32", 50), values("float16", 50)]
     arrays[1][4] = np.nan
-    clock = Clock()
-    accumulator = accumulator_of(clock, arrays)
+    step_state = DeviceStepState()
+    accumulator = accumulator_of(step_state, arrays)
     signature = [
         tf.TensorSpec([None, 3], tf.float32),
         tf.TensorSpec([50], tf.float32),
@@ -100,20 +107,20 @@ def test_sizes_that_the_trace_does_not_know_match_the_reference() -> None:
         accumulator.add(tensors)
 
     add(*map(tf.constant, arrays))
-    assert_as_the_reference(accumulator, clock, arrays)
+    assert_as_the_reference(accumulator, step_state, arrays)
 
 
 def test_only_scaled_tensors_are_unscaled() -> None:
     gradient, weight = values("float32", 300), values("float32", 300)
-    clock = Clock()
-    accumulator = accumulator_of(clock, [gradient, weight], [True, False])
+    step_state = DeviceStepState()
+    accumulator = accumulator_of(step_state, [gradient, weight], [True, False])
 
     @tf.function(jit_compile=True, autograph=False)
     def add(scaled: tf.Tensor, other: tf.Tensor) -> None:
         accumulator.add([scaled, other], LossScale(tf.constant(0.5), dynamic=False))
 
     add(tf.constant(gradient / 2), tf.constant(weight))
-    columns, histograms = accumulator.drain(clock.signal())
+    columns, histograms = accumulator.read_and_reset(step_state.counters())
     assert histograms is not None
     assert columns[0, COLUMN["max"]] == gradient.max()
     # The weight's subnormal number is still there.
@@ -164,7 +171,9 @@ def test_all_finite_looks_at_each_and_at_squares(value: float, squared: bool, fi
 def test_more_sizes_are_hardly_more_kernels() -> None:
     def kernels_for(sizes: range) -> int:
         tensors = [tf.zeros([size]) for size in sizes]
-        accumulator = Accumulator(Clock(), [tf.float32] * len(sizes), *([[False] * len(sizes)] * 2))
+        accumulator = Accumulator(
+            DeviceStepState(), [tf.float32] * len(sizes), *([[False] * len(sizes)] * 2)
+        )
         add = tf.function(lambda *each: accumulator.add(each), jit_compile=True, autograph=False)
         compiled = add.experimental_get_compiler_ir(*tensors)(stage="optimized_hlo")
         return len(re.findall(r" fusion\(", compiled))

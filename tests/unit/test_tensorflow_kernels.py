@@ -11,10 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from tb_nanwatch.adapters.tensorflow.statistics.accumulator import Accumulator, Clock, LossScale
+from tb_nanwatch.adapters.tensorflow.statistics.accumulator import Accumulator
+from tb_nanwatch.adapters.tensorflow.statistics.device_state import DeviceStepState, LossScale
 from tb_nanwatch.stats.columns import COLUMN, COLUMN_NAMES
 from tb_nanwatch.stats.record import merge_columns
 from tb_nanwatch.stats.reference import exponent_histogram, statistics
+from tb_nanwatch.training.host_schedule import HostStep
 
 DTYPES = (tf.float16, tf.bfloat16, tf.float32, tf.float64, tf.complex64, tf.complex128)
 MODES = ("eager", "graph", "xla")
@@ -52,9 +54,9 @@ def accumulate(
     steps: Sequence[Sequence[np.ndarray]], mode: str
 ) -> tuple[np.ndarray, list[tuple[np.ndarray, np.ndarray]]]:
     """Columns and histograms of these steps of arrays, each one sampled."""
-    clock = Clock()
+    step_state = DeviceStepState()
     accumulator = Accumulator(
-        clock,
+        step_state,
         [tf.as_dtype(array.dtype) for array in steps[0]],
         scaled=[False] * len(steps[0]),
         handled=[False] * len(steps[0]),
@@ -65,9 +67,9 @@ def accumulate(
 
     add = step if mode == "eager" else tf.function(step, jit_compile=mode == "xla")
     for number, arrays in enumerate(steps):
-        clock.attend(number, True)
+        step_state.schedule_host_step(HostStep(number, True))
         add(*[tf.constant(array) for array in arrays])
-    columns, histograms = accumulator.drain(clock.signal())
+    columns, histograms = accumulator.read_and_reset(step_state.counters())
     assert histograms is not None
     return columns, [histograms.tensor(row) for row in range(len(histograms))]
 
@@ -152,19 +154,19 @@ def test_steps_accumulate_as_records_merge(mode: str) -> None:
 
 
 def test_a_signal_tells_changes_and_recovery() -> None:
-    clock = Clock(10)
-    accumulator = Accumulator(clock, [tf.float32], [False], [False])
-    clock.attend(10**9, True)
+    step_state = DeviceStepState(10)
+    accumulator = Accumulator(step_state, [tf.float32], [False], [False])
+    step_state.schedule_host_step(HostStep(10**9, True))
     flushes = []
     for value in [1.0, np.nan, np.nan, np.nan, np.nan, np.nan, np.nan, 1.0, 1.0, np.inf]:
-        before = clock.signal().flush
+        before = step_state.counters().flush
         accumulator.add([tf.constant(value, tf.float32)])
-        flushes.append(clock.signal().flush - before)
+        flushes.append(step_state.counters().flush - before)
     # The first four non-finite steps; then only the recovery, and the next change.
     assert flushes == [0, 1, 1, 1, 1, 0, 0, 1, 0, 1]
-    signal = clock.signal()
-    assert (signal.next_step, signal.trips) == (20, 7)
-    columns, _ = accumulator.drain(clock.signal())
+    counters = step_state.counters()
+    assert (counters.next_step, counters.nonfinite_steps) == (20, 7)
+    columns, _ = accumulator.read_and_reset(step_state.counters())
     assert columns[0, COLUMN["first_nonfinite_step"]] == 11
     assert columns[0, COLUMN["last_nonfinite_step"]] == 19
     assert columns[0, COLUMN["nonfinite_steps"]] == 7
@@ -172,19 +174,21 @@ def test_a_signal_tells_changes_and_recovery() -> None:
 
 @pytest.mark.parametrize("mode", MODES)
 def test_a_refused_step_is_handled_and_unscaled(mode: str) -> None:
-    clock = Clock()
-    accumulator = Accumulator(clock, [tf.float32] * 2, scaled=[True, False], handled=[True, False])
+    step_state = DeviceStepState()
+    accumulator = Accumulator(
+        step_state, [tf.float32] * 2, scaled=[True, False], handled=[True, False]
+    )
 
     def step(gradient: tf.Tensor, data: tf.Tensor) -> None:
         accumulator.add([gradient, data], LossScale(tf.constant(1024.0), dynamic=True))
 
     add = step if mode == "eager" else tf.function(step, jit_compile=mode == "xla")
-    clock.attend(0, True)
+    step_state.schedule_host_step(HostStep(0, True))
     add(tf.constant([2048.0, -1024.0]), tf.constant([3.0, 4.0]))
     add(tf.constant([np.inf, 1.0]), tf.constant([1.0, 1.0]))
-    signal = clock.signal()
-    assert (signal.refused_steps, signal.trips, signal.flush) == (1, 0, 0)
-    columns, _ = accumulator.drain(clock.signal())
+    counters = step_state.counters()
+    assert (counters.scale_skipped_steps, counters.nonfinite_steps, counters.flush) == (1, 0, 0)
+    columns, _ = accumulator.read_and_reset(step_state.counters())
     np.testing.assert_allclose(columns[0, COLUMN["largest_norm"]], 5**0.5)
     assert columns[0, COLUMN["max"]] == 2.0
     assert columns[0, COLUMN["pos_inf"]] == 1
@@ -193,8 +197,8 @@ def test_a_refused_step_is_handled_and_unscaled(mode: str) -> None:
     assert columns[1, COLUMN["largest_norm"]] == 5.0
     # A smaller loss scale mends no bad batch: that is trouble, in a refused step too.
     add(tf.constant([np.nan, 1.0]), tf.constant([np.nan, 1.0]))
-    assert clock.signal().trips == 0
-    assert clock.signal().flush == 1
+    assert step_state.counters().nonfinite_steps == 0
+    assert step_state.counters().flush == 1
 
 
 FLOATS = hnp.arrays(

@@ -1,4 +1,4 @@
-"""Whoever assigns to a variable, it is heard of before, in the thread that asked."""
+"""Whoever assigns to a variable, it is on_variable_write of before, in the thread that asked."""
 
 from __future__ import annotations
 
@@ -10,7 +10,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tb_nanwatch.adapters.tensorflow.tracing.variable_hooks import heard, key_of, read_by
+from tb_nanwatch.adapters.tensorflow.tracing.variable_hooks import (
+    on_variable_read,
+    on_variable_write,
+    variable_key,
+)
 
 BEFORE = tf.Variable.assign, tf.Variable.assign_add
 
@@ -19,12 +23,12 @@ def test_every_way_to_assign_is_heard_of_before_it_happens() -> None:
     variable = tf.Variable([1.0, 2.0, 3.0])
     found: list[list[float]] = []
 
-    def hear(each: Any) -> None:
-        assert key_of(each) == key_of(variable)
+    def callback(each: Any) -> None:
+        assert variable_key(each) == variable_key(variable)
         found.append(variable.numpy().tolist())
 
     row = tf.IndexedSlices(tf.constant([5.0]), tf.constant([1]))
-    with heard(hear):
+    with on_variable_write(callback):
         variable.assign([1.0, 1.0, 1.0])
         variable.assign_add([1.0, 1.0, 1.0])
         variable.assign_sub([2.0, 2.0, 2.0])
@@ -39,9 +43,9 @@ def test_every_way_to_assign_is_heard_of_before_it_happens() -> None:
 
 def test_keras_variables_metrics_and_seeds_are_heard_of() -> None:
     metric, seed = keras.metrics.Mean(), keras.random.SeedGenerator(1)
-    known = {key_of(each.value): each.path for each in (*metric.variables, seed.state)}
+    known = {variable_key(each.value): each.path for each in (*metric.variables, seed.state)}
     names = set()
-    with heard(lambda each: names.add(known[key_of(each)])):
+    with on_variable_write(lambda each: names.add(known[variable_key(each)])):
         metric.update_state(3.0)
         seed.next()
     assert names == set(known.values())
@@ -50,7 +54,7 @@ def test_keras_variables_metrics_and_seeds_are_heard_of() -> None:
 def test_a_value_from_before_is_kept_by_holding_it() -> None:
     variable = tf.Variable(tf.ones([1000]))
     kept = []
-    with heard(lambda each: kept.append(each.read_value())):
+    with on_variable_write(lambda each: kept.append(each.read_value())):
         variable.assign_add(tf.ones([1000]))
     np.testing.assert_array_equal(kept[0], np.ones(1000))
     np.testing.assert_array_equal(variable, np.full(1000, 2.0))
@@ -59,17 +63,17 @@ def test_a_value_from_before_is_kept_by_holding_it() -> None:
 def test_another_thread_is_not_heard_and_its_own_hearing_stays() -> None:
     variable = tf.Variable(1.0)
     mine: list[Any] = []
-    with heard(mine.append):
+    with on_variable_write(mine.append):
         thread = threading.Thread(target=lambda: variable.assign(2.0))
         thread.start()
         thread.join()
         assert mine == []
         inner: list[Any] = []
-        with heard(inner.append):
+        with on_variable_write(inner.append):
             variable.assign(3.0)
         variable.assign(4.0)
     assert (len(inner) > 0, len(mine) > 0) == (True, True)
-    with pytest.raises(ZeroDivisionError), heard(mine.append):
+    with pytest.raises(ZeroDivisionError), on_variable_write(mine.append):
         raise ZeroDivisionError
     assert (tf.Variable.assign, tf.Variable.assign_add) == BEFORE
 
@@ -78,9 +82,9 @@ def test_what_is_read_is_heard_of_too() -> None:
     weight, counter = tf.Variable(2.0), tf.Variable(1.0, trainable=False)
     unread = tf.Variable(0.0)
     found = set()
-    with read_by(lambda each: found.add(key_of(each))):
+    with on_variable_read(lambda each: found.add(variable_key(each))):
         tf.add(weight, 1.0)
         tf.matmul([[2.0]], tf.reshape(counter, [1, 1]))
         counter.read_value()
-    assert found == {key_of(weight), key_of(counter)}
-    assert key_of(unread) not in found
+    assert found == {variable_key(weight), variable_key(counter)}
+    assert variable_key(unread) not in found

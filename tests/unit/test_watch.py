@@ -75,7 +75,7 @@ def test_patterns_that_match_nothing_are_told() -> None:
         (None, r"Expected watch to be a role or a list of roles, got None. Known roles: input, "),
         (3, "got 3"),
         ([None], r"got \[None\]"),
-        ([], r"watch=\[\] records nothing: name at least one role"),
+        ([], r"watch=\[\] records nothing. Name at least one role"),
         ("gradients", "Unknown role 'gradients' in watch='gradients'. Known roles: input, target,"),
         (["default", "logits:dense"], "Unknown role 'logits'"),
         ("-logits:dense", "Unknown role 'logits'"),
@@ -83,8 +83,8 @@ def test_patterns_that_match_nothing_are_told() -> None:
         ("", "Unknown role ''"),
         ("-", "Unknown role ''"),
         ("activation:", "Expected a pattern of layer paths after 'activation:'"),
-        (["loss", "-loss"], r"watch=\['loss', '-loss'\] leaves out all that it names"),
-        ("-*", "leaves out all"),
+        (["loss", "-loss"], r"watch=\['loss', '-loss'\] excludes everything"),
+        ("-*", "excludes everything"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(watch: Any, message: str) -> None:

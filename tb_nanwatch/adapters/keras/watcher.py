@@ -1,4 +1,4 @@
-"""`nanwatch.Watcher` with a black box: steps of a custom loop that went non-finite run again."""
+"""`nanwatch.Watcher`, which analyzes steps of a custom loop that go non-finite."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 from tb_nanwatch.adapters.tensorflow import watcher
 from tb_nanwatch.adapters.tensorflow.tensors import NamedTensor
 from tb_nanwatch.training.budget import DEFAULT_MAX_BYTES
-from tb_nanwatch.training.failing_step.step_dump import Kept, check_kept
+from tb_nanwatch.training.failing_step.step_dump import DumpLevel, validate_dump_level
 from tb_nanwatch.training.schedule import Every
 
 if TYPE_CHECKING:
-    from tb_nanwatch.adapters.keras.failing_step.loop import ObservedLoop
+    from tb_nanwatch.adapters.keras.failing_step.loop import InstrumentedLoop
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -29,9 +29,9 @@ class Watcher(watcher.Watcher):
         every: Every = "auto",
         max_bytes: int = DEFAULT_MAX_BYTES,
         tensorboard_histograms: bool = False,
-        blackbox: Kept = "result",
+        blackbox: DumpLevel = "result",
     ):
-        check_kept(blackbox)
+        validate_dump_level(blackbox)
         super().__init__(
             log_dir,
             first_step=first_step,
@@ -40,7 +40,7 @@ class Watcher(watcher.Watcher):
             tensorboard_histograms=tensorboard_histograms,
         )
         self._blackbox = blackbox
-        self._loop: ObservedLoop | None = None
+        self._loop: InstrumentedLoop | None = None
 
     @overload
     def step(self, function: Function, /, *, check_updates: bool = False) -> Function: ...
@@ -51,7 +51,7 @@ class Watcher(watcher.Watcher):
     ) -> Callable[[Function], Function]: ...
 
     def step(self, function: Any = None, /, *, check_updates: bool = False) -> Any:
-        """A decorator for the function that does one step: one that goes non-finite is run again.
+        """A decorator for the step function: re-runs a step that goes non-finite, and explains it.
 
         ::
 
@@ -60,40 +60,39 @@ class Watcher(watcher.Watcher):
             def train_step(x, y):
                 ...
 
-        The function may be a `tf.function`, compiled by XLA or not, or run eagerly. A step whose
-        loss or gradients are not finite keeps its arguments and what variables hold before its
-        update, which waits for that; then it goes on. After the call it is looked into: run once
-        more, operation by operation, after which everything is put back. A step that XLA compiles
-        holds its update back instead, and is run after it was looked into.
+        The function may be a `tf.function`, compiled by XLA or not, or run eagerly. Where the loss
+        or a gradient is not finite, the step's arguments and variables are saved before its update;
+        then it goes on. After the call it is re-run, operation by operation, and everything is
+        restored. A step that XLA compiles is re-run before its update instead.
 
-        What a step does besides changing variables cannot be put back (a hash table, a queue,
-        `tf.numpy_function`): of such a step one warning says that it is not looked into. Where
-        Python itself acts on the world in a step that runs eagerly, such as on an environment, use
-        `blackbox="off"`: nobody can see that, and it would act once more.
+        Side effects other than on variables (a hash table, a queue, `tf.numpy_function`) cannot be
+        restored: such a step is not re-run, and one warning says so. Side effects of Python code in
+        a step that runs eagerly, such as on an environment, cannot be detected: use
+        `blackbox="off"` there, or they happen twice.
 
         Args:
-          function: does the step, and calls `observe`.
-          check_updates: whether to look at what the update made, too, to name an operation of the
-            optimizer itself that is at fault. That takes a copy of what is updated, in each step.
+          function: does one step, and calls `observe`.
+          check_updates: whether to check the result of the update too, to find an operation of the
+            optimizer itself that overflows. Takes a copy of what is updated, in each step.
         """
         if function is None:
             return lambda function: self.step(function, check_updates=check_updates)
         if not callable(function):
             raise TypeError(
-                f"Expected the function that does a step, got {type(function).__name__}."
+                f"Expected the function that runs one step, got {type(function).__name__}."
             )
         if self._blackbox == "off":
             return function
-        from tb_nanwatch.adapters.keras.failing_step.loop import ObservedLoop
+        from tb_nanwatch.adapters.keras.failing_step.loop import InstrumentedLoop
 
         if self._loop is None:
-            self._loop = ObservedLoop(self._log_dir, self._blackbox, self._recorder)
-        return self._loop.observed(function, check_updates)
+            self._loop = InstrumentedLoop(self._log_dir, self._blackbox, self._recorder)
+        return self._loop.instrument(function, check_updates)
 
-    def _take(self, tensors: list[NamedTensor], new_step: bool) -> None:
-        if self._loop is None or not self._loop.takes(tensors, new_step):
-            super()._take(tensors, new_step)
+    def _add(self, tensors: list[NamedTensor], new_step: bool) -> None:
+        if self._loop is None or not self._loop.collect(tensors, new_step):
+            super()._add(tensors, new_step)
 
-    def _step_ended(self, trips: int) -> None:
+    def _end_step(self, nonfinite_steps: int) -> None:
         if self._loop is not None:
-            self._loop.step_end(trips)
+            self._loop.step_end(nonfinite_steps)

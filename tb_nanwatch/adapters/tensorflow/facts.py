@@ -14,8 +14,8 @@ def framework_facts(framework: str = "tensorflow", version: str = "", **known: A
     """The facts of TensorFlow itself, and what is known of a model.
 
     Args:
-      framework: what trains, if it is not TensorFlow itself.
-      version: of that.
+      framework: the framework that trains, if not TensorFlow itself.
+      version: its version.
       **known: the other attributes of `ModelFacts`.
     """
     versions = [f"{framework} {version}"] if version else []

@@ -1,8 +1,7 @@
-"""What NaNWatch uses of TensorFlow and Keras that is not their public interface.
+"""All that NaNWatch uses of TensorFlow and Keras that is not public.
 
-The only place for it. Each name is looked up where it is first needed, and not when this package is
-imported: a release that moves one costs what depends on it, with one warning, and not the user's
-training script.
+Each name is looked up where it is first needed, not when this package is imported: a release that
+moves one disables what depends on it, with one warning, and does not break the training script.
 """
 
 from __future__ import annotations
@@ -18,28 +17,27 @@ import tensorflow as tf
 
 from tb_nanwatch.training.warnings import warn
 
-_NOT_LOOKED_INTO = "a step that goes non-finite is not looked into"
-_LESS_FOUND = "less is found in a step that went non-finite"
+_NOT_ANALYZED = "steps that go non-finite are not analyzed"
+_LESS_FOUND = "the analysis of a step that went non-finite finds less"
 
 NAMES: dict[str, tuple[str, str]] = {
-    "get_handle_data": ("tensorflow.python.ops.handle_data_util.get_handle_data", _NOT_LOOKED_INTO),
+    "get_handle_data": ("tensorflow.python.ops.handle_data_util.get_handle_data", _NOT_ANALYZED),
     "resource_reads": (
         "tensorflow.python.framework.auto_control_deps_utils.RESOURCE_READ_OPS",
-        _NOT_LOOKED_INTO,
+        _NOT_ANALYZED,
     ),
     "get_read_write_resource_inputs": (
         "tensorflow.python.framework.auto_control_deps_utils.get_read_write_resource_inputs",
-        _NOT_LOOKED_INTO,
+        _NOT_ANALYZED,
     ),
     "context": (
         "tensorflow.python.eager.context.context",
-        "steps that go non-finite are not looked into, and what is recorded is not hidden from "
-        "tf.debugging",
+        f"{_NOT_ANALYZED}, and tf.debugging sees NaNWatch's own operations",
     ),
-    "execute": ("tensorflow.python.eager.execute", _NOT_LOOKED_INTO),
+    "execute": ("tensorflow.python.eager.execute", _NOT_ANALYZED),
     "record": (
         "tensorflow.python.eager.record",
-        f"no gradient is recorded that arrives at a layer, and {_LESS_FOUND}",
+        f"activation gradients are not recorded, and {_LESS_FOUND}",
     ),
     "def_function": ("tensorflow.python.eager.def_function", _LESS_FOUND),
     "eager_function_run": (
@@ -49,11 +47,11 @@ NAMES: dict[str, tuple[str, str]] = {
     "gradient_function": ("tensorflow.python.eager.backprop._gradient_function", _LESS_FOUND),
     "op_def_registry": (
         "tensorflow.python.framework.op_def_registry",
-        "operands of an operation are numbered and not named",
+        "the operands of an operation have numbers instead of names",
     ),
     "resource_variable_ops": (
         "tensorflow.python.ops.resource_variable_ops",
-        "which variables a step reads is not known of a custom loop",
+        "the variables that a step of a custom loop reads are not known",
     ),
     "ResourceVariable": (
         "tensorflow.python.ops.resource_variable_ops.ResourceVariable",
@@ -76,21 +74,24 @@ NAMES: dict[str, tuple[str, str]] = {
         "whether oneDNN's kernels are used is not recorded",
     ),
     "summary_ops_v2": ("tensorflow.python.ops.summary_ops_v2", "nanwatch.summary writes nothing"),
-    "ag_ctx": ("tensorflow.python.autograph.core.ag_ctx", "a decorated train_step is not seen"),
+    "ag_ctx": (
+        "tensorflow.python.autograph.core.ag_ctx",
+        "a train_step that is a tf.function is not recorded",
+    ),
     "tf_convert": (
         "tensorflow.python.autograph.impl.api.tf_convert",
-        "a decorated train_step is not seen",
+        "a train_step that is a tf.function is not recorded",
     ),
     "tf_decorator": (
         "tensorflow.python.util.tf_decorator",
-        "the lines of a decorated train_step are not found",
+        "the source lines of a train_step that is a tf.function are not found",
     ),
     "TfMethodTarget": (
         "tensorflow.python.eager.polymorphic_function.tf_method_target.TfMethodTarget",
-        "the lines of a decorated train_step are not found",
+        "the source lines of a train_step that is a tf.function are not found",
     ),
 }
-"""Where each name is, and what does not work without it."""
+"""The path of each name, and what does not work without it."""
 
 
 @functools.cache
@@ -103,7 +104,10 @@ def private(name: str) -> Any:
     try:
         return _found(path)
     except (ImportError, AttributeError):
-        warn(f"TensorFlow {tf.__version__} has no {path}: {loss}.")
+        warn(
+            f"TensorFlow {tf.__version__} has no {path}, so {loss}. Update tb-nanwatch, or report "
+            "this if it is the latest version."
+        )
         return None
 
 
@@ -116,43 +120,43 @@ def _found(path: str) -> Any:
 
 
 def variable_spec(handle: Any) -> tf.TensorSpec | None:
-    """Of the variable that a tensor of dtype resource stands for.
+    """Shape and dtype of the variable that a resource tensor refers to.
 
-    None where that is no variable but a table, queue or iterator.
+    None where it refers to something else, such as a table, queue or iterator.
     """
     get = private("get_handle_data")
     data = None if get is None else get(handle)
     if data is None or not data.is_set or len(data.shape_and_type) != 1:
         return None
-    (held,) = data.shape_and_type
-    return tf.TensorSpec(tf.TensorShape(held.shape), tf.as_dtype(held.dtype))
+    (element,) = data.shape_and_type
+    return tf.TensorSpec(tf.TensorShape(element.shape), tf.as_dtype(element.dtype))
 
 
 def is_read_only(operation_type: str) -> bool:
-    """Whether operations of this type only read the resources that they are given."""
+    """Whether operations of this type only read their resources."""
     known = private("resource_reads")
     return known is not None and operation_type in known
 
 
 def changed_inputs(operation: Any) -> list[Any]:
-    """The inputs of a graph's operation that are resources which it may change.
+    """The resource inputs that an operation of a graph may change.
 
-    Of a function's call, a conditional or a loop by what is in it.
+    For a function call, a conditional or a loop, those that its operations may change.
     """
     get = private("get_read_write_resource_inputs")
     return [] if get is None else list(get(operation)[1])
 
 
 @contextmanager
-def operations_intercepted(
+def on_operation_added(
     graph: Any, before: Callable[[str, list[Any]], Callable[[Any], None] | None]
 ) -> Iterator[bool]:
-    """Until the block ends `before` is called with each operation that is added to this graph.
+    """Calls `before` with each operation that is added to this graph, until the block ends.
 
     Args:
       graph: a function's graph.
-      before: is given the type and the inputs before the operation is there, and returns what is to
-        be called with the operation afterwards, or None.
+      before: called with the type and the inputs before the operation is added; returns a function
+        to be called with the operation afterwards, or None.
 
     Yields:
       Whether that works in this version of TensorFlow.
@@ -176,16 +180,16 @@ def operations_intercepted(
     finally:
         if inspect.ismethod(original):
             del graph._create_op_internal
-        else:  # Of a second recorder of the same step.
+        else:  # There is a second recorder of the same step.
             graph._create_op_internal = original
 
 
 def types_within(name: str, graph: Any = None) -> set[str]:
-    """The types of the operations of a function and of those that it calls.
+    """The types of the operations of a function and of the functions that it calls.
 
     Args:
       name: the function's.
-      graph: that calls it; None where it is called eagerly.
+      graph: the graph that calls it; None where it is called eagerly.
     """
     types: set[str] = set()
     waiting, seen = [name], set()
@@ -212,21 +216,21 @@ def _nodes_of(function: str, graph: Any) -> Iterable[Any]:
         context = private("context")()
         if context.has_function(function):
             return list(context.get_function_def(function).node_def)
-    except Exception:  # What cannot be looked into is taken for harmless.
+    except Exception:  # What cannot be inspected is considered harmless.
         return []
     return []
 
 
-def unconverted(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function, which AutoGraph is to run as it is: it would turn it into a graph, too.
+def without_autograph(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function, which AutoGraph will not convert.
 
-    Not as `tf.autograph.experimental.do_not_convert` does, which what it calls would inherit.
+    Unlike `tf.autograph.experimental.do_not_convert`, this does not extend to what it calls.
     """
     function.autograph_info__ = None  # type: ignore[attr-defined]
     return function
 
 
 def can_follow_changes() -> bool:
-    """Whether this version tells what operations change."""
+    """Whether this version has what is needed to follow what operations change."""
     needed = ("get_handle_data", "resource_reads", "get_read_write_resource_inputs", "context")
     return all(private(name) is not None for name in needed)

@@ -8,16 +8,12 @@ from collections.abc import Hashable, Sequence
 import numpy as np
 import tensorflow as tf
 
-from tb_nanwatch.adapters.tensorflow.graph.host_callback import Bell
+from tb_nanwatch.adapters.tensorflow.graph.host_callback import HostSignal
 from tb_nanwatch.adapters.tensorflow.graph.replicas import current_replica, worker_name
 from tb_nanwatch.adapters.tensorflow.sink import TensorFlowSink
-from tb_nanwatch.adapters.tensorflow.statistics.accumulator import (
-    Accumulator,
-    Clock,
-    LossScale,
-    Signal,
-)
-from tb_nanwatch.adapters.tensorflow.tensors import NamedTensor, tell_apart
+from tb_nanwatch.adapters.tensorflow.statistics.accumulator import Accumulator
+from tb_nanwatch.adapters.tensorflow.statistics.device_state import DeviceStepState, LossScale
+from tb_nanwatch.adapters.tensorflow.tensors import NamedTensor
 from tb_nanwatch.format.facts import UNKNOWN_MODEL, ModelFacts
 from tb_nanwatch.format.manifest import Manifest
 from tb_nanwatch.format.records import new_window
@@ -25,18 +21,21 @@ from tb_nanwatch.format.rerun import Rerun
 from tb_nanwatch.format.tags import SUBDIRECTORY, Stream
 from tb_nanwatch.format.tensor_info import TensorInfo
 from tb_nanwatch.stats.columns import COLUMN, WINDOW_FIELD
-from tb_nanwatch.stats.record import Record, merge
+from tb_nanwatch.stats.record import Record
+from tb_nanwatch.training.host_schedule import HostSchedule, HostStep
 from tb_nanwatch.training.live_diagnosis import LiveDiagnosis
+from tb_nanwatch.training.record_rows import Rows, join, with_names_besides
 from tb_nanwatch.training.record_writer import RecordWriter
 from tb_nanwatch.training.schedule import Schedule
 from tb_nanwatch.training.session import new_session
+from tb_nanwatch.training.step_counters import StepCounters, largest
 
 _SCALED = frozenset({"gradient", "activation_gradient"})
 """Roles that a loss scale multiplies."""
 
 _HANDLED = _SCALED | {"activation", "prediction", "loss", "update"}
-"""Roles whose overflow is dealt with where a loss-scaling optimizer refuses the step. Data, weights
-and slots are not: no smaller scale mends those."""
+"""Roles whose overflow a loss-scaling optimizer handles by skipping the step. Data, weights and
+slots are not among them: no smaller scale repairs those."""
 
 
 class Recorder:
@@ -63,22 +62,19 @@ class Recorder:
     ):
         directory = os.path.join(os.fspath(log_dir), SUBDIRECTORY)
         self._source = source
-        self._schedule = schedule
+        self._budget = schedule.budget
         self._tensorboard_histograms = tensorboard_histograms
         self._directory = directory
         self._worker = ""
         self._manifest: Manifest | None = None
         self._model = UNKNOWN_MODEL
         # One for each replica of this process.
-        self._clocks: dict[int, Clock] = {}
-        # By replica and names: a second trace of the same step goes on in the same variables.
+        self._step_states: dict[int, DeviceStepState] = {}
+        # By replica and names: a second trace of the same step uses the same variables.
         self._accumulators: dict[
             tuple[Hashable, ...], tuple[tuple[TensorInfo, ...], Accumulator]
         ] = {}
-        self._first_step = 0
-        self._last_step = 0
-        self._attend_at = 0
-        self._samples = False
+        self._window = HostSchedule(schedule)
         self.diagnosis = LiveDiagnosis(os.fspath(log_dir))
 
     def describe(self, model: ModelFacts) -> None:
@@ -87,45 +83,42 @@ class Recorder:
         self.diagnosis.take_model(model)
 
     @property
-    def is_begun(self) -> bool:
-        return bool(self._clocks)
+    def has_begun(self) -> bool:
+        return bool(self._step_states)
 
     def begin(self, first_step: int) -> None:
-        """On the host, before the first step: counting starts from `first_step`.
-
-        That step is sampled, so that a short training has its histograms.
-        """
+        """On the host, before the first step: counting starts from `first_step`."""
         # A session of its own for each recorder that begins, also for a copy of one.
         self._writer = RecordWriter(
             self._open_sink,
             Stream(new_session()),
             self._directory,
-            self._schedule.budget,
+            self._budget,
             tensorboard_histograms=self._tensorboard_histograms,
         )
-        self._clocks = {0: Clock(first_step)}
-        self._begin_window(self.signal)
-        self._attend(first_step, True)
+        self._step_states = {0: DeviceStepState(first_step)}
+        self._begin_window(self.counters, self._window.begin_run(first_step))
 
     def begin_again(self) -> None:
-        """On the host, where a further training begins: in a new window.
+        """On the host, where another training begins: opens a new window.
 
         What is non-finite in it is a change, even if it was so at the end of the training before.
         """
         self.flush()
         for _, accumulator in self._accumulators.values():
-            accumulator.forget_trouble()
+            accumulator.forget_nonfinite()
 
     def record_initial(self, tensors: Sequence[NamedTensor]) -> None:
         """On the host, before the first step: records the state that this step will find."""
         if not tensors:
             return
-        clock = Clock(self._first_step)
-        accumulator = _accumulator(clock, tensors)
+        step = self._window.first_step
+        step_state = DeviceStepState(step)
+        accumulator = _accumulator(step_state, tensors)
         accumulator.add([tensor for _, tensor in tensors])
-        window = new_window(0, 0, self._first_step, self._first_step)
+        window = new_window(0, 0, step, step)
         manifest = self._manifest_of(_infos(tensors))
-        record = Record(window, *accumulator.drain(clock.signal()))
+        record = Record(window, *accumulator.read_and_reset(step_state.counters()))
         self._writer.write_initial(manifest, record)
         self.diagnosis.take_initial(manifest.tensors, record)
 
@@ -136,78 +129,85 @@ class Recorder:
         *,
         new_step: bool = True,
         skipped: tf.Tensor | None = None,
-        held: tf.Tensor | None = None,
-        bell: Bell | None = None,
+        deferred: tf.Tensor | None = None,
+        host_signal: HostSignal | None = None,
     ) -> None:
-        """In the step, whatever it runs in: takes its tensors in and counts the step.
+        """In the step, eagerly or in a graph: adds its tensors and counts the step.
 
-        With `new_step=False` they belong to the step that was counted last. `skipped`, a bool
-        scalar, tells whether the step's update was withheld, and is None where none ever is;
-        `held`, another, whether the step is to be run again, and leaves no trace until then.
-        The `bell` rings where `step_end` has to be called, outside of XLA; without it `step_end`
-        is called after each step.
+        Args:
+          tensors: of the step.
+          loss_scale: what multiplies its gradients.
+          new_step: False where the tensors belong to the step that was counted last.
+          skipped: bool scalar, whether the step's update was skipped; None where none ever is.
+          deferred: bool scalar, whether the step will be run again, and is not counted until then.
+          host_signal: requested where `step_end` has to be called, outside of XLA; without it
+            `step_end` is called after each step.
         """
         self._worker = self._worker or worker_name()
         replica = current_replica()
-        clock = self._clock_of(replica)
+        step_state = self._step_state_of(replica)
         if skipped is not None:
-            clock.count_skip(skipped, tf.constant(False) if held is None else held, bell)
+            is_deferred = tf.constant(False) if deferred is None else deferred
+            step_state.count_skip(skipped, is_deferred, host_signal)
         if not tensors:
             return
         infos = _infos(tensors)
         names = ((info.role, info.name, info.dtype) for info in infos)
         key = (new_step, replica, *names)
         if key not in self._accumulators:
-            self._accumulators[key] = infos, _accumulator(clock, tensors)
+            self._accumulators[key] = infos, _accumulator(step_state, tensors)
         accumulator = self._accumulators[key][1]
         values = [tensor for _, tensor in tensors]
-        accumulator.add(values, loss_scale, new_step=new_step, held=held, bell=bell)
+        accumulator.add(
+            values, loss_scale, new_step=new_step, deferred=deferred, host_signal=host_signal
+        )
 
     @property
     def current_step(self) -> tf.Tensor:
         """In the step, before `add`: its number, an int64 scalar."""
-        return self._clock_of(current_replica()).current_step
+        return self._step_state_of(current_replica()).current_step
 
     @property
-    def signal(self) -> Signal:
+    def counters(self) -> StepCounters:
         """On the host: what happened since the last record, in any of the replicas."""
-        signals = [clock.signal() for clock in self._clocks.values()]
-        return signals[0] if len(signals) == 1 else Signal(*map(max, zip(*signals, strict=True)))
+        return largest([each.counters() for each in self._step_states.values()])
 
-    def _clock_of(self, replica: int) -> Clock:
-        if replica not in self._clocks:
-            self._clocks[replica] = Clock(self._first_step)
+    def _step_state_of(self, replica: int) -> DeviceStepState:
+        if replica not in self._step_states:
+            self._step_states[replica] = DeviceStepState(self._window.first_step)
             with tf.init_scope():
-                self._clocks[replica].attend(self._attend_at, self._samples)
-        return self._clocks[replica]
+                self._step_states[replica].schedule_host_step(self._window.next)
+        return self._step_states[replica]
 
     def write_rerun(self, rerun: Rerun) -> None:
-        """On the host, before the record of the step: writes what running it again has found."""
+        """On the host, before the record of the step: writes the result of running it again."""
         self._writer.write_rerun(rerun)
         self.diagnosis.take_rerun(rerun)
 
-    def step_end(self) -> Signal:
+    def step_end(self) -> StepCounters:
         """On the host, after a call of the step: writes the window where it is full.
 
         Also where the set of non-finite tensors changed, or one of the run's first steps was
         non-finite: then the record is in the file when this returns.
         """
-        signal = self.signal
-        changed = bool(signal.flush) and self._schedule.takes_change()
-        is_full = signal.next_step > self._last_step
-        if changed or (is_full and self._schedule.takes_record()):
-            self._write_window(signal, by_change=changed, urgent=changed)
-        elif signal.next_step > self._attend_at and not is_full:
-            self._attend(self._last_step, self._schedule.samples())
-        return signal
+        counters = self.counters
+        is_changed = self._window.is_change_due(counters)
+        if is_changed or self._window.is_record_due(counters):
+            self._write_window(counters, by_change=is_changed, urgent=is_changed)
+        else:
+            next_step = self._window.reschedule(counters)
+            if next_step is not None:
+                for each in self._step_states.values():
+                    each.schedule_host_step(next_step)
+        return counters
 
     def flush(self) -> None:
         """On the host: writes the open window, if a step is in it."""
-        if not self._clocks:
+        if not self._step_states:
             return
-        signal = self.signal
-        if signal.next_step > self._first_step:
-            self._write_window(signal, by_change=False, urgent=True)
+        counters = self.counters
+        if counters.next_step > self._window.first_step:
+            self._write_window(counters, by_change=False, urgent=True)
 
     def close(self) -> None:
         """On the host: writes the open window and closes the file. A later step opens another."""
@@ -217,11 +217,8 @@ class Recorder:
     def _manifest_of(self, infos: tuple[TensorInfo, ...]) -> Manifest:
         """The manifest of these rows; the same one as long as nothing in it changes."""
         last = self._manifest
-        if last is None or (last.tensors, last.worker, last.model) != (
-            infos,
-            self._worker,
-            self._model,
-        ):
+        current = infos, self._worker, self._model
+        if last is None or (last.tensors, last.worker, last.model) != current:
             self._manifest = Manifest(infos, self._source, worker=self._worker, model=self._model)
         assert self._manifest is not None
         return self._manifest
@@ -231,75 +228,39 @@ class Recorder:
         directory = [self._directory, self._worker] if self._worker else [self._directory]
         return TensorFlowSink(os.path.join(*directory))
 
-    def _begin_window(self, signal: Signal) -> None:
-        self._first_step = signal.next_step
-        self._last_step = self._first_step + self._schedule.window() - 1
-        self._attend_at, self._samples = self._last_step, self._schedule.samples()
-        for clock in self._clocks.values():
-            clock.restart(signal, self._attend_at, self._samples)
+    def _begin_window(self, counters: StepCounters, next_step: HostStep) -> None:
+        for each in self._step_states.values():
+            each.begin_window(counters, next_step)
 
-    def _attend(self, step: int, samples: bool) -> None:
-        self._attend_at, self._samples = step, samples
-        for clock in self._clocks.values():
-            clock.attend(step, samples)
-
-    def _write_window(self, signal: Signal, *, by_change: bool, urgent: bool) -> None:
-        window = new_window(0, 0, self._first_step, signal.next_step - 1)
-        window[WINDOW_FIELD["scale_skipped_steps"]] = signal.refused_steps
-        window[WINDOW_FIELD["skipped_steps"]] = signal.skipped_steps
-        scales = [clock.take_loss_scale() for clock in self._clocks.values()]
+    def _write_window(self, counters: StepCounters, *, by_change: bool, urgent: bool) -> None:
+        window = new_window(0, 0, self._window.first_step, counters.next_step - 1)
+        window[WINDOW_FIELD["scale_skipped_steps"]] = counters.scale_skipped_steps
+        window[WINDOW_FIELD["skipped_steps"]] = counters.skipped_steps
+        scales = [each.take_loss_scale() for each in self._step_states.values()]
         window[WINDOW_FIELD["loss_scale"]] = np.fmin.reduce(scales)
-        if signal.sampled_step >= 0:
-            window[WINDOW_FIELD["sampled_step"]] = signal.sampled_step
-        parts: list[tuple[tuple[TensorInfo, ...], Record]] = []
+        if counters.sampled_step >= 0:
+            window[WINDOW_FIELD["sampled_step"]] = counters.sampled_step
+        parts: list[Rows] = []
         for (new_step, *_), (infos, accumulator) in self._accumulators.items():
-            columns, histograms = accumulator.drain(signal)
+            columns, histograms = accumulator.read_and_reset(counters)
             if np.any(columns[:, COLUMN["steps"]]):
-                named = infos if new_step else _further(infos, parts)
+                named = infos if new_step else with_names_besides(infos, parts)
                 parts.append((named, Record(window, columns, histograms)))
-        infos, record = _join(parts)
+        infos, record = join(parts)
         manifest = self._manifest_of(infos)
         size = self._writer.write(manifest, record, urgent=urgent)
-        self.diagnosis.take(infos, record, nonfinite=signal.trips > 0)
-        steps = signal.next_step - self._first_step
-        self._schedule.written(size, steps, by_change=by_change)
-        self._begin_window(signal)
-
-
-def _further(
-    infos: tuple[TensorInfo, ...], parts: Sequence[tuple[tuple[TensorInfo, ...], Record]]
-) -> tuple[TensorInfo, ...]:
-    """Names of what a further call observed of the same step, none of them one of `parts`."""
-    taken = [info for others, _ in parts for info in others]
-    return tuple(tell_apart([*taken, *infos])[len(taken) :])
-
-
-def _join(
-    parts: Sequence[tuple[tuple[TensorInfo, ...], Record]],
-) -> tuple[tuple[TensorInfo, ...], Record]:
-    """One record of all the parts' tensors: there is one event for a tag and a step.
-
-    There are several parts where a step is observed in several calls, and where it was traced for
-    different tensors; a tensor in two of them is merged.
-    """
-    if len(parts) == 1:
-        return parts[0]
-    rows: dict[TensorInfo, int] = {}
-    for infos, _ in parts:
-        for info in infos:
-            rows.setdefault(info, len(rows))
-    spread = [record.spread([rows[info] for info in infos], len(rows)) for infos, record in parts]
-    record = merge(spread)
-    return tuple(rows), Record(parts[0][1].window, record.columns, record.histograms)
+        self.diagnosis.take(infos, record, nonfinite=counters.nonfinite_steps > 0)
+        self._window.end_window(counters, size, by_change=by_change)
+        self._begin_window(counters, self._window.begin_window(counters.next_step))
 
 
 def _infos(tensors: Sequence[NamedTensor]) -> tuple[TensorInfo, ...]:
     return tuple(info for info, _ in tensors)
 
 
-def _accumulator(clock: Clock, tensors: Sequence[NamedTensor]) -> Accumulator:
+def _accumulator(step_state: DeviceStepState, tensors: Sequence[NamedTensor]) -> Accumulator:
     return Accumulator(
-        clock,
+        step_state,
         [tensor.dtype for _, tensor in tensors],
         scaled=[info.role in _SCALED for info, _ in tensors],
         handled=[info.role in _HANDLED for info, _ in tensors],

@@ -21,15 +21,15 @@ _numbers = itertools.count()
 class TensorFlowSink:
     """Writes to a new event file in `directory`, on any file system that `tf.io.gfile` knows.
 
-    An event file is a file of records, each an `Event`. TensorFlow's writer of those raises where
-    the disk is full, which that of summaries does not, and takes a tenth of its time. Neither
-    notices that the file was removed: on a local file system `flush` looks whether it has grown,
-    and raises OSError where it has not.
+    An event file is a file of records, each an `Event`. TensorFlow's record writer raises where the
+    disk is full, which its summary writer does not, and takes a tenth of the time. Neither notices
+    that the file was removed: on a local file system `flush` checks that the file has grown, and
+    raises OSError if it has not.
     """
 
     def __init__(self, directory: str):
         tf.io.gfile.makedirs(directory)
-        # The name that TensorFlow gives such a file, too; numbered, as several may be made at once.
+        # The name that TensorFlow uses, too; numbered, as several may be created at once.
         name = f"events.out.tfevents.{time.time():010.0f}.{socket.gethostname()}.{os.getpid()}"
         self._path = os.path.join(directory, f"{name}.{next(_numbers)}.v2")
         self._is_local = "://" not in directory

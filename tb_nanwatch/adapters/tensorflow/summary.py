@@ -11,18 +11,18 @@ import numpy.typing as npt
 import tensorflow as tf
 from tensorboard.compat.proto.summary_pb2 import Summary
 
-from tb_nanwatch.adapters.tensorflow.graph.context import in_xla, unseen
+from tb_nanwatch.adapters.tensorflow.graph.context import in_xla, without_op_callbacks
+from tb_nanwatch.adapters.tensorflow.graph.variables import variable_path
 from tb_nanwatch.adapters.tensorflow.private_api import private
 from tb_nanwatch.adapters.tensorflow.statistics import kernels
 from tb_nanwatch.adapters.tensorflow.statistics.samples import Samples, decode_samples, take_samples
 from tb_nanwatch.adapters.tensorflow.tensors import (
     NamedTensor,
+    as_list,
     flatten_data,
     is_pairs,
-    listed,
     name_tensor,
-    parent,
-    variable_path,
+    parent_path,
     with_unique_names,
 )
 from tb_nanwatch.format.events import manifest_value, record_values
@@ -78,23 +78,23 @@ def _default_writer() -> Any:
 
 def _named(role: str, tag: str, data: Any) -> Iterator[NamedTensor]:
     """The tensors of `data`, in order, named below `tag`."""
-    data = listed(data)
+    data = as_list(data)
     if is_pairs(data):
         for gradient, variable in data:
             if gradient is not None:
                 path = variable_path(variable)
                 yield name_tensor(
-                    role, parent(path), f"{tag}/{path}", gradient, shape=variable.shape
+                    role, parent_path(path), f"{tag}/{path}", gradient, shape=variable.shape
                 )
     elif isinstance(data, Mapping):
         for key, value in data.items():
             for path, leaf in flatten_data(value, str(key)):
-                yield name_tensor(role, parent(path), f"{tag}/{path}", leaf)
+                yield name_tensor(role, parent_path(path), f"{tag}/{path}", leaf)
     elif isinstance(data, (list, tuple)) and any(hasattr(item, "dtype") for item in data):
         for path, leaf in flatten_data(data, tag):
-            yield name_tensor(role, parent(tag), path, leaf)
+            yield name_tensor(role, parent_path(tag), path, leaf)
     elif data is not None:
-        yield name_tensor(role, parent(tag), tag, data)
+        yield name_tensor(role, parent_path(tag), tag, data)
 
 
 def summary(
@@ -116,7 +116,7 @@ def summary(
       name: a name for the record; the tensors' names begin with it.
       data: a tensor; a mapping of names to tensors; a list of tensors; or (gradient, variable)
         pairs as `optimizer.apply_gradients` takes them. float16, bfloat16, float32, float64,
-        complex64 and complex128, any shape. Of `tf.IndexedSlices` the values are taken; `None`
+        complex64 and complex128, any shape. `tf.IndexedSlices` are recorded by their values; `None`
         gradients are left out.
       step: int64-castable; by default `tf.summary.experimental.get_step()`.
       role: what the tensors are, one of `format.roles`.
@@ -124,10 +124,10 @@ def summary(
 
     Returns:
       A bool scalar tensor: whether a record was written. False where there is no default writer,
-      where `record_if` says no, and where `data` holds no tensor.
+      where `record_if` is False, and where `data` has no tensor.
 
     Raises:
-      TypeError: for integer, string and other tensors that can hold neither NaN nor infinity.
+      TypeError: for integer, string and other tensors that cannot hold NaN or Inf.
       ValueError: for an unknown role, or where there is a default writer and no step.
       RuntimeError: in a function with `jit_compile=True`, which cannot write summaries.
     """
@@ -137,9 +137,9 @@ def summary(
         if in_xla():
             raise RuntimeError(
                 f"nanwatch.summary({name!r}) was called in a function compiled by XLA "
-                "(jit_compile=True), where nothing can be written. Use nanwatch.Watcher: its "
-                "observe() works there and its step_end() writes outside; or call "
-                "nanwatch.summary outside the compiled function."
+                "(jit_compile=True), where nothing can be written. Use nanwatch.Watcher, whose "
+                "observe() works there and whose step_end() writes outside, or call "
+                "nanwatch.summary outside of the compiled function."
             )
         if _default_writer() is None or not tensors:
             return tf.constant(False)
@@ -147,7 +147,7 @@ def summary(
             step = tf.summary.experimental.get_step()
         if step is None:
             raise ValueError(
-                f"nanwatch.summary({name!r}) has no step: give it step=..., or set a default one "
+                f"nanwatch.summary({name!r}) has no step. Pass step=..., or set a default step "
                 "with tf.summary.experimental.set_step()."
             )
         manifest = Manifest(
@@ -182,16 +182,16 @@ def _write(
         window[WINDOW_FIELD["sampled_step"]] = step
         return stream.pack(manifest, Record(window, columns, histograms))
 
-    @unseen()
+    @without_op_callbacks()
     def record() -> tf.Tensor:
-        rows = kernels.rows_alike([kernels.flatten(tensor) for _, tensor in tensors])
+        rows = kernels.group_rows([kernels.flatten(tensor) for _, tensor in tensors])
         counts = kernels.count_nonfinite(rows)
         samples = take_samples(rows, masked=True)
         step64 = tf.cast(step, tf.int64)
-        # In Python, not as graph operations: `wire` alone knows the encoding, and a record costs
-        # as much to write as this call.
+        # In Python, not as graph operations: only `format` knows the encoding, and this call takes
+        # no longer than writing the record.
         message = tf.numpy_function(pack, [step64, counts, *samples], tf.string)
-        with tf.summary.record_if(True):  # decided already
+        with tf.summary.record_if(True):  # Decided already.
             return tf.summary.experimental.write_raw_pb(message, step=step64)
 
     wanted = tf.summary.should_record_summaries()

@@ -1,20 +1,21 @@
-"""What users hand over, as named tensors: mappings, pairs, slices, nested structures."""
+"""What users pass, as named tensors: mappings, pairs, slices, nested structures."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from tb_nanwatch.adapters.tensorflow.graph.replicas import current_label, current_replica
+from tb_nanwatch.adapters.tensorflow.graph.replicas import current_replica, replica_label
+from tb_nanwatch.adapters.tensorflow.graph.variables import is_variable
 from tb_nanwatch.adapters.tensorflow.statistics import kernels
 from tb_nanwatch.format.tensor_info import TensorInfo
-from tb_nanwatch.training.warnings import warn
+from tb_nanwatch.training import record_rows
+from tb_nanwatch.training.warnings import WarningCollector
 
 VARIABLES = frozenset({"weight", "slot", "update"})
-"""Roles of variables and what is made of them: replicas that are mirrored hold the same."""
+"""Roles of variables and of what is computed from them: the same in all mirrored replicas."""
 
 
 class VariableFacts(NamedTuple):
@@ -29,17 +30,17 @@ UNKNOWN_VARIABLE = VariableFacts()
 
 
 class NamedTensor(NamedTuple):
-    """A tensor to watch, and what the manifest says of it."""
+    """A tensor to record, and its row of the manifest."""
 
     info: TensorInfo
     tensor: tf.Tensor
 
 
 def dense(value: Any) -> tf.Tensor:
-    """The tensor of `value` whose elements are watched.
+    """The tensor of `value` whose elements are recorded.
 
-    Of `tf.IndexedSlices`, sparse and ragged tensors that is the values they hold: what is not
-    there is neither zero nor counted. Raises TypeError for a dtype without NaN and infinities.
+    For `tf.IndexedSlices`, sparse and ragged tensors these are the stored values: implicit zeros
+    are not counted. Raises TypeError for a dtype that cannot hold NaN or Inf.
     """
     if isinstance(value, tf.RaggedTensor):
         value = value.flat_values
@@ -50,14 +51,8 @@ def dense(value: Any) -> tf.Tensor:
     return tensor
 
 
-def variable_path(variable: Any) -> str:
-    """The path of a Keras or TensorFlow variable, such as "dense/kernel"."""
-    path = getattr(variable, "path", None) or getattr(variable, "name", "")
-    return str(path).removesuffix(":0")
-
-
-def parent(path: str) -> str:
-    """The path up to the last component: of a variable its layer; "" where there is none."""
+def parent_path(path: str) -> str:
+    """The path without its last component: a variable's layer; "" where there is none."""
     return path.rpartition("/")[0]
 
 
@@ -74,50 +69,36 @@ def name_tensor(
 ) -> NamedTensor:
     """Names one tensor.
 
-    `batch` says that its first dimension changes from step to step, `mirrored` that it is the same
-    in every replica, `variable` what is known of the variable that it is, or is the gradient of.
+    Args:
+      role, layer, name: as in the manifest.
+      value: anything that `dense` takes.
+      shape: if not that of `value`, as for sparse gradients.
+      batch: whether the first dimension may change from step to step.
+      mirrored: whether it is the same in every replica.
+      variable: what is known of the variable that it is, or is computed for.
     """
     tensor = dense(value)
     dims = tensor.shape if shape is None else tf.TensorShape(shape)
     if dims.rank is None:
-        listed = None
+        known = None
     else:
-        listed = tuple(-1 if size is None else int(size) for size in dims)
-        if batch and listed:
-            listed = (-1, *listed[1:])
-    replica = "" if mirrored else current_label()
-    info = TensorInfo(role, layer, name, listed, tensor.dtype.name, replica, *variable)
+        known = tuple(-1 if size is None else int(size) for size in dims)
+        if batch and known:
+            known = (-1, *known[1:])
+    replica = "" if mirrored else replica_label()
+    info = TensorInfo(role, layer, name, known, tensor.dtype.name, replica, *variable)
     return NamedTensor(info, tensor)
 
 
-def tell_apart(infos: Iterable[TensorInfo]) -> list[TensorInfo]:
-    """The tensors with names unique within their role and replica: the second "a" becomes "a#2"."""
-    seen: set[tuple[str, str, str]] = set()
-    unique = []
-    for info in infos:
-        name, number = info.name, 1
-        while (info.role, name, info.replica) in seen:
-            number += 1
-            name = f"{info.name}#{number}"
-        seen.add((info.role, name, info.replica))
-        unique.append(replace(info, name=name))
-    return unique
-
-
 def with_unique_names(tensors: Iterable[NamedTensor]) -> list[NamedTensor]:
-    """The tensors, as `tell_apart` names them."""
+    """The tensors with names unique within their role and replica: the second "a" is "a#2"."""
     tensors = list(tensors)
-    infos = tell_apart(info for info, _ in tensors)
+    infos = record_rows.with_unique_names(info for info, _ in tensors)
     return [NamedTensor(info, each.tensor) for info, each in zip(infos, tensors, strict=True)]
 
 
-def is_variable(value: Any) -> bool:
-    """Whether `value` is a variable, TensorFlow's or Keras's."""
-    return hasattr(value, "assign") and hasattr(value, "shape")
-
-
-def listed(data: Any) -> Any:
-    """A list of what an iterator, such as zip, gives; anything else as it is."""
+def as_list(data: Any) -> Any:
+    """A list of what an iterator, such as zip, yields; anything else unchanged."""
     return list(data) if isinstance(data, Iterator) else data
 
 
@@ -142,6 +123,33 @@ def flatten_data(data: Any, prefix: str) -> Iterator[tuple[str, Any]]:
         yield from flatten_data(value, f"{prefix}/{key}")
 
 
+def recordable(
+    collector: WarningCollector,
+    role: str,
+    layer: str,
+    name: str,
+    value: Any,
+    *,
+    is_requested: bool = True,
+    **options: Any,
+) -> Iterator[NamedTensor]:
+    """`name_tensor` of these arguments; nothing where `value` cannot be recorded.
+
+    Of a tensor that is the same in all replicas, the first replica's. A tensor that cannot hold NaN
+    or Inf goes to the collector; integers, such as labels and ids, only where the user
+    `is_requested` them by name.
+    """
+    if options.get("mirrored") and current_replica():
+        return
+    try:
+        yield name_tensor(role, layer, name, value, **options)
+    except (TypeError, ValueError):  # ValueError: what is no tensor at all
+        if not is_requested and _is_discrete(value):
+            return
+        dtype = getattr(value, "dtype", type(value).__name__)
+        collector.add_skipped(name, str(getattr(dtype, "name", dtype)))
+
+
 def _is_discrete(value: Any) -> bool:
     """Whether `value` is of integers, bools or strings."""
     try:
@@ -149,68 +157,3 @@ def _is_discrete(value: Any) -> bool:
     except TypeError:
         return False
     return bool(dtype.is_integer or dtype.is_bool or dtype == tf.string)
-
-
-class Unwatched:
-    """Names what can be watched, and collects the rest for one warning about all of it.
-
-    Of each tensor and role once.
-    """
-
-    def __init__(self) -> None:
-        self._names: dict[str, None] = {}
-        self._missing: dict[str, str] = {}
-        self._notes: dict[str, None] = {}
-        self._told: set[str] = set()
-
-    def watchable(
-        self, role: str, layer: str, name: str, value: Any, *, asked: bool = True, **options: Any
-    ) -> Iterator[NamedTensor]:
-        """`name_tensor` of these arguments; nothing where `value` cannot be watched.
-
-        Of what all replicas hold alike, the first one's. Labels and ids that nobody `asked` for by
-        name are left out without a word: there is nothing to watch in them.
-        """
-        if options.get("mirrored") and current_replica():
-            return
-        try:
-            yield name_tensor(role, layer, name, value, **options)
-        except (TypeError, ValueError):  # ValueError: what is no tensor at all
-            if not asked and _is_discrete(value):
-                return
-            dtype = getattr(value, "dtype", type(value).__name__)
-            entry = f"{name} ({getattr(dtype, 'name', dtype)})"
-            if entry not in self._told:
-                self._names[entry] = None
-
-    def missing(self, role: str, where: str) -> None:
-        """Takes note that a step showed nothing of a role, and where it would be seen."""
-        if role not in self._told:
-            self._missing[role] = where
-
-    def note(self, message: str) -> None:
-        """Takes note of anything else that a step does not show: a sentence."""
-        if message not in self._told:
-            self._notes[message] = None
-
-    def tell(self) -> None:
-        """Warns of what was found since the last time."""
-        for message in self._notes:
-            warn(message)
-        self._told |= set(self._notes)
-        self._notes.clear()
-        if self._names:
-            self._told |= set(self._names)
-            warn(
-                "not recorded, as their type holds neither NaN nor infinity: "
-                f"{', '.join(self._names)}."
-            )
-            self._names.clear()
-        if self._missing:
-            self._told |= set(self._missing)
-            warn(
-                f"this train_step shows no {' and no '.join(self._missing)}, so none is recorded. "
-                f"{'; '.join(f'A {role} is seen {w}' for role, w in self._missing.items())}. "
-                "Not within a tf.function, a loop or a branch of its own."
-            )
-            self._missing.clear()

@@ -10,24 +10,24 @@ import tensorflow as tf
 
 from tb_nanwatch.adapters.tensorflow.facts import framework_facts
 from tb_nanwatch.adapters.tensorflow.graph.replicas import is_mirrored, is_supported
+from tb_nanwatch.adapters.tensorflow.graph.variables import is_variable, variable_path
 from tb_nanwatch.adapters.tensorflow.recorder import Recorder
 from tb_nanwatch.adapters.tensorflow.tensors import (
     VARIABLES,
     NamedTensor,
-    Unwatched,
     VariableFacts,
+    as_list,
     flatten_data,
     is_pairs,
-    is_variable,
-    listed,
-    parent,
-    variable_path,
+    parent_path,
+    recordable,
     with_unique_names,
 )
 from tb_nanwatch.adapters.tensorflow.tracing.operations import is_tracing
 from tb_nanwatch.format.roles import FLOW, check_role
 from tb_nanwatch.training.budget import DEFAULT_MAX_BYTES
 from tb_nanwatch.training.schedule import Every, Schedule
+from tb_nanwatch.training.warnings import WarningCollector
 
 
 class Watcher:
@@ -56,17 +56,17 @@ class Watcher:
                 train_step(x, y)
                 watcher.step_end()
 
-    `@watcher.step` may be left out: it has a step that goes non-finite run once more, operation by
-    operation, to name the operation and the source line.
+    `@watcher.step` is optional: it re-runs a step that goes non-finite, operation by operation, to
+    name the operation and the source line.
 
-    With a MirroredStrategy or a MultiWorkerMirroredStrategy call `observe` in the function that
-    `strategy.run` runs: each replica's tensors are recorded apart, and what all replicas hold
-    alike once.
+    With a MirroredStrategy or a MultiWorkerMirroredStrategy, call `observe` in the function that
+    `strategy.run` runs: each replica's tensors are recorded separately, and mirrored variables
+    once.
 
     Args:
       log_dir: the run's directory, on any file system that `tf.io.gfile` knows; events go into its
         subdirectory "nanwatch", and there into one for each of several workers.
-      first_step: the step that the first `observe` is; a resumed training goes on where it was.
+      first_step: the number of the first step, such as where a resumed training continues.
       every, max_bytes, tensorboard_histograms, blackbox: as in `nanwatch.Callback`.
 
     Raises:
@@ -91,24 +91,24 @@ class Watcher:
         self._log_dir = os.fspath(log_dir)
         self._recorder.describe(framework_facts())
         self._recorder.begin(int(first_step))
-        self._unwatched = Unwatched()
+        self._warnings = WarningCollector()
 
     def observe(self, *, new_step: bool = True, **data: Any) -> None:
-        """In the step: takes in what it shows.
+        """In the step: records its tensors.
 
         Args:
           new_step: False in any further call for the same step.
           **data: by role (`format.roles`), such as `gradient=...`: a tensor; a mapping, list or
             tuple of tensors, nested or not; variables; or (gradient, variable) pairs. Pass
-            `weight` after the update, to see what the step leaves behind. Integers are left out,
-            with one warning.
+            `weight` after the update, to record its result. Integer inputs and targets, such as
+            ids and labels, are left out; other integers with one warning.
 
         Raises:
           ValueError: for an unknown role.
         """
         for role in data:
             check_role(role)
-        if is_tracing():  # The step was observed already; it is run again to look into it.
+        if is_tracing():  # A rerun of a step that was recorded already.
             return
         if not is_supported(tf.distribute.get_strategy()):
             raise NotImplementedError(
@@ -122,26 +122,28 @@ class Watcher:
             for tensor in self._named(role, data[role])
         ]
         if not tensors:
-            self._unwatched.note(
-                "Watcher.observe was given no tensor that can be recorded; no step is counted."
+            self._warnings.add(
+                "Watcher.observe got no tensor that can be recorded, so it counts no step. Pass it "
+                "tensors of a floating-point dtype, such as the loss and the gradients."
             )
-        self._take(with_unique_names(tensors), new_step)
+        self._add(with_unique_names(tensors), new_step)
 
-    def _take(self, tensors: list[NamedTensor], new_step: bool) -> None:
+    def _add(self, tensors: list[NamedTensor], new_step: bool) -> None:
         self._recorder.add(tensors, new_step=new_step)
 
     def step_end(self) -> bool:
-        """On the host, after the step: writes what is due, and prints what is found to be wrong.
+        """On the host, after the step: writes the records that are due, and prints new findings.
 
-        True where a step was non-finite.
+        Returns:
+          Whether a step was non-finite.
         """
-        self._unwatched.tell()
-        signal = self._recorder.step_end()
+        self._warnings.flush()
+        counters = self._recorder.step_end()
         self._recorder.diagnosis.print_news()
-        self._step_ended(signal.trips)
-        return signal.trips > 0
+        self._end_step(counters.nonfinite_steps)
+        return counters.nonfinite_steps > 0
 
-    def _step_ended(self, trips: int) -> None:
+    def _end_step(self, nonfinite_steps: int) -> None:
         """On the host, after each step: so many since the last record were non-finite."""
 
     def close(self) -> None:
@@ -155,7 +157,7 @@ class Watcher:
         self.close()
 
     def _named(self, role: str, data: Any) -> Iterator[NamedTensor]:
-        data = listed(data)
+        data = as_list(data)
         if is_pairs(data):
             for gradient, variable in data:
                 if gradient is not None:
@@ -165,15 +167,20 @@ class Watcher:
             if is_variable(leaf):
                 yield from self._name_variable(role, leaf, leaf)
             else:
-                batch = role in ("input", "target", "prediction", "activation")
-                yield from self._unwatched.watchable(role, "", path, leaf, batch=batch)
+                is_batch = role in ("input", "target", "prediction", "activation")
+                # Ids and labels are ordinary; any other integer is a mistake.
+                is_requested = role not in ("input", "target")
+                yield from recordable(
+                    self._warnings, role, "", path, leaf, is_requested=is_requested, batch=is_batch
+                )
 
     def _name_variable(self, role: str, variable: Any, value: Any) -> Iterator[NamedTensor]:
         path = variable_path(variable)
         mirrored = role in VARIABLES and is_mirrored(variable)
-        yield from self._unwatched.watchable(
+        yield from recordable(
+            self._warnings,
             role,
-            parent(path),
+            parent_path(path),
             path,
             value,
             shape=variable.shape,

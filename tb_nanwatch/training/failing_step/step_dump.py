@@ -2,12 +2,12 @@
 
 ::
 
-    blackbox/step-<step>/result.json     what running it again has found, and versions
-    blackbox/step-<step>/batch.npz       the batch, where that is kept
-    blackbox/step-<step>/state.npz       the model's variables before the step, where they are kept
+    blackbox/step-<step>/result.json     what the rerun found, and versions
+    blackbox/step-<step>/batch.npz       the batch, from level "batch" on
+    blackbox/step-<step>/state.npz       the model's variables before the step, at level "state"
 
-Arrays of a dtype that NumPy does not know (bfloat16, float8) are kept as their bits; `result.json`
-says which. Nothing is pickled.
+Arrays of a dtype that NumPy does not know (bfloat16, float8) are stored as integers of the same
+bits; `result.json` lists them. Nothing is pickled.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ import numpy.typing as npt
 from tb_nanwatch.format import VERSION
 from tb_nanwatch.format.rerun import Rerun, rerun_from_json, rerun_to_json
 
-Kept = Literal["off", "result", "batch", "state"]
-"""What is kept: nothing; what was found; the batch, too; and the state before the step, too."""
+DumpLevel = Literal["off", "result", "batch", "state"]
+"""What is written: nothing; what was found; the batch, too; the state before the step, too."""
 
 FOLDER = "blackbox"
 
@@ -33,14 +33,14 @@ Arrays = Mapping[str, npt.NDArray[Any]]
 
 
 @dataclass(frozen=True)
-class Case:
+class StepDump:
     """One step.
 
     Attributes:
-      rerun: what running it again has found.
+      rerun: what running it again found.
       versions: of the packages that ran it, by name.
-      batch: its arrays by their place, such as "0" or "1/mask"; {} where it is not kept.
-      state: variables before the step, by path; {} where they are not kept.
+      batch: its arrays by position, such as "0" or "1/mask"; {} where it is not stored.
+      state: variables before the step, by number and path; {} where they are not stored.
     """
 
     rerun: Rerun
@@ -49,52 +49,53 @@ class Case:
     state: Arrays = field(default_factory=dict)
 
 
-def check_kept(kept: str) -> None:
-    """Raises ValueError for anything else than one of `Kept`."""
-    if kept not in get_args(Kept):
+def validate_dump_level(level: str) -> None:
+    """Raises ValueError for anything but a `DumpLevel`."""
+    if level not in get_args(DumpLevel):
         raise ValueError(
-            f"Expected blackbox to be one of {', '.join(map(repr, get_args(Kept)))}, got {kept!r}."
+            f"Expected blackbox to be one of {', '.join(map(repr, get_args(DumpLevel)))}, "
+            f"got {level!r}."
         )
 
 
 def folder_name(step: int) -> str:
-    """Of a step's files, below `FOLDER`."""
+    """The folder of a step's files, below `FOLDER`."""
     return f"step-{step:09d}"
 
 
-def pack_case(case: Case) -> dict[str, bytes]:
+def pack_dump(dump: StepDump) -> dict[str, bytes]:
     """File names to contents."""
     dtypes: dict[str, dict[str, str]] = {}
     files = {}
-    for name, arrays in (("batch", case.batch), ("state", case.state)):
+    for name, arrays in (("batch", dump.batch), ("state", dump.state)):
         if arrays:
             files[f"{name}.npz"], dtypes[name] = _pack_arrays(arrays)
     content = {
         "version": VERSION,
-        "rerun": rerun_to_json(case.rerun),
-        "versions": dict(case.versions),
+        "rerun": rerun_to_json(dump.rerun),
+        "versions": dict(dump.versions),
         "dtypes": dtypes,
     }
     return {"result.json": json.dumps(content, indent=1).encode(), **files}
 
 
-def unpack_case(files: Mapping[str, bytes], dtype_of: Any = np.dtype) -> Case:
-    """The inverse of `pack_case`.
+def unpack_dump(files: Mapping[str, bytes], dtype_of: Any = np.dtype) -> StepDump:
+    """The inverse of `pack_dump`.
 
     Args:
       files: names to contents; those of arrays may be missing.
-      dtype_of: gives the dtype of a name, such as "bfloat16", that NumPy may not know.
+      dtype_of: returns the dtype of a name, such as "bfloat16", that NumPy may not know.
 
     Raises:
-      ValueError: where they hold no case, or one of a newer version.
+      ValueError: where they are no dump, or one of a newer version.
     """
     try:
         content = json.loads(files["result.json"])
         version = content["version"]
         if version != VERSION:
             raise ValueError(
-                f"Got a black box of version {version} where {VERSION} was expected: written by a "
-                "newer NaNWatch? Upgrade tb-nanwatch to read it."
+                f"Got a black box of version {version} where {VERSION} was expected. Upgrade "
+                "tb-nanwatch to read it."
             )
         arrays = {
             name: _unpack_arrays(files[f"{name}.npz"], content["dtypes"].get(name, {}), dtype_of)
@@ -102,13 +103,13 @@ def unpack_case(files: Mapping[str, bytes], dtype_of: Any = np.dtype) -> Case:
             if f"{name}.npz" in files
         }
         versions = {str(key): str(value) for key, value in content["versions"].items()}
-        return Case(rerun_from_json(content["rerun"]), versions, **arrays)
+        return StepDump(rerun_from_json(content["rerun"]), versions, **arrays)
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"Expected the files of a black box, got {sorted(files)}.") from error
 
 
 def _pack_arrays(arrays: Arrays) -> tuple[bytes, dict[str, str]]:
-    """The bytes of an npz, and of which names the dtype is one that NumPy does not keep."""
+    """The bytes of an npz, and the dtypes that NumPy cannot store, by name."""
     bits, dtypes = {}, {}
     for name, array in arrays.items():
         if array.dtype.kind == "V":

@@ -1,9 +1,9 @@
-"""The black box: a step that goes non-finite is looked into, and the training goes on as without.
+"""The black box: analyzes a step that went non-finite, and leaves the training unchanged.
 
-The step keeps what it was fed, and what variables held before it, and goes on. Then the host runs
-it once more, operation by operation, from the state before, and puts everything back as the step
-has left it. A step that XLA compiles is held back instead, looked into, and then run as it was.
-Whatever fails in between is a note.
+The step is captured with its batch and the values of variables before it, and goes on. Then the
+host runs it again, operation by operation, from that state, and restores everything. A step that
+XLA compiles is deferred instead: analyzed, and then run as it was. An error in between becomes a
+note.
 """
 
 from __future__ import annotations
@@ -19,276 +19,275 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tb_nanwatch.adapters.keras.failing_step.captured_step import KeptStep, StepKeeper
-from tb_nanwatch.adapters.keras.failing_step.deferred_steps import HeldSteps
+from tb_nanwatch.adapters.keras.failing_step.captured_step import CapturedStep, StepCapture
+from tb_nanwatch.adapters.keras.failing_step.deferred_steps import DeferredSteps
 from tb_nanwatch.adapters.keras.failing_step.rerun import (
-    as_before,
-    batch_of,
-    examine,
-    rows_of,
-    state_of,
+    batch_arrays,
+    batch_size,
+    rerun_model,
+    state_arrays,
+    variables_as_before,
 )
-from tb_nanwatch.adapters.keras.failing_step.step_guard import UpdatePolicy
 from tb_nanwatch.adapters.keras.failing_step.trials import (
-    Parts,
+    Program,
     Subject,
-    parts_of,
-    try_remedies,
+    program_of,
+    rerun_and_try,
 )
+from tb_nanwatch.adapters.keras.failing_step.update_policy import UpdatePolicy
 from tb_nanwatch.adapters.keras.instrument.batch import Batch
-from tb_nanwatch.adapters.tensorflow.graph.host_callback import Bell
+from tb_nanwatch.adapters.tensorflow.graph.host_callback import HostSignal
 from tb_nanwatch.adapters.tensorflow.recorder import Recorder
-from tb_nanwatch.adapters.tensorflow.tracing.describe_operation import examples, told
-from tb_nanwatch.adapters.tensorflow.tracing.origin import Search
+from tb_nanwatch.adapters.tensorflow.tracing.origin import describe_operation
 from tb_nanwatch.format.rerun import Mode, Rerun, Trial
 from tb_nanwatch.format.tags import SUBDIRECTORY
-from tb_nanwatch.training.failing_step.step_dump import FOLDER, Case, Kept, folder_name, pack_case
+from tb_nanwatch.training.failing_step import rerun_notes
+from tb_nanwatch.training.failing_step.describe_operation import affected_rows
+from tb_nanwatch.training.failing_step.origin import Search
+from tb_nanwatch.training.failing_step.step_dump import (
+    FOLDER,
+    DumpLevel,
+    StepDump,
+    folder_name,
+    pack_dump,
+)
 from tb_nanwatch.training.warnings import warn
 
-MOST_RERUNS = 3
-"""So many steps of a training are run again, each the first after all was finite."""
+MAX_RERUNS = 3
+"""Steps of a training that are run again, each the first one after all was finite."""
 
-MOST_BYTES = 64 * 2**20
-"""A batch or a state that takes more is not kept on disk."""
+MAX_DUMP_BYTES = 64 * 2**20
+"""A batch or a state that takes more is not written to disk."""
 
-_PATIENCE = 3.0
-"""Seconds after which a rerun says how far it is, and between two such lines."""
+_PROGRESS_SECONDS = 3.0
+"""Time after which a rerun shows progress, and between two such lines."""
 
 
 class FailingStep(NamedTuple):
-    """A step that is to be looked into.
+    """A step to be analyzed.
 
     Attributes:
       batch: what it was fed.
-      mode: in which the training runs it.
-      state: gives the variables as they are, as arrays by name.
-      examine: runs it operation by operation and leaves all as it was; is given the batch, and what
-        to tell the number of operations so far.
-      parts: of the program that it runs.
+      mode: how the training runs it.
+      state: returns the variables as they are, as arrays by name.
+      rerun: runs it operation by operation and restores everything; takes the batch, and a function
+        that is called with the number of operations so far.
+      program: the parts of what it runs.
     """
 
     batch: Any
     mode: Mode
     state: Callable[[], dict[str, Any]]
-    examine: Callable[[Any, Callable[[int], None]], Search]
-    parts: Parts
+    rerun: Callable[[Any, Callable[[int], None]], Search]
+    program: Program
 
 
 class BlackBox:
-    """Looks into steps that went non-finite.
+    """Analyzes steps that went non-finite: `protocols.FailingStepAnalyzer`.
 
     Args:
       log_dir: the run's directory.
-      kept: what is kept on disk of such a step.
+      dump_level: what is written to disk of such a step.
       recorder: records the training.
-      bell: rings for a step that is kept; None where `after` is called after each step.
-      checks_updates: whether updates are looked at, too, which takes a copy of them.
+      host_signal: requested for a step that is captured; None where `take` is called after each.
+      checks_updates: whether the results of updates are checked too, which takes a copy of them.
 
     Attributes:
-      keeper: keeps the step.
-      held: holds it back, where XLA compiles it.
-      policy: what becomes of steps that are not finite.
+      capture: captures the step.
+      deferred: defers it, where XLA compiles it.
+      policy: what happens to steps that are not finite.
     """
 
     def __init__(
         self,
         log_dir: str,
-        kept: Kept,
+        dump_level: DumpLevel,
         recorder: Recorder,
-        bell: Bell | None = None,
+        host_signal: HostSignal | None = None,
         *,
         checks_updates: bool = False,
     ):
-        self.keeper = StepKeeper(bell, lambda: recorder.current_step)
-        self.held = HeldSteps(bell)
+        self.capture = StepCapture(host_signal, lambda: recorder.current_step)
+        self.deferred = DeferredSteps(host_signal)
         self.policy = UpdatePolicy(
-            keeper=self.keeper, held=self.held, checks_updates=checks_updates
+            capture=self.capture, deferred=self.deferred, checks_updates=checks_updates
         )
         self._log_dir = log_dir
-        self._kept = kept
+        self._dump_level = dump_level
         self._recorder = recorder
-        self._left = MOST_RERUNS
+        self._reruns_left = MAX_RERUNS
         self._is_compiled = False
 
     @property
     def refusal(self) -> str:
-        """Why no step is looked into; "" where they are."""
-        return (self.held if self._is_compiled else self.keeper).refusal
+        """Why no step is analyzed; "" where steps are."""
+        return (self.deferred if self._is_compiled else self.capture).refusal
 
     def refuse(self, why: str) -> None:
-        """Has no step looked into."""
+        """Has no further step analyzed; `why` is the reason."""
         self.policy.refuse(why)
+
+    def refuse_deferral(self, why: str) -> None:
+        self.deferred.refuse(why)
 
     def arm(self) -> None:
         """On the host, where a training begins."""
-        self.keeper.forget()  # What a call has left that raised.
-        self.held.forget()
-        self._arm(self._left > 0)
+        self.capture.forget()  # What a call has left that raised.
+        self.deferred.forget()
+        self._arm(self._reruns_left > 0)
 
     def _arm(self, armed: bool) -> None:
-        self.keeper.arm(armed)
-        self.held.arm(armed)
+        self.capture.arm(armed)
+        self.deferred.arm(armed)
 
-    def feed(self, model: Any, iterator: Any) -> Any:
-        """On the host, before each call of the train function: what to call it with."""
+    def before_call(self, model: Any, batches: Any) -> Any:
         self._is_compiled = bool(model.jit_compile) and not model.run_eagerly
-        return self.held.feed(iterator, self._is_compiled, model.steps_per_execution)
+        steps = model.steps_per_execution
+        return self.deferred.wrap_iterator(batches, self._is_compiled, steps)
 
-    def feed_step(self, batch: Any, is_compiled: bool) -> None:
+    def before_step(self, batch: Any, is_compiled: bool) -> None:
         """On the host, before a call that executes one step: its batch."""
         self._is_compiled = is_compiled
-        self.held.feed_step(batch, is_compiled)
+        self.deferred.keep_batch(batch, is_compiled)
 
-    def after(
+    def after_call(
         self, model: Any, train_step: Callable[[Any], Any], run: Callable[[Any], Any], outputs: Any
     ) -> Any:
-        """On the host, after a call: looks into the step that it kept, and runs those it held.
-
-        Args:
-          model: the model.
-          train_step: its own, bound.
-          run: the train function, which records.
-          outputs: what it gave.
-
-        Returns:
-          What the call gives, with the steps that were held.
-        """
-        kept, held = self.take()
-        if kept is None and not held:
+        captured, deferred = self.take()
+        if captured is None and not deferred:
             return outputs
         step = FailingStep(
-            held[0] if kept is None else kept.batch,
+            deferred[0] if captured is None else captured.batch,
             _mode(model),
-            lambda: state_of(model),
-            functools.partial(examine, model, train_step),
-            parts_of(model),
+            lambda: state_arrays(model),
+            functools.partial(rerun_model, model, train_step),
+            program_of(model),
         )
-        return self.look_into(step, kept, outputs, (lambda: run(iter(held))) if held else None)
+        run_deferred = (lambda: run(iter(deferred))) if deferred else None
+        return self.analyze(step, captured, outputs, run_deferred)
 
-    def take(self) -> tuple[KeptStep | None, list[Any]]:
-        """On the host, after a call: the step that it kept; the batches of those that it held."""
+    def take(self) -> tuple[CapturedStep | None, list[Any]]:
+        """On the host, after a call: the step it captured; the batches of those it deferred."""
         try:
-            return self.keeper.take(), self.held.take()
+            return self.capture.take(), self.deferred.take()
         except Exception as error:
-            self.refuse(f"what was kept of one could not be taken ({_said(error)})")
+            self.refuse(f"what was captured of one could not be read ({_first_lines_of(error)})")
             return None, []
 
-    def look_into(
+    def analyze(
         self,
         step: FailingStep,
-        kept: KeptStep | None,
+        captured: CapturedStep | None,
         outputs: Any,
         run: Callable[[], Any] | None,
     ) -> Any:
-        """On the host: runs a step operation by operation, and writes what that has found.
+        """On the host: runs a step operation by operation, and writes down what that found.
 
         Args:
           step: the step.
-          kept: as it was kept, and has gone on since; None where it was held.
-          outputs: what it gave.
-          run: runs it as it was, where it was held; None where it has gone on.
+          captured: as it was captured, and has gone on since; None where it was deferred.
+          outputs: its outputs.
+          run: runs it as it was, where it was deferred; None where it has gone on.
 
         Returns:
-          What the step gives.
+          The step's outputs.
         """
-        self._left -= 1
+        self._reruns_left -= 1
         self._arm(False)
-        counters = self._recorder.signal
+        counters = self._recorder.counters
         number = counters.next_step
-        if kept is not None:
-            number = number - 1 if kept.number is None else kept.number
-        search, tried, trouble, state = self._examine(step, number, kept)
-        # It has gone non-finite in the training; of a step that is run again that is asked anew.
+        if captured is not None:
+            number = number - 1 if captured.number is None else captured.number
+        search, trials, failure, state = self._rerun(step, number, captured)
+        # A captured step went non-finite in the training; a deferred one may not when it is run.
         again = search is None or search.is_nonfinite
         if run is not None:
             outputs = run()
-            after = self._recorder.signal
-            again = after.trips + after.refused_steps > counters.trips + counters.refused_steps
+            after = self._recorder.counters
+            again = (
+                after.nonfinite_steps + after.scale_skipped_steps
+                > counters.nonfinite_steps + counters.scale_skipped_steps
+            )
         try:
-            found = rerun_of(number, search, trouble, again, step.mode, step.batch, tried)
+            found = make_rerun(number, search, failure, again, step.mode, step.batch, trials)
             self._recorder.write_rerun(found)
-            self._keep(found, step.batch, state)
+            self._dump(found, step.batch, state)
         except Exception as error:
-            warn(f"could not keep what looking into step {number} found ({error}).")
+            warn(f"could not write the analysis of step {number} ({error}).")
         return outputs
 
-    def _examine(
-        self, step: FailingStep, number: int, kept: KeptStep | None
+    def _rerun(
+        self, step: FailingStep, number: int, captured: CapturedStep | None
     ) -> tuple[Search | None, tuple[Trial, ...], str, dict[str, Any]]:
-        """What was found, which remedies were tried, what kept it from being found, and all
+        """What was found, the remedies that were tried, a note if nothing could be found, and all
         variables as they were before."""
-        search, trouble = None, ""
-        tried: tuple[Trial, ...] = ()
+        search, failure = None, ""
+        trials: tuple[Trial, ...] = ()
         state: dict[str, Any] = {}
         try:
-            with as_before(() if kept is None else kept.before):
+            with variables_as_before(() if captured is None else captured.before):
                 try:
-                    progress, began = self._progress(number), time.monotonic()
-                    search = step.examine(step.batch, progress)
-                    seconds = time.monotonic() - began
+                    progress = self._progress(number)
                     subject = Subject(
-                        lambda batch: step.examine(batch, progress), step.batch, step.parts
+                        lambda batch: step.rerun(batch, progress), step.batch, step.program
                     )
-                    tried = tuple(try_remedies(subject, search, seconds))
+                    search, trials = rerun_and_try(subject)
                 except Exception as error:
-                    trouble = (
-                        "The step could not be run operation by operation, outside of a graph "
-                        f"({type(error).__name__}: {_said(error)})."
-                    )
-                state = step.state() if self._kept == "state" else {}
+                    failure = rerun_notes.rerun_failed(type(error).__name__, _first_lines_of(error))
+                state = step.state() if self._dump_level == "state" else {}
         except Exception as error:
-            warn(f"could not keep the state before step {number} ({error}).")
-        return search, tried, trouble, state
+            warn(f"could not save the state before step {number} ({error}).")
+        return search, trials, failure, state
 
-    def step_end(self, trips: int) -> None:
-        """On the host, after each step: `trips` steps since the last record were non-finite.
+    def step_end(self, nonfinite_steps: int) -> None:
+        """On the host, after each step: so many since the last record were non-finite.
 
-        What follows one that is not run again says no more than that it did.
+        A step after a non-finite one is not analyzed: it says no more than that it follows one.
         """
-        self._arm(self._left > 0 and not trips)
+        self._arm(self._reruns_left > 0 and not nonfinite_steps)
 
     def _progress(self, step: int) -> Callable[[int], None]:
-        """Says how far a rerun is, where it takes long."""
-        said = time.monotonic()
+        """Prints progress where a rerun takes long."""
+        last = time.monotonic()
 
         def progress(count: int) -> None:
-            nonlocal said
-            if time.monotonic() - said > _PATIENCE:
-                said = time.monotonic()
+            nonlocal last
+            if time.monotonic() - last > _PROGRESS_SECONDS:
+                last = time.monotonic()
                 print(
-                    f"NaNWatch: step {step} went non-finite; running it once more, {count:,} "
-                    "operations so far ...",
+                    f"NaNWatch: step {step:,} went non-finite. Re-running it to find the "
+                    f"operation: {count:,} operations so far ...",
                     flush=True,
                 )
 
         return progress
 
-    def _keep(self, found: Rerun, data: Any, state: dict[str, Any]) -> None:
+    def _dump(self, found: Rerun, data: Any, state: dict[str, Any]) -> None:
         """Writes the files of the step."""
-        batch = batch_of(data) if self._kept in ("batch", "state") else {}
+        batch = batch_arrays(data) if self._dump_level in ("batch", "state") else {}
         for what, arrays in (("batch", batch), ("state", state)):
             size = sum(array.nbytes for array in arrays.values())
-            if size > MOST_BYTES:
+            if size > MAX_DUMP_BYTES:
                 warn(
-                    f"the {what} of step {found.step} takes {size:,} bytes, more than the "
-                    f"{MOST_BYTES:,} that are kept on disk: it is not kept."
+                    f"the {what} of step {found.step} is not written to disk, because it takes "
+                    f"{size:,} bytes, more than the limit of {MAX_DUMP_BYTES:,}."
                 )
                 arrays.clear()
         folder = os.path.join(self._log_dir, SUBDIRECTORY, FOLDER, folder_name(found.step))
         tf.io.gfile.makedirs(folder)
-        for name, content in pack_case(Case(found, versions(), batch, state)).items():
+        for name, content in pack_dump(StepDump(found, versions(), batch, state)).items():
             with tf.io.gfile.GFile(os.path.join(folder, name), "wb") as file:
                 file.write(content)
 
 
 def versions() -> dict[str, str]:
-    """Of the packages that run a step."""
+    """Versions of the packages that run a step."""
     packages = {"tensorflow": tf, "keras": keras, "numpy": np}
     return {name: package.__version__ for name, package in packages.items()}
 
 
-def _said(error: Exception) -> str:
-    """The beginning of what an error says; Keras puts a line of its own before it, in bold."""
+def _first_lines_of(error: Exception) -> str:
+    """The beginning of an error's message, without Keras' bold headline codes."""
     lines = re.sub(r"\x1b\[\d*m", "", str(error)).splitlines()
     return " ".join(line.strip() for line in lines if line.strip())[:200]
 
@@ -299,73 +298,54 @@ def _mode(model: Any) -> Mode:
     return "xla" if model.jit_compile else "graph"
 
 
-def rerun_of(
+def make_rerun(
     step: int,
     search: Search | None,
-    trouble: str,
+    failure: str,
     again: bool,
     mode: Mode,
     data: Any,
-    tried: tuple[Trial, ...] = (),
+    trials: tuple[Trial, ...] = (),
 ) -> Rerun:
-    """What running a step again has found, in words.
+    """What running a step again found, as it is recorded.
 
     Args:
       step: the step.
-      search: what was found eagerly; None where it could not be run so.
-      trouble: why, a sentence; "" otherwise.
+      search: what was found in eager mode; None where the step could not be run so.
+      failure: the note that says why; "" otherwise.
       again: whether it went non-finite again in `mode`.
-      mode: in which the training runs.
+      mode: how the training runs it.
       data: the batch.
-      tried: remedies.
+      trials: the remedies that were tried.
     """
-    rows = rows_of(data)
-    notes = [trouble] if trouble else []
+    rows = batch_size(data)
+    notes = [failure] if failure else []
     if search is None:
         return Rerun(step, again, mode, " ".join(notes))
     if not search.is_nonfinite:
-        notes.append(_finite_note(search, again, mode))
+        notes.append(rerun_notes.not_reproduced(search.is_random, again, mode))
         return Rerun(step, again, mode, " ".join(notes))
     if search.data:
-        notes.append("It comes with the batch: no operation makes it.")
-        named = _bad_data(data, search.data, rows)
+        notes.append(rerun_notes.NONFINITE_DATA)
+        named = _nonfinite_parts(data, search.data, rows)
         places = next((found for found in named.values() if found), ())
-        return Rerun(step, True, "eager", " ".join(notes), None, places, named, tried)
+        return Rerun(step, True, "eager", " ".join(notes), None, places, named, trials)
     if search.by_weight:
-        notes.append("A weight was non-finite before the step.")
+        notes.append(rerun_notes.NONFINITE_WEIGHT)
     if search.origin is None:
         return Rerun(step, True, "eager", " ".join(notes))
-    places = examples(search.origin.bad, rows)
-    operation = told(search.origin)
-    return Rerun(step, True, "eager", " ".join(notes), operation, places, tried=tried)
+    places = affected_rows(search.origin.nonfinite, rows)
+    operation = describe_operation(search.origin)
+    return Rerun(step, True, "eager", " ".join(notes), operation, places, tried=trials)
 
 
-def _bad_data(data: Any, bad: Sequence[Any], rows: int | None) -> dict[str, tuple[int, ...]]:
-    """Rows of each part that is non-finite, by each name that it may be recorded under."""
+def _nonfinite_parts(
+    data: Any, nonfinite: Sequence[Any], rows: int | None
+) -> dict[str, tuple[int, ...]]:
+    """Affected rows of each non-finite part, by each name that it may be recorded under."""
     batch = [*Batch(data, is_unpacked=True).parts(), *Batch(data, is_unpacked=False).plain]
     return {
-        part.name: examples(~np.isfinite(np.asarray(part.tensor).astype(np.complex128)), rows)
+        part.name: affected_rows(~np.isfinite(np.asarray(part.tensor).astype(np.complex128)), rows)
         for part in batch
-        if any(part.tensor is each for each in bad)
+        if any(part.tensor is each for each in nonfinite)
     }
-
-
-def _finite_note(search: Search, again: bool, mode: Mode) -> str:
-    """Why a step may be finite operation by operation, and what is said of it nevertheless."""
-    if search.is_random:
-        return (
-            "Run again from the same state with the same batch, it was finite: it draws numbers by "
-            "`tf.random`, which cannot be drawn again."
-        )
-    computes = {"xla": "XLA compiles the step as a whole", "graph": "a graph fuses operations"}
-    if again:  # As it was run in the training.
-        return (
-            f"Operation by operation it stays finite: {computes.get(mode, 'a graph')}, which "
-            "computes differently. What is said here is of layers."
-        )
-    other = f"; or {computes[mode]}, which computes differently" if mode in computes else ""
-    return (
-        "Run again from the same state with the same batch, it was finite: it depends on something "
-        f"besides these, such as an environment that it acts on{other}. What is said here is of "
-        "layers."
-    )

@@ -1,7 +1,7 @@
-"""Keeps a step that went non-finite, as it was when that was noticed, from within the step.
+"""The first failing step: its batch, and what variables held before it, captured within the step.
 
-What it keeps costs nothing in a step that is not kept: the batch and what variables hold are taken
-in a branch that runs only then. The step itself goes on as it is.
+A step that is not captured pays nothing for it: batch and variables are read in a branch that runs
+only where the step is not finite. The step itself goes on unchanged.
 """
 
 from __future__ import annotations
@@ -12,21 +12,23 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from tb_nanwatch.adapters.tensorflow.graph.host_callback import Bell
+from tb_nanwatch.adapters.keras.failing_step.armed_buffer import ArmedBuffer
+from tb_nanwatch.adapters.tensorflow.graph.host_callback import HostSignal
 from tb_nanwatch.adapters.tensorflow.graph.replicas import current_replica
 from tb_nanwatch.adapters.tensorflow.graph.state_changes import StateVariable
 from tb_nanwatch.adapters.tensorflow.graph.variables import fetch, store, variable
 
-_DISARMED, _ARMED, _KEPT = -1, 0, 1
+_DISARMED, _ARMED, _CAPTURED = -1, 0, 1
 
 
-class KeptStep(NamedTuple):
+class CapturedStep(NamedTuple):
     """A step that went non-finite.
 
     Attributes:
       number: the step; None where nobody counts them.
       batch: what it was fed.
-      before: the variables that it changes, as far as they are known, and what they held before it.
+      before: the variables that it changes, as far as they are known, each with its value before
+        the step.
     """
 
     number: int | None
@@ -34,46 +36,36 @@ class KeptStep(NamedTuple):
     before: list[tuple[StateVariable, tf.Tensor]]
 
 
-class _Place(NamedTuple):
-    """Where a traced step puts what is kept of it."""
+class _Slot(NamedTuple):
+    """Where a traced step puts its capture: a queue of the structure's tensors."""
 
-    form: Any
+    structure: Any
     variables: list[StateVariable]
     queue: Any
 
 
-class StepKeeper:
-    """Keeps the first step that goes non-finite, until the host takes it.
+class StepCapture(ArmedBuffer):
+    """Captures the first step that goes non-finite, until the host takes it.
 
     Args:
-      bell: rings for it; None where the host asks after each call.
+      host_signal: requested for it; None where the host looks after each call.
       step: in the step: its number, an int64 scalar.
 
     Attributes:
-      refusal: why no step is kept; "" where they are.
-      updates_often: whether steps update weights more than once; None until one was seen that
-        runs eagerly.
+      has_several_updates: whether steps update weights more than once; None until a step has run
+        eagerly.
     """
 
     def __init__(
-        self, bell: Bell | None = None, step: Callable[[], tf.Tensor] | None = None
+        self, host_signal: HostSignal | None = None, step: Callable[[], tf.Tensor] | None = None
     ) -> None:
-        self.refusal = ""
-        self.updates_often: bool | None = None
-        self._bell = bell
+        super().__init__(host_signal)
+        self.has_several_updates: bool | None = None
         self._step = step
-        # One for each replica, on its device: a branch there takes no variable of another one.
+        # One for each replica, on its device: a branch there cannot use a variable of another one.
         self._states: dict[int, tf.Variable] = {}
-        self._is_armed = False
-        self._places: list[_Place] = []
-        self._eager: KeptStep | None = None
-
-    def arm(self, armed: bool) -> None:
-        """On the host: has the next step that goes non-finite kept, or none."""
-        armed = armed and not self.refusal
-        if armed != self._is_armed:
-            self._is_armed = armed
-            self._reset()
+        self._slots: list[_Slot] = []
+        self._eager: CapturedStep | None = None
 
     def _reset(self) -> None:
         for state in self._states.values():
@@ -89,76 +81,68 @@ class StepKeeper:
             self._states[replica] = variable(self._initial(), tf.int64)
         return self._states[replica]
 
-    def refuse(self, why: str) -> None:
-        """Has no step kept any more: it could not be run once more as it was."""
-        self.refusal = self.refusal or why
-        with tf.init_scope():  # Now, and not each time that the step runs.
-            self.arm(False)
-
-    def is_waiting(self) -> tf.Tensor:
-        """In the step: bool scalar, whether it is to be kept where it is not finite."""
+    def is_armed_tensor(self) -> tf.Tensor:
         return tf.equal(self._state().read_value(), _ARMED)
 
-    def keep(
+    def capture(
         self, batch: Any, variables: Sequence[StateVariable], before: Sequence[tf.Tensor]
     ) -> None:
-        """In the step, in the branch for one that is kept: takes it.
+        """In the step, in the branch for one that is captured.
 
         Args:
           batch: what the step was fed.
           variables: those that it changes.
-          before: what they held before it.
+          before: their values before it.
         """
-        self._state().assign(_KEPT)
+        self._state().assign(_CAPTURED)
         number = tf.constant(-1, tf.int64) if self._step is None else self._step()
         if not tf.inside_function():
             pairs = list(zip(variables, before, strict=True))
-            self._eager = KeptStep(_number(number), batch, pairs)
+            self._eager = CapturedStep(_number(number), batch, pairs)
         else:
             self._enqueue((number, batch, list(before)), list(variables))
-        if self._bell is not None:
-            self._bell.ring()
+        self._request_host()
 
-    def _enqueue(self, kept: Any, variables: list[StateVariable]) -> None:
+    def _enqueue(self, captured: Any, variables: list[StateVariable]) -> None:
         parts = [
             part
-            for leaf in tf.nest.flatten(kept)
-            if _is_kept(leaf)
+            for leaf in tf.nest.flatten(captured)
+            if _is_fed(leaf)
             for part in tf.nest.flatten(leaf, expand_composites=True)
         ]
-        form = tf.nest.map_structure(
-            lambda leaf: tf.type_spec_from_value(leaf) if _is_kept(leaf) else leaf, kept
+        structure = tf.nest.map_structure(
+            lambda leaf: tf.type_spec_from_value(leaf) if _is_fed(leaf) else leaf, captured
         )
         with tf.init_scope():
             queue = tf.queue.FIFOQueue(1, [part.dtype for part in parts])
-        self._places.append(_Place(form, variables, queue))
+        self._slots.append(_Slot(structure, variables, queue))
         queue.enqueue(parts)
 
-    def take(self) -> KeptStep | None:
-        """On the host, after a call: the step that is kept, None mostly; keeps no further one."""
-        if not self._is_armed or all(int(fetch(each)) != _KEPT for each in self._states.values()):
+    def take(self) -> CapturedStep | None:
+        """On the host, after a call: the captured step, mostly None; captures no further one."""
+        states = self._states.values()
+        if not self._is_armed or all(int(fetch(each)) != _CAPTURED for each in states):
             return None
         self.arm(False)
-        return self._taken()
+        return self._dequeue()
 
     def forget(self) -> None:
-        """On the host: as if nothing were kept."""
-        self._taken()
+        self._dequeue()
         self._reset()
 
-    def _taken(self) -> KeptStep | None:
+    def _dequeue(self) -> CapturedStep | None:
         found, self._eager = self._eager, None
-        for place in self._places:
-            while int(place.queue.size()):
-                parts = place.queue.dequeue()
-                number, batch, before = _pack(place.form, parts)
-                pairs = list(zip(place.variables, before, strict=True))
-                found = found or KeptStep(_number(number), batch, pairs)
+        for slot in self._slots:
+            while int(slot.queue.size()):
+                parts = slot.queue.dequeue()
+                number, batch, before = _pack(slot.structure, parts)
+                pairs = list(zip(slot.variables, before, strict=True))
+                found = found or CapturedStep(_number(number), batch, pairs)
         return found
 
 
-def _is_kept(leaf: Any) -> bool:
-    """Whether a part of a batch is one that the step is fed: any other is a part of its trace."""
+def _is_fed(leaf: Any) -> bool:
+    """Whether a leaf of a batch is fed to the step; anything else is a constant of its trace."""
     return isinstance(leaf, (tf.Tensor, tf.__internal__.CompositeTensor))
 
 
@@ -167,8 +151,8 @@ def _number(number: tf.Tensor) -> int | None:
     return value if value >= 0 else None
 
 
-def _pack(form: Any, parts: Any) -> Any:
-    """What is of this form and was taken apart into these tensors."""
+def _pack(structure: Any, parts: Any) -> Any:
+    """The inverse of flattening a value of this structure into tensors."""
     rest = iter(parts if isinstance(parts, (list, tuple)) else [parts])
 
     def leaf(spec: Any) -> Any:
@@ -177,4 +161,4 @@ def _pack(form: Any, parts: Any) -> Any:
         count = len(tf.nest.flatten(spec, expand_composites=True))
         return tf.nest.pack_sequence_as(spec, list(islice(rest, count)), expand_composites=True)
 
-    return tf.nest.pack_sequence_as(form, [leaf(spec) for spec in tf.nest.flatten(form)])
+    return tf.nest.pack_sequence_as(structure, [leaf(spec) for spec in tf.nest.flatten(structure)])

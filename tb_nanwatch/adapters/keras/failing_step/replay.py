@@ -1,4 +1,4 @@
-"""`nanwatch replay`: runs the step that a black box kept once more, in a process of its own."""
+"""`nanwatch replay`: re-runs a step that a black box wrote to disk, in another process."""
 
 from __future__ import annotations
 
@@ -15,56 +15,62 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tb_nanwatch.adapters.keras.failing_step.black_box import rerun_of, versions
+from tb_nanwatch.adapters.keras.failing_step.black_box import make_rerun, versions
 from tb_nanwatch.adapters.keras.failing_step.rerun import (
-    ExaminedFunction,
-    arguments,
-    call_with,
-    examine,
+    RerunFunction,
+    arguments_as_batch,
+    call_with_batch,
+    owner_of,
+    rerun_model,
 )
-from tb_nanwatch.adapters.keras.instrument.model_state import variables_of
+from tb_nanwatch.adapters.keras.failing_step.trials import (
+    Program,
+    Subject,
+    program_of,
+    rerun_and_try,
+)
+from tb_nanwatch.adapters.keras.instrument.model_state import model_variables
 from tb_nanwatch.adapters.keras.instrument.optimizers import build_optimizer
-from tb_nanwatch.adapters.keras.instrument.step_function import in_python
-from tb_nanwatch.adapters.tensorflow.tracing.origin import Search
+from tb_nanwatch.adapters.keras.instrument.step_function import python_function
 from tb_nanwatch.format.rerun import Rerun
 from tb_nanwatch.format.tags import SUBDIRECTORY
-from tb_nanwatch.training.failing_step.step_dump import FOLDER, Case, unpack_case
+from tb_nanwatch.training.failing_step.step_dump import FOLDER, StepDump, unpack_dump
 
 DONE, TROUBLE = 0, 2
 
 
 class ReplayError(Exception):
-    """It cannot be run again; the text says why, and what to do."""
+    """The step cannot be re-run; the message says why, and what to do."""
 
 
 def main(words: Sequence[str]) -> int:
     """Runs the command with these arguments; returns its exit status."""
     parser = argparse.ArgumentParser(
         prog="nanwatch replay",
-        description="Runs steps that went non-finite once more, operation by operation, as a "
-        'Callback with blackbox="batch" or "state" kept them.',
+        description="Re-runs steps that went non-finite, operation by operation, as a Callback "
+        'with blackbox="batch" or "state" wrote them to disk.',
     )
     parser.add_argument("logdir", help="the run's log directory, or one above it")
     parser.add_argument(
         "--model",
         required=True,
         metavar="MODULE:FUNCTION",
-        help="a function without arguments that gives the compiled model, or, of a custom loop, "
-        "the function that does one step",
+        help="a function without arguments that returns the compiled model, or, for a custom loop, "
+        "the function that runs one step",
     )
-    parser.add_argument("--step", type=int, help="this step alone")
+    parser.add_argument("--step", type=int, help="only this step")
     arguments = parser.parse_args(words)
     try:
-        cases = dict(_cases(arguments.logdir, arguments.step))
-        if not cases:
+        dumps = dict(_dumps(arguments.logdir, arguments.step))
+        if not dumps:
             wanted = "" if arguments.step is None else f" of step {arguments.step}"
             raise ReplayError(
                 f"There is no black box{wanted} below {arguments.logdir}. A Callback with "
-                'blackbox="batch" or "state" keeps one of the first step that goes non-finite.'
+                'blackbox="batch" or "state" writes one for the first step that goes non-finite.'
             )
-        for folder, case in cases.items():
+        for folder, dump in dumps.items():
             print(f"{folder}")
-            for line in _lines(case.rerun, replay(_model(arguments.model), case), case):
+            for line in _lines(dump.rerun, replay(_model(arguments.model), dump), dump):
                 print(f"  {line}")
     except ReplayError as error:
         print(f"nanwatch replay: {error}", file=sys.stderr)
@@ -72,60 +78,65 @@ def main(words: Sequence[str]) -> int:
     return DONE
 
 
-def replay(made: Any, case: Case) -> Rerun:
-    """Runs a case again.
+def replay(program: Any, dump: StepDump) -> Rerun:
+    """Re-runs a step.
 
     Args:
-      made: a compiled model, or the function that does a step; variables are set to the state that
-        was kept, if it was.
-      case: with its batch.
+      program: a compiled model, or the function that runs one step; its variables are set to the
+        state of the dump, if that has one.
+      dump: a step, with its batch.
 
     Raises:
-      ReplayError: where the batch was not kept, or the model is another one.
+      ReplayError: where the dump has no batch, or the model is a different one.
     """
-    if not case.batch:
+    if not dump.batch:
         raise ReplayError(
-            "The batch was not kept. Record it with nanwatch.Callback(..., "
+            "This black box has no batch. Record one with nanwatch.Callback(..., "
             'blackbox="batch"), or "state".'
         )
-    data = _nested(case.batch)
-    is_model = isinstance(made, keras.Model)
+    data = _nested(dump.batch)
+    subject_of = _of_model if isinstance(program, keras.Model) else _of_function
     try:
-        search = _of_model(made, data, case) if is_model else _of_function(made, data, case)
+        search, trials = rerun_and_try(subject_of(program, data, dump))
     except ReplayError:
         raise
     except Exception as error:
         raise ReplayError(
-            f"The step could not be run ({type(error).__name__}: {error}). It was recorded with "
-            f"{_versions(case)}."
+            f"The step could not be re-run ({type(error).__name__}: {error}). It was recorded with "
+            f"{_versions(dump)}."
         ) from error
-    return rerun_of(case.rerun.step, search, "", search.is_nonfinite, "eager", data)
+    return make_rerun(dump.rerun.step, search, "", search.is_nonfinite, "eager", data, trials)
 
 
-def _of_model(model: Any, data: Any, case: Case) -> Search:
-    if case.state:
-        _restore(model, data, case)
-    return examine(model, in_python(model.train_step), data, lambda count: None)
+def _of_model(model: Any, data: Any, dump: StepDump) -> Subject:
+    if dump.state:
+        _restore(model, data, dump)
+    train_step = python_function(model.train_step)
+    return Subject(
+        lambda batch: rerun_model(model, train_step, batch, lambda count: None),
+        data,
+        program_of(model),
+    )
 
 
-def _of_function(function: Any, data: Any, case: Case) -> Search:
+def _of_function(function: Any, data: Any, dump: StepDump) -> Subject:
     function = inspect.unwrap(function)
     function = getattr(function, "python_function", function)
-    data = data if isinstance(data, dict) else arguments(data, {})
-    examined = ExaminedFunction(functools.partial(call_with, function))
-    if case.state:
-        examined.examine(data, lambda count: None)  # Tells which variables there are.
-        missing = examined.restore(case.state)
+    batch = data if isinstance(data, dict) else arguments_as_batch(data, {})
+    rerun = RerunFunction(functools.partial(call_with_batch, function))
+    if dump.state:
+        rerun.run(batch, lambda count: None)  # Shows which variables there are.
+        missing = rerun.restore(dump.state)
         if missing:
             raise ReplayError(
-                f"The step has no variable {missing[0]!r} of the shape that was kept"
+                f"The step has no variable {missing[0]!r} of the recorded shape"
                 + (f", nor {len(missing) - 1} others" if len(missing) > 1 else "")
-                + ": give the function as it was recorded, of the same version."
+                + ". Pass the same function, in the same version, that was recorded."
             )
-    return examined.examine(data, lambda count: None)
+    return Subject(lambda batch: rerun.run(batch, lambda count: None), batch, Program(owner_of))
 
 
-def _cases(logdir: str, step: int | None) -> Iterator[tuple[str, Case]]:
+def _dumps(logdir: str, step: int | None) -> Iterator[tuple[str, StepDump]]:
     """Folder and contents of each black box below a directory."""
     for folder, _, files in sorted(tf.io.gfile.walk(logdir)):
         parts = os.path.normpath(folder).split(os.sep)
@@ -136,11 +147,11 @@ def _cases(logdir: str, step: int | None) -> Iterator[tuple[str, Case]]:
             with tf.io.gfile.GFile(os.path.join(folder, name), "rb") as file:
                 contents[name] = file.read()
         try:
-            case = unpack_case(contents, _dtype)
+            dump = unpack_dump(contents, _dtype)
         except ValueError as error:
             raise ReplayError(f"{folder}: {error}") from error
-        if step is None or case.rerun.step == step:
-            yield folder, case
+        if step is None or dump.rerun.step == step:
+            yield folder, dump
 
 
 def _dtype(name: str) -> Any:
@@ -163,14 +174,14 @@ def _model(text: str) -> Any:
     is_compiled = isinstance(made, keras.Model) and getattr(made, "optimizer", None) is not None
     if not is_compiled and (isinstance(made, keras.Model) or not callable(made)):
         raise ReplayError(
-            f"{text} gives {type(made).__name__}, and neither a compiled Keras model nor the "
-            "function that does a step."
+            f"Expected {text} to return a compiled Keras model or the function that runs one step, "
+            f"got {type(made).__name__}."
         )
     return made
 
 
 def _nested(batch: Any) -> Any:
-    """The batch as a train_step takes it, from arrays by their place."""
+    """The batch as a train_step takes it, from arrays by position."""
     root: dict[str, Any] = {}
     for place, array in batch.items():
         *above, last = place.split("/")
@@ -179,50 +190,50 @@ def _nested(batch: Any) -> Any:
             node = node.setdefault(part, {})
         node[last] = tf.convert_to_tensor(array)
 
-    def listed(node: Any) -> Any:
+    def as_list(node: Any) -> Any:
         if not isinstance(node, dict):
             return node
         if all(key.isdigit() for key in node):
-            return tuple(listed(node[key]) for key in sorted(node, key=int))
-        return {key: listed(value) for key, value in node.items()}
+            return tuple(as_list(node[key]) for key in sorted(node, key=int))
+        return {key: as_list(value) for key, value in node.items()}
 
-    return listed(root)
+    return as_list(root)
 
 
-def _restore(model: Any, data: Any, case: Case) -> None:
-    """Sets the model's variables to the state of the case."""
+def _restore(model: Any, data: Any, dump: StepDump) -> None:
+    """Sets the model's variables to the state of the dump."""
     if not model.built:
         model(data[0] if isinstance(data, tuple) else data)
     build_optimizer(model)
-    variables = variables_of(model)
-    arrays = [case.state[name] for name in sorted(case.state)]
+    variables = model_variables(model)
+    arrays = [dump.state[name] for name in sorted(dump.state)]
     shapes = [tuple(each.shape) for each in variables]
     if shapes != [array.shape for array in arrays]:
         raise ReplayError(
-            f"The model has {len(variables)} variables, the state {len(arrays)}, or their shapes "
-            "differ: give the model as it was recorded, of the same version."
+            f"The model has {len(variables)} variables and the recorded state {len(arrays)}, or "
+            "their shapes differ. Pass the same model, in the same version, that was recorded."
         )
     for each, array in zip(variables, arrays, strict=True):
         each.assign(array)
 
 
-def _versions(case: Case) -> str:
-    return _listed(case.versions)
+def _versions(dump: StepDump) -> str:
+    return _listed(dump.versions)
 
 
 def _listed(packages: Mapping[str, str]) -> str:
     return ", ".join(f"{name} {version}" for name, version in packages.items())
 
 
-def _lines(recorded: Rerun, found: Rerun, case: Case) -> Iterator[str]:
-    """What is said of a step that was run again."""
-    yield f"step {recorded.step}, recorded with {_versions(case)}"
-    now = {name: version for name, version in versions().items() if name in case.versions}
-    if now != dict(case.versions):
+def _lines(recorded: Rerun, found: Rerun, dump: StepDump) -> Iterator[str]:
+    """The lines that describe a rerun."""
+    yield f"step {recorded.step}, recorded with {_versions(dump)}"
+    now = {name: version for name, version in versions().items() if name in dump.versions}
+    if now != dict(dump.versions):
         yield f"run with other versions: {_listed(now)}"
-    if not case.state:
-        yield "with the weights that the model has now: the state was not kept"
-    yield "non-finite again" if found.reproduced else "finite now"
+    if not dump.state:
+        yield "run with the model's current weights, because the state was not recorded"
+    yield "reproduced: non-finite again" if found.reproduced else "not reproduced: finite now"
     operation = found.operation
     if operation is not None:
         where = f" in layer {operation.layer}" if operation.layer else ""
@@ -233,10 +244,12 @@ def _lines(recorded: Rerun, found: Rerun, case: Case) -> Iterator[str]:
                 mark = ">" if line.line == operation.line else " "
                 yield f"  {mark} {line.line:5} {line.text}"
         for operand in (*operation.operands, *([operation.result] if operation.result else [])):
-            told = ", ".join(f"{list(each.index)}: {each.value}" for each in operand.elements)
-            yield f"{operand.name}  {operand.dtype} {list(operand.shape)}  {told}".rstrip()
+            values = ", ".join(f"{list(each.index)}: {each.value}" for each in operand.elements)
+            yield f"{operand.name}  {operand.dtype} {list(operand.shape)}  {values}".rstrip()
     if found.examples:
-        yield f"rows of the batch: {', '.join(map(str, found.examples))}"
+        yield f"batch rows: {', '.join(map(str, found.examples))}"
+    for trial in found.tried:
+        yield f"tried {trial.code.splitlines()[0]}: {trial.outcome}"
     if found.note:
         yield found.note
 

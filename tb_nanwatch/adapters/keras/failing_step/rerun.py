@@ -1,4 +1,4 @@
-"""Runs a step of a Keras model once more, operation by operation, and leaves all as it was."""
+"""Runs a step of a Keras model again, operation by operation, and restores everything."""
 
 from __future__ import annotations
 
@@ -12,26 +12,31 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tb_nanwatch.adapters.keras.instrument.call_graph import is_pass_through
-from tb_nanwatch.adapters.keras.instrument.method_patching import Spies, Spy
-from tb_nanwatch.adapters.keras.instrument.model_state import variables_of
-from tb_nanwatch.adapters.keras.instrument.optimizers import applied_by, find_optimizers
+from tb_nanwatch.adapters.keras.instrument.call_graph import is_keras_builtin, is_pass_through
+from tb_nanwatch.adapters.keras.instrument.method_patching import MethodPatch, MethodPatches
+from tb_nanwatch.adapters.keras.instrument.model_state import model_variables
+from tb_nanwatch.adapters.keras.instrument.optimizers import find_optimizers, on_optimizer_apply
 from tb_nanwatch.adapters.keras.instrument.paths import Paths
 from tb_nanwatch.adapters.tensorflow import private_api
-from tb_nanwatch.adapters.tensorflow.graph.operation_callbacks import operations_heard
+from tb_nanwatch.adapters.tensorflow.graph.operation_callbacks import on_operation
 from tb_nanwatch.adapters.tensorflow.graph.state_changes import (
     StateVariable,
     state_variables,
     write_all,
 )
-from tb_nanwatch.adapters.tensorflow.graph.variables import value_of
-from tb_nanwatch.adapters.tensorflow.tensors import variable_path
-from tb_nanwatch.adapters.tensorflow.tracing.operations import Place, Trace, traced
-from tb_nanwatch.adapters.tensorflow.tracing.origin import Search, find_origin, is_bad
-from tb_nanwatch.adapters.tensorflow.tracing.variable_hooks import heard, key_of, read_by
+from tb_nanwatch.adapters.tensorflow.graph.variables import value_of, variable_path
+from tb_nanwatch.adapters.tensorflow.tracing.operations import trace_operations
+from tb_nanwatch.adapters.tensorflow.tracing.origin import ACCESS, find_origin
+from tb_nanwatch.adapters.tensorflow.tracing.variable_hooks import (
+    on_variable_read,
+    on_variable_write,
+    variable_key,
+)
+from tb_nanwatch.training.failing_step.origin import Search
+from tb_nanwatch.training.failing_step.trace import Owner, Trace
 
 
-def examine(
+def rerun_model(
     model: Any, train_step: Callable[[Any], Any], data: Any, progress: Callable[[int], None]
 ) -> Search:
     """Runs the step eagerly, with its update where that is finite, and looks for the origin.
@@ -40,75 +45,75 @@ def examine(
       model: the model, in the state before the step.
       train_step: its own, bound.
       data: the batch.
-      progress: told the number of operations so far, after each.
+      progress: called with the number of operations so far, after each.
     """
-
     paths = Paths(model)
 
-    def place(owner: Any) -> Place | None:
-        return None if owner is model else place_of(owner, paths)
+    def owner(part: Any) -> Owner | None:
+        return None if part is model else owner_of(part, paths)
 
-    read = [each.value for each in model.variables if tf.as_dtype(each.dtype).is_floating]
-    values = [tf.convert_to_tensor(each) for each in read]
-    with without_a_trace(), traced(place, progress) as trace:
-        spied = [Spy(each, "apply", partial(_apply, trace)) for each in find_optimizers(model)]
-        spies: Spies[str] = Spies()
-        with spies.report_to("rerun", spied):
+    floats = [each.value for each in model.variables if tf.as_dtype(each.dtype).is_floating]
+    values = [tf.convert_to_tensor(each) for each in floats]
+    with restoring_variables(), trace_operations(owner, progress) as trace:
+        optimizers = find_optimizers(model)
+        apply_patches = [MethodPatch(each, "apply", partial(_apply, trace)) for each in optimizers]
+        patches: MethodPatches[str] = MethodPatches()
+        with patches.active("rerun", apply_patches):
             train_step(data)
-    return find_origin(trace, tensors_of(data), values)
+    return find_origin(trace, batch_tensors(data), values)
 
 
-class ExaminedFunction:
-    """A step function of a custom loop, run operation by operation.
+class RerunFunction:
+    """A step function of a custom loop, to be run operation by operation.
 
     Args:
-      function: does the step of a batch.
-      known: keys of the variables that hold what they did before the step.
+      function: runs the step of a batch.
+      known: keys of the variables whose values are those from before the step; None for all.
     """
 
     def __init__(self, function: Callable[[Any], Any], known: Collection[int] | None = None):
         self._function = function
         self._known = known
-        self._found: dict[int, tuple[Any, tf.Tensor]] = {}
+        self._used: dict[int, tuple[Any, tf.Tensor]] = {}
 
-    def examine(self, batch: Any, progress: Callable[[int], None]) -> Search:
-        """Runs the step eagerly, with its update where that is finite; puts back what it moved."""
+    def run(self, batch: Any, progress: Callable[[int], None]) -> Search:
+        """Runs the step eagerly, with its update where that is finite; restores what it changed."""
 
-        def find(variable: Any) -> None:
-            if key_of(variable) not in self._found:
-                self._found[key_of(variable)] = variable, value_of(variable)
+        def add(variable: Any) -> None:
+            if variable_key(variable) not in self._used:
+                self._used[variable_key(variable)] = variable, value_of(variable)
 
         with (
-            without_a_trace() as changed,
-            read_by(find),
-            heard(find),
-            traced(place_of, progress) as trace,
-            applied_by(partial(_apply, trace)),
+            restoring_variables() as changed,
+            on_variable_read(add),
+            on_variable_write(add),
+            trace_operations(owner_of, progress) as trace,
+            on_optimizer_apply(partial(_apply, trace)),
         ):
             self._function(batch)
-        # What the step has changed since, nobody knows from before it.
+        # The values before the step of what it has changed since are not known.
         unknown = set() if self._known is None else changed - set(self._known)
         values = [
             value
-            for key, (_, value) in self._found.items()
+            for key, (_, value) in self._used.items()
             if value.dtype.is_floating and key not in unknown
         ]
-        return find_origin(trace, tensors_of(batch), values)
+        return find_origin(trace, batch_tensors(batch), values)
 
     def state(self) -> dict[str, Any]:
-        """What the variables held that the step read or assigned to, by number and name."""
+        """The values of the variables that the step read or wrote, by number and name."""
         return {
             f"{number:06d}/{variable_path(variable)}": value.numpy()
-            for number, (variable, value) in enumerate(self._found.values())
+            for number, (variable, value) in enumerate(self._used.values())
         }
 
     def restore(self, state: Mapping[str, Any]) -> list[str]:
-        """Sets the variables to such a state, by their names; those for which there is none.
+        """Sets the variables to such a state, by name; returns the names of missing variables.
 
-        They are known when the step has run once.
+        The variables are known after the step has run once.
         """
         found: dict[str, list[Any]] = {}
-        for variable, _ in self._found.values():
+        for variable, _ in self._used.values():
             found.setdefault(variable_path(variable), []).append(variable)
         missing = []
         for key in sorted(state):
@@ -118,59 +123,59 @@ class ExaminedFunction:
                 waiting.pop(0).assign(state[key])
             else:
                 missing.append(name)
-        self._found.clear()
+        self._used.clear()
         return missing
 
 
-def arguments(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """Arguments by their places or names: a batch."""
+def arguments_as_batch(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments by position or name."""
     return {**{str(number): each for number, each in enumerate(args)}, **kwargs}
 
 
-def call_with(function: Callable[..., Any], batch: Mapping[str, Any]) -> Any:
+def call_with_batch(function: Callable[..., Any], batch: Mapping[str, Any]) -> Any:
     """Calls a function with such a batch."""
     places = sorted((key for key in batch if key.isdigit()), key=int)
     named = {key: each for key, each in batch.items() if not key.isdigit()}
     return function(*(batch[key] for key in places), **named)
 
 
-def tensors_of(data: Any) -> list[Any]:
+def batch_tensors(data: Any) -> list[Any]:
     """The tensors and arrays of a batch."""
     leaves = tf.nest.flatten(data, expand_composites=True)
     return [leaf for leaf in leaves if isinstance(leaf, (tf.Tensor, np.ndarray))]
 
 
-def place_of(owner: Any, paths: Paths | None = None) -> Place | None:
-    """What of a program an object is; layers by their paths in the model, where there is one."""
-    if isinstance(owner, keras.optimizers.Optimizer):
-        name = type(owner).__name__
-        is_kerass = type(owner).__module__.partition(".")[0] == "keras"
-        return Place(optimizer=f"keras.optimizers.{name}" if is_kerass else name)
-    if isinstance(owner, keras.Operation):
-        if is_pass_through(owner):
+def owner_of(part: Any, paths: Paths | None = None) -> Owner | None:
+    """Which layer or optimizer an object is; layers by their paths in the model, if any."""
+    if isinstance(part, keras.optimizers.Optimizer):
+        name = type(part).__name__
+        is_builtin = is_keras_builtin(type(part))
+        return Owner(optimizer=f"keras.optimizers.{name}" if is_builtin else name)
+    if isinstance(part, keras.Operation):
+        if is_pass_through(part):
             return None
-        if paths is not None and isinstance(owner, keras.layers.Layer):
-            return Place(paths.layer(owner))
-        return Place(getattr(owner, "path", None) or owner.name)
-    if isinstance(owner, tf.Module):
-        return Place(owner.name_scope.name.strip("/"))
+        if paths is not None and isinstance(part, keras.layers.Layer):
+            return Owner(paths.layer(part))
+        return Owner(getattr(part, "path", None) or part.name)
+    if isinstance(part, tf.Module):
+        return Owner(part.name_scope.name.strip("/"))
     return None
 
 
 def _apply(
-    trace: Trace, observer: Any, original: Callable[..., Any], grads: Any, *args: Any, **kwargs: Any
+    trace: Trace, receiver: Any, original: Callable[..., Any], grads: Any, *args: Any, **kwargs: Any
 ) -> None:
-    """In place of an optimizer's `apply`: of gradients that are not finite nothing is made."""
+    """In place of an optimizer's `apply`: applies the gradients only if they are finite."""
     grads = list(grads)
     found = [tf.convert_to_tensor(each) for each in grads if each is not None]
-    trace.applied += found
-    if not any(map(is_bad, found)):
+    trace.applied_gradients += found
+    if not any(map(ACCESS.is_nonfinite, found)):
         original(grads, *args, **kwargs)
 
 
 @contextmanager
-def as_before(before: Iterable[tuple[StateVariable, Any]]) -> Iterator[None]:
-    """Until the block ends variables hold what they did before, in each of several replicas."""
+def variables_as_before(before: Iterable[tuple[StateVariable, Any]]) -> Iterator[None]:
+    """Sets variables to their values before the step until the block ends, in every replica."""
     parts = [(part, value) for variable, value in before for part in _replicas_of(variable)]
     now = [(part, part.read()) for part, _ in parts]
     try:
@@ -181,21 +186,21 @@ def as_before(before: Iterable[tuple[StateVariable, Any]]) -> Iterator[None]:
 
 
 def _replicas_of(variable: StateVariable) -> Sequence[StateVariable]:
-    """Of a variable that several replicas have each a copy of, these; itself otherwise."""
+    """The copies of a variable in several replicas; otherwise the variable itself."""
     inner = getattr(variable.owner, "_value", variable.owner)
     return state_variables(getattr(inner, "values", ())) or (variable,)
 
 
 @contextmanager
-def without_a_trace() -> Iterator[set[int]]:
-    """Puts back, when the block ends, whatever variable it has changed, however it did so.
+def restoring_variables() -> Iterator[set[int]]:
+    """Restores every variable that the block changed, however it did so.
 
-    Of this thread alone: others may be training. Summaries are not written meanwhile.
+    In this thread alone: others may be training. Summaries are not written meanwhile.
 
     Yields:
       The keys of the variables changed so far.
     """
-    # What a variable holds is shared with it until somebody changes it.
+    # A value shares the variable's memory until somebody changes the variable.
     before = {each.key: (each, each.read()) for each in _every_variable()}
     changed: set[int] = set()
 
@@ -205,14 +210,14 @@ def without_a_trace() -> Iterator[set[int]]:
             changed.update(map(id, inputs))
 
     try:
-        with operations_heard(note), tf.summary.record_if(False):
+        with on_operation(note), tf.summary.record_if(False):
             yield changed
     finally:
         write_all(before[key] for key in changed & before.keys())
 
 
 def _every_variable() -> Iterator[StateVariable]:
-    """The variables of the process that hold something; once each."""
+    """The initialized variables of the process, each once."""
     kinds: dict[type, bool] = {}
     found = []
     for each in gc.get_objects():
@@ -222,7 +227,7 @@ def _every_variable() -> Iterator[StateVariable]:
         if kinds[kind]:
             found.append(each)
     for each in found:
-        try:  # One of several replicas, outside of them, has no handle; its parts are found, too.
+        try:  # That of several replicas has no handle outside of them; its parts are found, too.
             (variable,) = state_variables([each])
             if not variable.is_symbolic and each.is_initialized():
                 yield variable
@@ -230,14 +235,14 @@ def _every_variable() -> Iterator[StateVariable]:
             continue
 
 
-def state_of(model: Any) -> dict[str, Any]:
-    """All that a step may change, as arrays, by number and path."""
-    variables = variables_of(model)
+def state_arrays(model: Any) -> dict[str, Any]:
+    """All variables that a step may change, as arrays, by number and path."""
+    variables = model_variables(model)
     return {f"{n:06d}/{each.path}": each.numpy() for n, each in enumerate(variables)}
 
 
-def batch_of(data: Any) -> dict[str, Any]:
-    """The arrays of a batch by their place, such as "0" or "1/mask"; without sparse tensors."""
+def batch_arrays(data: Any) -> dict[str, Any]:
+    """The arrays of a batch by position, such as "0" or "1/mask"; without sparse tensors."""
     return {
         "/".join(map(str, place)): np.asarray(leaf)
         for place, leaf in keras.tree.flatten_with_path(data)
@@ -245,8 +250,8 @@ def batch_of(data: Any) -> dict[str, Any]:
     }
 
 
-def rows_of(data: Any) -> int | None:
-    """How many rows the batch has; None where its tensors do not agree on it."""
+def batch_size(data: Any) -> int | None:
+    """Rows of the batch; None where its tensors do not agree on it."""
     leaves = [x for x in tf.nest.flatten(data) if isinstance(x, (tf.Tensor, np.ndarray))]
     sizes = {leaf.shape[0] for leaf in leaves if len(leaf.shape)}
     return sizes.pop() if len(sizes) == 1 else None

@@ -15,15 +15,15 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tb_nanwatch.adapters.keras.failing_step.rerun import place_of, rows_of, tensors_of
+from tb_nanwatch.adapters.keras.failing_step.rerun import batch_size, batch_tensors, owner_of
 from tb_nanwatch.adapters.keras.instrument.optimizers import find_optimizers
 from tb_nanwatch.adapters.keras.instrument.paths import Paths
-from tb_nanwatch.adapters.tensorflow.tracing.describe_operation import told
-from tb_nanwatch.adapters.tensorflow.tracing.operations import Place
-from tb_nanwatch.adapters.tensorflow.tracing.origin import Origin, Search
+from tb_nanwatch.adapters.tensorflow.tracing.origin import describe_operation
 from tb_nanwatch.adapters.tensorflow.tracing.remedies import remedies_for
 from tb_nanwatch.adapters.tensorflow.tracing.stand_in import StandIn
 from tb_nanwatch.format.rerun import Trial
+from tb_nanwatch.training.failing_step.origin import Origin, Search
+from tb_nanwatch.training.failing_step.trace import Owner
 
 MOST_TRIALS = 3
 """So many remedies are tried on a step."""
@@ -35,46 +35,45 @@ ALWAYS_TIME = 1.0
 """... longer than this, in seconds."""
 
 Batch = Any
-Examine = Callable[[Batch], Search]
 
 
-class Parts(NamedTuple):
-    """The parts of a program that runs steps.
+class Program(NamedTuple):
+    """The parts of what runs a step.
 
     Attributes:
-      place_of: what of the program an object is, as `traced` takes it.
+      owner_of: what of the program an object is, as `trace_operations` takes it.
       layers: by path.
       optimizers: those that may run in a step.
     """
 
-    place_of: Callable[[Any], Place | None]
+    owner_of: Callable[[Any], Owner | None]
     layers: Mapping[str, Any] = MappingProxyType({})
     optimizers: tuple[Any, ...] = ()
 
 
-def parts_of(model: Any) -> Parts:
+def program_of(model: Any) -> Program:
     """The parts of a Keras model."""
     paths = Paths(model)
     layers = {paths.layer(each): each for each in model._flatten_layers(include_self=False)}
 
-    def place(owner: Any) -> Place | None:
-        return None if owner is model else place_of(owner, paths)
+    def owner(part: Any) -> Owner | None:
+        return None if part is model else owner_of(part, paths)
 
-    return Parts(place, layers, tuple(find_optimizers(model)))
+    return Program(owner, layers, tuple(find_optimizers(model)))
 
 
 class Subject(NamedTuple):
     """What remedies are tried on.
 
     Attributes:
-      examine: runs the step of a batch operation by operation, and leaves all as it was.
+      rerun: runs the step of a batch operation by operation, and restores everything.
       batch: what the step was fed.
-      parts: of the program that runs it.
+      program: the parts of what runs it.
     """
 
-    examine: Examine
+    rerun: Callable[[Batch], Search]
     batch: Batch
-    parts: Parts
+    program: Program
 
 
 class _Change(NamedTuple):
@@ -88,14 +87,15 @@ class _Change(NamedTuple):
     applies: Callable[[], bool] = lambda: True
 
 
-def try_remedies(subject: Subject, found: Search, seconds: float) -> Iterator[Trial]:
-    """Tries what may cure a step, until one remedy does.
+def rerun_and_try(subject: Subject) -> tuple[Search, tuple[Trial, ...]]:
+    """Runs a step as it was, and again with what may cure it, until one remedy does."""
+    began = time.monotonic()
+    found = subject.rerun(subject.batch)
+    return found, tuple(_trials(subject, found, time.monotonic() - began))
 
-    Args:
-      subject: the step.
-      found: what running it as it was has found.
-      seconds: how long that took.
-    """
+
+def _trials(subject: Subject, found: Search, seconds: float) -> Iterator[Trial]:
+    """The trials of a step whose rerun took so many seconds."""
     began = time.monotonic()
     tried = 0
     for change in _changes(subject, found):
@@ -116,7 +116,7 @@ def _try(subject: Subject, change: _Change) -> Trial | None:
     """The trial; None where the change has changed nothing."""
     try:
         with change.context:
-            search = subject.examine(change.batch)
+            search = subject.rerun(change.batch)
     except Exception:  # Whatever it is, that remedy cannot be tried.
         return Trial(change.remedy, change.code, "failed")
     if not change.applies():
@@ -129,7 +129,7 @@ def _try(subject: Subject, change: _Change) -> Trial | None:
         loss if loss is not None and np.isfinite(loss) else None,
         search.gradients,
         search.nonfinite_gradients,
-        told(search.origin) if search.origin is not None else None,
+        describe_operation(search.origin) if search.origin is not None else None,
     )
 
 
@@ -147,7 +147,7 @@ def _of_operation(subject: Subject, origin: Origin) -> Iterator[_Change]:
     operation = origin.operation
     operands = [each for each in operation.inputs if isinstance(each, tf.Tensor)]
     for remedy in remedies_for(operation.type, origin.direction, operands):
-        stand_in = StandIn(operation, remedy.run, subject.parts.place_of)
+        stand_in = StandIn(operation, remedy.run, subject.program.owner_of)
         yield _Change(
             remedy.name,
             remedy.code,
@@ -159,7 +159,7 @@ def _of_operation(subject: Subject, origin: Origin) -> Iterator[_Change]:
 
 def _of_precision(subject: Subject, origin: Origin) -> Iterator[_Change]:
     """The layer in float32, where it overflows in half precision."""
-    layer = subject.parts.layers.get(origin.operation.layer)
+    layer = subject.program.layers.get(origin.operation.layer)
     is_half = any(_is_half(each) for each in (origin.result, *origin.operation.inputs))
     if layer is not None and is_half:
         yield _Change("float32-layer", 'dtype="float32"', _in_float32(layer), subject.batch)
@@ -185,7 +185,7 @@ def _of_optimizer(subject: Subject, origin: Origin) -> Iterator[_Change]:
     """The optimizer with its usual epsilon, or with gradients clipped before it squares them."""
     if origin.direction != "update":
         return
-    for optimizer in subject.parts.optimizers:
+    for optimizer in subject.program.optimizers:
         inner = getattr(optimizer, "inner_optimizer", optimizer)
         name = type(inner).__name__
         epsilon = getattr(inner, "epsilon", None)
@@ -249,11 +249,11 @@ def _name_in_code(batch: Batch, found: Search) -> str:
 
 def _good_rows(batch: Batch, found: Search) -> Any:
     """bool [rows], where all data is finite; None where the batch has no rows of one number."""
-    rows = rows_of(batch)
+    rows = batch_size(batch)
     if rows is None:
         return None
     good = np.ones(rows, bool)
-    for each in tensors_of(batch):
+    for each in batch_tensors(batch):
         if any(each is bad for bad in found.data):
             values = np.asarray(each).reshape(rows, -1)
             good &= np.isfinite(values.astype(np.complex128)).all(axis=1)

@@ -1,11 +1,12 @@
-"""Shows what a training step of a Keras model computes, and changes nothing in it.
+"""Collects what a training step of a Keras model computes, and changes nothing in it.
 
-The way of a step: `train_function` puts an instrumented train function into the model's place;
-`train_step` runs the model's own step within `method_patching`, which reports each call of a layer,
-a loss or an optimizer; `step_tensors` collects them with names and roles.
+The way of a step: `train_function` replaces the model's train function by an instrumented one;
+`train_step` runs the model's own step with patched methods (`method_patching`), which report each
+call of a layer, a loss or an optimizer; `step_tensors` collects them with names and roles. A guard
+and an analyzer of failing steps are plugged in, as `training.protocols` describes them.
 
 - `train_function`: the model's train function replaced, and restored.
-- `train_step`: a `train_step` that shows what it computes.
+- `train_step`: a `train_step` that collects its tensors.
 - `step_function`: the Python function in a `train_step` that is a `tf.function`.
 - `method_patching`: methods of single objects replaced while a step is traced or run.
 - `step_tensors`: the tensors of one step.

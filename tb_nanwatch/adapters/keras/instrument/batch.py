@@ -1,4 +1,4 @@
-"""What each part of a batch is: an input, a target, a sample weight."""
+"""Which part of a batch is an input, a target or a sample weight."""
 
 from __future__ import annotations
 
@@ -24,21 +24,20 @@ class Part(NamedTuple):
 class Batch:
     """One step's batch, whose parts are known when the step has run.
 
-    Only Keras's own step is sure to take (x, y, sample_weight) for what these are called. To one
-    that a model brings along three tensors may be three images: there a target is what the step
-    hands to `compute_loss` as `y`.
+    Only Keras' own step is sure to take a tuple as (x, y, sample_weight). For a custom step three
+    tensors may be three images: there a target is what the step passes to `compute_loss` as `y`.
 
     Args:
       data: the batch.
-      is_unpacked: whether the step takes it apart as Keras's own does.
+      is_unpacked: whether the step unpacks it as Keras' own does.
 
     Attributes:
-      plain: its parts by their places alone.
+      plain: all parts as inputs, named by position.
     """
 
     def __init__(self, data: Any, is_unpacked: bool):
         self._is_unpacked = is_unpacked
-        # Taken apart now: the step may take something out of a mapping.
+        # Unpacked now, because the step may pop items from a mapping.
         self._unpacked = list(_unpacked(data))
         whole = [*data] if isinstance(data, tuple) else data
         while isinstance(whole, list) and whole and whole[-1] is None:
@@ -46,42 +45,43 @@ class Batch:
         if isinstance(whole, list) and len(whole) == 1 and isinstance(data, tuple):
             (whole,) = whole
         self.plain = [Part("input", *each) for each in flatten_data(whole, "input")]
-        self._compared: dict[int, Part] = {}
+        self._loss_arguments: dict[int, Part] = {}
         self._fed: set[int] = set()
 
-    def compared(self, x: Any, y: Any, sample_weight: Any) -> None:
-        """Takes in what the step hands to `compute_loss`."""
+    def add_loss_arguments(self, x: Any, y: Any, sample_weight: Any) -> None:
+        """Adds what the step passes to `compute_loss`."""
         self._fed |= {id(leaf) for _, leaf in flatten_data(x, "input")}
         for name, given in (("target", y), ("sample_weight", sample_weight)):
             for path, leaf in flatten_data(given, name):
-                self._compared.setdefault(id(leaf), Part("target", path, leaf))
+                self._loss_arguments.setdefault(id(leaf), Part("target", path, leaf))
 
     def parts(self) -> list[Part]:
         """The tensors, each with its role and its name."""
         if not self._unpacked or self._is_unpacked or self._agrees():
             return self._unpacked or self.plain
         return [
-            part if self._is_input(part) else self._compared[id(part.tensor)] for part in self.plain
+            part if self._is_input(part) else self._loss_arguments[id(part.tensor)]
+            for part in self.plain
         ]
 
     def _agrees(self) -> bool:
-        """Whether what the step did with the parts is what Keras's own does."""
+        """Whether the step passed the parts to `compute_loss` as Keras' own does."""
         has_targets = any(part.role == "target" for part in self._unpacked)
         return has_targets and all(
             self._is_input(part)
             if part.role == "input"
-            else getattr(self._compared.get(id(part.tensor)), "name", "") == part.name
+            else getattr(self._loss_arguments.get(id(part.tensor)), "name", "") == part.name
             for part in self._unpacked
         )
 
     def _is_input(self, part: Part) -> bool:
         key = id(part.tensor)
-        # An autoencoder compares with what it is fed.
-        return key not in self._compared or key in self._fed or len(self.plain) == 1
+        # An autoencoder's target is its input.
+        return key not in self._loss_arguments or key in self._fed or len(self.plain) == 1
 
 
 def _unpacked(data: Any) -> Iterator[Part]:
-    """The parts as Keras's own step takes them; none where they cannot be taken so."""
+    """The parts as Keras' own step unpacks them; none where it cannot."""
     try:
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
     except ValueError:
@@ -96,7 +96,7 @@ def _unpacked(data: Any) -> Iterator[Part]:
 
 
 def unpacks(train_step: Any) -> bool:
-    """Whether a step takes its data apart as Keras's own does, which it is or does by its name."""
+    """Whether a step is Keras' own, or calls the function with which that unpacks its data."""
     code = getattr(train_step, "__code__", None)
     return code is not None and _names(code)
 

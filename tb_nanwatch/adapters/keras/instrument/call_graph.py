@@ -11,22 +11,22 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tb_nanwatch.adapters.tensorflow.graph.function_patching import Exchange, exchanged
+from tb_nanwatch.adapters.tensorflow.graph.function_patching import FunctionPatch, patch_functions
 from tb_nanwatch.adapters.tensorflow.graph.replicas import current_replica
-from tb_nanwatch.training.warnings import Guard
+from tb_nanwatch.training.internal_errors import InternalErrorGuard
 
-_MOST_OPERATIONS = 1000
-"""So many operations between two layers are followed back."""
+_MAX_OPERATIONS = 1000
+"""Operations that are followed back from a layer's input to the layers before it."""
 
 
 class CallGraph:
-    """Collects the calls of layers in one step, in the order in which they end.
+    """Collects the calls of layers in one step, in the order in which they return.
 
-    In a graph, what stands between two layers is followed back to the layers before it. Where the
-    step runs eagerly, only what a layer is handed as another one returned it is known.
+    In a graph, the operations between two layers are followed back. Where the step runs eagerly,
+    a layer's input is known only if it is the very tensor that another layer returned.
 
     Attributes:
-      inputs: of each layer that was called, by identity, the layers whose outputs it consumed.
+      inputs: for each layer that was called, by identity, the layers whose outputs it consumed.
       layers: those layers.
     """
 
@@ -36,21 +36,21 @@ class CallGraph:
         self._producers: dict[Hashable, tuple[weakref.ref[Any], int]] = {}
 
     @contextmanager
-    def collecting(self, guard: Guard) -> Iterator[None]:
-        """Until the block ends the calls of this thread are collected."""
+    def collecting(self, error_guard: InternalErrorGuard) -> Iterator[None]:
+        """Collects the calls of this thread until the block ends."""
 
         def call(original: Callable[..., Any], layer: Any, *args: Any, **kwargs: Any) -> Any:
             outputs = original(layer, *args, **kwargs)
             if current_replica() == 0:
-                with guard("follow the calls of layers"):
-                    self._called(layer, (args, kwargs), outputs)
+                with error_guard("follow the calls of layers"):
+                    self._add(layer, (args, kwargs), outputs)
             return outputs
 
-        with exchanged(Exchange(keras.layers.Layer, "__call__", call)):
+        with patch_functions(FunctionPatch(keras.layers.Layer, "__call__", call)):
             yield
         self._producers.clear()
 
-    def _called(self, layer: Any, arguments: Any, outputs: Any) -> None:
+    def _add(self, layer: Any, arguments: Any, outputs: Any) -> None:
         key = id(layer)
         if key not in self.inputs:
             self.inputs[key] = {}
@@ -58,24 +58,24 @@ class CallGraph:
         known = self.inputs[key]
         known.update(dict.fromkeys(each for each in self._sources(arguments) if each != key))
         if is_pass_through(layer):
-            return  # What it returns is the output of a layer within it.
+            return  # It returns the output of a layer within it.
         for tensor in keras.tree.flatten(outputs):
             if _is_followed(tensor):
                 self._producers[_key(tensor)] = weakref.ref(tensor), key
 
     def _sources(self, arguments: Any) -> Iterable[int]:
-        """The layers whose outputs these arguments are, or are made of."""
+        """The layers whose outputs these arguments are, or are computed from."""
         found: dict[int, None] = {}
         pending = deque(filter(_is_followed, keras.tree.flatten(arguments)))
         seen: set[Hashable] = set()
-        while pending and len(seen) < _MOST_OPERATIONS:
+        while pending and len(seen) < _MAX_OPERATIONS:
             tensor = pending.popleft()
             key = _key(tensor)
             if key in seen:
                 continue
             seen.add(key)
             known, producer = self._producers.get(key, (None, 0))
-            # An identity may be that of a later tensor.
+            # A later tensor may have the same identity.
             if known is not None and (tf.is_symbolic_tensor(tensor) or known() is tensor):
                 found[producer] = None
             elif tf.is_symbolic_tensor(tensor):
@@ -84,19 +84,23 @@ class CallGraph:
 
 
 def _is_followed(value: Any) -> bool:
-    """Whether a value is a tensor of numbers: shapes, masks and handles carry no NaN."""
+    """Whether a value is a float tensor: shapes, masks and handles cannot hold NaN."""
     return isinstance(value, tf.Tensor) and (value.dtype.is_floating or value.dtype.is_complex)
 
 
 def _key(tensor: tf.Tensor) -> Hashable:
-    # A graph makes a new Python object of a tensor each time that it is asked for its inputs.
+    # A graph makes a new Python object for a tensor at each access to `inputs`.
     return (id(tensor.graph), tensor.name) if tf.is_symbolic_tensor(tensor) else id(tensor)
 
 
+def is_keras_builtin(value: Any) -> bool:
+    """Whether a class or function is defined in Keras itself."""
+    return str(getattr(value, "__module__", "")).partition(".")[0] == "keras"
+
+
 def is_pass_through(layer: Any) -> bool:
-    """Whether a layer only returns the output of its last one, as a Sequential model does."""
+    """Whether a layer's output is that of its last layer, as in a Sequential model."""
     # By name, as the class of functional models has no public one.
     call = type(layer).call
-    is_builtin = getattr(call, "__module__", "").partition(".")[0] == "keras"
     name = getattr(call, "__qualname__", "")
-    return is_builtin and name in ("Sequential.call", "Functional.call")
+    return is_keras_builtin(call) and name in ("Sequential.call", "Functional.call")

@@ -1,4 +1,4 @@
-"""What Keras knows of a model, its layers, variables, losses and optimizers, for the manifest."""
+"""What Keras knows of a model: layers, variables, losses and optimizers, for the manifest."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def variable_facts(model: Any) -> dict[int, VariableFacts]:
         attributes = _attributes_of_variables(layer)
         for variable in layer.variables:
             if id(variable) in attributes:
-                # A frozen layer's variables are not trained, and no statistics either.
+                # The variables of a frozen layer are not trained, but are no statistics.
                 is_kept = any(variable is each for each in layer._non_trainable_variables)
                 found[id(variable)] = VariableFacts(
                     id(variable) in trained,
@@ -37,7 +37,7 @@ def variable_facts(model: Any) -> dict[int, VariableFacts]:
 
 
 def _attributes_of_variables(layer: Any) -> dict[int, str]:
-    """The attribute of a layer that holds each variable, without the underscore of Keras's own."""
+    """The name of a layer's attribute for each variable, without the underscore of Keras' own."""
     return {
         id(value): name.lstrip("_")
         for name, value in vars(layer).items()
@@ -95,7 +95,7 @@ def _consumed(calls: CallGraph, layer: Any, layers: Mapping[int, str]) -> tuple[
 
 
 def _owners(model: Any) -> dict[int, str]:
-    """By identity of each layer, the attribute of a model of one's own that it is within."""
+    """For each layer, by identity, the attribute of a subclassed model that contains it."""
     found: dict[int, str] = {}
     for name, value in list(vars(model).items()):
         if isinstance(value, keras.layers.Layer) and not name.startswith("_"):
@@ -120,7 +120,7 @@ def _layer_facts(layer: Any, path: str, inputs: tuple[str, ...], owner: str) -> 
 
 
 def is_builtin(kind: Any) -> bool:
-    """Whether a class or function is Keras's own and not the user's."""
+    """Whether a class or function belongs to Keras or KerasHub, and not to the user."""
     return str(getattr(kind, "__module__", "")).partition(".")[0] in ("keras", "keras_hub")
 
 
@@ -178,7 +178,7 @@ def _logits_by_default(function: Any) -> bool | None:
 
 
 def optimizer_facts(optimizer: Any) -> OptimizerFacts:
-    """What an optimizer does with gradients, of the one inside where it scales the loss."""
+    """What an optimizer does with gradients; for a LossScaleOptimizer, what the inner one does."""
     inner = getattr(optimizer, "inner_optimizer", optimizer)
     config = _config(inner)
 
@@ -200,9 +200,9 @@ def optimizer_facts(optimizer: Any) -> OptimizerFacts:
 
 
 def _config(thing: Any) -> dict[str, Any]:
-    """The configuration of a loss or optimizer; {} where a class of one's own has none."""
+    """The configuration of a loss or optimizer; {} where a user's class has none."""
     try:
-        # Outside of the step that is being traced: a learning rate is read from its variable.
+        # Outside of the step that is being traced, as it reads the learning rate from a variable.
         with tf.init_scope():
             return dict(thing.get_config())
     except Exception:

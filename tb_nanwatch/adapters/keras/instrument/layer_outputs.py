@@ -13,19 +13,19 @@ from tb_nanwatch.adapters.keras.instrument.paths import Paths
 from tb_nanwatch.adapters.tensorflow.private_api import private
 
 
-class WatchedLayer(NamedTuple):
-    """A layer whose outputs are watched, and its path within the model."""
+class NamedLayer(NamedTuple):
+    """A layer, and its path within the model."""
 
     path: str
     layer: Any
 
 
-def watched_layers(model: Any, paths: Paths) -> Iterator[WatchedLayer]:
-    """The layers whose outputs say something of their own, nested ones too.
+def layers_with_outputs(model: Any, paths: Paths) -> Iterator[NamedLayer]:
+    """The layers whose outputs can be recorded, nested ones too.
 
-    Not the model, whose output is the prediction; not what only hands on the output of its last
-    layer (Sequential and functional models); not the cell of a recurrent layer, which is called in
-    a loop, once a time step.
+    Not the model, whose output is the prediction; not Sequential and functional models, which pass
+    on the output of their last layer; not the cell of a recurrent layer, which is called in a loop,
+    once a time step.
     """
     layers = model._flatten_layers(include_self=False)
     cells = {
@@ -35,19 +35,16 @@ def watched_layers(model: Any, paths: Paths) -> Iterator[WatchedLayer]:
         for part in layer.cell._flatten_layers()
     }
     for layer in layers:
-        if (
-            isinstance(layer, keras.layers.InputLayer)
-            or is_pass_through(layer)
-            or id(layer) in cells
-        ):
+        is_input = isinstance(layer, keras.layers.InputLayer)
+        if is_input or is_pass_through(layer) or id(layer) in cells:
             continue
-        yield WatchedLayer(paths.layer(layer), layer)
+        yield NamedLayer(paths.layer(layer), layer)
 
 
 def called_method(layer: Any) -> str:
-    """Which of its methods a layer computes its output with."""
+    """The method with which a layer computes its output."""
     if getattr(layer, "_remat_mode", None):
-        # Gives a function that runs the layer's call again in the backward pass.
+        # Returns a function that runs the layer's call again in the backward pass.
         return "rematerialized_call"
     return "call" if getattr(layer, "quantization_mode", None) is None else "quantized_call"
 
@@ -60,38 +57,39 @@ def named_leaves(outputs: Any, path: str) -> list[tuple[str, Any]]:
     ]
 
 
-def with_tapped_gradients(outputs: Any, taps: list[Callable[[Any], None] | None]) -> Any:
-    """The outputs, of which each leaf that has a tap calls it with the gradient that arrives.
+def with_gradient_hooks(outputs: Any, hooks: list[Callable[[Any], None] | None]) -> Any:
+    """The outputs; the hook of each leaf is called with the gradient that arrives there.
 
     In the graph or tape that computes the gradient, each time that it does.
     """
     leaves = keras.tree.flatten(outputs)
-    tapped = [
-        leaf if tap is None else _tapped(leaf, tap) for leaf, tap in zip(leaves, taps, strict=True)
+    hooked = [
+        leaf if hook is None else _with_gradient_hook(leaf, hook)
+        for leaf, hook in zip(leaves, hooks, strict=True)
     ]
-    return keras.tree.pack_sequence_as(outputs, tapped)
+    return keras.tree.pack_sequence_as(outputs, hooked)
 
 
-def _tapped(output: Any, tap: Callable[[Any], None]) -> Any:
+def _with_gradient_hook(output: Any, hook: Callable[[Any], None]) -> Any:
     if isinstance(output, tf.RaggedTensor):
-        return output.with_flat_values(_tapped(output.flat_values, tap))
+        return output.with_flat_values(_with_gradient_hook(output.flat_values, hook))
     if not isinstance(output, tf.Tensor) or not (
         output.dtype.is_floating or output.dtype.is_complex
     ):
         return output
 
     def gradient(upstream: Any) -> list[Any]:
-        tap(upstream)
+        hook(upstream)
         return [upstream]
 
     record = private("record")
     if record is None:
         return output
-    # As tf.custom_gradient does, which would besides keep every traced graph for ever.
+    # As tf.custom_gradient does, which would also keep every traced graph alive forever.
     with record.stop_recording():
         passed_on = tf.identity(output)
-    record.record_operation("NaNWatchTap", [passed_on], [output], gradient)
-    # A layer may have put it there itself, as Masking does its mask; and Keras computes another
+    record.record_operation("NaNWatchGradientHook", [passed_on], [output], gradient)
+    # A layer may have set these itself, as Masking does its mask; and Keras computes a different
     # cross-entropy of a softmax or sigmoid whose logits it does not find.
     for name in ("_keras_mask", "_keras_logits"):
         value = getattr(output, name, None)

@@ -1,4 +1,4 @@
-"""The losses of one step: what `compute_loss` gives, and what tapes are asked to differentiate."""
+"""The losses of one step: what `compute_loss` returns, and what gradient tapes differentiate."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any, NamedTuple
 import keras
 import tensorflow as tf
 
-from tb_nanwatch.adapters.tensorflow.graph.tapes import scalars, variables
+from tb_nanwatch.adapters.tensorflow.graph.tapes import scalar_tensors, variables_among
 
 
 class _Loss(NamedTuple):
     tensor: tf.Tensor
     part: str
-    """The attribute of the model that alone is trained by it; "" where it is all of the model."""
+    """The attribute of the model that it trains; "" where it trains the whole model."""
 
 
 class Losses:
@@ -29,27 +29,27 @@ class Losses:
         self._found: list[_Loss] = []
         self._scaled: list[tuple[Any, Any]] = []
 
-    def computed(self, loss: Any) -> None:
-        """Takes in what `compute_loss` gives."""
+    def add(self, loss: Any) -> None:
+        """Adds what `compute_loss` returned."""
         self._found.append(_Loss(loss, ""))
 
-    def scaled(self, loss: Any, scaled: Any) -> None:
-        """Takes in what an optimizer makes of a loss."""
+    def add_scaled(self, loss: Any, scaled: Any) -> None:
+        """Adds a loss that an optimizer scaled."""
         if scaled is not loss:
             self._scaled.append((scaled, loss))
 
-    def differentiated(self, target: Any, sources: Any) -> list[tf.Tensor]:
-        """Takes in what a tape was asked for: the losses among it that were not yet known.
+    def add_tape_target(self, target: Any, sources: Any) -> list[tf.Tensor]:
+        """Adds the losses that a tape differentiated; returns those that were not yet known.
 
-        A loss is a scalar whose gradient by variables is asked for. By anything else it is a part
-        of a loss, as in a gradient penalty.
+        A loss is a scalar that is differentiated with respect to variables. With respect to
+        anything else it is a part of a loss, as in a gradient penalty.
         """
-        trained = variables(sources)
+        trained = variables_among(sources)
         if not trained:
             return []
         known = [each.tensor for each in self._found]
         fresh: list[tf.Tensor] = []
-        for each in scalars(target):
+        for each in scalar_tensors(target):
             loss = next((loss for scaled, loss in self._scaled if scaled is each), each)
             if not any(loss is other for other in (*known, *fresh)):
                 fresh.append(loss)
@@ -57,21 +57,21 @@ class Losses:
         return fresh
 
     def named(self) -> Iterator[tuple[str, Any]]:
-        """(name, loss) of each: "loss", and of several "loss/generator" by what they train."""
+        """(name, loss) of each: "loss"; of several, "loss/generator" after what they train."""
         parts = {each.part for each in self._found}
         for loss, part in self._found:
             yield (f"loss/{part}" if part and len(parts) > 1 else "loss"), loss
 
 
 def _part_of(model: Any, trained: list[Any]) -> str:
-    """The attribute of a model that holds all of the trained variables, the smallest such."""
+    """The name of the smallest attribute of a model that contains all the trained variables."""
     wanted = {id(each) for each in trained}
     sizes = {}
     for name, value in list(vars(model).items()):
         if isinstance(value, keras.layers.Layer) and not name.startswith("_"):
-            held = {id(each) for each in value.variables}
-            if wanted <= held:
-                sizes[name] = len(held)
+            variables_of_part = {id(each) for each in value.variables}
+            if wanted <= variables_of_part:
+                sizes[name] = len(variables_of_part)
     smallest = min(sizes.values(), default=0)
     names = [name for name, size in sizes.items() if size == smallest]
     whole = len(model.trainable_variables) == len(wanted)

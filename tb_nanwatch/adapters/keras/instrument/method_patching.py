@@ -1,4 +1,4 @@
-"""Spies on methods of single objects, for as long as a step is traced or run."""
+"""Replaces methods of single objects while a step is traced or run."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from tb_nanwatch.adapters.tensorflow.private_api import unconverted
+from tb_nanwatch.adapters.tensorflow.private_api import without_autograph
 
-Observer = TypeVar("Observer")
+Receiver = TypeVar("Receiver")
 
 
-class Spy(NamedTuple):
-    """One method that is spied on.
+class MethodPatch(NamedTuple):
+    """One method that is replaced.
 
     Attributes:
       owner: the object whose method it is; others of its class are left alone.
       method: the method's name.
-      call: called in its place, as call(observer, original, *args, **kwargs).
+      call: called in its place, as call(receiver, original, *args, **kwargs).
     """
 
     owner: Any
@@ -27,33 +27,35 @@ class Spy(NamedTuple):
     call: Callable[..., Any]
 
 
-class Spies(Generic[Observer]):
-    """Has methods spied on, in this thread, by an observer of the step that the thread runs.
+class MethodPatches(Generic[Receiver]):
+    """Replaces methods, each thread with a receiver for the step that it runs.
 
-    Replicas run a step each in a thread of its own, the methods belong to objects that they share:
-    so the first thread puts the spies in, the last takes them out, and each has its own observer.
+    Replicas run a step each, in a thread of its own, and share the objects whose methods are
+    replaced: so the first thread installs the patches, the last one removes them, and each thread's
+    calls go to its own receiver.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._threads = 0
         self._installed = ExitStack()
-        self._refused: list[Any] = []
+        self._unpatched: list[Any] = []
         self._local = threading.local()
 
     @contextmanager
-    def report_to(self, observer: Observer, spies: Iterable[Spy]) -> Iterator[list[Any]]:
-        """Has the spies call with this observer, in this thread, until the block ends.
+    def active(self, receiver: Receiver, patches: Iterable[MethodPatch]) -> Iterator[list[Any]]:
+        """Has the patches call with this receiver, in this thread, until the block ends.
 
-        Gives the owners that refuse a spy: their methods stay as they are.
+        Yields:
+          The owners whose methods cannot be replaced.
         """
         with self._lock:
             self._threads += 1
             if self._threads == 1:
-                self._refused = [spy.owner for spy in spies if not self._install(spy)]
+                self._unpatched = [each.owner for each in patches if not self._install(each)]
         try:
-            with self._observer(observer):
-                yield self._refused
+            with self._receiver(receiver):
+                yield self._unpatched
         finally:
             with self._lock:
                 self._threads -= 1
@@ -62,45 +64,45 @@ class Spies(Generic[Observer]):
 
     @contextmanager
     def pause(self) -> Iterator[None]:
-        """Has the spies see nothing, in this thread, until the block ends."""
-        with self._observer(None):
+        """Runs the original methods, in this thread, until the block ends."""
+        with self._receiver(None):
             yield
 
     @contextmanager
-    def _observer(self, observer: Observer | None) -> Iterator[None]:
-        before = getattr(self._local, "observer", None)
-        self._local.observer = observer
+    def _receiver(self, receiver: Receiver | None) -> Iterator[None]:
+        before = getattr(self._local, "receiver", None)
+        self._local.receiver = receiver
         try:
             yield
         finally:
-            self._local.observer = before
+            self._local.receiver = before
 
-    def _install(self, spy: Spy) -> bool:
+    def _install(self, patch: MethodPatch) -> bool:
         try:
-            original = getattr(spy.owner, spy.method)
-            method = self._method(spy, original)
-            # Past Keras's __setattr__, which tracks and, once built, locks.
-            attributes = vars(spy.owner)
-            own = attributes.get(spy.method)
-            attributes[spy.method] = method
-            self._installed.callback(_put_back, attributes, spy.method, own)
-            # A property, say, is what the class says whatever the object holds.
-            return getattr(spy.owner, spy.method) is method
+            original = getattr(patch.owner, patch.method)
+            method = self._replacement(patch, original)
+            # Past Keras' __setattr__, which tracks attributes and, once built, locks them.
+            attributes = vars(patch.owner)
+            own = attributes.get(patch.method)
+            attributes[patch.method] = method
+            self._installed.callback(_restore, attributes, patch.method, own)
+            # A property, say, comes from the class whatever the object holds.
+            return getattr(patch.owner, patch.method) is method
         except Exception:
             return False
 
-    def _method(self, spy: Spy, original: Callable[..., Any]) -> Callable[..., Any]:
+    def _replacement(self, patch: MethodPatch, original: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(original)
         def method(*args: Any, **kwargs: Any) -> Any:
-            observer = getattr(self._local, "observer", None)
-            if observer is None:
+            receiver = getattr(self._local, "receiver", None)
+            if receiver is None:
                 return original(*args, **kwargs)
-            return spy.call(observer, original, *args, **kwargs)
+            return patch.call(receiver, original, *args, **kwargs)
 
-        return unconverted(method)
+        return without_autograph(method)
 
 
-def _put_back(attributes: dict[str, Any], name: str, own: Any) -> None:
+def _restore(attributes: dict[str, Any], name: str, own: Any) -> None:
     if own is None:
         attributes.pop(name, None)
     else:

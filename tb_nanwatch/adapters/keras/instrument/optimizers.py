@@ -1,4 +1,4 @@
-"""A model's optimizers: where they are, what they keep, by what they scale the loss."""
+"""A model's optimizers: where they are, their slots, and how they scale the loss."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tb_nanwatch.adapters.tensorflow.graph.function_patching import Exchange, exchanged
-from tb_nanwatch.adapters.tensorflow.statistics.accumulator import LossScale
+from tb_nanwatch.adapters.tensorflow.graph.function_patching import FunctionPatch, patch_functions
+from tb_nanwatch.adapters.tensorflow.statistics.device_state import LossScale
 
 
 def find_optimizers(model: Any) -> list[Any]:
     """The model's optimizers: the compiled one, then those in attributes of its layers.
 
-    A GAN's custom `train_step` has several. Optimizers that another one wraps are left out.
+    A GAN has several. Optimizers that another one wraps are left out.
     """
     found: dict[int, Any] = {}
     for value in (model.optimizer, *(_attributes(layer) for layer in model._flatten_layers())):
@@ -54,7 +54,7 @@ def _wrapped(optimizer: Any) -> list[Any]:
 
 
 def slots(optimizer: Any, variables: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
-    """(slot, variable of `variables` that it belongs to, None for one of no variable).
+    """(slot, the one of `variables` that it belongs to, or None).
 
     Of wrapped optimizers too. Counters, learning rate and loss scale are no slots.
     """
@@ -78,18 +78,18 @@ def slots(optimizer: Any, variables: Iterable[Any]) -> Iterator[tuple[Any, Any]]
 
 
 def in_slots(path: str) -> str:
-    """What a path is in the name of a slot."""
+    """A path as it appears in the name of a slot."""
     return path.replace("/", "_").replace(":", "_")
 
 
 def _in_slots(variable: Any) -> str:
-    """What Keras calls a variable, its own or a `tf.Variable`, in the names of its slots."""
+    """A variable, Keras' own or a `tf.Variable`, as it appears in the names of its slots."""
     return in_slots(str(variable.path if hasattr(variable, "path") else variable.name))
 
 
 def _owner(slot: Any, owners: dict[str, list[Any]], number: int) -> Any:
-    # Keras names a slot after the variable's path, and keeps no other reference; of variables with
-    # one path it makes the slots in the order of these.
+    # Keras names a slot after the variable's path, and keeps no other reference. Slots of variables
+    # with the same path are in the order of the variables.
     name = slot.path.rpartition("/")[2]
     prefixes = [prefix for prefix in owners if name.startswith(f"{prefix}_")]
     if not prefixes:
@@ -99,7 +99,7 @@ def _owner(slot: Any, owners: dict[str, list[Any]], number: int) -> Any:
 
 
 def loss_scale(optimizer: Any) -> LossScale | None:
-    """What the optimizer multiplied the loss, and so the gradients, by; before `apply` moves it."""
+    """The factor of the loss, and so of the gradients; before `apply` changes it."""
     if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
         # The first loss is scaled before the optimizer is built.
         scale = optimizer.dynamic_scale if optimizer.built else optimizer.initial_scale
@@ -111,16 +111,16 @@ def loss_scale(optimizer: Any) -> LossScale | None:
 
 
 def iterations(optimizer: Any) -> int:
-    """Steps that the optimizer has counted, micro-batches and not updates; 0 without one."""
+    """Steps that the optimizer has counted: micro-batches, not updates; 0 without optimizer."""
     counted = getattr(optimizer, "inner_optimizer", optimizer)
     return 0 if counted is None else int(counted._iterations.numpy())
 
 
 def build_optimizer(model: Any) -> None:
-    """Makes the optimizer's variables, as the first step would.
+    """Creates the optimizer's variables, as the first step would.
 
-    In that step they would have it traced twice, with all that is observed. Only where it is sure
-    what that step would make: Keras's own step, of a model whose layers are all built.
+    Creating them in the step would have it traced twice, with all that we add to it. Only where it
+    is certain what the step would create: for Keras' own step, and a model whose layers are built.
     """
     optimizer = model.optimizer
     if optimizer is None:
@@ -132,7 +132,7 @@ def build_optimizer(model: Any) -> None:
 
 
 def build(optimizer: Any, variables: Iterable[Any]) -> None:
-    """Makes the optimizer's variables where they are not yet made, as its `apply` would."""
+    """Creates the optimizer's variables, if it has not done so, as its `apply` would."""
     if not optimizer.built:
         with keras.name_scope(optimizer.name, caller=optimizer):
             optimizer.build(list(variables))
@@ -140,14 +140,14 @@ def build(optimizer: Any, variables: Iterable[Any]) -> None:
 
 
 @contextmanager
-def applied_by(call: Callable[..., None]) -> Iterator[None]:
-    """Until the block ends `call` runs in place of the `apply` of every Keras optimizer.
+def on_optimizer_apply(call: Callable[..., None]) -> Iterator[None]:
+    """Runs `call` in place of the `apply` of every Keras optimizer, until the block ends.
 
-    In this thread alone, and in those of its replicas.
-    One that an optimizer calls of another, as a LossScaleOptimizer does, runs as it is.
+    In this thread alone, and in those of its replicas. When an optimizer calls the `apply` of
+    another, as a LossScaleOptimizer does, that runs unchanged.
 
     Args:
-      call: is given the optimizer, its own `apply`, bound, and the arguments of that.
+      call: takes the optimizer, its own `apply`, bound, and the arguments of that.
     """
     is_inner = False
 
@@ -164,5 +164,7 @@ def applied_by(call: Callable[..., None]) -> Iterator[None]:
             is_inner = False
 
     classes = (*keras.optimizers.Optimizer.__mro__, keras.optimizers.LossScaleOptimizer)
-    with exchanged(*(Exchange(each, "apply", apply) for each in classes if "apply" in vars(each))):
+    with patch_functions(
+        *(FunctionPatch(each, "apply", apply) for each in classes if "apply" in vars(each))
+    ):
         yield

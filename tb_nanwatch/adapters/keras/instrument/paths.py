@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from tb_nanwatch.adapters.tensorflow.tensors import variable_path
+from tb_nanwatch.adapters.tensorflow.graph.variables import variable_path
 
 _NAMED_BY_KERAS = re.compile(r"(functional|sequential|model)(_\d+)?")
 
@@ -18,10 +18,10 @@ def relative_path(path: str, model: Any) -> str:
 
 
 class Paths:
-    """Keras's own paths; where these are alike, told apart by the structure of the model.
+    """Keras' own paths, made unique by the structure of the model.
 
-    What is in a functional model is built before the model is: its path begins with no name of
-    that, and the layers "conv" of an encoder and of a decoder have one path.
+    The layers of a functional model are built before the model, so their paths do not begin with
+    its name, and the layers "conv" of an encoder and of a decoder have the same path.
 
     Args:
       model: the model that is trained.
@@ -51,19 +51,19 @@ class Paths:
 
     @staticmethod
     def _own(layer: Any) -> str:
-        # Keras gives a path to what has been built; a Dropout never is.
+        # Keras sets the path when a layer is built; a Dropout never is.
         parent = getattr(layer, "_parent_path", None)
         return layer.path or (f"{parent}/{layer.name}" if parent else layer.name)
 
 
 def _structure(model: Any) -> dict[int, str]:
-    """Of each layer, by identity, the names of those that it is in and its own, level by level."""
+    """The path of each layer by identity: the names of the layers that contain it, and its own."""
     found: dict[int, str] = {id(model): ""}
     level = [model]
     while level:
         following = []
         for owner in level:
-            for name, layer in _held(owner):
+            for name, layer in _sublayers(owner):
                 if id(layer) not in found:
                     found[id(layer)] = f"{found[id(owner)]}/{name}".removeprefix("/")
                     following.append(layer)
@@ -71,8 +71,8 @@ def _structure(model: Any) -> dict[int, str]:
     return found
 
 
-def _held(owner: Any) -> Iterator[tuple[str, Any]]:
-    """(name, layer) of what a layer holds: that of the attribute, where nobody has given one."""
+def _sublayers(owner: Any) -> Iterator[tuple[str, Any]]:
+    """(name, layer) of a layer's sublayers; an automatic name gives way to the attribute's."""
     attributes = {
         id(value): name for name, value in vars(owner).items() if not name.startswith("_")
     }

@@ -1,4 +1,4 @@
-"""A `train_step` that is a `tf.function`: the Python function in it, to be looked into."""
+"""The Python function in a `train_step` that is a `tf.function`."""
 
 from __future__ import annotations
 
@@ -12,40 +12,44 @@ from tb_nanwatch.adapters.tensorflow.private_api import private
 Step = Callable[[Any], Any]
 
 
-def is_function(train_step: Any) -> bool:
+def is_tf_function(train_step: Any) -> bool:
     """Whether TensorFlow traces it into a function of its own."""
     return hasattr(train_step, "python_function") and hasattr(train_step, "_clone")
 
 
-def is_opened(train_step: Any) -> bool:
-    """Whether it is such a function, and one that can be looked into: XLA compiles it as a whole
-    otherwise, apart from the rest."""
+def can_unwrap(train_step: Any) -> bool:
+    """Whether it is a `tf.function` whose Python function can be traced in place.
+
+    One with `jit_compile=True` cannot: XLA compiles it as a whole, apart from the rest.
+    """
     names = ("tf_decorator", "TfMethodTarget", "ag_ctx", "tf_convert")
     return (
-        is_function(train_step)
+        is_tf_function(train_step)
         and not train_step._jit_compile
         and all(private(name) is not None for name in names)
     )
 
 
-def opened(train_step: Any) -> Step:
-    """The step, to be traced in place; by AutoGraph where the function would be."""
-    if not is_opened(train_step):
+def unwrap(train_step: Any) -> Step:
+    """The step, to be traced in place; by AutoGraph if the `tf.function` is."""
+    if not can_unwrap(train_step):
         step: Step = train_step
         return step
     if not train_step._autograph:
-        return in_python(train_step)
+        return python_function(train_step)
     ag_ctx = private("ag_ctx")
     enabled = ag_ctx.ControlStatusCtx(ag_ctx.Status.ENABLED)
-    converted: Step = private("tf_convert")(in_python(train_step), enabled, user_requested=True)
+    converted: Step = private("tf_convert")(
+        python_function(train_step), enabled, user_requested=True
+    )
     return converted
 
 
-def in_python(train_step: Any) -> Step:
-    """The step as it is written, to be run operation by operation."""
+def python_function(train_step: Any) -> Step:
+    """The step as plain Python, to be run operation by operation."""
     step: Step = train_step
-    if is_function(train_step):
-        # Not the python_function itself: of a method that runs what AutoGraph has made of it.
+    if is_tf_function(train_step):
+        # Not the python_function itself: that of a method runs what AutoGraph has made of it.
         decorator, target = private("tf_decorator"), private("TfMethodTarget")
         step = train_step.python_function
         if decorator is None or target is None:
@@ -57,8 +61,8 @@ def in_python(train_step: Any) -> Step:
     return step
 
 
-def written(train_step: Any) -> Any:
-    """The function that a person wrote, below what Keras, TensorFlow and others put around it."""
-    step = inspect.unwrap(in_python(train_step))
-    step = in_python(step)  # Another Callback has it observed already.
+def source_function(train_step: Any) -> Any:
+    """The function that the user wrote, below the wrappers of Keras, TensorFlow and others."""
+    step = inspect.unwrap(python_function(train_step))
+    step = python_function(step)  # Where another Callback has instrumented it already.
     return getattr(step, "__func__", step)

@@ -1,9 +1,9 @@
-"""Puts an observed training step in the model's place, and takes it out again.
+"""Replaces the model's train function by an instrumented one, and restores it.
 
-`fit` makes the model's `train_function` before any callback runs, and reads it anew at each step:
-so a callback can exchange it. Keras tells callbacks neither of a KeyboardInterrupt nor of an error
-in another callback; therefore the model's `make_train_function`, which every later training calls
-first, is exchanged too, for one that first puts everything back.
+`fit` makes the model's `train_function` before any callback runs, and looks it up again at each
+step: so a callback can replace it. Keras notifies callbacks neither of a KeyboardInterrupt nor of
+an error in another callback. Therefore the model's `make_train_function`, which every later
+training calls first, is replaced too, by one that first restores everything.
 """
 
 from __future__ import annotations
@@ -14,72 +14,71 @@ from typing import Any
 
 import tensorflow as tf
 
-from tb_nanwatch.adapters.keras.failing_step.black_box import BlackBox
-from tb_nanwatch.adapters.keras.instrument.step_function import in_python
-from tb_nanwatch.adapters.tensorflow.graph.host_callback import Bell
+from tb_nanwatch.adapters.keras.instrument.step_function import python_function
+from tb_nanwatch.adapters.tensorflow.graph.host_callback import HostSignal
+from tb_nanwatch.training.protocols import FailingStepAnalyzer
 
 _END_OF_DATA = (StopIteration, tf.errors.OutOfRangeError)
-_EXCHANGED = ("train_function", "train_step", "make_train_function")
+_REPLACED = ("train_function", "train_step", "make_train_function")
 
 
-class ObservedTrainFunction:
-    """The exchange for one model as it is compiled now.
+class InstrumentedTrainFunction:
+    """The train function of one model as it is compiled now, instrumented.
 
     Args:
       model: a compiled Keras model whose `train_function` is made.
-      observe: turns a bound `train_step` into an observed one.
-      on_step: called after each call of the step, before any callback hears of it, with whether
-        the step has rung.
-      on_error: called where the step raises, after everything has been put back.
-      is_awaited: whether a step is to come that is to be observed: then the model is asked for its
-        train function by the `train_on_batch` that runs this step.
-      bell: rings in the step where the host has to attend to it.
-      black_box: runs steps again that went non-finite.
+      instrument: turns a bound `train_step` into an instrumented one.
+      on_step: called after each call, before any callback, with whether the step signaled the host.
+      on_error: called where the step raises, after everything has been restored.
+      is_in_batch: whether a step to be recorded comes next: then it is its `train_on_batch` that
+        asks the model for the train function.
+      host_signal: requested in the step where the host has to look at it.
+      analyzer: runs steps again that went non-finite; None for no analysis.
     """
 
     def __init__(
         self,
         model: Any,
-        observe: Callable[[Callable[[Any], Any]], Callable[[Any], Any]],
+        instrument: Callable[[Callable[[Any], Any]], Callable[[Any], Any]],
         on_step: Callable[[bool], None],
         on_error: Callable[[], None],
-        is_awaited: Callable[[], bool],
-        bell: Bell,
-        black_box: BlackBox | None = None,
+        is_in_batch: Callable[[], bool],
+        host_signal: HostSignal,
+        analyzer: FailingStepAnalyzer | None = None,
     ):
         self._model = model
         self._on_step = on_step
         self._on_error = on_error
-        self._is_awaited = is_awaited
-        self._bell = bell
-        self._black_box = black_box
+        self._is_in_batch = is_in_batch
+        self._host_signal = host_signal
+        self._analyzer = analyzer
         self._inner = _installed(model)
         if self._inner is not None:
-            # What one of them holds back the other would count: neither does.
-            for box in filter(None, (black_box, self._inner._black_box)):
-                box.held.refuse("several callbacks record the training")
+            # A step that one of them defers the other would count: so neither defers any.
+            for each in filter(None, (analyzer, self._inner._analyzer)):
+                each.refuse_deferral("several callbacks record the training")
         inner_step = self._inner._step if self._inner else model.train_step
-        self._step: Callable[[Any], Any] = observe(inner_step)
+        self._step: Callable[[Any], Any] = instrument(inner_step)
         self._plain = _plain(model)
-        self._observed = self._make()
+        self._instrumented = self._make()
 
     def _make(self) -> Callable[[Any], Any]:
-        """Has the model make a train function of the observed step, and take back its own."""
+        """Has the model make a train function of the instrumented step, and restores its own."""
         attributes = vars(self._model)
-        before = {name: attributes[name] for name in _EXCHANGED if name in attributes}
+        before = {name: attributes[name] for name in _REPLACED if name in attributes}
         attributes.pop("make_train_function", None)
         attributes["train_step"] = self._step
         try:
             self._model.make_train_function(force=True)
             made: Callable[[Any], Any] = self._model.train_function
         finally:
-            for name in _EXCHANGED:
+            for name in _REPLACED:
                 attributes.pop(name, None)
             attributes.update(before)
         return made
 
-    def fits(self, model: Any) -> bool:
-        """Whether the trace can serve again: as long as Keras's own would, until a compile."""
+    def can_be_reused(self, model: Any) -> bool:
+        """Whether the trace is still valid: as long as Keras' own is, until a compile."""
         return (
             model is self._model
             and _plain(model) is self._plain
@@ -87,19 +86,19 @@ class ObservedTrainFunction:
         )
 
     def is_installed(self) -> bool:
-        """Whether the next step will be observed."""
+        """Whether the next step will be recorded."""
         installed = _installed(self._model)
         while installed is not None and installed is not self:
             installed = installed._inner
         return installed is self
 
     def install(self) -> None:
-        """Has the next steps observed, by this and by those that are installed already."""
+        """Has the next steps recorded, by this one and by those that are installed already."""
         self._model.train_function = self._run
         vars(self._model)["make_train_function"] = self._restore_and_make
 
     def restore(self) -> None:
-        """Puts back what there was before any of ours, where nobody has replaced it since."""
+        """Restores the model's own functions, unless somebody else has replaced them since."""
         if _installed(self._model) is self:
             self._model.train_function = self._plain
         if vars(self._model).get("make_train_function") == self._restore_and_make:
@@ -107,48 +106,52 @@ class ObservedTrainFunction:
 
     def _run(self, iterator: Any) -> Any:
         try:
-            outputs, has_rung = self._call(iterator)
+            outputs, was_requested = self._call(iterator)
         except _END_OF_DATA:
             raise
         except BaseException:
             self.restore()
             self._on_error()
             raise
-        self._step_ended(has_rung)
+        self._end_step(was_requested)
         return outputs
 
     def _call(self, iterator: Any) -> tuple[Any, bool]:
-        """Runs the step, and those again that it holds; what it returns, and whether it rang."""
-        box = self._black_box
-        outputs = self._observed(iterator if box is None else box.feed(self._model, iterator))
-        has_rung = self._bell.has_rung()
-        if box is not None and has_rung:
-            step = in_python(self._model.train_step)
-            outputs = box.after(self._model, step, self._observed, outputs)
-            self._bell.has_rung()
-        return outputs, has_rung
+        """Runs the step, and again those it deferred; its outputs, whether it signaled the host."""
+        analyzer = self._analyzer
+        if analyzer is not None:
+            iterator = analyzer.before_call(self._model, iterator)
+        outputs = self._instrumented(iterator)
+        was_requested = self._host_signal.was_requested()
+        if analyzer is not None and was_requested:
+            step = python_function(self._model.train_step)
+            outputs = analyzer.after_call(self._model, step, self._instrumented, outputs)
+            self._host_signal.was_requested()
+        return outputs, was_requested
 
-    def _step_ended(self, has_rung: bool) -> None:
+    def _end_step(self, was_requested: bool) -> None:
         inner = self._inner
         if inner is not None:
-            inner_has_rung = inner._bell.has_rung()
-            if inner._black_box is not None and inner_has_rung:
-                inner._black_box.after(self._model, self._model.train_step, inner._observed, None)
-            inner._step_ended(inner_has_rung)
-        self._on_step(has_rung)
+            inner_was_requested = inner._host_signal.was_requested()
+            if inner._analyzer is not None and inner_was_requested:
+                inner._analyzer.after_call(
+                    self._model, self._model.train_step, inner._instrumented, None
+                )
+            inner._end_step(inner_was_requested)
+        self._on_step(was_requested)
 
     def _restore_and_make(self, force: bool = False) -> Any:
         caller = sys._getframe(1).f_code.co_name
-        if caller == "train_on_batch" and self._is_awaited() and _installed(self._model) is self:
+        if caller == "train_on_batch" and self._is_in_batch() and _installed(self._model) is self:
             return self._model.train_function
         self.restore()
         return self._model.make_train_function(force=force)
 
 
-def _installed(model: Any) -> ObservedTrainFunction | None:
-    """What of ours observes the model now: a second Callback goes around the first."""
+def _installed(model: Any) -> InstrumentedTrainFunction | None:
+    """The outermost train function of ours: a second Callback wraps the first."""
     owner = getattr(model.train_function, "__self__", None)
-    return owner if isinstance(owner, ObservedTrainFunction) else None
+    return owner if isinstance(owner, InstrumentedTrainFunction) else None
 
 
 def _plain(model: Any) -> Any:

@@ -1,4 +1,4 @@
-"""A `train_step` that shows an `Observation` of each step that it runs."""
+"""A `train_step` that collects the `StepTensors` of each step that it runs."""
 
 from __future__ import annotations
 
@@ -9,125 +9,122 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from tb_nanwatch.adapters.keras.failing_step.compiled_guard import CompiledStepGuard
-from tb_nanwatch.adapters.keras.failing_step.step_guard import (
-    StepGuard,
-    StepOutcome,
-    StepState,
-    UpdateGuard,
-    UpdatePolicy,
-    guarded_update,
-)
 from tb_nanwatch.adapters.keras.instrument.batch import Batch, unpacks
 from tb_nanwatch.adapters.keras.instrument.layer_outputs import (
-    WatchedLayer,
+    NamedLayer,
     called_method,
-    watched_layers,
+    layers_with_outputs,
 )
-from tb_nanwatch.adapters.keras.instrument.method_patching import Spies, Spy
-from tb_nanwatch.adapters.keras.instrument.model_state import seeds_of, variables_of
+from tb_nanwatch.adapters.keras.instrument.method_patching import MethodPatch, MethodPatches
 from tb_nanwatch.adapters.keras.instrument.optimizers import find_optimizers
-from tb_nanwatch.adapters.keras.instrument.step_function import is_opened, opened, written
-from tb_nanwatch.adapters.keras.instrument.step_tensors import Observation
-from tb_nanwatch.adapters.tensorflow.graph.context import in_xla
-from tb_nanwatch.adapters.tensorflow.graph.state_changes import unheard
-from tb_nanwatch.adapters.tensorflow.graph.tapes import differentiated_by_tapes
-from tb_nanwatch.training.warnings import Guard
+from tb_nanwatch.adapters.keras.instrument.step_function import (
+    can_unwrap,
+    source_function,
+    unwrap,
+)
+from tb_nanwatch.adapters.keras.instrument.step_tensors import StepTensors
+from tb_nanwatch.adapters.tensorflow.graph.state_changes import untracked
+from tb_nanwatch.adapters.tensorflow.graph.tapes import on_tape_gradient
+from tb_nanwatch.training.failing_step.guarded_update import run_guarded_update
+from tb_nanwatch.training.internal_errors import InternalErrorGuard
+from tb_nanwatch.training.protocols import GuardFactory, StepOutcome, UpdateGuard
 from tb_nanwatch.training.watch import Watch
 
 
-class Seen(NamedTuple):
-    """One step, as the spies report it.
+class RunningStep(NamedTuple):
+    """One step, to which the patched methods report.
 
     Attributes:
-      observation: collects what it shows.
-      guard: looks at what its update is made of; None where nothing does.
+      tensors: collects the step's tensors.
+      guard: checks losses and gradients before they reach a weight; None where nothing does.
     """
 
-    observation: Observation
+    tensors: StepTensors
     guard: UpdateGuard | None
 
 
-def observed(
+def instrument_train_step(
     train_step: Callable[[Any], Any],
     model: Any,
     watch: Watch,
-    begin: Callable[[], Observation],
-    end: Callable[[Observation, StepOutcome], None],
-    guard: Guard,
-    policy: UpdatePolicy | None = None,
-    policy_guard: Guard | None = None,
+    begin: Callable[[], StepTensors],
+    end: Callable[[StepTensors, StepOutcome], None],
+    error_guard: InternalErrorGuard,
+    guards: GuardFactory | None = None,
+    guard_error_guard: InternalErrorGuard | None = None,
     *,
     collects_calls: Callable[[], bool],
 ) -> Callable[[Any], Any]:
-    """A `train_step` that does what the given one does and shows an `Observation` of it.
+    """A `train_step` that does what the given one does and collects its tensors.
 
     Args:
-      train_step: the model's own, bound; one that is a `tf.function` is looked into.
+      train_step: the model's own, bound; a `tf.function` is traced in place.
       model: the model.
-      watch: what to observe.
-      begin: makes the observation of a step, when it is traced or run.
-      end: takes it, in the step, after the update; and what became of the step.
-      guard: keeps trouble of our own out of the step.
-      policy: what becomes of a step that is not finite; None where nothing does.
-      policy_guard: keeps trouble with that out of the step.
-      collects_calls: whether the calls of layers are to be collected in the step that begins.
+      watch: what to record.
+      begin: makes the collector of a step, when it is traced or run.
+      end: takes it, in the step, after the update; and what the guard did with the step.
+      error_guard: keeps errors of our own out of the step.
+      guards: makes the guard of a step; None for no guard.
+      guard_error_guard: keeps errors in that guard out of the step.
+      collects_calls: whether to collect the calls of layers in the step that begins.
     """
-    policy_guard = policy_guard or guard
-    spies: Spies[Seen] = Spies()
-    own_step = opened(train_step)
-    is_unpacked = unpacks(written(train_step))
+    guard_error_guard = guard_error_guard or error_guard
+    patches: MethodPatches[RunningStep] = MethodPatches()
+    own_step = unwrap(train_step)
+    is_unpacked = unpacks(source_function(train_step))
 
-    # Not the attributes: among them may be what has TensorFlow call another function instead.
+    # Not the attributes: among them may be one that has TensorFlow call another function instead.
     @functools.wraps(train_step, updated=())
     def step(data: Any) -> Any:
-        observation = begin()
-        update_guard: UpdateGuard | None = None
-        with policy_guard("prepare to look at an update"), unheard():
-            if policy is not None and not policy_guard.tripped:
-                update_guard = _guard_of(model, data, policy)
+        tensors = begin()
+        guard: UpdateGuard | None = None
+        with guard_error_guard("prepare the check of an update"), untracked():
+            if guards is not None and not guard_error_guard.has_failed:
+                guard = guards.make(data)
         outcome = StepOutcome()
-        layers: list[WatchedLayer] = []
+        layers: list[NamedLayer] = []
         optimizers: list[Any] = []
-        spied: list[Spy] = []
+        step_patches: list[MethodPatch] = []
         collecting: Any = nullcontext()
-        with guard("observe a batch"):
+        with error_guard("record a batch"):
             if collects_calls():
-                collecting = observation.calls.collecting(guard)
-            observation.batch(Batch(data, is_unpacked))
-            observation.before()
-            layers = list(watched_layers(model, observation.paths))
+                collecting = tensors.calls.collecting(error_guard)
+            tensors.add_batch(Batch(data, is_unpacked))
+            tensors.read_variables_before()
+            layers = list(layers_with_outputs(model, tensors.paths))
             optimizers = find_optimizers(model)
-            spied = [
-                Spy(model, "compute_loss", functools.partial(_compute_loss, guard)),
-                *_model_spies(model, guard),
-                *_optimizer_spies(optimizers, guard, policy_guard),
-                *_layer_spies(layers, watch, spies, guard),
+            step_patches = [
+                MethodPatch(model, "compute_loss", functools.partial(_compute_loss, error_guard)),
+                *_model_patches(model, error_guard),
+                *_optimizer_patches(optimizers, error_guard, guard_error_guard),
+                *_layer_patches(layers, watch, patches, error_guard),
             ]
-        seen = Seen(observation, update_guard)
-        with ExitStack() as watched:
-            refused = watched.enter_context(spies.report_to(seen, spied))
-            hear = functools.partial(_differentiated, guard, seen)
-            watched.enter_context(differentiated_by_tapes(hear))
-            watched.enter_context(collecting)
-            if update_guard is not None:
-                watched.enter_context(update_guard.heard())
+        running = RunningStep(tensors, guard)
+        with ExitStack() as hooks:
+            unpatched = hooks.enter_context(patches.active(running, step_patches))
+            on_gradient = functools.partial(_add_tape_target, error_guard, running)
+            hooks.enter_context(on_tape_gradient(on_gradient))
+            hooks.enter_context(collecting)
+            if guard is not None:
+                hooks.enter_context(guard.hooks_installed())
             outputs = own_step(data)
-        with policy_guard("end a step"), unheard():
-            if update_guard is not None and not policy_guard.tripped:
-                outcome = update_guard.end()
-                outputs = _outputs_after(outputs, model, policy)
-        if policy is not None and policy_guard.tripped:
-            policy.refuse("of a fault of NaNWatch's own")
-        with guard("observe a step"), unheard():
-            observation.end(optimizers)
-            if not guard.tripped:
-                unseen = [path for path, layer in layers if any(layer is each for each in refused)]
-                observation.note_missing([path for path, _ in layers], unseen)
-                end(observation, outcome)
+        with guard_error_guard("end a step"), untracked():
+            if guard is not None and not guard_error_guard.has_failed:
+                outcome = guard.end()
+                outputs = _outputs_after(outputs, model, guards)
+        if guards is not None and guard_error_guard.has_failed:
+            guards.refuse("NaNWatch had an internal error")
+        with error_guard("record a step"), untracked():
+            tensors.end(optimizers)
+            if not error_guard.has_failed:
+                paths = [path for path, _ in layers]
+                tensors.warn_of_missing(
+                    paths, [path for path, layer in layers if any(layer is x for x in unpatched)]
+                )
+                end(tensors, outcome)
         return outputs
 
-    if is_opened(train_step) and model.run_eagerly:
+    if can_unwrap(train_step) and model.run_eagerly:
         # A function that runs by itself remains one, with the same options.
         function: Any = train_step
         traced: Callable[[Any], Any] = function._clone(
@@ -137,134 +134,147 @@ def observed(
     return step
 
 
-def _guard_of(model: Any, data: Any, policy: UpdatePolicy) -> UpdateGuard:
-    state = StepState(lambda: variables_of(model), lambda: seeds_of(model))
-    if in_xla():
-        return CompiledStepGuard(policy, state)
-    return StepGuard(policy, data, state)
-
-
-def _outputs_after(outputs: Any, model: Any, policy: UpdatePolicy | None) -> Any:
+def _outputs_after(outputs: Any, model: Any, guards: GuardFactory | None) -> Any:
     """What the train step returns: the metrics as they are now, if it returned those."""
-    if policy is None or not policy.skips or not isinstance(outputs, dict):
+    if guards is None or not guards.skips or not isinstance(outputs, dict):
         return outputs
     metrics = model.get_metrics_result()
     return metrics if set(metrics) == set(outputs) else outputs
 
 
-_COMPARED = ("x", "y", "y_pred", "sample_weight")
+_LOSS_ARGUMENTS = ("x", "y", "y_pred", "sample_weight")
 """The arguments of `compute_loss`."""
 
 
 def _compute_loss(
-    guard: Guard, seen: Seen, original: Callable[..., Any], *args: Any, **kwargs: Any
+    error_guard: InternalErrorGuard,
+    running: RunningStep,
+    original: Callable[..., Any],
+    *args: Any,
+    **kwargs: Any,
 ) -> Any:
     loss = original(*args, **kwargs)
-    observation, update_guard = seen
-    if observation.is_here():
-        with guard("observe a loss"):
-            given = {**dict(zip(_COMPARED, args, strict=False)), **kwargs}
-            observation.compared(*(given.get(name) for name in _COMPARED))
-            observation.loss(loss)
-            if update_guard is not None:
-                update_guard.loss(loss)
+    tensors, guard = running
+    if tensors.is_outermost_graph():
+        with error_guard("record a loss"):
+            given = {**dict(zip(_LOSS_ARGUMENTS, args, strict=False)), **kwargs}
+            tensors.add_loss_arguments(*(given.get(name) for name in _LOSS_ARGUMENTS))
+            tensors.add_loss(loss)
+            if guard is not None:
+                guard.add_loss(loss)
     return loss
 
 
-def _differentiated(
-    guard: Guard, seen: Seen, tape: Any, target: Any, sources: Any, gradients: Any
+def _add_tape_target(
+    error_guard: InternalErrorGuard,
+    running: RunningStep,
+    tape: Any,
+    target: Any,
+    sources: Any,
+    gradients: Any,
 ) -> None:
-    observation, update_guard = seen
-    if observation.is_here():
-        with guard("observe a loss"):
-            for loss in observation.differentiated(target, sources):
-                if update_guard is not None:
-                    update_guard.loss(loss)
+    tensors, guard = running
+    if tensors.is_outermost_graph():
+        with error_guard("record a loss"):
+            for loss in tensors.add_tape_target(target, sources):
+                if guard is not None:
+                    guard.add_loss(loss)
 
 
-def _model_spies(model: Any, guard: Guard) -> Iterator[Spy]:
-    """Of what the model itself returns, which is the prediction of a step without compute_loss."""
+def _model_patches(model: Any, error_guard: InternalErrorGuard) -> Iterator[MethodPatch]:
+    """For the model's own output, which is the prediction of a step without compute_loss."""
 
-    def call(seen: Seen, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    def call(running: RunningStep, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         outputs = original(*args, **kwargs)
-        if seen.observation.is_here():
-            with guard("observe a prediction"):
-                seen.observation.returned(outputs)
+        if running.tensors.is_outermost_graph():
+            with error_guard("record a prediction"):
+                running.tensors.add_model_outputs(outputs)
         return outputs
 
     method = called_method(model)
     if method != "rematerialized_call":
-        yield Spy(model, method, call)
+        yield MethodPatch(model, method, call)
 
 
-def _optimizer_spies(optimizers: Iterable[Any], guard: Guard, policy_guard: Guard) -> Iterator[Spy]:
-    def spy(optimizer: Any) -> Spy:
+def _optimizer_patches(
+    optimizers: Iterable[Any],
+    error_guard: InternalErrorGuard,
+    guard_error_guard: InternalErrorGuard,
+) -> Iterator[MethodPatch]:
+    def patch(optimizer: Any) -> MethodPatch:
         def apply(
-            seen: Seen, original: Callable[..., Any], grads: Any, trainable_variables: Any = None
+            running: RunningStep,
+            original: Callable[..., Any],
+            grads: Any,
+            trainable_variables: Any = None,
         ) -> Any:
-            observation, update_guard = seen
+            tensors, guard = running
             grads = list(grads)
             if trainable_variables is not None:
                 trainable_variables = list(trainable_variables)
-            if not observation.is_here():
-                if update_guard is not None:
-                    update_guard.policy.refuse("it updates weights within a function or loop")
-                    if update_guard.policy.skips:
-                        observation.note_unguarded()
+            if not tensors.is_outermost_graph():
+                if guard is not None and guard.refuse_inner_update():
+                    tensors.warn_of_inner_update()
                 return original(grads, trainable_variables)
             variables = trainable_variables or optimizer._trainable_variables
-            with guard("observe gradients"):
-                observation.gradients(optimizer, grads, variables)
+            with error_guard("record gradients"):
+                tensors.add_gradients(optimizer, grads, variables)
             update = functools.partial(original, grads, trainable_variables)
-            if update_guard is None or policy_guard.tripped:
+            if guard is None or guard_error_guard.has_failed:
                 return update()
-            return guarded_update(policy_guard, update_guard, optimizer, update, grads, variables)
+            return run_guarded_update(guard_error_guard, guard, optimizer, update, grads, variables)
 
-        return Spy(optimizer, "apply", apply)
+        return MethodPatch(optimizer, "apply", apply)
 
-    def scale_loss(seen: Seen, original: Callable[..., Any], loss: Any) -> Any:
+    def scale_loss(running: RunningStep, original: Callable[..., Any], loss: Any) -> Any:
         scaled = original(loss)
-        with guard("observe a loss"):
-            seen.observation.scaled(loss, scaled)
+        with error_guard("record a loss"):
+            running.tensors.add_scaled_loss(loss, scaled)
         return scaled
 
     for optimizer in optimizers:
-        yield spy(optimizer)
-        yield Spy(optimizer, "scale_loss", scale_loss)
+        yield patch(optimizer)
+        yield MethodPatch(optimizer, "scale_loss", scale_loss)
 
 
-def _layer_spies(
-    layers: Iterable[WatchedLayer], watch: Watch, spies: Spies[Seen], guard: Guard
-) -> Iterator[Spy]:
-    def take(observation: Observation, path: str, outputs: Any) -> Any:
-        if not observation.is_here():
-            observation.hidden(path)
+def _layer_patches(
+    layers: Iterable[NamedLayer],
+    watch: Watch,
+    patches: MethodPatches[RunningStep],
+    error_guard: InternalErrorGuard,
+) -> Iterator[MethodPatch]:
+    def add_outputs(tensors: StepTensors, path: str, outputs: Any) -> Any:
+        if not tensors.is_outermost_graph():
+            tensors.add_hidden_layer(path)
             return outputs
-        with guard("observe a layer's output"):
-            return observation.outputs(path, outputs)
+        with error_guard("record a layer's output"):
+            return tensors.add_layer_outputs(path, outputs)
         return outputs
 
-    def spy(path: str, layer: Any) -> Spy:
+    def patch(path: str, layer: Any) -> MethodPatch:
         method = called_method(layer)
 
-        def call(seen: Seen, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-            return take(seen.observation, path, original(*args, **kwargs))
+        def call(
+            running: RunningStep, original: Callable[..., Any], *args: Any, **kwargs: Any
+        ) -> Any:
+            return add_outputs(running.tensors, path, original(*args, **kwargs))
 
         def rematerialized_call(
-            seen: Seen, original: Callable[..., Any], *args: Any, **kwargs: Any
+            running: RunningStep, original: Callable[..., Any], *args: Any, **kwargs: Any
         ) -> Any:
             function = original(*args, **kwargs)
 
             def run(*args: Any, **kwargs: Any) -> Any:
-                # The layers within run again in the backward pass, where they are seen.
-                with spies.pause():
+                # The layers within run again in the backward pass, where they are recorded.
+                with patches.pause():
                     outputs = function(*args, **kwargs)
-                return take(seen.observation, path, outputs)
+                return add_outputs(running.tensors, path, outputs)
 
             return run
 
-        return Spy(layer, method, rematerialized_call if method == "rematerialized_call" else call)
+        is_rematerialized = method == "rematerialized_call"
+        return MethodPatch(layer, method, rematerialized_call if is_rematerialized else call)
 
     for path, layer in layers:
         if watch.selects("activation", path) or watch.selects("activation_gradient", path):
-            yield spy(path, layer)
+            yield patch(path, layer)

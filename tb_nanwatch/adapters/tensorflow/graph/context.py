@@ -18,7 +18,7 @@ def current_graph() -> Any:
 
 
 def in_xla() -> bool:
-    """Whether what is traced now is compiled by XLA."""
+    """Whether XLA compiles what is being traced."""
     graph, is_in_xla = current_graph(), private("in_xla_context")
     return graph is not None and is_in_xla is not None and bool(is_in_xla(graph))
 
@@ -26,7 +26,7 @@ def in_xla() -> bool:
 def cached_in_context(make: Callable[..., Any]) -> Callable[..., Any]:
     """`functools.cache` for what belongs to TensorFlow's context, such as a `tf.function`.
 
-    A context that was reset, as some tests do, takes all of it along.
+    It is lost when the context is reset, as some tests do.
     """
     known: dict[Any, Any] = {}
     owner: Any = None
@@ -47,17 +47,17 @@ def cached_in_context(make: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @contextmanager
-def unseen() -> Iterator[None]:
-    """Keeps what is built or run within it from TensorFlow's own debuggers.
+def without_op_callbacks() -> Iterator[None]:
+    """Hides what is built or run within it from `tf.debugging`.
 
     `tf.debugging.enable_check_numerics` ends a training at any operation whose result is not
-    finite, and the sum of squares of large numbers is not.
+    finite, such as our sum of squares of large numbers.
     """
     context = private("context")
-    listening: list[Any] = [] if context is None else context().op_callbacks
-    hidden = list(listening)
-    listening.clear()
+    callbacks: list[Any] = [] if context is None else context().op_callbacks
+    hidden = list(callbacks)
+    callbacks.clear()
     try:
         yield
     finally:
-        listening.extend(hidden)
+        callbacks.extend(hidden)

@@ -1,8 +1,8 @@
-"""Functions of others, exchanged for one thread: whoever trains in another one notices nothing.
+"""Replaces functions of classes and modules for one thread; other threads run the originals.
 
-What a class or a module holds is the same for all threads. So a function that is put in its place
-looks at who calls: for threads that exchanged it, each runs its own; for all others, the original.
-It stays there as long as any thread needs it, in whichever order they come and go.
+A class or a module is shared by all threads. So the function that is put there checks which thread
+calls: a thread that patched it runs its replacement, all others the original. It stays as long as
+any thread needs it, in whichever order they enter and leave.
 
 Replicas of `tf.distribute` run in threads of their own, which count as the one that started them.
 """
@@ -15,19 +15,19 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-from tb_nanwatch.adapters.tensorflow.private_api import private, unconverted
+from tb_nanwatch.adapters.tensorflow.private_api import private, without_autograph
 
 Function = Callable[..., Any]
 
 
-class Exchange(NamedTuple):
-    """One function that is exchanged.
+class FunctionPatch(NamedTuple):
+    """One function that is replaced.
 
     Attributes:
-      owner: the class or module that holds it; what others inherit is exchanged for them, too.
-      name: its name there; of a property what computes it is exchanged.
-      call: called in its place, as call(original, *args, **kwargs). The original of an exchange
-        within an exchange is the outer one.
+      owner: the class or module that holds it. Subclasses that inherit it get the replacement.
+      name: its name there; of a property the getter is replaced.
+      call: called in its place, as call(original, *args, **kwargs). The original of a nested patch
+        is the outer patch.
     """
 
     owner: Any
@@ -35,8 +35,8 @@ class Exchange(NamedTuple):
     call: Function
 
 
-class _Place:
-    """A function, and what runs in its place in each thread that exchanged it."""
+class _PatchPoint:
+    """A function, and what runs in its place in each thread that patched it."""
 
     def __init__(self, owner: Any, name: str):
         self._owner, self._name = owner, name
@@ -44,77 +44,77 @@ class _Place:
         is_property = isinstance(self._original, property)
         self._function: Function = self._original.fget if is_property else self._original
         self._calls: dict[int, Function] = {}
-        run = self._run()
-        self._exchanged = property(run) if is_property else run
+        dispatch = self._make_dispatch()
+        self._replacement = property(dispatch) if is_property else dispatch
 
-    def _run(self) -> Function:
+    def _make_dispatch(self) -> Function:
         calls, function = self._calls, self._function
 
         @functools.wraps(function)
-        def run(*args: Any, **kwargs: Any) -> Any:
+        def dispatch(*args: Any, **kwargs: Any) -> Any:
             return calls.get(this_thread(), function)(*args, **kwargs)
 
-        return unconverted(run)
+        return without_autograph(dispatch)
 
     def is_current(self) -> bool:
-        """Whether nobody else has put something into the place since."""
-        return vars(self._owner)[self._name] in (self._original, self._exchanged)
+        """Whether nobody else has replaced the function since."""
+        return vars(self._owner)[self._name] in (self._original, self._replacement)
 
-    def enter(self, here: int, call: Function) -> Function | None:
-        """Has `call` run in this thread; what to hand to `leave`."""
-        before = self._calls.get(here)
-        self._calls[here] = functools.partial(call, before or self._function)
-        setattr(self._owner, self._name, self._exchanged)
+    def enter(self, thread: int, call: Function) -> Function | None:
+        """Has `call` run in this thread; returns what to pass to `leave`."""
+        before = self._calls.get(thread)
+        self._calls[thread] = functools.partial(call, before or self._function)
+        setattr(self._owner, self._name, self._replacement)
         return before
 
-    def leave(self, here: int, before: Function | None) -> None:
-        """Takes back what the latest `enter` of this thread has done."""
+    def leave(self, thread: int, before: Function | None) -> None:
+        """Undoes the latest `enter` of this thread."""
         if before is not None:
-            self._calls[here] = before
+            self._calls[thread] = before
             return
-        del self._calls[here]
-        # Where somebody has put something of theirs over it, that calls it: it goes on as if not.
-        if not self._calls and vars(self._owner)[self._name] is self._exchanged:
+        del self._calls[thread]
+        # Where somebody has wrapped the replacement, it stays, and runs the original.
+        if not self._calls and vars(self._owner)[self._name] is self._replacement:
             setattr(self._owner, self._name, self._original)
 
 
 _lock = threading.Lock()
-_places: dict[tuple[Any, str], _Place] = {}
+_patch_points: dict[tuple[Any, str], _PatchPoint] = {}
 
 
 def this_thread() -> int:
-    """What tells this thread from every other one; a replica's is that of who started it."""
-    # TensorFlow hands this very list on to the threads of replicas, for its own debuggers.
+    """Identity of this thread; in a replica, that of the thread that started the replicas."""
+    # TensorFlow passes this very list on to the threads of replicas, for its own debuggers.
     context = private("context")
     return threading.get_ident() if context is None else id(context().op_callbacks)
 
 
 @contextmanager
-def exchanged(*exchanges: Exchange) -> Iterator[None]:
-    """Until the block ends these functions are exchanged, in this thread alone.
+def patch_functions(*patches: FunctionPatch) -> Iterator[None]:
+    """Replaces these functions until the block ends, in this thread alone.
 
-    One that its owner does not hold, as in another version of TensorFlow, is left out.
+    A function that its owner does not have, as in another version of TensorFlow, is left out.
     """
-    here = this_thread()
-    left = []
+    thread = this_thread()
+    entered = []
     try:
         with _lock:
-            for owner, name, call in exchanges:
+            for owner, name, call in patches:
                 if name not in vars(owner):
                     continue
-                place = _place(owner, name)
-                left.append((place, place.enter(here, call)))
+                point = _patch_point(owner, name)
+                entered.append((point, point.enter(thread, call)))
         yield
     finally:
         with _lock:
-            for place, before in reversed(left):
-                place.leave(here, before)
+            for point, before in reversed(entered):
+                point.leave(thread, before)
 
 
-def _place(owner: Any, name: str) -> _Place:
-    """Made once: a step that runs eagerly comes here each time."""
-    place = _places.get((owner, name))
-    if place is None or not place.is_current():
-        # Anew rather than changed: what somebody put over the former may still call that.
-        place = _places[owner, name] = _Place(owner, name)
-    return place
+def _patch_point(owner: Any, name: str) -> _PatchPoint:
+    """Made once, because a step that runs eagerly comes here each time."""
+    point = _patch_points.get((owner, name))
+    if point is None or not point.is_current():
+        # A new one: a wrapper that somebody put over the former may still call that.
+        point = _patch_points[owner, name] = _PatchPoint(owner, name)
+    return point

@@ -1,4 +1,4 @@
-"""How a step calls the host: a step that has nothing to tell costs the host nothing."""
+"""How a step calls the host. A step that has nothing to report costs the host nothing."""
 
 from __future__ import annotations
 
@@ -7,32 +7,33 @@ import tensorflow as tf
 from tb_nanwatch.adapters.tensorflow.graph.context import in_xla
 
 
-class Bell:
-    """Rung by a step, heard by the host when the call is over.
+class HostSignal:
+    """Set by a step, read by the host after the call.
 
-    Asking what a step has left in a variable takes 50 to 150 microseconds, as the step has driven
-    everything else out of the processor's caches, and one more output of Keras's step takes as
-    long. XLA knows no bell: where it compiles the step the host has to ask.
+    Reading a variable that the step has written takes 50 to 150 microseconds, because the step has
+    evicted everything else from the processor's caches; one more output of Keras' step takes as
+    long. A callback runs only when it is called. XLA supports none on every device: where it
+    compiles the step the host has to look after each call.
     """
 
     def __init__(self) -> None:
-        self._has_rung = False
-        self._is_mute = False
+        self._is_requested = False
+        self._is_always_requested = False
 
-    def ring(self) -> None:
-        """In the step, in a branch that few steps take: has the host attend to it."""
+    def request(self) -> None:
+        """In the step, in a branch that few steps take: asks the host to look at the step."""
         if not tf.inside_function():
-            self._ring()
+            self._set()
         elif in_xla():
-            self._is_mute = True
+            self._is_always_requested = True
         else:
             # Not `numpy_function`, which has no kernel for the branch of a step on a GPU.
-            tf.py_function(self._ring, [], [])
+            tf.py_function(self._set, [], [])
 
-    def _ring(self) -> None:
-        self._has_rung = True
+    def _set(self) -> None:
+        self._is_requested = True
 
-    def has_rung(self) -> bool:
-        """On the host: whether it has rung since this was last asked, or may have: under XLA."""
-        has_rung, self._has_rung = self._has_rung, False
-        return has_rung or self._is_mute
+    def was_requested(self) -> bool:
+        """On the host: whether a step asked for it since the last call; always True under XLA."""
+        is_requested, self._is_requested = self._is_requested, False
+        return is_requested or self._is_always_requested

@@ -1,4 +1,4 @@
-"""Hears of each operation that runs eagerly in this thread, after it has run."""
+"""A callback after each operation that runs eagerly in this thread."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from tb_nanwatch.adapters.tensorflow.graph.function_patching import Exchange, exchanged
+from tb_nanwatch.adapters.tensorflow.graph.function_patching import FunctionPatch, patch_functions
 from tb_nanwatch.adapters.tensorflow.private_api import private
 
 
 @contextmanager
-def operations_heard(note: Callable[..., None]) -> Iterator[None]:
-    """Until the block ends `note` is called with each operation, as TensorFlow calls its own.
+def on_operation(callback: Callable[..., None]) -> Iterator[None]:
+    """Calls `callback` with each operation, as TensorFlow calls its own, until the block ends.
 
-    What `op_callbacks.add_op_callback` does for all threads, and undoes when the first leaves.
+    `op_callbacks.add_op_callback` does this for all threads, and ends for all when one leaves.
     """
     context, execute = private("context"), private("execute")
     if context is None or execute is None:
@@ -24,10 +24,10 @@ def operations_heard(note: Callable[..., None]) -> Iterator[None]:
     def run(original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         return execute.execute_with_callbacks(*args, **kwargs)
 
-    listening = context()
-    with exchanged(Exchange(execute, "execute", run)):
-        listening.add_op_callback(note)
+    thread_context = context()
+    with patch_functions(FunctionPatch(execute, "execute", run)):
+        thread_context.add_op_callback(callback)
         try:
             yield
         finally:
-            listening.remove_op_callback(note)
+            thread_context.remove_op_callback(callback)

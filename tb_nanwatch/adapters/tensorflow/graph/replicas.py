@@ -14,7 +14,7 @@ def is_supported(strategy: tf.distribute.Strategy) -> bool:
     return strategy.num_replicas_in_sync == 1 or isinstance(strategy, _KNOWN)
 
 
-def is_of_one_process(strategy: tf.distribute.Strategy) -> bool:
+def is_single_process(strategy: tf.distribute.Strategy) -> bool:
     """Whether all the replicas of a strategy run in this process."""
     replicas = int(strategy.num_replicas_in_sync)
     return replicas == 1 or replicas == len(strategy.extended.worker_devices)
@@ -29,8 +29,8 @@ def current_replica() -> int:
     return number % _replicas_here()
 
 
-def current_label() -> str:
-    """What rows of this replica alone are told apart by; "" with one replica in the process."""
+def replica_label() -> str:
+    """The label of rows of this replica alone; "" with one replica in the process."""
     context = tf.distribute.get_replica_context()
     return "" if context is None or _replicas_here() == 1 else f"replica-{current_replica()}"
 
@@ -45,9 +45,9 @@ def worker_name() -> str:
 
 
 def is_mirrored(variable: Any) -> bool:
-    """Whether every replica holds the same value of a variable, TensorFlow's or Keras's."""
-    held = getattr(variable, "_value", variable)
-    return getattr(held, "synchronization", None) is not tf.VariableSynchronization.ON_READ
+    """Whether every replica holds the same value of a variable, TensorFlow's or Keras'."""
+    inner = getattr(variable, "_value", variable)
+    return getattr(inner, "synchronization", None) is not tf.VariableSynchronization.ON_READ
 
 
 def _replicas_here() -> int:

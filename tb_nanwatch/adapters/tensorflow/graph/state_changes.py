@@ -1,9 +1,9 @@
-"""What a step changes, heard of as its operations are added to a graph, whoever adds them.
+"""What a step changes, followed as its operations are added to a graph, by whatever code.
 
-A variable is known by its handle: the methods of `tf.Variable`, the raw operations of the
-optimizers of TensorFlow 1, `tf.random.Generator`, the functions that a step calls and the loops in
-it all hand that to an operation. What a variable held before costs nothing unless somebody holds on
-to it: a read shares the variable's memory, and what nobody uses is dropped from the graph.
+A variable is identified by its handle: the methods of `tf.Variable`, the raw operations of
+TensorFlow 1's optimizers, `tf.random.Generator`, the functions that a step calls and the loops in
+it all pass that to an operation. A value from before the step costs nothing unless it is used: a
+read shares the variable's memory, and an unused read is pruned from the graph.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from typing import Any
 import tensorflow as tf
 
 from tb_nanwatch.adapters.tensorflow import private_api
-from tb_nanwatch.adapters.tensorflow.graph.operation_callbacks import operations_heard
+from tb_nanwatch.adapters.tensorflow.graph.operation_callbacks import on_operation
 
 _ACTS = {
-    "PyFunc": "it calls Python by tf.numpy_function",
-    "EagerPyFunc": "it calls Python by tf.py_function",
-    "IteratorGetNext": "it takes its data from an iterator, which cannot be asked again",
-    "IteratorGetNextAsOptional": "it takes its data from an iterator, which cannot be asked again",
+    "PyFunc": "it calls Python in tf.numpy_function",
+    "EagerPyFunc": "it calls Python in tf.py_function",
+    "IteratorGetNext": "it reads its data from an iterator, which cannot be rewound",
+    "IteratorGetNextAsOptional": "it reads its data from an iterator, which cannot be rewound",
 }
-"""Operations that act on the world outside of variables, and what to say of them."""
+"""Operations with side effects besides writing variables, and why they cannot be run again."""
 
 _READS = (
     "LookupTableFind",
@@ -37,12 +37,11 @@ _READS = (
     "Destroy",
     "Delete",
 )
-"""What is in the names of operations that change nothing of a resource that is no variable, or
-nothing that matters: summaries are not written when a step is run again, and what a step destroys
-is its own."""
+"""Parts of the names of operations that do not change a resource other than a variable, or not in
+a way that matters: summaries are not written in a rerun, and a step destroys only its own."""
 
 _CHANGES = ("LookupTable", "Queue", "Barrier", "Stack", "Stage", "Accumulator", "OrderedMap")
-"""And what is in those of others."""
+"""Parts of the names of operations that do."""
 
 _CALLS = frozenset(
     {
@@ -56,7 +55,7 @@ _CALLS = frozenset(
         "StatelessCase",
     }
 )
-"""Operations that run functions: what is in these says what they do."""
+"""Operations that run functions: the functions' operations show what they do."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +65,7 @@ class StateVariable:
     Attributes:
       handle: its resource.
       spec: shape and dtype.
-      owner: the object that it was found in, TensorFlow's or Keras's; None where it is not known.
+      owner: the object that wraps it, TensorFlow's or Keras'; None where it is not known.
     """
 
     handle: Any
@@ -75,33 +74,33 @@ class StateVariable:
 
     @property
     def key(self) -> int:
-        """What tells it from every other one, whichever object stands for it."""
+        """What identifies it, whichever Python object wraps it."""
         return id(self.handle)
 
     @property
     def nbytes(self) -> int:
-        """Bytes of what it holds; 0 where its shape is not known."""
+        """Bytes of its value; 0 where its shape is not known."""
         return (self.spec.shape.num_elements() or 0) * int(self.spec.dtype.size)
 
     @property
     def is_symbolic(self) -> bool:
-        """Whether it is an argument of the function being traced: out of the host's reach."""
+        """Whether it is an argument of the function being traced, which the host cannot access."""
         return not isinstance(self.handle, tf.__internal__.EagerTensor)
 
     def read(self) -> tf.Tensor:
-        """What it holds, sharing its memory; no tape hears of it."""
+        """Its value, sharing its memory; no tape records the read."""
         return tf.raw_ops.ReadVariableOp(resource=self.handle, dtype=self.spec.dtype)
 
     def write(self, value: Any) -> None:
-        """Has it hold `value`, sharing its memory."""
+        """Writes `value`, sharing its memory."""
         tf.raw_ops.AssignVariableOp(resource=self.handle, value=value)
 
 
 def state_variables(variables: Iterable[Any]) -> list[StateVariable]:
-    """Those of TensorFlow's or Keras's variables, each once; of replicas the one that runs now."""
+    """TensorFlow's or Keras' variables, each once; of replicated ones this replica's copy."""
     found: dict[int, StateVariable] = {}
     for each in variables:
-        inner = getattr(each, "_value", each)  # Keras's.
+        inner = getattr(each, "_value", each)  # Keras'.
         handle = getattr(inner, "handle", None)
         if handle is not None:
             spec = tf.TensorSpec(inner.shape, inner.dtype)
@@ -110,7 +109,7 @@ def state_variables(variables: Iterable[Any]) -> list[StateVariable]:
 
 
 def write_all(values: Iterable[tuple[StateVariable, Any]]) -> None:
-    """Has each variable hold the value beside it."""
+    """Writes to each variable the value beside it."""
     for variable, value in values:
         variable.write(value)
 
@@ -119,10 +118,10 @@ _adding = threading.local()
 
 
 @contextmanager
-def unheard() -> Iterator[None]:
-    """Nobody hears of what is added to a graph within, in this thread: it is not the step's.
+def untracked() -> Iterator[None]:
+    """Marks operations that are added within as ours, not the step's: they are not followed.
 
-    It changes no name of the step's operations either, by which Grappler sorts.
+    In this thread alone. It changes no name in the step either, by which Grappler sorts operations.
     """
     before = getattr(_adding, "ours", False)
     _adding.ours = True
@@ -130,7 +129,7 @@ def unheard() -> Iterator[None]:
         if not tf.inside_function():
             yield
             return
-        # A scope that ends with a slash is entered as it is, wherever this is.
+        # A scope that ends with a slash is entered as it is, whatever the current scope.
         with tf.compat.v1.get_default_graph().name_scope("nanwatch/"):
             yield
     finally:
@@ -138,45 +137,45 @@ def unheard() -> Iterator[None]:
 
 
 class StateChanges:
-    """What the operations of one graph read and change.
+    """The variables that the operations of one graph read and change.
 
     Args:
       graph: the graph of the step.
       on_change: called before an operation that may change a variable is added.
 
     Attributes:
-      seen: the variables that an operation was given so far, by their keys.
+      seen: the variables that an operation has used so far, by key.
     """
 
     def __init__(self, graph: Any, on_change: Callable[[], None] | None = None):
         self._graph = graph
         self._on_change = on_change
-        # Replicas build one graph, each in a thread of its own. A single one's update is merged in
-        # another thread than its step.
+        # Replicas build one graph, each in a thread of its own. A single replica's update is merged
+        # in another thread than its step.
         context = tf.distribute.get_replica_context()
         several = context is not None and context.num_replicas_in_sync > 1
         self._thread = threading.get_ident() if several else None
-        self._trouble = ""
-        # Operations that may change variables, and what these held before each of them.
+        self._error = ""
+        # Operations that may change variables, with the variables' values before each of them.
         self._given: list[tuple[Any, dict[int, tuple[StateVariable, tf.Tensor]]]] = []
-        # Those that are given what is no variable, and those that run functions.
+        # Operations on resources that are no variables, and those that run functions.
         self._others: list[Any] = []
         self.seen: dict[int, StateVariable] = {}
 
     @contextmanager
-    def heard(self) -> Iterator[None]:
-        """Hears of the operations that are added until the block ends."""
+    def track(self) -> Iterator[None]:
+        """Follows the operations that are added until the block ends."""
         with ExitStack() as stack:
             works = False
-            with suppress(Exception):  # Then it is not looked into, and goes on all the same.
-                intercepted = private_api.operations_intercepted(self._graph, self._hear)
+            with suppress(Exception):  # The step then is not analyzed, and goes on all the same.
+                intercepted = private_api.on_operation_added(self._graph, self._on_operation)
                 works = stack.enter_context(intercepted)
             if not (works and private_api.can_follow_changes()):
-                self._trouble = "this version of TensorFlow does not tell what it changes"
+                self._error = "this version of TensorFlow does not show what it changes"
             yield
 
     def changed(self) -> dict[int, tuple[StateVariable, tf.Tensor]]:
-        """The variables that may have been changed so far, and what each held before."""
+        """The variables that may have been changed so far, each with its value before."""
         found: dict[int, tuple[StateVariable, tf.Tensor]] = {}
         outside = self._outside()
         for operation, given in self._given:
@@ -187,14 +186,14 @@ class StateChanges:
         return found
 
     def refusal(self) -> str:
-        """Why the step cannot be run once more without a trace; "" where it can."""
+        """Why the step cannot be run again without side effects; "" where it can."""
         with self._safely():
-            return self._trouble or self._refusal()
-        return self._trouble
+            return self._error or self._refusal()
+        return self._error
 
     def _refusal(self) -> str:
         if any(variable.is_symbolic for variable, _ in self.changed().values()):
-            return "it changes a variable that it is given as an argument"
+            return "it changes a variable that is passed as an argument"
         refusals = (
             _refusal(
                 {operation.type, *_types_within(operation, self._graph)},
@@ -205,29 +204,29 @@ class StateChanges:
         return next(filter(None, refusals), "")
 
     def _outside(self) -> dict[int, Any]:
-        """By the identity of a tensor in the graph what it stands for outside of it."""
+        """The identity of each captured tensor in the graph to the tensor outside of it."""
         return {id(inner): outer for outer, inner in self._graph.captures}
 
-    def _hear(self, operation_type: str, inputs: list[Any]) -> Callable[[Any], None] | None:
+    def _on_operation(self, operation_type: str, inputs: list[Any]) -> Callable[[Any], None] | None:
         after: Callable[[Any], None] | None = None
         with self._safely():
             after = self._before(operation_type, inputs)
         if after is None:
             return None
 
-        def hear(operation: Any) -> None:
+        def after_operation(operation: Any) -> None:
             with self._safely():
                 after(operation)
 
-        return hear
+        return after_operation
 
     @contextmanager
     def _safely(self) -> Iterator[None]:
-        """Has the operation, which is the training's, added, whatever goes wrong with ours."""
+        """Keeps our errors away from the training, whose operation is being added."""
         try:
             yield
         except Exception as error:
-            self._trouble = f"what it changes could not be told ({type(error).__name__}: {error})"
+            self._error = f"its changes cannot be determined ({type(error).__name__}: {error})"
 
     def _before(self, operation_type: str, inputs: list[Any]) -> Callable[[Any], None] | None:
         handles = [each for each in inputs if getattr(each, "dtype", None) == tf.resource]
@@ -235,7 +234,7 @@ class StateChanges:
         is_elsewhere = self._thread not in (None, threading.get_ident())
         if getattr(_adding, "ours", False) or is_elsewhere or not (handles or is_other):
             return None
-        with unheard():
+        with untracked():
             outside = self._outside() if handles else {}
             variables: list[StateVariable] = []
             for handle in handles:
@@ -262,10 +261,10 @@ class StateChanges:
 
 
 @contextmanager
-def eager_refusal(refuse: Callable[[str], None]) -> Iterator[None]:
-    """Until the block ends `refuse` is told why what runs in it cannot be run once more.
+def on_unrepeatable_operation(refuse: Callable[[str], None]) -> Iterator[None]:
+    """Calls `refuse` with the reason where an operation in the block cannot be run again.
 
-    Only of what operations do: what Python does besides is not heard of.
+    Only for operations: side effects of Python code are not seen.
     """
 
     def note(op_type: Any, inputs: Sequence[Any], *_: Any, graph: Any = None, **__: Any) -> None:
@@ -277,12 +276,12 @@ def eager_refusal(refuse: Callable[[str], None]) -> Iterator[None]:
         if refusal:
             refuse(refusal)
 
-    with operations_heard(note):
+    with on_operation(note):
         yield
 
 
 def _refusal(types: Collection[str], changed: Iterable[Any]) -> str:
-    """Why an operation cannot be run once more.
+    """Why an operation cannot be run again; "" where it can.
 
     Args:
       types: its own, and those of the operations of the functions that it runs.
@@ -293,9 +292,9 @@ def _refusal(types: Collection[str], changed: Iterable[Any]) -> str:
     if all(private_api.variable_spec(each) is not None for each in changed):
         return ""
     others = [each for each in sorted(types) if not any(name in each for name in _READS)]
-    if len(types) > 1:  # Functions, which of all that they do say no more.
+    if len(types) > 1:  # Of functions it is not known which operation changes it.
         others = [each for each in others if any(name in each for name in _CHANGES)]
-    return f"it changes what no variable holds ({others[0]})" if others else ""
+    return f"it changes state outside of variables ({others[0]})" if others else ""
 
 
 def _types_within(operation: Any, graph: Any) -> set[str]:

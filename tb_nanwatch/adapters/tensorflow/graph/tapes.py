@@ -1,4 +1,4 @@
-"""Hears what `tf.GradientTape` is asked to differentiate."""
+"""A callback after each gradient that a `tf.GradientTape` computes."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from typing import Any
 
 import tensorflow as tf
 
-from tb_nanwatch.adapters.tensorflow.graph.function_patching import Exchange, exchanged
-from tb_nanwatch.adapters.tensorflow.tensors import is_variable
-from tb_nanwatch.adapters.tensorflow.tracing.operations import is_recorded
+from tb_nanwatch.adapters.tensorflow.graph.function_patching import FunctionPatch, patch_functions
+from tb_nanwatch.adapters.tensorflow.graph.variables import is_variable
+from tb_nanwatch.adapters.tensorflow.private_api import private
 
-Hear = Callable[[Any, Any, Any, Any], None]
-"""Called with the tape, target, sources, and what the tape has given."""
+GradientCallback = Callable[[Any, Any, Any, Any], None]
+"""Called with the tape, the target, the sources, and the gradients that the tape returned."""
 
-_QUIET = ("jacobian", "batch_jacobian")
-"""Methods that ask for the gradient of one element after another."""
+_ELEMENTWISE = ("jacobian", "batch_jacobian")
+"""Methods that compute the gradient of one element after another."""
 
 
 @contextmanager
-def differentiated_by_tapes(hear: Hear) -> Iterator[None]:
-    """Until the block ends `hear` is told, in this thread, of each gradient that a tape has given.
+def on_tape_gradient(callback: GradientCallback) -> Iterator[None]:
+    """Calls `callback` after each gradient that a tape returns, until the block ends.
 
-    Not of one that another tape records: that is part of what is to be differentiated, as in a
-    gradient penalty.
+    In this thread alone. Not for a gradient that another tape records: that is part of what will be
+    differentiated, as in a gradient penalty.
     """
-    is_quiet = False
+    is_elementwise = False
 
     def gradient(
         original: Callable[..., Any],
@@ -37,35 +37,41 @@ def differentiated_by_tapes(hear: Hear) -> Iterator[None]:
         **kwargs: Any,
     ) -> Any:
         result = original(tape, target, sources, *args, **kwargs)
-        if not is_quiet and not _is_differentiated_again(tape):
-            hear(tape, target, sources, result)
+        if not is_elementwise and not _is_differentiated_again(tape):
+            callback(tape, target, sources, result)
         return result
 
-    def quiet(original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        nonlocal is_quiet
-        before, is_quiet = is_quiet, True
+    def without_callback(original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        nonlocal is_elementwise
+        before, is_elementwise = is_elementwise, True
         try:
             return original(*args, **kwargs)
         finally:
-            is_quiet = before
+            is_elementwise = before
 
-    with exchanged(
-        Exchange(tf.GradientTape, "gradient", gradient),
-        *(Exchange(tf.GradientTape, name, quiet) for name in _QUIET),
+    with patch_functions(
+        FunctionPatch(tf.GradientTape, "gradient", gradient),
+        *(FunctionPatch(tf.GradientTape, name, without_callback) for name in _ELEMENTWISE),
     ):
         yield
+
+
+def is_recorded() -> bool:
+    """Whether a tape records what runs now."""
+    record = private("record")
+    return record is not None and bool(record.could_possibly_record())
 
 
 def _is_differentiated_again(tape: Any) -> bool:
     """Whether another tape records what this one does."""
     if not getattr(tape, "_recording", False):
         return is_recorded()
-    with tape.stop_recording():  # A persistent one that was asked in its own block.
+    with tape.stop_recording():  # A persistent tape that was asked within its own block.
         return is_recorded()
 
 
-def scalars(target: Any) -> list[tf.Tensor]:
-    """The scalars of what a tape was asked to differentiate."""
+def scalar_tensors(target: Any) -> list[tf.Tensor]:
+    """The floating-point scalars of what a tape differentiates."""
     leaves = tf.nest.flatten(target)
     return [
         each
@@ -74,6 +80,6 @@ def scalars(target: Any) -> list[tf.Tensor]:
     ]
 
 
-def variables(sources: Any) -> list[Any]:
-    """The variables of what a tape was asked to differentiate by."""
+def variables_among(sources: Any) -> list[Any]:
+    """The variables of what a tape differentiates with respect to."""
     return [each for each in tf.nest.flatten(sources) if is_variable(each)]

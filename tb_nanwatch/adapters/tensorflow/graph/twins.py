@@ -1,8 +1,8 @@
-"""What to look at in place of a tensor that TensorFlow's graph optimizer would rearrange.
+"""Duplicates of tensors, so that a statistic does not change how the step rounds.
 
-Grappler reorders sums and products, and fuses a bias with the product before it, only where what
-lies between has a single reader. A statistic would be one more, and the step would round
-differently. So it is taken of a twin: the same arithmetic once more, beside the step's own.
+Grappler reorders sums and products, and fuses a bias with the product before it, only where the
+intermediate tensor has a single reader. A statistic would be a second one, and the step would round
+differently. So the statistic reads a twin: the same operations once more, beside the step's own.
 """
 
 from __future__ import annotations
@@ -15,26 +15,26 @@ import tensorflow as tf
 from tb_nanwatch.adapters.tensorflow.graph.context import in_xla
 
 _REARRANGED = frozenset({"Add", "AddN", "AddV2", "Div", "Mul", "Neg", "RealDiv", "Sub"})
-"""Arithmetic that Grappler's AddOpsRewrite, MinimizeBroadcasts and ConstantPushDown take apart."""
+"""Arithmetic that Grappler's AddOpsRewrite, MinimizeBroadcasts and ConstantPushDown rewrite."""
 
-_HANDED_ON = frozenset({"Cast", "ExpandDims", "Identity", "Reshape", "Squeeze", "StopGradient"})
-"""What Grappler may remove, so that its reader becomes the reader of its input."""
+_PASS_THROUGH = frozenset({"Cast", "ExpandDims", "Identity", "Reshape", "Squeeze", "StopGradient"})
+"""Operations that Grappler may remove, so that their reader becomes the reader of their input."""
 
 _BIASED = frozenset({"Add", "AddV2", "BiasAdd"})
 _PRODUCTS = frozenset({"Conv2D", "Conv3D", "DepthwiseConv2dNative", "MatMul"})
 
 _FUSED = frozenset({"Add", "AddN", "AddV2", "Elu", "LeakyRelu", "Relu", "Relu6", "Sigmoid", "Tanh"})
-"""What Grappler's remapper makes one operation of, with a BiasAdd and the product before it."""
+"""What Grappler's remapper fuses with a BiasAdd and the product before it."""
 
 _TWIN = "_nanwatch_twin"
 """Attribute of a tensor: its twin. And of the twin's operation, as Grappler merges equal ones."""
 
 
 def twin(tensor: Any) -> Any:
-    """A tensor with the same elements, of which one more reader changes no bit of the step.
+    """A tensor with the same elements, whose reading changes no bit of the step.
 
-    That is the tensor itself eagerly, under XLA, which rounds differently anyway, and in a graph
-    wherever Grappler leaves it alone: in most places.
+    This is the tensor itself eagerly, under XLA, which rounds differently anyway, and in a graph
+    wherever Grappler does not rewrite it, which is almost everywhere.
     """
     if not isinstance(tensor, tf.Tensor) or not tf.is_symbolic_tensor(tensor) or in_xla():
         return tensor
@@ -54,9 +54,9 @@ def twin(tensor: Any) -> Any:
 
 
 def _with_inputs(tensor: Any, inputs: Sequence[Any]) -> Any:
-    """The twin of a tensor, of the twins of its inputs; itself where there are none."""
+    """The twin of a tensor, computed from its inputs' twins; itself if it needs none."""
     kind = tensor.op.type
-    if not inputs or (kind in _HANDED_ON and inputs[0] is tensor.op.inputs[0]):
+    if not inputs or (kind in _PASS_THROUGH and inputs[0] is tensor.op.inputs[0]):
         return tensor
     if kind in _BIASED:
         inputs = [
@@ -66,16 +66,16 @@ def _with_inputs(tensor: Any, inputs: Sequence[Any]) -> Any:
 
 
 def _is_rearranged(tensor: Any) -> bool:
-    """Whether a reader more might keep Grappler from what it does with the tensor.
+    """Whether one more reader might keep Grappler from rewriting the tensor's operation.
 
-    However many readers it has now: some are pruned, some merged, some may yet come.
+    However many readers it has now: some are pruned, some merged, some may be added later.
     """
     kind = tensor.op.type
-    return kind in _REARRANGED | _HANDED_ON or (kind == "BiasAdd" and _is_fused(tensor))
+    return kind in _REARRANGED | _PASS_THROUGH or (kind == "BiasAdd" and _is_fused(tensor))
 
 
 def _is_fused(tensor: Any) -> bool:
-    """Whether Grappler may make one operation of a bias addition and a reader of it."""
+    """Whether Grappler may fuse a bias addition with a reader of it."""
     return any(
         reader.type in _FUSED or (reader.type == "Identity" and _is_fused(reader.outputs[0]))
         for reader in tensor.consumers()
@@ -88,8 +88,8 @@ def _copy(tensor: Any, inputs: Sequence[Any]) -> Any:
         name: value for name, value in operation.node_def.attr.items() if not name.startswith("_")
     }
     attributes[_TWIN] = tf.compat.v1.AttrValue(b=True)
-    # Grappler sorts what an AddN adds up by names, and makes a fused twin and its original one: so
-    # no name of the step's own changes, and a twin's is the next after its original's.
+    # Grappler sorts the inputs of an AddN by name, and merges a fused twin with its original: so no
+    # name in the step itself changes, and a twin's sorts right after its original's.
     graph = operation.graph
     with graph.name_scope(None), graph.device(operation.device):
         name = f"{operation.name}-nanwatch"

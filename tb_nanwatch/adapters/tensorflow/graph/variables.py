@@ -1,4 +1,4 @@
-"""Variables of our own, beside those of the training that is watched, and what any holds."""
+"""Variables of our own, beside those of the training; and names and values of any variable."""
 
 from __future__ import annotations
 
@@ -11,30 +11,41 @@ from tb_nanwatch.adapters.tensorflow.private_api import private
 
 
 def variable(value: object, dtype: tf.DType) -> tf.Variable:
-    """A variable that no optimizer, checkpoint or strategy knows of."""
-    # Lifted out of whatever function is being traced: it outlives the trace. And made by its class,
-    # past the variable creators of that function: a function that creates variables is traced
-    # twice, which for a large model takes as long as a hundred steps.
+    """A variable that no optimizer, checkpoint or strategy tracks."""
+    # Created outside of the function that is being traced, because it outlives the trace. And
+    # created by its class, past the function's variable creators: a function that creates variables
+    # is traced twice, which for a large model takes as long as a hundred steps.
     with tf.init_scope():
         kind = private("ResourceVariable") or tf.Variable
         made: tf.Variable = kind(tf.constant(value, dtype), trainable=False)
         return made
 
 
-def value_of(held: Any) -> tf.Tensor:
-    """What a `tf.Variable` holds, by the operation itself, of which no tape hears."""
-    return tf.raw_ops.ReadVariableOp(resource=held.handle, dtype=held.dtype)
+def value_of(source: Any) -> tf.Tensor:
+    """The value of a `tf.Variable`, read by the operation itself, which no tape records."""
+    return tf.raw_ops.ReadVariableOp(resource=source.handle, dtype=source.dtype)
 
 
-def fetch(held: tf.Variable) -> npt.NDArray[Any]:
-    """On the host: what a variable of ours holds.
+def fetch(source: tf.Variable) -> npt.NDArray[Any]:
+    """On the host: the value of a variable of ours.
 
-    It is asked in the middle of a training: the variable's `numpy()` takes three times as long.
+    It is read in the middle of a training: the variable's `numpy()` takes three times as long.
     """
-    value: npt.NDArray[Any] = value_of(held).numpy()
+    value: npt.NDArray[Any] = value_of(source).numpy()
     return value
 
 
-def store(held: tf.Variable, value: tf.Tensor | npt.NDArray[Any]) -> None:
-    """On the host: has a variable of ours hold a value of its own shape and dtype."""
-    tf.raw_ops.AssignVariableOp(resource=held.handle, value=value)
+def store(target: tf.Variable, value: tf.Tensor | npt.NDArray[Any]) -> None:
+    """On the host: writes a value of its own shape and dtype to a variable of ours."""
+    tf.raw_ops.AssignVariableOp(resource=target.handle, value=value)
+
+
+def is_variable(value: Any) -> bool:
+    """Whether `value` is a variable, TensorFlow's or Keras'."""
+    return hasattr(value, "assign") and hasattr(value, "shape")
+
+
+def variable_path(variable: Any) -> str:
+    """The path of a Keras or TensorFlow variable, such as "dense/kernel"."""
+    path = getattr(variable, "path", None) or getattr(variable, "name", "")
+    return str(path).removesuffix(":0")

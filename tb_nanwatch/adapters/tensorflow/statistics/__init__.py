@@ -8,5 +8,6 @@ histograms (`samples`). The host reads the accumulated numbers once a window.
 - `blocks`: tensors of one dtype as blocks of one size, of which XLA compiles one kernel.
 - `samples`: exponent histograms and extremes of many tensors; decoded on the host.
 - `finite`: whether tensors are finite: by their sums first, by each element where these overflow.
+- `device_state`: counts the steps on the device, and tells a step whether the host looks at it.
 - `accumulator`: a window's statistics of many tensors in device variables.
 """

@@ -1,8 +1,8 @@
 """Many tensors of one dtype in one array of equal blocks: kernels that XLA compiles once.
 
-XLA expands each call of a kernel and compiles it for each size, 0.2 s a size. Here one kernel does
-for all tensors: each begins a block of its own, a kernel reduces every block, and what the blocks
-of one tensor gave is put together, by a scatter over the blocks.
+XLA expands each call of a kernel and compiles it for each size, 0.2 s a size. Here one kernel
+serves all tensors: each tensor begins a block of its own, the kernel reduces every block, and a
+scatter over the blocks combines the results of one tensor's blocks.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ import tensorflow as tf
 
 from tb_nanwatch.adapters.tensorflow.private_api import private
 
-_LEAST_BLOCK = 128
-_MOST_BLOCKS = 2**14
+_MIN_BLOCK = 128
+_MAX_BLOCKS = 2**14
 _FOLDS = 8
-_LEAST_FOLDED = 4096
+_MIN_FOLDED = 4096
 _ROW = 32
 """Longer rows XLA sums by several kernels."""
 
 
 class Blocks(NamedTuple):
-    """Flat tensors of one dtype, each from the beginning of a block on.
+    """Flat tensors of one dtype, each beginning at a block.
 
     Attributes:
-      values: [blocks, elements of a block]; what follows a tensor in its last block is zero.
-      owners: int32 [blocks], the number of the tensor that each belongs to.
+      values: [blocks, elements of a block]; padded with zeros behind each tensor.
+      owners: int32 [blocks], the index of the tensor that each belongs to.
       filled: int32 [blocks], how many elements of each are the tensor's.
       tensors: their number.
     """
@@ -42,7 +42,7 @@ class Blocks(NamedTuple):
 
     def is_filled(self) -> tf.Tensor:
         """Bool [blocks, elements of a block]: which elements are a tensor's."""
-        # Behind a barrier, as the answer would be kept as a constant as large as all tensors.
+        # Behind a barrier, or the result would be a constant as large as all tensors.
         filled, barrier = tf.constant(self.filled[:, np.newaxis]), private("optimization_barrier")
         if barrier is not None:
             (filled,) = barrier(filled)
@@ -67,7 +67,7 @@ class Blocks(NamedTuple):
         ]
         return tf.math.unsorted_segment_max(tf.concat(maxima, axis=1), self.owners, self.tensors)
 
-    def numbers_of(self, index: tf.Tensor, bins: int) -> tf.Tensor:
+    def bincounts(self, index: tf.Tensor, bins: int) -> tf.Tensor:
         """int64 [tensors, bins]: how often each index occurs in each tensor."""
         size = self.tensors * bins
         index = tf.where(self.is_filled(), self.owners[:, np.newaxis] * bins + index, size)
@@ -91,11 +91,11 @@ def _row_sums(rows: tf.Tensor) -> tf.Tensor:
     return tf.reduce_sum(tf.add_n(_eighths(rows)), axis=1)
 
 
-def in_blocks(flat: Sequence[tf.Tensor]) -> Blocks:
+def to_blocks(flat: Sequence[tf.Tensor]) -> Blocks:
     """Flat tensors of one dtype and of known sizes as blocks."""
     sizes = np.array([values.shape.num_elements() for values in flat])
-    length = _LEAST_BLOCK
-    while length * _MOST_BLOCKS < sizes.sum():
+    length = _MIN_BLOCK
+    while length * _MAX_BLOCKS < sizes.sum():
         length *= 2
     blocks = -(-sizes // length)
     owners = np.repeat(np.arange(len(flat)), blocks)
@@ -111,7 +111,7 @@ def in_blocks(flat: Sequence[tf.Tensor]) -> Blocks:
     return Blocks(values, owners.astype(np.int32), filled.astype(np.int32), len(flat))
 
 
-def squares_in_blocks(flat: Sequence[tf.Tensor]) -> tf.Tensor:
+def block_sums_of_squares(flat: Sequence[tf.Tensor]) -> tf.Tensor:
     """float64 [tensors]: sums of squares of flat tensors of one dtype and of known sizes.
 
     For XLA on a CPU, which fuses a sum with what it sums, then adds one number after another and
@@ -123,7 +123,7 @@ def squares_in_blocks(flat: Sequence[tf.Tensor]) -> tf.Tensor:
     folded: list[tuple[int, tf.Tensor]] = []
     for number, values in enumerate(flat):
         whole = 0
-        if values.shape[0] >= _LEAST_FOLDED:
+        if values.shape[0] >= _MIN_FOLDED:
             whole = values.shape[0] // (_FOLDS * _ROW) * (_FOLDS * _ROW)
             folded.append((number, _folded_squares(values[:whole])))
         if whole < values.shape[0] or not whole:
@@ -131,7 +131,7 @@ def squares_in_blocks(flat: Sequence[tf.Tensor]) -> tf.Tensor:
     sums, owners = [], []
     for parts in (short, folded):
         if parts:
-            blocks = in_blocks([part for _, part in parts])
+            blocks = to_blocks([part for _, part in parts])
             values = blocks.values if parts is folded else tf.square(blocks.values)
             sums.append(_row_sums(tf.cast(values, tf.float64)))
             owners.append(np.array([number for number, _ in parts])[blocks.owners])

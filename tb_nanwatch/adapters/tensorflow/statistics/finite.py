@@ -1,4 +1,4 @@
-"""Whether tensors are finite, and their squares, by their sums and by each element."""
+"""Whether tensors and their squares are finite: by their sums, and by each element."""
 
 from __future__ import annotations
 
@@ -7,42 +7,45 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-from tb_nanwatch.adapters.tensorflow.graph.cond import choose
-from tb_nanwatch.adapters.tensorflow.graph.context import in_xla, unseen
+from tb_nanwatch.adapters.tensorflow.graph.cond import cond_without_lowering
+from tb_nanwatch.adapters.tensorflow.graph.context import in_xla, without_op_callbacks
 from tb_nanwatch.adapters.tensorflow.statistics import kernels
 
-Looked = Sequence[tuple[tf.Tensor, bool]]
-"""Tensors, and of which the square must be finite, too, in the tensor's own dtype."""
+Checked = Sequence[tuple[tf.Tensor, bool]]
+"""Tensors, each with whether its square must be finite too, in the tensor's own dtype."""
 
 
-@unseen()
-def within_limits(tensors: Looked) -> tf.Tensor:
-    """Whether all are finite, and the squares of those marked, as far as their sums tell.
+@without_op_callbacks()
+def within_limits(tensors: Checked) -> tf.Tensor:
+    """Bool scalar, True only if all tensors, and the squares of those marked, are finite.
 
-    A sum of squares within the limit is enough. Beyond it each element has to be looked at.
+    False may be a false alarm: a sum of squares may overflow although no element does. Then
+    `all_finite` decides.
     """
     limits = [_limit(value.dtype if squared else tf.float64) for value, squared in tensors]
     squares = kernels.sums_of_squares([value for value, _ in tensors])
     return tf.reduce_all(squares <= np.array(limits))  # Neither NaN nor infinity is.
 
 
-@unseen()
-def all_finite(tensors: Looked) -> tf.Tensor:
-    """The same by each element."""
+@without_op_callbacks()
+def all_finite(tensors: Checked) -> tf.Tensor:
+    """Bool scalar, whether all tensors, and the squares of those marked, are finite."""
     parts: list[tf.Tensor] = []
     for is_squared in (False, True):
         flat = [kernels.flatten(value) for value, squared in tensors if squared == is_squared]
         if in_xla():
-            # All of a dtype at once: a look at each is four kernels, which compile in 0.05 s.
-            flat = [rows.elements for rows in kernels.rows_alike(flat)]
+            # All of a dtype at once: each check is four kernels, which take 0.05 s to compile.
+            flat = [rows.elements for rows in kernels.group_rows(flat)]
         parts += [tf.square(values) if is_squared else values for values in flat]
     return tf.reduce_all(tf.stack([tf.reduce_all(tf.math.is_finite(part)) for part in parts]))
 
 
-@unseen()
-def are_finite(tensors: Looked) -> tf.Tensor:
-    """The same by the sums, and by each element where those do not tell."""
-    return choose(within_limits(tensors), lambda: tf.constant(True), lambda: all_finite(tensors))
+@without_op_callbacks()
+def are_finite(tensors: Checked) -> tf.Tensor:
+    """The same as `all_finite`, by the sums where these suffice."""
+    return cond_without_lowering(
+        within_limits(tensors), lambda: tf.constant(True), lambda: all_finite(tensors)
+    )
 
 
 def _limit(dtype: tf.DType) -> float:

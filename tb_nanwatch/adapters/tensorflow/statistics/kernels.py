@@ -1,12 +1,12 @@
-"""Statistics of tensors as TensorFlow operations; `stats.reference` says what each must give.
+"""Statistics of tensors as TensorFlow operations; `stats.reference` defines the result of each.
 
 Three kernels, by what they cost. On 10 million float32 and two CPU cores: `sums_of_squares` 1.6 ms
 (as much as `tf.reduce_sum`), `sample` about 25 ms, `count_nonfinite` several passes.
 
 The last two are traced once a dtype, over rows of any number and length, and then called: a graph
-that watches 400 tensors gains a few nodes a tensor and not hundreds. They compile under XLA: sizes
+that records 400 tensors gains a few nodes a tensor and not hundreds. They compile under XLA: sizes
 are constants, and no operation depends on the data's shape. As XLA expands each call and compiles
-it for each size, it gets the tensors of a dtype in blocks of one size (`rows_alike`, `blocks`).
+it for each size, it gets the tensors of a dtype in blocks of one size (`group_rows`, `blocks`).
 """
 
 from __future__ import annotations
@@ -20,19 +20,23 @@ import tensorflow as tf
 
 from tb_nanwatch.adapters.tensorflow.graph.context import cached_in_context, in_xla
 from tb_nanwatch.adapters.tensorflow.graph.twins import twin
-from tb_nanwatch.adapters.tensorflow.statistics.blocks import Blocks, in_blocks, squares_in_blocks
+from tb_nanwatch.adapters.tensorflow.statistics.blocks import (
+    Blocks,
+    block_sums_of_squares,
+    to_blocks,
+)
 from tb_nanwatch.stats.floats import FloatFormat, float_format
 
 
 class Sample(NamedTuple):
-    """What `sample` gives for each row.
+    """The result of `sample` for each row.
 
     Attributes:
       histograms: int64 [rows, format.bins], counts by sign and exponent field.
       keys: int64 [rows, 4]: number of zeros; then the largest and the smallest of the finite
         elements' bits as signed integers, and the largest with the sign bit flipped.
-        `decode_extremes` makes minimum and maximum of them. By bits, as arithmetic would take a
-        subnormal for zero.
+        `decode_extremes` turns them into minimum and maximum. By bits, because arithmetic flushes
+        subnormals to zero.
       totals: float64 [rows], sum of the finite elements.
     """
 
@@ -42,7 +46,7 @@ class Sample(NamedTuple):
 
 
 def dtype_format(dtype: tf.DType) -> FloatFormat:
-    """The format of the elements of this dtype; TypeError for what is not watched."""
+    """The format of the elements of this dtype; TypeError for one that cannot hold NaN or Inf."""
     return float_format(dtype.name)
 
 
@@ -59,14 +63,14 @@ def _accumulation_dtype(dtype: tf.DType) -> tf.DType:
 
 
 _KNOWN = "_nanwatch_sum_of_squares"
-"""Attribute of a tensor: the reduction is wanted by who withholds a step and by who records it."""
+"""Attribute of a tensor: its reduction, which both the guard of a step and the recorder need."""
 
 
 def sums_of_squares(tensors: Sequence[tf.Tensor]) -> tf.Tensor:
     """float64 [tensors], each summed in float32 (float64 of float64 and complex128).
 
-    Where a sum is finite all of its elements are. Not the other way round: the square of 2e19 is
-    infinite in float32, and that of 1e-23 is zero.
+    Where a sum is finite, so are all of its elements. The converse does not hold: the square of
+    2e19 is infinite in float32, and that of 1e-23 is zero.
     """
     tensors = [twin(tensor) for tensor in tensors]
     by_xla = in_xla() and not tf.config.get_visible_devices("GPU")
@@ -82,12 +86,12 @@ def sums_of_squares(tensors: Sequence[tf.Tensor]) -> tf.Tensor:
 
 
 def _known(tensor: tf.Tensor) -> Any:
-    """What has been computed of a tensor before, in the same graph; None where nothing has."""
+    """What was computed for a tensor before, in the same graph; None for nothing."""
     known = getattr(tensor, _KNOWN, None)
-    held = known.sums if isinstance(known, _SumOf) else known
+    tensor_of_sum = known.sums if isinstance(known, _SumOf) else known
     # What was computed in a branch cannot be used outside of it.
-    is_here = getattr(held, "graph", None) is getattr(tensor, "graph", None)
-    return known if is_here else None
+    is_outermost_graph = getattr(tensor_of_sum, "graph", None) is getattr(tensor, "graph", None)
+    return known if is_outermost_graph else None
 
 
 def _halves(tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
@@ -101,9 +105,9 @@ def _summable(tensor: tf.Tensor) -> tf.Tensor:
 
 
 class _SumOf(NamedTuple):
-    """The sum of squares of a tensor, one of several.
+    """The sum of squares of one tensor, as an index into those of several.
 
-    Taken apart and stacked again, sums make a kernel with a branch for each of them.
+    Unstacking and restacking the sums would make a kernel with a branch for each of them.
     """
 
     sums: tf.Tensor
@@ -121,7 +125,7 @@ def _gathered(known: Sequence[_SumOf]) -> tf.Tensor:
 
 
 def _in_xla(tensors: Sequence[tf.Tensor]) -> list[_SumOf]:
-    """Of each tensor, where XLA compiles for a CPU."""
+    """The sum of squares of each tensor, where XLA compiles for a CPU."""
     values = [tf.reshape(_summable(tensor), [-1]) for tensor in tensors]
     groups: dict[str | int, list[int]] = {}
     for number, each in enumerate(values):
@@ -129,15 +133,15 @@ def _in_xla(tensors: Sequence[tf.Tensor]) -> list[_SumOf]:
         groups.setdefault(key, []).append(number)
     sums: dict[int, _SumOf] = {}
     for key, numbers in groups.items():
-        if isinstance(key, int):  # The sum alone keeps it from a shape that XLA does not know yet.
+        if isinstance(key, int):  # XLA does not know its shape yet: only the sum has a fixed one.
             squares = tf.reduce_sum(tf.cast(tf.square(values[key]), tf.float64))[tf.newaxis]
         else:
-            squares = squares_in_blocks([values[number] for number in numbers])
+            squares = block_sums_of_squares([values[number] for number in numbers])
         sums |= {number: _SumOf(squares, place) for place, number in enumerate(numbers)}
     return [sums[number] for number in range(len(values))]
 
 
-def numbers_of_elements(tensors: Sequence[tf.Tensor]) -> tf.Tensor:
+def element_counts(tensors: Sequence[tf.Tensor]) -> tf.Tensor:
     """float64 [tensors]: the number of elements of each, a complex number being two."""
     parts = [2.0 if tensor.dtype.is_complex else 1.0 for tensor in tensors]
     sizes = [tensor.shape.num_elements() for tensor in tensors]
@@ -158,22 +162,22 @@ def _bits(values: tf.Tensor) -> tf.Tensor:
     return tf.bitcast(values, tf.int32 if layout.bits == 32 else tf.int64)
 
 
-_MOST_STACKED = 2**14
+_MAX_STACKED = 2**14
 """Outside of XLA longer tensors stay apart: copying them takes longer than a call, and the
 histogram of a single row is made by all cores."""
 
 _BLOCKED = np.iinfo(np.int64).max
-_MOST_BLOCKED = 2**20
-"""Under XLA longer tensors stay apart: of those there are few sizes, and no copy is to take as much
-memory as a large model."""
+_MAX_BLOCKED = 2**20
+"""Under XLA longer tensors stay apart: they have few distinct sizes, and copying them would take as
+much memory as a large model."""
 
 
 class Rows(NamedTuple):
-    """Flat tensors that one kernel looks at.
+    """Flat tensors that one kernel reduces together.
 
     Attributes:
-      numbers: which tensors these are.
-      values: one a row, or blocks of several.
+      numbers: the tensors' indices.
+      values: one tensor a row, or blocks of several.
     """
 
     numbers: list[int]
@@ -185,9 +189,9 @@ class Rows(NamedTuple):
         return self.values.values if isinstance(self.values, Blocks) else self.values
 
     def scaled(self, factors: tf.Tensor, which: npt.NDArray[np.bool_]) -> Rows:
-        """The tensors, those of `which` (bool [all tensors]) times their factors, float64 alike.
+        """The tensors, those of `which` (bool [all tensors]) times their `factors` (float64).
 
-        The others stay as they are: times one, a subnormal may become zero.
+        The others are not multiplied: times one, a subnormal may become zero.
         """
         if not which[self.numbers].any():
             return self
@@ -198,30 +202,30 @@ class Rows(NamedTuple):
         return Rows(self.numbers, tf.where(scales[:, np.newaxis], scaled, self.values))
 
 
-def rows_alike(flat: Sequence[tf.Tensor]) -> list[Rows]:
-    """Flat tensors of one dtype and size together, under XLA of one dtype; each is in one of them.
+def group_rows(flat: Sequence[tf.Tensor]) -> list[Rows]:
+    """Groups flat tensors by dtype and size; under XLA by dtype alone.
 
     Those of float64 stay rows: their sums have to be scaled, and few models have them.
     """
     groups: dict[tuple[tf.DType, int], list[int]] = {}
     for number, values in enumerate(flat):
         size = values.shape.num_elements()
-        if size is None or (size > _MOST_STACKED and not in_xla()):
+        if size is None or (size > _MAX_STACKED and not in_xla()):
             key = ~number
-        elif in_xla() and values.dtype != tf.float64 and size <= _MOST_BLOCKED:
+        elif in_xla() and values.dtype != tf.float64 and size <= _MAX_BLOCKED:
             key = _BLOCKED
         else:
             key = size
         groups.setdefault((values.dtype, key), []).append(number)
     return [
-        Rows(numbers, in_blocks(alike) if key == _BLOCKED else tf.stack(alike))
+        Rows(numbers, to_blocks(alike) if key == _BLOCKED else tf.stack(alike))
         for (_, key), numbers in groups.items()
         for alike in [[flat[each] for each in numbers]]
     ]
 
 
-def in_order(numbers: Sequence[Sequence[int]], parts: Sequence[tf.Tensor]) -> tf.Tensor:
-    """The rows of `parts`, of which each has those `numbers`, from number 0 on."""
+def concat_in_order(numbers: Sequence[Sequence[int]], parts: Sequence[tf.Tensor]) -> tf.Tensor:
+    """The rows of `parts`, whose tensors have these `numbers`, sorted by number."""
     places = np.argsort([each for group in numbers for each in group])
     return tf.gather(tf.concat(parts, axis=0), places)
 
@@ -294,7 +298,7 @@ def count_nonfinite(groups: Sequence[Rows]) -> tf.Tensor:
         _count_blocks(values) if isinstance(values, Blocks) else _count_kernel(values.dtype)(values)
         for _, values in groups
     ]
-    return in_order([numbers for numbers, _ in groups], counts)
+    return concat_in_order([numbers for numbers, _ in groups], counts)
 
 
 def _magnitude(layout: FloatFormat, bits: tf.Tensor) -> tf.Tensor:
@@ -331,7 +335,7 @@ def _sample_blocks(blocks: Blocks) -> Sample:
     zeros = tf.cast(sums[:, 0], tf.int64)
     extremes = [maxima[:, 0], tf.bitwise.invert(maxima[:, 1]), maxima[:, 2]]
     return Sample(
-        blocks.numbers_of(_field(layout, bits), layout.bins),
+        blocks.bincounts(_field(layout, bits), layout.bins),
         tf.stack([zeros, *(tf.cast(each, tf.int64) for each in extremes)], axis=1),
         sums[:, 1],
     )

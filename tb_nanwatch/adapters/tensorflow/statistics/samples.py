@@ -16,10 +16,10 @@ from tb_nanwatch.stats.record import Matrix
 
 
 class Samples(NamedTuple):
-    """`kernels.Sample` of several tensors, in their order, as tensors or as arrays.
+    """`kernels.Sample` of several tensors, in order, as tensors or as arrays.
 
     Attributes:
-      histograms: int64 [sum of the formats' bins], one tensor's after another's.
+      histograms: int64 [sum of the formats' bins], concatenated.
       keys: int64 [tensors, 4].
       totals: float64 [tensors].
     """
@@ -29,8 +29,8 @@ class Samples(NamedTuple):
     totals: Any
 
 
-def no_samples(formats: Sequence[FloatFormat]) -> Samples:
-    """Arrays of the samples of no step: adding them in changes nothing."""
+def empty_samples(formats: Sequence[FloatFormat]) -> Samples:
+    """The neutral element of `add_samples`, as arrays."""
     limits = np.iinfo(np.int64)
     return Samples(
         np.zeros(sum(layout.bins for layout in formats), np.int64),
@@ -45,8 +45,8 @@ def take_samples(groups: Sequence[kernels.Rows], *, masked: bool) -> Samples:
     samples = [kernels.sample(rows, masked=masked) for _, rows in groups]
     return Samples(
         _one_after_another(numbers, [each.histograms for each in samples]),
-        kernels.in_order(numbers, [each.keys for each in samples]),
-        kernels.in_order(numbers, [each.totals for each in samples]),
+        kernels.concat_in_order(numbers, [each.keys for each in samples]),
+        kernels.concat_in_order(numbers, [each.totals for each in samples]),
     )
 
 
@@ -55,7 +55,7 @@ def _one_after_another(
 ) -> tf.Tensor:
     """int64 [sum of the bins]: the rows of `histograms`, by their `numbers`."""
     if len({each.shape[1] for each in histograms}) == 1:
-        return tf.reshape(kernels.in_order(numbers, histograms), [-1])
+        return tf.reshape(kernels.concat_in_order(numbers, histograms), [-1])
     rows = {
         number: row
         for group, each in zip(numbers, histograms, strict=True)
@@ -78,7 +78,7 @@ def add_samples(old: Samples, new: Samples) -> Samples:
 def decode_samples(
     formats: Sequence[FloatFormat], samples: Samples, steps: int, columns: Matrix
 ) -> Histograms:
-    """Fills the sampled columns in from arrays of samples; gives the exponent histograms.
+    """Fills in the sampled columns from arrays of samples; returns the exponent histograms.
 
     Args:
       formats: of the tensors' elements.

@@ -1,11 +1,11 @@
-"""Runs a function eagerly and keeps every operation: what went in and out, and who called it.
+"""Runs a function eagerly and keeps every operation: inputs, outputs, and the line that called it.
 
-TensorFlow tells callbacks of each eager operation (`op_callbacks`, what `tf.debugging` itself
-uses). What a gradient tape is asked for is asked of it for every intermediate tensor, too: so the
-gradient that arrives at each operation is known, whatever loop or `train_step` owns the tape. A
-function with a gradient of its own (`tf.custom_gradient`) counts as one operation, and what that
-gradient computes as operations of the backward pass; so does all that a tape computes while another
-one records it.
+TensorFlow calls `op_callbacks` after each eager operation, as `tf.debugging` uses them. When the
+step asks a gradient tape for gradients, the tape is asked for those of every intermediate tensor,
+too: so the gradient at each operation is known, whatever loop or `train_step` owns the tape. A
+function with a custom gradient (`tf.custom_gradient`) counts as one operation, and what its
+gradient computes as operations of the backward pass; so does all that a tape computes while
+another one records it.
 """
 
 from __future__ import annotations
@@ -16,16 +16,27 @@ import sys
 import sysconfig
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
-from typing import Any, NamedTuple
+from typing import Any
 
 import tensorflow as tf
 
-from tb_nanwatch.adapters.tensorflow.graph.function_patching import Exchange, exchanged, this_thread
-from tb_nanwatch.adapters.tensorflow.graph.operation_callbacks import operations_heard
+from tb_nanwatch.adapters.tensorflow.graph.function_patching import (
+    FunctionPatch,
+    patch_functions,
+    this_thread,
+)
+from tb_nanwatch.adapters.tensorflow.graph.operation_callbacks import on_operation
+from tb_nanwatch.adapters.tensorflow.graph.tapes import is_recorded
 from tb_nanwatch.adapters.tensorflow.private_api import private
+from tb_nanwatch.training.failing_step.trace import (
+    CallSite,
+    Gradients,
+    Owner,
+    Trace,
+    TracedOperation,
+)
 
 _OURS = os.fspath(Path(os.path.abspath(__file__)).parents[3])
 _SITE = os.path.dirname(os.path.dirname(os.path.abspath(tf.__file__)))
@@ -33,7 +44,7 @@ _FRAMEWORK = (
     os.path.join(_OURS, ""),
     *(os.path.join(_SITE, name, "") for name in ("tensorflow", "keras")),
 )
-"""Where code lies that is not the person's own."""
+"""Folders with code that is not the user's."""
 
 _RUNS = frozenset({"call", "__call__", "apply"})
 """Methods by which layers, modules and optimizers run."""
@@ -41,107 +52,33 @@ _RUNS = frozenset({"call", "__call__", "apply"})
 _STANDARD_LIBRARY = os.path.join(sysconfig.get_path("stdlib"), "")
 
 
-class Caller(NamedTuple):
-    """The line of the person's own source that an operation comes from."""
-
-    file: str
-    line: int
-    function: str
-
-
-@dataclass(frozen=True)
-class Operation:
-    """One operation that ran.
-
-    Attributes:
-      type: TensorFlow's name of it; of a function with a gradient of its own the function's.
-      inputs, outputs: its tensors.
-      attributes: as `backprop._gradient_function` takes them.
-      caller: None where no line of the person's own leads there.
-      layer: path of the innermost layer that ran it; "" outside of layers.
-      optimizer: name of the optimizer whose update it is of; "" for any other.
-      is_backward: whether it ran to compute a gradient.
-      made: of a function with a gradient of its own what that made, for the inputs; filled in when
-        a tape asks for it. None for any other.
-    """
-
-    type: str
-    inputs: tuple[Any, ...]
-    outputs: tuple[Any, ...]
-    attributes: tuple[Any, ...]
-    caller: Caller | None
-    layer: str
-    optimizer: str = ""
-    is_backward: bool = False
-    made: list[Any] | None = None
-
-
-@dataclass
-class Gradients:
-    """What a tape was asked for.
-
-    Attributes:
-      target: the tensor that was differentiated; of several the first.
-      arrived: identity of a tensor to the gradient that arrives at it.
-      asked: the gradients that were asked for.
-    """
-
-    target: Any
-    arrived: dict[int, Any]
-    asked: tuple[Any, ...] = ()
-
-
-@dataclass
-class Trace:
-    """All that ran, in order.
-
-    Attributes:
-      operations: those of the step; of the backward pass only what the module's docstring says.
-      gradients: of each tape that was asked.
-      updates_from: number of the first operation after the last tape was asked.
-      applied: gradients as optimizers got them.
-    """
-
-    operations: list[Operation] = field(default_factory=list)
-    gradients: list[Gradients] = field(default_factory=list)
-    updates_from: int = 0
-    applied: list[Any] = field(default_factory=list)
-
-
-class Place(NamedTuple):
-    """What of a program an object is: the path of a layer, or the name of an optimizer."""
-
-    layer: str = ""
-    optimizer: str = ""
-
-
 _tracing: set[int] = set()
-"""The threads that keep what runs."""
+"""The threads that are tracing."""
 
 
 def is_tracing() -> bool:
-    """Whether this thread keeps what runs: an observer of the training should look away then."""
+    """Whether this thread is tracing a step, which then is not to be recorded."""
     return this_thread() in _tracing
 
 
 def identity(tensor: Any) -> int:
-    """What tells an eager tensor from every other one."""
+    """A number that no other eager tensor has."""
     return int(tensor._id)
 
 
 @contextmanager
-def traced(
-    place_of: Callable[[Any], Place | None], progress: Callable[[int], None] | None = None
+def trace_operations(
+    owner_of: Callable[[Any], Owner | None], progress: Callable[[int], None] | None = None
 ) -> Iterator[Trace]:
-    """Keeps what runs eagerly in this thread until the block ends; a `tf.function` runs so, too.
+    """Traces what runs in this thread until the block ends; `tf.function`s run eagerly.
 
     Args:
-      place_of: what an object is whose method runs; None for what is neither layer nor optimizer.
-      progress: told the number of operations so far, after each.
+      owner_of: which layer or optimizer an object is; None for neither.
+      progress: called with the number of operations so far, after each.
     """
-    tracer = _Tracer(place_of, progress, sys._getframe(2))
+    tracer = _Tracer(owner_of, progress, sys._getframe(2))
     here = this_thread()
-    with exchanged(*tracer.exchanges()), operations_heard(tracer.note):
+    with patch_functions(*tracer.patches()), on_operation(tracer.note):
         _tracing.add(here)
         try:
             yield tracer.trace
@@ -150,43 +87,43 @@ def traced(
 
 
 class _Tracer:
-    """Keeps what runs in one thread.
+    """Traces what runs in one thread.
 
     Args:
-      place_of, progress: as `traced` takes them.
-      boundary: the frame that no caller is looked for beyond.
+      owner_of, progress: as `traced` takes them.
+      boundary: the frame beyond which no call site is looked for.
     """
 
     def __init__(
         self,
-        place_of: Callable[[Any], Place | None],
+        owner_of: Callable[[Any], Owner | None],
         progress: Callable[[int], None] | None,
         boundary: FrameType,
     ):
         self.trace = Trace()
-        self._place_of = place_of
+        self._owner_of = owner_of
         self._progress = progress
         self._boundary = boundary
         self._is_paused = False
-        # Of what runs within a gradient of its own: the operation that it is the gradient of.
-        self._inside: list[Operation] = []
-        self._asked = 0
+        # The operations whose custom gradients are being computed.
+        self._inside: list[TracedOperation] = []
+        self._gradient_depth = 0
         self._is_eager = True
 
-    def exchanges(self) -> Iterator[Exchange]:
-        """What is to be exchanged for it to hear of all."""
-        yield Exchange(tf.GradientTape, "gradient", self._gradient)
+    def patches(self) -> Iterator[FunctionPatch]:
+        """The functions to replace, to see everything."""
+        yield FunctionPatch(tf.GradientTape, "gradient", self._gradient)
         record, def_function = private("record"), private("def_function")
         if record is not None:
-            yield Exchange(record, "record_operation", self._record_operation)
+            yield FunctionPatch(record, "record_operation", self._record_operation)
         # `tf.config.run_functions_eagerly` is a flag of the whole process. TensorFlow itself turns
         # it off for a while where it cannot do without a graph, as in `tf.vectorized_map`.
         if def_function is not None:
             function = def_function.Function
-            yield Exchange(function, "_run_functions_eagerly", self._runs_eagerly)
+            yield FunctionPatch(function, "_run_functions_eagerly", self._runs_eagerly)
         for module in filter(None, (def_function, private("eager_function_run"))):
-            yield Exchange(module, "functions_run_eagerly", self._runs_eagerly)
-            yield Exchange(module, "run_functions_eagerly", self._run_eagerly)
+            yield FunctionPatch(module, "functions_run_eagerly", self._runs_eagerly)
+            yield FunctionPatch(module, "run_functions_eagerly", self._run_eagerly)
 
     def _runs_eagerly(self, original: Callable[..., bool], *function: Any) -> bool:
         return self._is_eager
@@ -203,7 +140,7 @@ class _Tracer:
         op_name: str | None = None,
         graph: Any = None,
     ) -> None:
-        """As TensorFlow calls it for each operation."""
+        """Adds an operation, as TensorFlow calls `op_callbacks`."""
         if self._is_paused or graph is not None:
             return
         name = op_type if isinstance(op_type, str) else op_type.decode()
@@ -216,19 +153,19 @@ class _Tracer:
         outputs: Sequence[Any],
         attributes: tuple[Any, ...],
         frame: FrameType,
-        made: list[Any] | None = None,
-    ) -> Operation:
-        caller, place = called_from(frame, self._boundary, self._place_of)
-        operation = Operation(
+        custom_gradients: list[Any] | None = None,
+    ) -> TracedOperation:
+        call_site, owner = called_from(frame, self._boundary, self._owner_of)
+        operation = TracedOperation(
             name,
             tuple(inputs),
             tuple(outputs),
             attributes,
-            caller,
-            place.layer or (self._inside[-1].layer if self._inside else ""),
-            place.optimizer,
-            bool(self._inside) or self._asked > 0,
-            made,
+            call_site,
+            owner.layer or (self._inside[-1].layer if self._inside else ""),
+            owner.optimizer,
+            bool(self._inside) or self._gradient_depth > 0,
+            custom_gradients,
         )
         self.trace.operations.append(operation)
         if self._progress is not None:
@@ -244,17 +181,17 @@ class _Tracer:
         backward_function: Any,
         forward_function: Any = None,
     ) -> Any:
-        """As TensorFlow calls it, also by these names, for what has a gradient of its own."""
+        """Replaces TensorFlow's, with its argument names: adds a function with its own gradient."""
 
-        def recorded(backward: Any) -> Any:
+        def record_with(backward: Any) -> Any:
             return original(op_type, output_tensors, input_tensors, backward, forward_function)
 
         if self._is_paused or op_type == "ReadVariableOp" or not tf.executing_eagerly():
-            return recorded(backward_function)
+            return record_with(backward_function)
         inputs, outputs = _tensors(input_tensors), _tensors(output_tensors)
-        made: list[Any] = []
+        custom_gradients: list[Any] = []
         frame = sys._getframe(1)
-        operation = self._add(op_type, inputs, outputs, (), frame, made)
+        operation = self._add(op_type, inputs, outputs, (), frame, custom_gradients)
 
         def traced_backward(*upstream: Any) -> Any:
             before, self._is_paused = self._is_paused, False
@@ -264,10 +201,10 @@ class _Tracer:
             finally:
                 self._is_paused = before
                 self._inside.pop()
-            made[:] = tf.nest.flatten(results)
+            custom_gradients[:] = tf.nest.flatten(results)
             return results
 
-        return recorded(traced_backward)
+        return record_with(traced_backward)
 
     def _gradient(
         self,
@@ -280,7 +217,7 @@ class _Tracer:
     ) -> Any:
         if self._is_paused:
             return original(tape, target, sources, *args, **kwargs)
-        # Inputs too: the reading of a variable is no operation that callbacks hear of.
+        # Inputs too: callbacks are not called for the read of a variable.
         tensors = {
             identity(each): each
             for operation in self.trace.operations
@@ -288,53 +225,49 @@ class _Tracer:
             if each.dtype.is_floating or each.dtype.is_complex
         }
         if tape._recording and not tape._persistent:
-            tape._pop_tape()  # As `gradient` does first; then only other tapes are left.
+            tape._pop_tape()  # As `gradient` does first. Then only other tapes are left.
         self._is_paused = not is_recorded()
-        self._asked += 1
+        self._gradient_depth += 1
         try:
-            wanted, arrived = original(
+            wanted, gradients = original(
                 tape, target, [sources, list(tensors.values())], *args, **kwargs
             )
         finally:
             self._is_paused = False
-            self._asked -= 1
-        known = {key: each for key, each in zip(tensors, arrived, strict=True) if each is not None}
+            self._gradient_depth -= 1
+        known = {
+            key: each for key, each in zip(tensors, gradients, strict=True) if each is not None
+        }
         first = tf.nest.flatten(target)[0]
-        asked = tuple(each for each in tf.nest.flatten(wanted) if each is not None)
-        self.trace.gradients.append(Gradients(tf.convert_to_tensor(first), known, asked))
-        self.trace.updates_from = len(self.trace.operations)
+        requested = tuple(each for each in tf.nest.flatten(wanted) if each is not None)
+        self.trace.gradients.append(Gradients(tf.convert_to_tensor(first), known, requested))
+        self.trace.first_update = len(self.trace.operations)
         return wanted
 
 
-def is_recorded() -> bool:
-    """Whether a tape records what runs now."""
-    record = private("record")
-    return record is not None and bool(record.could_possibly_record())
-
-
 def _tensors(values: Any) -> list[Any]:
-    """The eager tensors among values of any nesting, of variables what they hold."""
+    """The eager tensors among nested values."""
     leaves = tf.nest.flatten(values, expand_composites=False)
     return [each for each in leaves if isinstance(each, tf.Tensor) and hasattr(each, "_id")]
 
 
 def called_from(
-    frame: FrameType | None, boundary: FrameType, place_of: Callable[[Any], Place | None]
-) -> tuple[Caller | None, Place]:
-    """The innermost line of the person's own, and the innermost layer or optimizer."""
-    caller, installed, place = None, None, None
-    while frame is not None and frame is not boundary and (caller is None or place is None):
+    frame: FrameType | None, boundary: FrameType, owner_of: Callable[[Any], Owner | None]
+) -> tuple[CallSite | None, Owner]:
+    """The innermost line of the user's code, and the innermost layer or optimizer."""
+    call_site, installed, owner = None, None, None
+    while frame is not None and frame is not boundary and (call_site is None or owner is None):
         code = frame.f_code
-        if caller is None:
+        if call_site is None:
             kind = _kind(code.co_filename)
             if kind is _OWN:
-                caller = Caller(code.co_filename, frame.f_lineno, code.co_name)
+                call_site = CallSite(code.co_filename, frame.f_lineno, code.co_name)
             elif kind is _INSTALLED and installed is None:
-                installed = Caller(code.co_filename, frame.f_lineno, code.co_name)
-        if place is None and code.co_name in _RUNS and code.co_varnames[:1] == ("self",):
-            place = place_of(frame.f_locals["self"])
+                installed = CallSite(code.co_filename, frame.f_lineno, code.co_name)
+        if owner is None and code.co_name in _RUNS and code.co_varnames[:1] == ("self",):
+            owner = owner_of(frame.f_locals["self"])
         frame = frame.f_back
-    return caller or installed, place or Place()
+    return call_site or installed, owner or Owner()
 
 
 _OWN, _INSTALLED, _FOREIGN = "own", "installed", "foreign"
@@ -342,7 +275,7 @@ _OWN, _INSTALLED, _FOREIGN = "own", "installed", "foreign"
 
 @functools.cache
 def _kind(file: str) -> str:
-    """Whose a file of source is; of installed packages it may be, where nothing else is."""
+    """Whose code a file is. An installed package counts as the user's if nothing else does."""
     if file.startswith(_FRAMEWORK) or (file.startswith("<") and not file.startswith("<ipython")):
         return _FOREIGN
     if any(f"{os.sep}{name}{os.sep}" in file for name in ("site-packages", "dist-packages")):

@@ -10,9 +10,13 @@ from typing import Any
 
 import tensorflow as tf
 
-from tb_nanwatch.adapters.tensorflow.graph.function_patching import Exchange, exchanged
+from tb_nanwatch.adapters.tensorflow.graph.function_patching import (
+    FunctionPatch,
+    patch_functions,
+)
 from tb_nanwatch.adapters.tensorflow.private_api import private
-from tb_nanwatch.adapters.tensorflow.tracing.operations import Operation, Place, called_from
+from tb_nanwatch.adapters.tensorflow.tracing.operations import called_from
+from tb_nanwatch.training.failing_step.trace import Owner, TracedOperation
 
 
 class StandIn:
@@ -22,7 +26,7 @@ class StandIn:
       operation: as it ran in the step: every operation of its type that comes from the same line,
         or from the same layer where no line of the user's leads there, is replaced.
       replacement: called with the operands in its place.
-      place_of: as `traced` takes it.
+      owner_of: as `trace_operations` takes it.
 
     Attributes:
       calls: how often it ran.
@@ -30,14 +34,14 @@ class StandIn:
 
     def __init__(
         self,
-        operation: Operation,
+        operation: TracedOperation,
         replacement: Callable[..., Any],
-        place_of: Callable[[Any], Place | None],
+        owner_of: Callable[[Any], Owner | None],
     ):
         self.calls = 0
         self._operation = operation
         self._replacement = replacement
-        self._place_of = place_of
+        self._owner_of = owner_of
         self._is_paused = False
 
     @contextmanager
@@ -66,15 +70,16 @@ class StandIn:
             finally:
                 self._is_paused = before
 
-        with exchanged(
-            Exchange(module, "TFE_Py_FastPathExecute", run),
-            Exchange(tf.GradientTape, "gradient", gradient),
+        with patch_functions(
+            FunctionPatch(module, "TFE_Py_FastPathExecute", run),
+            FunctionPatch(tf.GradientTape, "gradient", gradient),
         ):
             yield
 
     def _is_here(self, boundary: FrameType) -> bool:
         """Whether what runs now is called from where the operation was."""
-        caller, place = called_from(sys._getframe(2), boundary, self._place_of)
-        if self._operation.caller is None or caller is None:
-            return caller is self._operation.caller and place.layer == self._operation.layer
-        return caller[:2] == self._operation.caller[:2]
+        call_site, owner = called_from(sys._getframe(2), boundary, self._owner_of)
+        wanted = self._operation.call_site
+        if wanted is None or call_site is None:
+            return call_site is wanted and owner.layer == self._operation.layer
+        return call_site[:2] == wanted[:2]

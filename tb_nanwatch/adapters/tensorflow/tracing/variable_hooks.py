@@ -1,7 +1,7 @@
-"""Hears of each variable before something is assigned to it, whoever does so.
+"""Callbacks before a variable is written, and when one is read, by whatever code does so.
 
-What holds the value from before needs no copy of its own: an assignment to a variable whose buffer
-somebody else holds makes a new one.
+A value that is read in the callback needs no copy: writing to a variable whose buffer is in use
+elsewhere allocates a new one.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from typing import Any
 
 import tensorflow as tf
 
-from tb_nanwatch.adapters.tensorflow.graph.function_patching import Exchange, exchanged
+from tb_nanwatch.adapters.tensorflow.graph.function_patching import FunctionPatch, patch_functions
 from tb_nanwatch.adapters.tensorflow.private_api import private
 
-_METHODS = (
+_WRITING_METHODS = (
     "assign",
     "assign_add",
     "assign_sub",
@@ -37,58 +37,59 @@ _METHODS = (
 
 
 @contextmanager
-def heard(hear: Callable[[Any], None]) -> Iterator[None]:
-    """Until the block ends `hear` is called with the variable before each assignment.
+def on_variable_write(callback: Callable[[Any], None]) -> Iterator[None]:
+    """Calls `callback` with the variable before each write, until the block ends.
 
-    In this thread alone, and of assignments by the methods of `tf.Variable`.
+    In this thread alone, and for writes by the methods of `tf.Variable`.
     """
 
-    def assign(original: Callable[..., Any], variable: Any, *args: Any, **kwargs: Any) -> Any:
-        hear(variable)
+    def write(original: Callable[..., Any], variable: Any, *args: Any, **kwargs: Any) -> Any:
+        callback(variable)
         return original(variable, *args, **kwargs)
 
-    with exchanged(*(Exchange(owner, name, assign) for owner, name in _methods())):
+    patches = (FunctionPatch(owner, name, write) for owner, name in _writing_methods())
+    with patch_functions(*patches):
         yield
 
 
 @functools.cache
-def _methods() -> list[tuple[type, str]]:
-    """The class and the name of every method that assigns."""
-    classes = _classes(tf.Variable)
-    return [(owner, name) for owner in classes for name in _METHODS if name in vars(owner)]
+def _writing_methods() -> list[tuple[type, str]]:
+    """The class and the name of every method that writes to a variable."""
+    classes = _with_subclasses(tf.Variable)
+    return [(owner, name) for owner in classes for name in _WRITING_METHODS if name in vars(owner)]
 
 
-def _classes(base: type) -> Iterator[type]:
-    """The class and those that are made of it: `tf.Variable`'s have methods of their own."""
+def _with_subclasses(base: type) -> Iterator[type]:
+    """The class and its subclasses, which override methods of `tf.Variable`."""
     yield base
     subclasses: list[type] = base.__subclasses__()
     for each in subclasses:
-        yield from _classes(each)
+        yield from _with_subclasses(each)
 
 
 @contextmanager
-def read_by(hear: Callable[[Any], None]) -> Iterator[None]:
-    """Until the block ends `hear` is called with each variable that is read.
+def on_variable_read(callback: Callable[[Any], None]) -> Iterator[None]:
+    """Calls `callback` with each variable that is read, until the block ends.
 
-    In this thread alone. Of what is handed to an operation as it is, without `tf.convert_to_tensor`
-    in between, trainable variables are heard of at the end, and others not at all.
+    In this thread alone. A variable that is passed to an operation without `tf.convert_to_tensor`
+    is reported when the block ends if it is trainable, and not at all otherwise.
     """
 
-    def accessed(original: Callable[..., Any], variable: Any) -> None:
-        hear(variable)
+    def read(original: Callable[..., Any], variable: Any) -> None:
+        callback(variable)
         original(variable)
 
-    accesses, record = private("resource_variable_ops"), private("record")
-    if accesses is None or record is None:
+    operations, record = private("resource_variable_ops"), private("record")
+    if operations is None or record is None:
         yield
         return
-    with exchanged(Exchange(accesses, "variable_accessed", accessed)):
+    with patch_functions(FunctionPatch(operations, "variable_accessed", read)):
         with record.VariableWatcher() as watcher:
             yield
         for variable in watcher.watched_variables():
-            hear(variable)
+            callback(variable)
 
 
-def key_of(variable: Any) -> int:
-    """What tells a variable from every other one, whichever object stands for it."""
+def variable_key(variable: Any) -> int:
+    """What identifies a variable, whichever Python object wraps it."""
     return id(variable.handle)
