@@ -255,12 +255,13 @@ def test_the_dtype_policy(policy: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("mode", ["eager", "graph", "xla"])
 def test_a_custom_loop(mode: str, tmp_path: Path) -> None:
     model = residual()
+    drop = keras.layers.Dropout(0.5, name="drop")  # Never built, so Keras sets no path.
     optimizer = keras.optimizers.SGD(0.1, clipvalue=1.0)
     watcher = nanwatch.Watcher(tmp_path)
 
     def step(x: Any) -> None:
         with tf.GradientTape() as tape:
-            loss = tf.reduce_mean(model(x, training=True) ** 2)
+            loss = tf.reduce_mean(drop(model(x, training=True)) ** 2)
         trained = model.trainable_variables
         gradients = tape.gradient(loss, trained)
         optimizer.apply_gradients(zip(gradients, trained, strict=True))
@@ -276,6 +277,7 @@ def test_a_custom_loop(mode: str, tmp_path: Path) -> None:
     layers = by_path(manifest.model)
     assert layers["added"].inputs == ("side", "block")
     assert layers["block"].class_name == "Residual"
+    assert layers["drop"].class_name == "Dropout"
     assert [each.clipvalue for each in manifest.model.optimizers] == [1.0]
     assert all(info.trainable for info in manifest.tensors if info.role == "gradient")
 

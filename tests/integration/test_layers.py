@@ -174,8 +174,8 @@ def test_layers_that_cannot_be_seen_are_named_and_the_rest_is_recorded(tmp_path:
         found = fit(model, data(3), data(3), tmp_path)
     told = sorted(str(each.message) for each in warned if "NaNWatch" in str(each.message))
     assert len(told) == 2
-    assert "because their `call` cannot be wrapped: refusing." in told[1]
-    assert "inside a nested tf.function, loop or branch: traced, looped." in told[0]
+    assert "because their `call` cannot be wrapped: refusing." in told[0]
+    assert "inside a nested tf.function, loop or branch: traced, looped." in told[1]
     assert list(norms(found, "activation")) == ["seen"]
     assert list(norms(found, "activation_gradient")) == ["seen"]
     for layer in model._flatten_layers():

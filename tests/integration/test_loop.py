@@ -288,7 +288,7 @@ def test_a_function_that_raises_leaves_nothing_behind(tmp_path: Path) -> None:
 
 
 def test_what_is_no_function_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(TypeError, match="the function that does a step, got int"):
+    with pytest.raises(TypeError, match="the function that runs one step, got int"):
         nanwatch.Watcher(tmp_path).step(3)
 
 

@@ -47,7 +47,10 @@ def _attributes_of_variables(layer: Any) -> dict[int, str]:
 
 def called_facts(calls: CallGraph, optimizers: Iterable[Any]) -> ModelFacts:
     """What is known of a custom loop: the layers that a step calls, and its optimizers."""
-    layers = {id(each): each.path for each in calls.layers if not is_pass_through(each)}
+    # Keras sets the path when a layer is built, which some never are.
+    layers = {
+        id(each): each.path or each.name for each in calls.layers if not is_pass_through(each)
+    }
     found = [
         _layer_facts(layer, layers[id(layer)], _consumed(calls, layer, layers), "")
         for layer in calls.layers
