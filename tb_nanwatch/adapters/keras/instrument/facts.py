@@ -47,7 +47,9 @@ def _attributes_of_variables(layer: Any) -> dict[int, str]:
 
 def called_facts(calls: CallGraph, optimizers: Iterable[Any]) -> ModelFacts:
     """What is known of a custom loop: the layers that a step calls, and its optimizers."""
-    layers = {id(each): each.path for each in calls.layers if not is_pass_through(each)}
+    layers = {
+        id(each): str(each.path or each.name) for each in calls.layers if not is_pass_through(each)
+    }
     found = [
         _layer_facts(layer, layers[id(layer)], _consumed(calls, layer, layers), "")
         for layer in calls.layers
