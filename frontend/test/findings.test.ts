@@ -68,7 +68,7 @@ test("code stands apart from prose, and no character is lost", () => {
   expect(runsOf("")).toEqual([]);
 });
 
-test("a sign of the axis is hit near its step alone, the chosen one before its neighbour", () => {
+test("a sign of the axis is hit near its step alone, the chosen one before its neighbor", () => {
   const timeline = timelineOf([0, 100], 700, { from: 0, to: 100 });
   const flags = [10, 11].map((step) => ({
     ...{ step, severity: "error" as const, text: "" },

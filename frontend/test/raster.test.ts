@@ -4,7 +4,7 @@ import { paintStrip, type Raster, stretchOf } from "../src/draw/raster";
 import { worstOf } from "../src/model/cells";
 import { NAN, NEG_INF, POS_INF, RECORDED, SCALE_SKIPPED } from "../src/model/marks";
 import { columnsInSight, timelineOf } from "../src/model/timeline";
-import { DARK, LIGHT, MARK_COLOURS } from "../src/theme/colours";
+import { DARK, LIGHT, MARK_COLORS } from "../src/theme/colors";
 
 const magnitude = { scale: "log10", low: 0, high: 1 } as const;
 const inks = inksOf(LIGHT, 1);
@@ -23,14 +23,14 @@ function inksIn({ pixels, width }: Raster, left: number, right: number): Set<num
   return new Set(pixels.filter((_, index) => index % width >= left && index % width < right));
 }
 
-test("a colour is a word of little-endian RGBA", () => {
+test("a color is a word of little-endian RGBA", () => {
   expect(inkOf("#102030")).toBe(0xff302010);
   expect(inkOf("rgb(16, 32, 48)")).toBe(0xff302010);
-  expect(() => inkOf("red")).toThrow("Got the colour red");
+  expect(() => inkOf("red")).toThrow("Got the color red");
 });
 
 describe("a cell", () => {
-  test("has its colour of the table, low to high", () => {
+  test("has its color of the table, low to high", () => {
     const raster = painted([0, 1], [RECORDED, RECORDED], 8);
     expect(inksIn(raster, 0, 4)).toEqual(new Set([inks.table[0]]));
     expect(inksIn(raster, 4, 8)).toEqual(new Set([inks.table[255]]));
@@ -40,15 +40,15 @@ describe("a cell", () => {
     ["nan", NAN],
     ["pos_inf", POS_INF],
     ["neg_inf", NEG_INF],
-  ] as const)("with %s is filled with the reserved colour and its texture alone", (name, flag) => {
-    const { fill, texture } = MARK_COLOURS[name];
+  ] as const)("with %s is filled with the reserved color and its texture alone", (name, flag) => {
+    const { fill, texture } = MARK_COLORS[name];
     const seen = inksIn(painted([0.5], [RECORDED | flag], 4), 0, 4);
     expect(seen).toEqual(new Set([inkOf(fill), inkOf(texture)]));
   });
 
   test("with several flags shows each of them", () => {
     const seen = inksIn(painted([0.5], [RECORDED | NAN | POS_INF | NEG_INF], 4), 0, 4);
-    for (const { fill } of Object.values(MARK_COLOURS)) expect(seen).toContain(inkOf(fill));
+    for (const { fill } of Object.values(MARK_COLORS)) expect(seen).toContain(inkOf(fill));
   });
 
   test("where nothing was recorded differs from zero, and zero from the lowest value", () => {
@@ -62,18 +62,18 @@ describe("a cell", () => {
     expect(low).toEqual(new Set([inks.table[0]]));
   });
 
-  test("of a handled overflow keeps its colour and gets a foot", () => {
+  test("of a handled overflow keeps its color and gets a foot", () => {
     const seen = inksIn(painted([1], [RECORDED | SCALE_SKIPPED], 4), 0, 4);
     expect(seen).toEqual(new Set([inks.table[255], ...inks.skipped.pixels]));
   });
 
-  test("narrower than a pixel is not lost to its neighbours", () => {
+  test("narrower than a pixel is not lost to its neighbors", () => {
     const raster = { pixels: new Uint32Array(4), width: 4, height: 1, density: 1 };
     const flags = Uint8Array.of(RECORDED, RECORDED | NAN, RECORDED);
     const strip = { value: new Float32Array(3), flags };
     const stretch = { begin: 0, edges: Int32Array.of(0, 2, 2, 2) };
     paintStrip(raster, 0, 1, stretch, strip, magnitude, inks);
-    const { fill, texture } = MARK_COLOURS.nan;
+    const { fill, texture } = MARK_COLORS.nan;
     expect([inkOf(fill), inkOf(texture)]).toContain(raster.pixels[2]);
   });
 });
@@ -91,7 +91,7 @@ test("a bad cell at the right end is as wide as any", () => {
   const raster = { pixels: new Uint32Array(8), width: 8, height: 1, density: 1 };
   const strip = { value: new Float32Array(2), flags: Uint8Array.of(RECORDED, RECORDED | NAN) };
   paintStrip(raster, 0, 1, { begin: 0, edges: Int32Array.of(0, 8, 8) }, strip, magnitude, inks);
-  const { fill, texture } = MARK_COLOURS.nan;
+  const { fill, texture } = MARK_COLORS.nan;
   for (const x of [5, 6, 7]) expect([inkOf(fill), inkOf(texture)]).toContain(raster.pixels[x]);
 });
 
@@ -129,7 +129,7 @@ test("text is readable on its ground in both themes", () => {
     expect(contrast(theme.text, theme["accent-ground"])).toBeGreaterThanOrEqual(4.5);
     expect(contrast(theme.muted, theme["accent-ground"])).toBeGreaterThanOrEqual(4.5);
   }
-  for (const { texture, fill, glyph } of Object.values(MARK_COLOURS)) {
+  for (const { texture, fill, glyph } of Object.values(MARK_COLORS)) {
     expect(Math.max(contrast(glyph, fill), contrast(glyph, texture))).toBeGreaterThanOrEqual(4.5);
   }
 });
@@ -143,9 +143,9 @@ function contrast(one: string, other: string): number {
   return (light + 0.05) / (dark + 0.05);
 }
 
-function luminance(colour: string): number {
+function luminance(color: string): number {
   const [red, green, blue] = [1, 3, 5].map((at) => {
-    const channel = Number.parseInt(colour.slice(at, at + 2), 16) / 255;
+    const channel = Number.parseInt(color.slice(at, at + 2), 16) / 255;
     return channel <= 0.04045 ? channel / 12.92 : ((channel + 0.055) / 1.055) ** 2.4;
   }) as [number, number, number];
   return 0.2126 * red + 0.7152 * green + 0.0722 * blue;

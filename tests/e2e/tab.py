@@ -87,8 +87,8 @@ class Tab:
             self.page.wait_for_timeout(100)
         raise AssertionError("It never came to hold.")
 
-    def colours(self, point: Point) -> set[str]:
-        """The colours about a point, texture and all."""
+    def colors(self, point: Point) -> set[str]:
+        """The colors about a point, texture and all."""
         canvas = self.find("canvas.cells")
         return {
             canvas.evaluate(_PIXEL, [point.x, point.y + offset])
@@ -96,7 +96,7 @@ class Tab:
         }
 
     def reserved(self, name: str) -> str:
-        """The colour reserved for `nan`, `pos-inf` or `neg-inf`."""
+        """The color reserved for `nan`, `pos-inf` or `neg-inf`."""
         script = f"element => getComputedStyle(element).getPropertyValue('--{name}')"
         return str(self.find("body").evaluate(script)).strip()
 

@@ -44,9 +44,9 @@ def test_steps_stand_by_their_logarithm(
         return Point(GUTTER + width(tab) * decades(step + 0.5) / decades(240), y)
 
     nan = tab.reserved("nan")
-    assert nan in tab.colours(at(37))
-    assert nan not in tab.colours(at(60))
-    assert nan not in tab.colours(at(15)), "Which is past the middle of the axis."
+    assert nan in tab.colors(at(37))
+    assert nan not in tab.colors(at(60))
+    assert nan not in tab.colors(at(15)), "Which is past the middle of the axis."
     assert at(15).x > GUTTER + width(tab) / 2
     tab.hover(at(3))
     expect(tab.find(".tooltip .where")).to_have_text("input · step 3")
@@ -92,7 +92,7 @@ def test_wall_time_shows_a_pause_and_tells_when(gallery_url: str, visit: Visit) 
     expect(tab.page).to_have_url(re.compile(r"p\.nanwatch\.axis=wall"))
     expect(tab.find(".heatmap[aria-busy=false]")).to_be_visible()
     y = tab.point(tab.label("input"), 0, 0, 159).y
-    left, middle = (tab.colours(Point(GUTTER + x, y)) for x in (0.5, width(tab) / 2))
+    left, middle = (tab.colors(Point(GUTTER + x, y)) for x in (0.5, width(tab) / 2))
     assert left.isdisjoint(middle), "There is an hour between the sessions."
     tab.hover(Point(GUTTER + 0.5, y))
     when = r"^[\d.]+ s after the start, \d{4}-\d\d-\d\d \d\d:\d\d:\d\d$"
@@ -128,7 +128,7 @@ def test_a_bad_step_of_a_long_run_is_seen_on_every_axis(
     place = decades(50_048) / decades(100_000) if axis == "log" else 50_048 / 100_000
     y = tab.point(tab.label("net/dense/kernel"), 0, 0, 1).y
     x = GUTTER + width(tab) * place
-    colours: set[str] = set()
+    colors: set[str] = set()
     for offset in range(-6, 7):
-        colours |= tab.colours(Point(x + offset, y))
-    assert tab.reserved("nan") in colours
+        colors |= tab.colors(Point(x + offset, y))
+    assert tab.reserved("nan") in colors

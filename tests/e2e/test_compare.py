@@ -14,7 +14,7 @@ from playwright.sync_api import expect
 
 Visit = Callable[..., Tab]
 
-_COLOURS = """(canvas, [x, y]) => {
+_COLORS = """(canvas, [x, y]) => {
   const density = canvas.width / canvas.clientWidth;
   const pixels = canvas.getContext('2d').getImageData(x * density, y * density - 5, 1, 11).data;
   const hex = (at) => '#' + [0, 1, 2]
@@ -61,14 +61,14 @@ def test_a_difference_keeps_what_is_not_finite(gallery_url: str, visit: Visit) -
     pixels = (canvas["width"] - GUTTER - 12) / 240
     middle = label["y"] + label["height"] / 2 - canvas["y"]
 
-    def colours(step: int) -> set[str]:
+    def colors(step: int) -> set[str]:
         at = [GUTTER + (step + 0.5) * pixels, middle]
-        return {str(colour) for colour in below.evaluate(_COLOURS, at)}
+        return {str(color) for color in below.evaluate(_COLORS, at)}
 
-    assert tab.reserved("nan") in colours(37)
-    assert tab.reserved("nan") not in colours(20)
-    # Inputs of both runs are drawn alike: near the middle of a palette that is grey there.
-    red, green, blue = (int(min(colours(20))[at : at + 2], 16) for at in (1, 3, 5))
+    assert tab.reserved("nan") in colors(37)
+    assert tab.reserved("nan") not in colors(20)
+    # Inputs of both runs are drawn alike: near the middle of a palette that is gray there.
+    red, green, blue = (int(min(colors(20))[at : at + 2], 16) for at in (1, 3, 5))
     assert max(red, green, blue) - min(red, green, blue) < 90
     shoot(tab, "compare-difference")
     tab.page.mouse.move(canvas["x"] + GUTTER + 20.5 * pixels, canvas["y"] + middle)
@@ -163,7 +163,7 @@ def test_curves_of_both_runs_are_drawn_and_told_apart(gallery_url: str, visit: V
       const hex = (at) => '#' + [0, 1, 2]
         .map((part) => data[at + part].toString(16).padStart(2, '0')).join('');
       const seen = new Set(Array.from({length: data.length / 4}, (_, index) => hex(4 * index)));
-      return wanted.map((colour) => seen.has(colour));
+      return wanted.map((color) => seen.has(color));
     }"""
     assert canvas.evaluate(painted, strokes) == [True, True]
     tab.find(".comparison .close").click()

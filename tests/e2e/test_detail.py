@@ -43,14 +43,14 @@ def test_over_time_is_painted_and_a_click_selects_the_step(gallery_url: str, vis
     expect(tab.details).to_contain_text("input · step 37")
     chart = tab.find(".over-time canvas").first
     expect(chart).to_have_attribute("aria-label", re.compile(r"Magnitudes from 2\^-\d+ to 2\^"))
-    colours = chart.evaluate(
+    colors = chart.evaluate(
         """canvas => {
           const context = canvas.getContext('2d');
           const { data } = context.getImageData(0, 0, canvas.width, canvas.height);
           return new Set(new Uint32Array(data.buffer)).size;
         }"""
     )
-    assert colours > 20
+    assert colors > 20
     box = chart.bounding_box()
     assert box is not None
     chart.click(position={"x": 34 + (box["width"] - 34) / 2 + 0.5, "y": 60})
@@ -73,21 +73,21 @@ def test_the_histogram_stands_beside_the_last_healthy_one(gallery_url: str, visi
     expect(caption).not_to_contain_text("outline")
 
 
-def test_neighbours_in_the_flow_of_a_step_lead_to_one_another(
+def test_neighbors_in_the_flow_of_a_step_lead_to_one_another(
     gallery_url: str, visit: Visit
 ) -> None:
     tab = visit(gallery_url, run="nan_feature")
     expect(tab.details).to_contain_text("input · step 37")
     tab.click(tab.point(tab.label("mlp/dense/kernel"), 37, 0, 239))
     expect(tab.find(".details .where")).to_have_text("gradient · step 37")
-    neighbours = tab.find(".neighbours")
-    expect(neighbours).to_contain_text("before itgradient mlp/dense_1/bias")
-    neighbours.get_by_role("button", name="weight non-finite from 37").click()
+    neighbors = tab.find(".neighbors")
+    expect(neighbors).to_contain_text("before itgradient mlp/dense_1/bias")
+    neighbors.get_by_role("button", name="weight non-finite from 37").click()
     expect(tab.find(".details .where")).to_have_text("weight · step 37")
     expect(tab.details.locator("h2")).to_have_text("mlp/dense/kernel")
-    expect(neighbours).not_to_contain_text("before it")
-    neighbours.get_by_role("button", name="gradient").click()
-    neighbours.get_by_role("button", name="gradient mlp/dense_1/bias").click()
+    expect(neighbors).not_to_contain_text("before it")
+    neighbors.get_by_role("button", name="gradient").click()
+    neighbors.get_by_role("button", name="gradient mlp/dense_1/bias").click()
     expect(tab.details.locator("h2")).to_have_text("mlp/dense_1/bias")
 
 

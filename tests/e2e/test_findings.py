@@ -43,7 +43,7 @@ def test_goes_to_where_it_spread_and_back(gallery_url: str, visit: Visit) -> Non
     expect(victim).to_contain_text("step 37")
     victim.click()
     expect(tab.details.locator("h2")).to_have_text("mlp/dense/kernel")
-    assert tab.reserved("nan") in tab.colours(tab.point(tab.label("input"), 37, *view))
+    assert tab.reserved("nan") in tab.colors(tab.point(tab.label("input"), 37, *view))
 
 
 def test_a_sign_on_the_axis_is_a_way_to_its_finding(gallery_url: str, visit: Visit) -> None:

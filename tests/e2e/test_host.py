@@ -40,7 +40,7 @@ def test_survives_being_hidden(gallery_url: str, open_tab: OpenTab) -> None:
     frame.evaluate("frame => { frame.style.display = ''; }")
     expect(tab.details).to_contain_text("input · step 37")
     point = tab.point(tab.label("mlp/dense/bias"), 120, 0, 239)
-    assert tab.reserved("nan") in tab.colours(point)
+    assert tab.reserved("nan") in tab.colors(point)
 
 
 def test_error_is_shown_as_it_is_and_can_be_retried(gallery_url: str, open_tab: OpenTab) -> None:
@@ -154,7 +154,7 @@ def test_a_server_that_goes_away_leaves_what_was_known_and_may_come_back(
     stale = tab.find(".stale")
     expect(stale).to_contain_text("TensorBoard does not answer. Is it still running?")
     expect(tab.headline).to_have_text(HEADLINE)
-    assert tab.reserved("nan") in tab.colours(tab.point(tab.label("input"), 37, 0, 239))
+    assert tab.reserved("nan") in tab.colors(tab.point(tab.label("input"), 37, 0, 239))
     tab.press("f")
     expect(tab.find(".sight span")).to_have_text("5–69")
     tab.page.unroute("**/plugin/nanwatch/**")

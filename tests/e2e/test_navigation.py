@@ -60,9 +60,9 @@ def test_brushing_the_axis_zooms_to_the_steps(tab: Tab) -> None:
     tab.drag("canvas.axis", Point(GUTTER + 30 * pixels, 30), Point(GUTTER + 60 * pixels, 30))
     expect(tab.find(".sight span")).to_have_text(re.compile(r"^(29|30)–(59|60)$"))
     assert tab.view is not None
-    colours = tab.colours(tab.point(tab.label("mlp/dense/bias"), 45, *tab.view))
-    assert tab.reserved("nan") in colours
-    assert tab.reserved("nan") not in tab.colours(
+    colors = tab.colors(tab.point(tab.label("mlp/dense/bias"), 45, *tab.view))
+    assert tab.reserved("nan") in colors
+    assert tab.reserved("nan") not in tab.colors(
         tab.point(tab.label("mlp/dense/bias"), 34, *tab.view)
     )
     tab.find(".sight button").click()
@@ -123,7 +123,7 @@ def test_what_was_seen_stays_until_the_new_picture_comes(outsize_url: str, visit
     tab.press("f")
     expect(tab.find(".sight span")).to_have_text("50,016–50,080")
     label = tab.label("net/dense/kernel")
-    assert tab.reserved("nan") in tab.colours(tab.point(label, 50_075, 50_016, 50_080)), (
+    assert tab.reserved("nan") in tab.colors(tab.point(label, 50_075, 50_016, 50_080)), (
         "The column of 256 steps, stretched."
     )
     tab.until(lambda: len(held) > 0)
@@ -136,8 +136,8 @@ def test_what_was_seen_stays_until_the_new_picture_comes(outsize_url: str, visit
     tab.page.unroute("**/nanwatch/grid?*")
     tab.press("f")
     expect(tab.details).to_contain_text("gradient · step 50,048")
-    colours = tab.colours(tab.point(label, 50_075, 50_016, 50_080))
-    assert tab.reserved("nan") not in colours, "One bad step, once its picture is there."
+    colors = tab.colors(tab.point(label, 50_075, 50_016, 50_080))
+    assert tab.reserved("nan") not in colors, "One bad step, once its picture is there."
 
 
 def test_the_sheet_of_keys_opens_and_closes(tab: Tab) -> None:
@@ -184,7 +184,7 @@ def test_two_fingers_zoom_about_what_is_between_them(
     assert (view[0] + view[1]) / 2 == pytest.approx(120, abs=8)
 
 
-def test_neighbours_are_there_before_one_goes_to_them(outsize_url: str, visit: Visit) -> None:
+def test_neighbors_are_there_before_one_goes_to_them(outsize_url: str, visit: Visit) -> None:
     tab = visit(outsize_url, run="long")
     expect(tab.find(".heatmap[aria-busy=false]")).to_be_visible()
     asked: list[str] = []

@@ -93,8 +93,8 @@ def test_a_tree_folds_and_a_folded_group_shows_its_worst(gallery_url: str, visit
     expect(tab.find(".tensor-label")).to_have_count(19)
     dense.click()
     expect(tab.find(".tensor-label")).to_have_count(17)
-    colours = tab.colours(tab.point(dense, 120, 0, 239))
-    assert {tab.reserved("nan"), tab.reserved("neg-inf")} & colours
+    colors = tab.colors(tab.point(dense, 120, 0, 239))
+    assert {tab.reserved("nan"), tab.reserved("neg-inf")} & colors
     expect(tab.page).to_have_url(re.compile("folds="))
     tab.page.reload()
     expect(tab.find(".tensor-label")).to_have_count(17)

@@ -45,15 +45,15 @@ def test_another_run_is_chosen_by_a_click(gallery_url: str, visit: Visit) -> Non
     expect(tab.page).to_have_url(re.compile(r"p\.nanwatch\.run=healthy"))
 
 
-def test_a_nan_cell_has_the_reserved_colour(served: str, open_tab: OpenTab) -> None:
+def test_a_nan_cell_has_the_reserved_color(served: str, open_tab: OpenTab) -> None:
     tab = open_tab(served, run="nan_feature")
     expect(tab.details).to_contain_text("input · step 37")
     bias = tab.label("mlp/dense/bias")
     for step in (37, 120, 239):
-        assert tab.reserved("nan") in tab.colours(tab.point(bias, step, 0, 239)), step
+        assert tab.reserved("nan") in tab.colors(tab.point(bias, step, 0, 239)), step
     for step in (0, 20):
-        assert tab.reserved("nan") not in tab.colours(tab.point(bias, step, 0, 239)), step
-    infinite = tab.colours(tab.point(tab.label("mlp/dense/kernel"), 120, 0, 239))
+        assert tab.reserved("nan") not in tab.colors(tab.point(bias, step, 0, 239)), step
+    infinite = tab.colors(tab.point(tab.label("mlp/dense/kernel"), 120, 0, 239))
     assert {tab.reserved("nan"), tab.reserved("neg-inf")} <= infinite
 
 
@@ -123,7 +123,7 @@ def test_handled_overflows_are_told_apart(served: str, open_tab: OpenTab) -> Non
     )
     expect(tab.find(".legend")).to_contain_text("skipped by loss scaling")
     reserved = {tab.reserved(name) for name in ("nan", "pos-inf", "neg-inf")}
-    assert not reserved & tab.colours(tab.point(tab.label("mlp/dense/kernel"), 60, 0, 95))
+    assert not reserved & tab.colors(tab.point(tab.label("mlp/dense/kernel"), 60, 0, 95))
 
 
 def test_run_without_a_record_says_how_to_record(gallery_url: str, visit: Visit) -> None:
@@ -137,4 +137,4 @@ def test_fits_its_width(gallery_url: str, open_tab: OpenTab, width: int) -> None
     expect(tab.details).to_contain_text("input · step 37")
     overflow = "body => document.documentElement.scrollWidth - window.innerWidth"
     assert tab.find("body").evaluate(overflow) <= 0
-    assert tab.reserved("nan") in tab.colours(tab.point(tab.label("input"), 37, 0, 239))
+    assert tab.reserved("nan") in tab.colors(tab.point(tab.label("input"), 37, 0, 239))

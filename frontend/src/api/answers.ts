@@ -80,7 +80,7 @@ export function cellCache(fetch: Fetch<CellQuery, CellAnswer> = fetchCell): Cell
   return new AnswerCache(fetch, CELLS);
 }
 
-/** Hovering back, zooming out again and panning to a neighbour cost no request. */
+/** Hovering back, zooming out again and panning to a neighbor cost no request. */
 export function gridCache(fetch: Fetch<GridQuery, Grid> = fetchGrid): GridCache {
   return new AnswerCache(
     fetch,

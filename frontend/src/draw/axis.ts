@@ -8,7 +8,7 @@ import {
   ticksOf,
   xOfStep,
 } from "../model/timeline";
-import type { Theme } from "../theme/colours";
+import type { Theme } from "../theme/colors";
 import type { Severity } from "../wire/answers";
 import { GUTTER, surfaceOf } from "./canvas";
 
@@ -85,21 +85,21 @@ function flagX(timeline: Timeline, step: number): number {
   return Math.min(timeline.width - FLAG_RADIUS, Math.max(FLAG_RADIUS, x));
 }
 
-/** A sign in the colour of its severity: a cross in a disc, a bar in a triangle, a dot in a ring. */
+/** A sign in the color of its severity: a cross in a disc, a bar in a triangle, a dot in a ring. */
 function drawFlag(
   context: CanvasRenderingContext2D,
   { timeline, theme, width }: AxisPicture,
   { step, severity, chosen, text }: Flag,
 ): void {
-  const colour = severityColour(theme, severity);
+  const color = severityColor(theme, severity);
   const x = flagX(timeline, step);
   const y = FLAG_HEIGHT / 2;
-  context.fillStyle = colour;
+  context.fillStyle = color;
   if (chosen) {
     const line = Math.max(0, Math.round(xOfStep(timeline, step)) - 1);
     context.fillRect(line, FLAG_HEIGHT - 2, 1, AXIS_HEIGHT - FLAG_HEIGHT + 2);
   }
-  drawSign(context, severity, x, y, colour, theme.ground);
+  drawSign(context, severity, x, y, color, theme.ground);
   if (!chosen) return;
   context.font = `600 ${FONT}`;
   const room = width - x - FLAG_RADIUS - 8;
@@ -107,12 +107,12 @@ function drawFlag(
   const at = size <= room ? x + FLAG_RADIUS + 5 : x - FLAG_RADIUS - 5 - size;
   context.fillStyle = theme.ground;
   context.fillRect(at - 2, 1, size + 4, FLAG_HEIGHT - 2);
-  context.fillStyle = colour;
+  context.fillStyle = color;
   context.fillText(text, at, y + 4);
   context.font = FONT;
 }
 
-export function severityColour(theme: Theme, severity: Severity): string {
+export function severityColor(theme: Theme, severity: Severity): string {
   return (
     { error: theme.alarm, warning: theme.caution, info: theme.accent }[severity] ?? theme.muted
   );
@@ -123,12 +123,12 @@ function drawSign(
   severity: Severity,
   x: number,
   y: number,
-  colour: string,
+  color: string,
   ground: string,
 ): void {
   const radius = FLAG_RADIUS;
   context.lineWidth = 1.6;
-  context.fillStyle = colour;
+  context.fillStyle = color;
   context.strokeStyle = ground;
   context.beginPath();
   if (severity === "warning") {
@@ -173,7 +173,7 @@ function drawSelected(
   context.fill();
 }
 
-/** Centred where there is room, else pushed inwards. */
+/** Centerd where there is room, else pushed inwards. */
 function writeWithin(
   context: CanvasRenderingContext2D,
   text: string,

@@ -8,7 +8,7 @@ import {
   middleOfStep,
   type Timeline,
 } from "../model/timeline";
-import type { Theme } from "../theme/colours";
+import type { Theme } from "../theme/colors";
 import { surfaceOf } from "./canvas";
 
 const FONT = "10px system-ui, sans-serif";
@@ -18,7 +18,7 @@ const INSET = 4;
 export interface Curve {
   /** One value a column, in the unit that is drawn linearly; no line where it is not finite. */
   values: ArrayLike<number>;
-  colour: string;
+  color: string;
   dash?: readonly number[];
   /** Where its columns are others than the picture's: the same steps in sight. */
   timeline?: Timeline;
@@ -36,8 +36,8 @@ export interface CurvesPicture {
   least?: number;
   ticks: (low: number, high: number) => readonly { value: number; text: string }[];
   selectedStep: number | null;
-  /** Columns of which something is to be told, with the colours that tell it. */
-  flagged: readonly { columns: ArrayLike<number>; colour: string }[];
+  /** Columns of which something is to be told, with the colors that tell it. */
+  flagged: readonly { columns: ArrayLike<number>; color: string }[];
 }
 
 export function drawCurves(canvas: HTMLCanvasElement, picture: CurvesPicture): void {
@@ -57,12 +57,12 @@ export function drawCurves(canvas: HTMLCanvasElement, picture: CurvesPicture): v
     context.fillStyle = theme.line;
     context.fillRect(0, Math.round(scale(value)), timeline.width, 1);
   }
-  for (const { columns, colour } of picture.flagged) {
-    context.fillStyle = colour;
+  for (const { columns, color } of picture.flagged) {
+    context.fillStyle = color;
     for (let column = begin; column < end; column++) {
       if (!columns[column]) continue;
       const [from, to] = columnSpan(timeline, column);
-      // Whole pixels: neighbours meet.
+      // Whole pixels: neighbors meet.
       const x = Math.floor(Math.min(Math.max(0, from), timeline.width - 2));
       const size = Math.ceil(Math.min(timeline.width, to)) - x;
       context.fillRect(x, height - 3, Math.max(2, size), 3);
@@ -72,9 +72,9 @@ export function drawCurves(canvas: HTMLCanvasElement, picture: CurvesPicture): v
   context.beginPath();
   context.rect(0, 0, timeline.width, height);
   context.clip();
-  for (const { values, colour, dash = [], timeline: own = timeline } of curves) {
+  for (const { values, color, dash = [], timeline: own = timeline } of curves) {
     const [begin, end] = columnsInSight(own);
-    context.strokeStyle = colour;
+    context.strokeStyle = color;
     context.setLineDash([...dash]);
     context.lineWidth = 1.5;
     context.lineJoin = "round";

@@ -12,7 +12,7 @@ import {
   type Timeline,
   xOfStep,
 } from "../model/timeline";
-import type { Theme } from "../theme/colours";
+import type { Theme } from "../theme/colors";
 import type { Grid } from "../wire/grid";
 import { GUTTER, surfaceOf } from "./canvas";
 import { inkOf, inksOf, type Tile } from "./ink";
@@ -41,7 +41,7 @@ export interface HeatmapPicture {
 
 export interface MarkedStep {
   step: number;
-  colour: string;
+  color: string;
 }
 
 export function drawHeatmap(canvas: HTMLCanvasElement, picture: HeatmapPicture): void {
@@ -142,10 +142,10 @@ function stripOf(grid: Grid, line: Line): Strip | undefined {
 function drawMarkedStep(
   context: CanvasRenderingContext2D,
   { timeline, height }: HeatmapPicture,
-  { step, colour }: MarkedStep,
+  { step, color }: MarkedStep,
 ): void {
   if (!inSight(timeline, step)) return;
-  context.fillStyle = colour;
+  context.fillStyle = color;
   context.fillRect(Math.max(0, Math.round(xOfStep(timeline, step)) - 1), 0, 1, height);
 }
 
@@ -164,10 +164,10 @@ function drawSelection(
   const top = line.top - scrollTop;
   if (top + line.height < 0 || top > height) return;
   // Around the cell, not upon it. Two outlines, one of the ground and one of the text, stand out
-  // of any neighbour.
-  const outline = (distance: number, colour: string) => {
+  // of any neighbor.
+  const outline = (distance: number, color: string) => {
     context.lineWidth = 2;
-    context.strokeStyle = colour;
+    context.strokeStyle = color;
     const x = Math.round(left) - distance;
     const width = Math.max(3, Math.round(right - left)) + 2 * distance;
     context.strokeRect(x, top - distance, width, line.height - 1 + 2 * distance);

@@ -1,20 +1,20 @@
-/** Colours as the 32-bit words of ImageData, and the look-up table of the palette. */
+/** Colors as the 32-bit words of ImageData, and the look-up table of the palette. */
 
 import { scaleLinear } from "d3-scale";
 import { interpolateCividis } from "d3-scale-chromatic";
 import { TABLE_SIZE } from "../model/magnitude";
 import { MARKS, type MarkName } from "../model/marks";
-import { DARK, DIVERGING_DARK, DIVERGING_LIGHT, MARK_COLOURS, type Theme } from "../theme/colours";
+import { DARK, DIVERGING_DARK, DIVERGING_LIGHT, MARK_COLORS, type Theme } from "../theme/colors";
 
-/** A colour as one word: bytes R, G, B, A in memory, on the little-endian machines there are. */
-export function inkOf(colour: string): number {
-  const hex = /^#([0-9a-f]{6})$/i.exec(colour);
+/** A color as one word: bytes R, G, B, A in memory, on the little-endian machines there are. */
+export function inkOf(color: string): number {
+  const hex = /^#([0-9a-f]{6})$/i.exec(color);
   if (hex) {
     const rgb = Number.parseInt(hex[1] as string, 16);
     return word(rgb >> 16, (rgb >> 8) & 0xff, rgb & 0xff);
   }
-  const channels = /^rgb\((\d+), *(\d+), *(\d+)\)$/.exec(colour);
-  if (!channels) throw new Error(`Got the colour ${colour} where #rrggbb or rgb() was expected.`);
+  const channels = /^rgb\((\d+), *(\d+), *(\d+)\)$/.exec(color);
+  if (!channels) throw new Error(`Got the color ${color} where #rrggbb or rgb() was expected.`);
   return word(Number(channels[1]), Number(channels[2]), Number(channels[3]));
 }
 
@@ -22,8 +22,8 @@ function word(red: number, green: number, blue: number): number {
   return ((0xff << 24) | (blue << 16) | (green << 8) | red) >>> 0;
 }
 
-/** Cividis: perceptually even, the same to eyes with and without colour deficiency. */
-export const paletteColour = interpolateCividis;
+/** Cividis: perceptually even, the same to eyes with and without color deficiency. */
+export const paletteColor = interpolateCividis;
 
 /** A square texture that repeats over a cell. */
 export interface Tile {
@@ -76,7 +76,7 @@ function mix(theme: Theme, unit: number): Inks {
   };
   return {
     table: Uint32Array.from({ length: TABLE_SIZE }, (_, index) =>
-      inkOf(paletteColour(index / (TABLE_SIZE - 1))),
+      inkOf(paletteColor(index / (TABLE_SIZE - 1))),
     ),
     diverging: diverging(theme),
     zero: inkOf(theme.zero),
@@ -84,16 +84,16 @@ function mix(theme: Theme, unit: number): Inks {
     none: tile(theme.none, theme.ground, (x, y) => (x + y) % 4 < 1),
     skipped: tile("#101418", "#ffffff", (x) => x % 4 >= 2),
     marks: MARKS.map(({ flag, name }) => {
-      const { texture, fill } = MARK_COLOURS[name];
+      const { texture, fill } = MARK_COLORS[name];
       return { flag, tile: tile(texture, fill, TEXTURES[name]) };
     }),
   };
 }
 
 function diverging(theme: Theme): Uint32Array {
-  const colours = theme === DARK ? DIVERGING_DARK : DIVERGING_LIGHT;
-  const colour = scaleLinear<string>()
-    .domain(colours.map((_, index) => (index / (colours.length - 1)) * (TABLE_SIZE - 1)))
-    .range(colours);
-  return Uint32Array.from({ length: TABLE_SIZE }, (_, index) => inkOf(colour(index)));
+  const colors = theme === DARK ? DIVERGING_DARK : DIVERGING_LIGHT;
+  const color = scaleLinear<string>()
+    .domain(colors.map((_, index) => (index / (colors.length - 1)) * (TABLE_SIZE - 1)))
+    .range(colors);
+  return Uint32Array.from({ length: TABLE_SIZE }, (_, index) => inkOf(color(index)));
 }

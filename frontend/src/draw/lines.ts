@@ -1,9 +1,9 @@
-/** How the lines of runs that stand beside one another are told apart: by colour and by dashes. */
+/** How the lines of runs that stand beside one another are told apart: by color and by dashes. */
 
-import type { Theme } from "../theme/colours";
+import type { Theme } from "../theme/colors";
 
 export interface LineStyle {
-  colour: string;
+  color: string;
   /** Lengths of dashes and gaps in pixels; none for a solid line. */
   dash: readonly number[];
 }
@@ -11,10 +11,10 @@ export interface LineStyle {
 /** The style of a run; the chosen one is 0. */
 export function lineOfRun(theme: Theme, index: number): LineStyle {
   const others: LineStyle[] = [
-    { colour: theme.negative, dash: [6, 3] },
-    { colour: theme.calm, dash: [2, 2] },
-    { colour: theme.muted, dash: [8, 3, 2, 3] },
+    { color: theme.negative, dash: [6, 3] },
+    { color: theme.calm, dash: [2, 2] },
+    { color: theme.muted, dash: [8, 3, 2, 3] },
   ];
-  if (index === 0) return { colour: theme.positive, dash: [] };
+  if (index === 0) return { color: theme.positive, dash: [] };
   return others[(index - 1) % others.length] as LineStyle;
 }

@@ -3,7 +3,7 @@
 import type { Strip } from "../model/cells";
 import { MARKS, type Mark, NONFINITE } from "../model/marks";
 import { columnSpan, columnsInSight, type Timeline } from "../model/timeline";
-import { MARK_COLOURS } from "../theme/colours";
+import { MARK_COLORS } from "../theme/colors";
 import { drawGlyph, drawTile } from "./glyphs";
 
 const WIDE_ENOUGH = 9;
@@ -47,7 +47,7 @@ function drawInBands(
   const size = Math.min(7, band - 2, right - left - 3);
   marks.forEach(({ name }, index) => {
     const middle = top + (index + 0.5) * band;
-    drawGlyph(context, name, (left + right - 1) / 2, middle, size, MARK_COLOURS[name].glyph);
+    drawGlyph(context, name, (left + right - 1) / 2, middle, size, MARK_COLORS[name].glyph);
   });
 }
 

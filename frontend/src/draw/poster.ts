@@ -2,7 +2,7 @@
 
 import { type Line, type Lines, linesWithin } from "../model/lanes";
 import { splitName, visibleName } from "../model/names";
-import type { Theme } from "../theme/colours";
+import type { Theme } from "../theme/colors";
 
 const TITLE_HEIGHT = 44;
 const SANS = "system-ui, sans-serif";
@@ -42,7 +42,7 @@ interface Text {
   x: number;
   y: number;
   font: { weight: number; size: number; family: string };
-  colour: string;
+  color: string;
   room: number;
   /** From the first height to the second, where rows are scrolled. */
   clip?: readonly [top: number, bottom: number];
@@ -63,7 +63,7 @@ export function drawPoster(poster: Poster): HTMLCanvasElement {
     context.drawImage(picture, ...at, picture.clientWidth, picture.clientHeight);
   }
   context.textBaseline = "middle";
-  for (const { text, x, y, font, colour, room, clip } of textsOf(poster)) {
+  for (const { text, x, y, font, color, room, clip } of textsOf(poster)) {
     context.save();
     if (clip) {
       context.beginPath();
@@ -71,7 +71,7 @@ export function drawPoster(poster: Poster): HTMLCanvasElement {
       context.clip();
     }
     context.font = `${font.weight} ${font.size}px ${font.family}`;
-    context.fillStyle = colour;
+    context.fillStyle = color;
     context.fillText(text, x, y, room);
     context.restore();
   }
@@ -86,7 +86,7 @@ export function posterSvg(poster: Poster): string {
     return `<image ${box} href="${canvas.toDataURL("image/png")}"/>`;
   });
   const clips = new Map<string, string>();
-  const texts = textsOf(poster).map(({ text, x, y, font, colour, clip }) => {
+  const texts = textsOf(poster).map(({ text, x, y, font, color, clip }) => {
     let clipped = "";
     if (clip) {
       const [top, bottom] = clip;
@@ -96,7 +96,7 @@ export function posterSvg(poster: Poster): string {
       clipped = ` clip-path="url(#${id})"`;
     }
     const style = `font-family="${escaped(font.family)}" font-size="${font.size}" font-weight="${font.weight}"`;
-    return `<text x="${x}" y="${y}" dominant-baseline="central" fill="${colour}" ${style}${clipped}>${escaped(text)}</text>`;
+    return `<text x="${x}" y="${y}" dominant-baseline="central" fill="${color}" ${style}${clipped}>${escaped(text)}</text>`;
   });
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" ${size}>`,
@@ -115,13 +115,13 @@ function escaped(text: string): string {
 function textsOf(poster: Poster): Text[] {
   const { theme, width, labelWidth, lines, scrollTop, bodyHeight } = poster;
   const sans = (weight: number, size: number) => ({ weight, size, family: SANS });
-  const heading = { x: 14, colour: theme.text, room: width - 28 };
+  const heading = { x: 14, color: theme.text, room: width - 28 };
   const texts: Text[] = [
     { ...heading, text: poster.title, y: 15, font: sans(600, 15) },
-    { ...heading, text: poster.subtitle, y: 33, font: sans(400, 12), colour: theme.muted },
+    { ...heading, text: poster.subtitle, y: 33, font: sans(400, 12), color: theme.muted },
     ...poster.names.map(({ text, middle }) => ({
       ...{ text, x: 26, y: middle + TITLE_HEIGHT, font: sans(600, 13) },
-      ...{ colour: theme.text, room: labelWidth - 40 },
+      ...{ color: theme.text, room: labelWidth - 40 },
     })),
     ...poster.panes.map(({ text, middle }) => {
       return { ...heading, text, y: middle + TITLE_HEIGHT, font: sans(600, 12) };
@@ -138,17 +138,17 @@ function textsOf(poster: Poster): Text[] {
 }
 
 function labelOf(line: Line, { labelWidth, theme }: Poster): Omit<Text, "y"> {
-  const colour = theme.text;
+  const color = theme.text;
   if (line.kind === "lane") {
     const font = { weight: 600, size: 13, family: SANS };
-    return { text: line.lane.label, x: 26, font, colour, room: labelWidth - 30 };
+    return { text: line.lane.label, x: 26, font, color, room: labelWidth - 30 };
   }
   const depth = line.kind === "group" ? line.group.depth : line.depth;
   const x = 26 + depth * 12;
   const room = labelWidth - x - 8;
   const text = line.kind === "group" ? visibleName(line.group.label) : tailOf(line.label, room);
   const font = { weight: line.kind === "group" ? 600 : 400, size: 11, family: MONO };
-  return { text, x, font, colour, room };
+  return { text, x, font, color, room };
 }
 
 /** The end of a name says more than its beginning. */

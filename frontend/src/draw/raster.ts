@@ -38,9 +38,9 @@ export function stretchOf(
   return { begin, edges };
 }
 
-/** Narrower cells stand without a gap, so that the colours are all there is to see. */
+/** Narrower cells stand without a gap, so that the colors are all there is to see. */
 const NARROWEST_WITH_GAP = 8;
-/** A bad cell takes this much of its neighbours' room: it is seen, however many steps there are. */
+/** A bad cell takes this much of its neighbors' room: it is seen, however many steps there are. */
 const NARROWEST_MARKED = 3;
 
 /** Paints a strip between two heights in device pixels, clipped to the raster. */

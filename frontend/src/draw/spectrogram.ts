@@ -12,8 +12,8 @@ import {
   type Timeline,
   timelineOf,
 } from "../model/timeline";
-import type { Theme } from "../theme/colours";
-import { MARK_COLOURS } from "../theme/colours";
+import type { Theme } from "../theme/colors";
+import { MARK_COLORS } from "../theme/colors";
 import type { Spectrogram } from "../wire/spectrogram";
 import { surfaceOf } from "./canvas";
 import { inkOf, inksOf } from "./ink";
@@ -72,10 +72,10 @@ export function drawSpectrogram(canvas: HTMLCanvasElement, picture: SpectrogramP
     const [mark] = marksOf((spectrogram.flags[column] as number) & NONFINITE);
     if (!mark) continue;
     const [left, right] = columnSpan(timeline, column);
-    // Whole pixels: neighbours meet.
+    // Whole pixels: neighbors meet.
     const x = Math.floor(Math.min(Math.max(0, left), timeline.width - 2));
     const size = Math.ceil(Math.min(timeline.width, right)) - x;
-    context.fillStyle = MARK_COLOURS[mark.name].fill;
+    context.fillStyle = MARK_COLORS[mark.name].fill;
     context.fillRect(x, bottom + 2, Math.max(2, size), FOOT);
   }
   drawExponents(context, low, high, yOf, theme);

@@ -1,4 +1,4 @@
-/** The numbers of a cell as labelled lines, grouped by what they tell. */
+/** The numbers of a cell as labeled lines, grouped by what they tell. */
 
 import { type CellAnswer, numberFromWire, type WireNumber } from "../wire/answers";
 import { COLUMNS, type ColumnName, STATISTICS, type StatisticName } from "../wire/schema";

@@ -1,4 +1,4 @@
-/** From a grid's value to a place in the colour table, and the ticks of its legend. */
+/** From a grid's value to a place in the color table, and the ticks of its legend. */
 
 import { scaleLinear } from "d3-scale";
 import type { Scale } from "../wire/schema";
@@ -8,7 +8,7 @@ export const TABLE_SIZE = 256;
 
 export interface Magnitude {
   scale: Scale;
-  /** The values at both ends of the colour table, in the unit that is mapped linearly. */
+  /** The values at both ends of the color table, in the unit that is mapped linearly. */
   low: number;
   high: number;
   /** Of differences, in the unit that is mapped linearly; the middle of the table is zero. */
@@ -33,7 +33,7 @@ export function magnitudeOf(values: Float32Array, scale: Scale): Magnitude {
     : { scale, low: bottom - 1, high: top + 1 };
 }
 
-/** Index in the colour table. */
+/** Index in the color table. */
 export function tableIndex({ scale, low, high, signed }: Magnitude, value: number): number {
   const linear = scale === "count" && !signed ? Math.log10(1 + value) : value;
   const index = Math.round(((linear - low) / (high - low)) * (TABLE_SIZE - 1));

@@ -17,7 +17,7 @@ const REST_MS = 60;
 const PREFETCH_MS = 350;
 
 export class Picture {
-  /** The whole run: the scale of the colours, and what is shown where nothing finer is known. */
+  /** The whole run: the scale of the colors, and what is shown where nothing finer is known. */
   readonly overview = new Resource<Grid>();
   /** What is in sight, and some beyond; nothing where the overview is as fine. */
   readonly close = new Resource<Grid>();

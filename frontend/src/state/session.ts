@@ -16,7 +16,7 @@ import type { Range } from "../model/range";
 import { AXES, LOG_STEPS, STEPS, type StepScale, wallTime } from "../model/scale";
 import { columnOfStep, stepsOfColumn } from "../model/timeline";
 import { runToOpen } from "../model/verdict";
-import { DARK, LIGHT } from "../theme/colours";
+import { DARK, LIGHT } from "../theme/colors";
 import type { AxisName, FindingsAnswer, RunDetail, RunSummary, Tensor } from "../wire/answers";
 import { Compared } from "./compared";
 import { RunCurves } from "./curves";

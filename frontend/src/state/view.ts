@@ -64,7 +64,7 @@ export class View {
     this.#change((range, whole) => including(range, step, whole, this.scale.value));
   }
 
-  /** Brings a step into sight, near enough to tell it from its neighbours. */
+  /** Brings a step into sight, near enough to tell it from its neighbors. */
   goTo(step: number): void {
     this.#change((range, whole) => {
       const span = Math.min(spanOf(range), STEPS_AROUND);

@@ -8,7 +8,7 @@ import { curveText, logTicks, type RunCurve } from "../model/curves";
 import { visibleName } from "../model/names";
 import { columnOfStep, type Timeline } from "../model/timeline";
 import type { Session } from "../state/session";
-import { MARK_COLOURS } from "../theme/colours";
+import { MARK_COLORS } from "../theme/colors";
 
 export const CURVE_HEIGHT = 40;
 
@@ -72,8 +72,8 @@ function Row({
       height: CURVE_HEIGHT,
       ticks: logTicks,
       flagged: [
-        { columns: curve.skipped, colour: theme.caution },
-        { columns: curve.nonfinite, colour: MARK_COLOURS.nan.fill },
+        { columns: curve.skipped, color: theme.caution },
+        { columns: curve.nonfinite, color: MARK_COLORS.nan.fill },
       ],
     });
   }, [curve, own, theme, width, selectedStep, ...shown]);
@@ -137,10 +137,10 @@ function Value({
 }
 
 /** A piece of a run's line. */
-export function LineSign({ style: { colour, dash } }: { style: LineStyle }) {
+export function LineSign({ style: { color, dash } }: { style: LineStyle }) {
   return (
     <svg class="line-sign" width="20" height="8" viewBox="0 0 20 8" aria-hidden="true">
-      <path d="M0 4h20" stroke={colour} stroke-width="2" stroke-dasharray={dash.join(" ")} />
+      <path d="M0 4h20" stroke={color} stroke-width="2" stroke-dasharray={dash.join(" ")} />
     </svg>
   );
 }

@@ -10,7 +10,7 @@ import type { CellAnswer, Tensor } from "../wire/answers";
 import { Facts } from "./Facts";
 import { Formats } from "./Formats";
 import { Histogram } from "./Histogram";
-import { Neighbours } from "./Neighbours";
+import { Neighbors } from "./Neighbors";
 import { Failure, Loading } from "./notices";
 import { OverTime } from "./OverTime";
 
@@ -50,7 +50,7 @@ export function Details({ session }: { session: Session }) {
           <Name name={tensor.name} />
         </h2>
         <p class="belongs">{belongs(tensor)}</p>
-        <Neighbours session={session} tensor={tensor} />
+        <Neighbors session={session} tensor={tensor} />
       </header>
       <Numbers session={session} />
     </aside>

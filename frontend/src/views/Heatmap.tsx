@@ -1,7 +1,7 @@
 /** The heatmap: a scrolled picture of cells beside their labels, moved about by mouse and keys. */
 
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
-import { AXIS_HEIGHT, drawAxis, type Flag, flagAt, severityColour } from "../draw/axis";
+import { AXIS_HEIGHT, drawAxis, type Flag, flagAt, severityColor } from "../draw/axis";
 import { GUTTER } from "../draw/canvas";
 import { drawHeatmap, type MarkedStep } from "../draw/heatmap";
 import type { Poster } from "../draw/poster";
@@ -115,7 +115,7 @@ function Picture({ session, detail }: HeatmapProps) {
     const shown = Math.min(bodyHeight, lines.height - scrollTop);
     const marked: MarkedStep[] = flags
       .filter(({ chosen }) => chosen)
-      .map(({ step, severity }) => ({ step, colour: severityColour(theme, severity) }));
+      .map(({ step, severity }) => ({ step, color: severityColor(theme, severity) }));
     const known = { layers, lines, timeline, magnitude, theme, scrollTop, selection, marked };
     return { ...known, width: plotWidth + MARGIN, height: shown };
   }, [

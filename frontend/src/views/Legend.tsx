@@ -1,4 +1,4 @@
-/** What the colours mean: the palette with its ticks, then what has a mark of its own. */
+/** What the colors mean: the palette with its ticks, then what has a mark of its own. */
 
 import { useEffect, useRef } from "preact/hooks";
 import { surfaceOf } from "../draw/canvas";
@@ -8,10 +8,10 @@ import { paintStrip } from "../draw/raster";
 import { legendTicks, type Magnitude } from "../model/magnitude";
 import { MARKS, NAN, NEG_INF, POS_INF, RECORDED, SCALE_SKIPPED } from "../model/marks";
 import type { Session } from "../state/session";
-import { MARK_COLOURS, type Theme } from "../theme/colours";
+import { MARK_COLORS, type Theme } from "../theme/colors";
 import type { StatisticName } from "../wire/schema";
 
-/** What a colour of the palette measures. */
+/** What a color of the palette measures. */
 const UNITS: Record<StatisticName, string> = {
   nonfinite: "elements",
   norm: "L2 norm",
@@ -68,7 +68,7 @@ export function Legend({ session }: { session: Session }) {
   );
 }
 
-/** The colours with their ticks. */
+/** The colors with their ticks. */
 export function Palette({ magnitude, theme }: { magnitude: Magnitude; theme: Theme }) {
   const canvas = useRef<HTMLCanvasElement>(null);
   const { signed } = magnitude;
@@ -77,12 +77,12 @@ export function Palette({ magnitude, theme }: { magnitude: Magnitude; theme: The
     const surface = surfaceOf(canvas.current, PALETTE_WIDTH, HEIGHT);
     if (!surface) return;
     const { table, diverging } = inksOf(theme, surface.density);
-    const colours = signed ? diverging : table;
+    const colors = signed ? diverging : table;
     const image = surface.context.createImageData(canvas.current.width, canvas.current.height);
     const pixels = new Uint32Array(image.data.buffer);
     for (let index = 0; index < pixels.length; index++) {
       const at = (index % image.width) / (image.width - 1);
-      pixels[index] = colours[Math.round(at * (colours.length - 1))] as number;
+      pixels[index] = colors[Math.round(at * (colors.length - 1))] as number;
     }
     surface.context.putImageData(image, 0, 0);
   }, [theme, signed]);
@@ -132,7 +132,7 @@ function Swatch({ label, flags, value, theme, magnitude }: SwatchProps) {
     context.putImageData(image, 0, 0);
     const mark = MARKS.find((candidate) => flags & candidate.flag);
     if (mark) {
-      const { glyph } = MARK_COLOURS[mark.name];
+      const { glyph } = MARK_COLORS[mark.name];
       drawGlyph(context, mark.name, SWATCH_WIDTH / 2, HEIGHT / 2, 7, glyph);
     }
   }, [theme, magnitude, flags, value]);

@@ -13,7 +13,7 @@ import { NONFINITE } from "../model/marks";
 import { count } from "../model/numbers";
 import { columnOfStep, stepAt, stepsOfColumn } from "../model/timeline";
 import type { Session } from "../state/session";
-import { MARK_COLOURS } from "../theme/colours";
+import { MARK_COLORS } from "../theme/colors";
 import type { Spectrogram } from "../wire/spectrogram";
 import { useSize } from "./size";
 
@@ -67,7 +67,7 @@ function Charts({ session, picture }: { session: Session; picture: SpectrogramPi
     ...{ timeline, theme, left: SPECTROGRAM_LEFT, height: CURVE_HEIGHT },
     width: timeline.width,
     selectedStep: picture.selectedStep,
-    flagged: [{ columns: nonfinite(spectrogram), colour: MARK_COLOURS.nan.fill }],
+    flagged: [{ columns: nonfinite(spectrogram), color: MARK_COLORS.nan.fill }],
   };
   const { norm, largest_magnitude, zero_share, nonfinite: bad } = spectrogram.statistics;
   return (
@@ -85,8 +85,8 @@ function Charts({ session, picture }: { session: Session; picture: SpectrogramPi
         picture={{
           ...shared,
           curves: [
-            { values: largest_magnitude, colour: theme.negative },
-            { values: norm, colour: theme.positive },
+            { values: largest_magnitude, color: theme.negative },
+            { values: norm, color: theme.positive },
           ],
           ticks: logTicks,
         }}
@@ -96,7 +96,7 @@ function Charts({ session, picture }: { session: Session; picture: SpectrogramPi
           label="Non-finite elements"
           picture={{
             ...shared,
-            curves: [{ values: bad.map((value) => Math.log10(1 + value)), colour: theme.alarm }],
+            curves: [{ values: bad.map((value) => Math.log10(1 + value)), color: theme.alarm }],
             ticks: countTicks,
             least: 0,
           }}
@@ -106,7 +106,7 @@ function Charts({ session, picture }: { session: Session; picture: SpectrogramPi
         label="Zeros"
         picture={{
           ...shared,
-          curves: [{ values: zero_share, colour: theme.positive }],
+          curves: [{ values: zero_share, color: theme.positive }],
           ticks: shareTicks,
           least: 0,
         }}
@@ -127,14 +127,14 @@ function Chart({ label, others, picture }: ChartProps) {
   useLayoutEffect(() => {
     if (canvas.current) drawCurves(canvas.current, picture);
   });
-  const colours = picture.curves.map(({ colour }: Curve) => colour);
+  const colors = picture.curves.map(({ color }: Curve) => color);
   return (
     <div class="chart">
       <p>
-        <i style={{ background: colours.at(-1) }} /> {label}
+        <i style={{ background: colors.at(-1) }} /> {label}
         {others && (
           <>
-            <i style={{ background: colours[0] }} /> {others}
+            <i style={{ background: colors[0] }} /> {others}
           </>
         )}
       </p>

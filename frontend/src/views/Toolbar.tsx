@@ -16,7 +16,7 @@ export function Toolbar({ session }: { session: Session }) {
   return (
     <div class="toolbar">
       <fieldset class="statistics">
-        <legend>Colour</legend>
+        <legend>Color</legend>
         {STATISTICS.map(({ name, label, description }) => (
           <label key={name} title={description}>
             <input

@@ -112,7 +112,7 @@ export function useRowInView(
     if (!line || !element || bodyHeight <= 0) return;
     const { scrollTop } = element;
     const [above, below] = [scrollTop - line.top, line.top + line.height - scrollTop - bodyHeight];
-    // A neighbour scrolls a little, what is far away comes into the middle.
+    // A neighbor scrolls a little, what is far away comes into the middle.
     if (Math.max(above, below) > 3 * line.height) {
       element.scrollTop = line.top - bodyHeight / 2;
     } else if (above > 0) element.scrollTop = line.top - line.height;

@@ -1,4 +1,4 @@
-/** Signs of a run's state and of a finding's severity: the shape tells it, not the colour alone. */
+/** Signs of a run's state and of a finding's severity: the shape tells it, not the color alone. */
 
 import type { RunStatus, Severity } from "../wire/answers";
 

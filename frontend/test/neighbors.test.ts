@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { neighboursOf } from "../src/model/neighbours";
+import { neighborsOf } from "../src/model/neighbors";
 import { tensor } from "./answers";
 
 const of = (id: string, role: string, layer: string, flow: number, worker = "") =>
@@ -15,20 +15,20 @@ const TENSORS = [
   of("other", "gradient", "b", 4, "worker-1"),
 ];
 
-function neighbours(id: string) {
+function neighbors(id: string) {
   const chosen = TENSORS.find((one) => one.id === id);
   if (!chosen) throw new Error(id);
-  const { before, after, same } = neighboursOf(chosen, TENSORS);
+  const { before, after, same } = neighborsOf(chosen, TENSORS);
   return [before?.id, after?.id, same.map((one) => one.id)];
 }
 
-test("a tensor's neighbours are of another layer or role, and of the same worker", () => {
-  expect(neighbours("gb")).toEqual(["l", "ga", []]);
-  expect(neighbours("ga2")).toEqual(["gb", undefined, []]);
-  expect(neighbours("ga")).toEqual(["gb", undefined, ["u", "w"]]);
-  expect(neighbours("other")).toEqual([undefined, undefined, []]);
+test("a tensor's neighbors are of another layer or role, and of the same worker", () => {
+  expect(neighbors("gb")).toEqual(["l", "ga", []]);
+  expect(neighbors("ga2")).toEqual(["gb", undefined, []]);
+  expect(neighbors("ga")).toEqual(["gb", undefined, ["u", "w"]]);
+  expect(neighbors("other")).toEqual([undefined, undefined, []]);
 });
 
 test("what lasts from step to step has the other roles of its variable alone", () => {
-  expect(neighbours("w")).toEqual([undefined, undefined, ["ga", "u"]]);
+  expect(neighbors("w")).toEqual([undefined, undefined, ["ga", "u"]]);
 });

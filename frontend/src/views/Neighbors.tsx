@@ -2,21 +2,21 @@
 
 import { useMemo } from "preact/hooks";
 import { visibleName, wholeName } from "../model/names";
-import { neighboursOf } from "../model/neighbours";
+import { neighborsOf } from "../model/neighbors";
 import { count } from "../model/numbers";
 import { roleWord } from "../model/verdict";
 import type { Session } from "../state/session";
 import type { Tensor } from "../wire/answers";
 
-export function Neighbours({ session, tensor }: { session: Session; tensor: Tensor }) {
+export function Neighbors({ session, tensor }: { session: Session; tensor: Tensor }) {
   const tensors = session.detail.value.value?.tensors;
   const { before, after, same } = useMemo(
-    () => neighboursOf(tensor, tensors ?? []),
+    () => neighborsOf(tensor, tensors ?? []),
     [tensor, tensors],
   );
   if (!before && !after && same.length === 0) return null;
   return (
-    <nav class="neighbours" aria-label="Neighbours in the data flow">
+    <nav class="neighbors" aria-label="Neighbors in the data flow">
       {before && <Way session={session} tensor={before} what="before it" sign="←" />}
       {after && <Way session={session} tensor={after} what="after it" sign="→" />}
       {same.length > 0 && (

@@ -3,7 +3,7 @@
 import type { Tensor } from "../wire/answers";
 import { ROLES } from "../wire/schema";
 
-export interface Neighbours {
+export interface Neighbors {
   /** What came last before it, and what comes first after it, of another layer or role. */
   before: Tensor | undefined;
   after: Tensor | undefined;
@@ -17,7 +17,7 @@ const PATH = new Set([
   ...["activation_gradient", "gradient"],
 ]);
 
-export function neighboursOf(tensor: Tensor, tensors: readonly Tensor[]): Neighbours {
+export function neighborsOf(tensor: Tensor, tensors: readonly Tensor[]): Neighbors {
   const { id, role, layer, name, worker, flow } = tensor;
   const rank = (one: Tensor) => ROLES.findIndex((known) => known.name === one.role);
   const same = tensors

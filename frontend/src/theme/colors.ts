@@ -1,19 +1,19 @@
 /**
- * Every colour of the tab, once: canvases take them from here, and style sheets as custom
+ * Every color of the tab, once: canvases take them from here, and style sheets as custom
  * properties of the same names. Text has a contrast of at least 4.5 to its ground in both themes.
  */
 
 import type { MarkName } from "../model/marks";
 
-export interface MarkColours {
+export interface MarkColors {
   fill: string;
-  /** Texture and glyph upon the fill: colour is never all that tells a mark. */
+  /** Texture and glyph upon the fill: color is never all that tells a mark. */
   texture: string;
   glyph: string;
 }
 
 /** Reserved: no other part of the tab, and no part of the palette, comes near to these. */
-export const MARK_COLOURS: Record<MarkName, MarkColours> = {
+export const MARK_COLORS: Record<MarkName, MarkColors> = {
   nan: { fill: "#e0009b", texture: "#a80074", glyph: "#ffffff" },
   pos_inf: { fill: "#ff5a1f", texture: "#d93a00", glyph: "#1b0a02" },
   neg_inf: { fill: "#19c3ef", texture: "#0a9cc4", glyph: "#02161c" },
@@ -92,8 +92,8 @@ export const DIVERGING_DARK = ["#f2c46d", "#9c7432", "#2a3038", "#31817a", "#7fe
 
 /** The custom properties of a theme, for a style sheet. */
 export function customProperties(theme: Theme): string {
-  const names = Object.entries(theme).map(([name, colour]) => `--${name}:${colour}`);
-  const marks = Object.entries(MARK_COLOURS).map(
+  const names = Object.entries(theme).map(([name, color]) => `--${name}:${color}`);
+  const marks = Object.entries(MARK_COLORS).map(
     ([name, { fill }]) => `--${name.replace("_", "-")}:${fill}`,
   );
   return [...names, ...marks].join(";");
