@@ -80,7 +80,7 @@ export function Help({ session }: { session: Session }) {
     <dialog
       class="help"
       ref={dialog}
-      aria-labeledby="help-title"
+      aria-labelledby="help-title"
       onClose={() => {
         session.help.value = false;
       }}
