@@ -1,5 +1,5 @@
 import { afterEach, expect, test, vi } from "vitest";
-import { AnswerCache, cellCache } from "../src/api/answers";
+import { AnswerCache, cellCache } from "../src/api/answer_cache";
 import { Latest } from "../src/api/latest";
 import { errorSentence, get } from "../src/api/request";
 import type { CellAnswer } from "../src/wire/answers";

@@ -1,8 +1,13 @@
 import { describe, expect, test } from "vitest";
-import { incomparable, partingReason, partingWords } from "../src/model/comparison";
+import { comparisonLimits, partingReason, partingWords } from "../src/model/comparison";
 import { differenceOf, differencesOf, signedMagnitude } from "../src/model/difference";
-import { differenceText, legendTicks, tableIndex } from "../src/model/magnitude";
-import { elementRows, operationWhere, operationWords, sourceLines } from "../src/model/operation";
+import { formatDifference, legendTicks, tableIndex } from "../src/model/magnitude";
+import {
+  describeOperation,
+  elementRows,
+  sourceLines,
+  sourceLocation,
+} from "../src/model/operation";
 import type { ComparisonAnswer } from "../src/wire/answers";
 import type { Grid } from "../src/wire/grid";
 
@@ -99,10 +104,10 @@ describe("the difference of two runs", () => {
   });
 
   test("is told as a factor or in points", () => {
-    expect(differenceText(1, "log10")).toBe("×10");
-    expect(differenceText(-Math.log10(2.5), "log10")).toBe("÷2.5");
-    expect(differenceText(-1e30, "log10")).toBe("÷∞");
-    expect(differenceText(0.25, "share")).toBe("+25%");
+    expect(formatDifference(1, "log10")).toBe("×10");
+    expect(formatDifference(-Math.log10(2.5), "log10")).toBe("÷2.5");
+    expect(formatDifference(-1e30, "log10")).toBe("÷∞");
+    expect(formatDifference(0.25, "share")).toBe("+25%");
   });
 });
 
@@ -120,7 +125,7 @@ test("where runs part is told in words", () => {
   expect(partingReason(answer, parting)).toBe(
     "root mean square 3 and 4, norms apart by 25%, and 2 more tensors there",
   );
-  expect(incomparable(answer)).toEqual([
+  expect(comparisonLimits(answer)).toEqual([
     "Norms could be compared at 96 of 100 steps: the records of the two runs begin and end at different ones.",
     "2 tensors only in b.",
   ]);
@@ -148,13 +153,13 @@ test("an operation is told by what is known of it", () => {
     line: 57,
     function: "call",
   };
-  expect(operationWords(operation)).toBe("Log in the backward pass of layer gate");
-  expect(operationWords({ type: "Mul" })).toBe("Mul");
-  expect(operationWords({ type: "Mul", pass: "update" })).toBe("Mul in the update");
+  expect(describeOperation(operation)).toBe("Log in the backward pass of layer gate");
+  expect(describeOperation({ type: "Mul" })).toBe("Mul");
+  expect(describeOperation({ type: "Mul", pass: "update" })).toBe("Mul in the update");
   const adam = { type: "Mul", pass: "update", optimizer: "keras.optimizers.Adam" };
-  expect(operationWords(adam)).toBe("Mul in the update of keras.optimizers.Adam");
-  expect(operationWhere(operation)).toBe("m.py:57, in call");
-  expect(operationWhere({ type: "Mul" })).toBe("");
+  expect(describeOperation(adam)).toBe("Mul in the update of keras.optimizers.Adam");
+  expect(sourceLocation(operation)).toBe("m.py:57, in call");
+  expect(sourceLocation({ type: "Mul" })).toBe("");
   const source = [
     { line: 56, text: "a" },
     { line: 57, text: "b" },

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { flagAt } from "../src/draw/axis";
-import { causeWords, primaryOf, runsOf, tensorOf, whenWords } from "../src/model/findings";
+import { markerAt } from "../src/draw/axis";
+import { causeWords, primaryFinding, segmentsOf, tensorOf, whenWords } from "../src/model/findings";
 import { timelineOf } from "../src/model/timeline";
 import type { Finding } from "../src/wire/answers";
 import { tensor } from "./answers";
@@ -37,9 +37,9 @@ describe("a finding", () => {
     const [note, warning, error] = (["info", "warning", "error"] as const).map((severity) =>
       finding({ severity }),
     ) as [Finding, Finding, Finding];
-    expect(primaryOf([note, warning, error])).toBe(2);
-    expect(primaryOf([note, warning])).toBe(1);
-    expect(primaryOf([note])).toBe(-1);
+    expect(primaryFinding([note, warning, error])).toBe(2);
+    expect(primaryFinding([note, warning])).toBe(1);
+    expect(primaryFinding([note])).toBe(-1);
   });
 
   test("finds its tensor by role, name, layer and worker", () => {
@@ -57,25 +57,27 @@ describe("a finding", () => {
 });
 
 test("code stands apart from prose, and no character is lost", () => {
-  expect(runsOf("Use `tf.where` twice:\n```python\nx = 1\n```\nDone.")).toEqual([
+  expect(segmentsOf("Use `tf.where` twice:\n```python\nx = 1\n```\nDone.")).toEqual([
     { code: false, block: false, text: "Use " },
     { code: true, block: false, text: "tf.where" },
     { code: false, block: false, text: " twice:\n" },
     { code: true, block: true, text: "x = 1" },
     { code: false, block: false, text: "\nDone." },
   ]);
-  expect(runsOf("a lone ` stays")).toEqual([{ code: false, block: false, text: "a lone ` stays" }]);
-  expect(runsOf("")).toEqual([]);
+  expect(segmentsOf("a lone ` stays")).toEqual([
+    { code: false, block: false, text: "a lone ` stays" },
+  ]);
+  expect(segmentsOf("")).toEqual([]);
 });
 
 test("a sign of the axis is hit near its step alone, the chosen one before its neighbor", () => {
   const timeline = timelineOf([0, 100], 700, { from: 0, to: 100 });
-  const flags = [10, 11].map((step) => ({
+  const markers = [10, 11].map((step) => ({
     ...{ step, severity: "error" as const, text: "" },
-    chosen: step === 11,
+    active: step === 11,
   }));
-  expect(flagAt(flags, timeline, 70, 8)).toBe(0);
-  expect(flagAt(flags, timeline, 73, 8)).toBe(1);
-  expect(flagAt(flags, timeline, 200, 8)).toBe(-1);
-  expect(flagAt(flags, timeline, 70, 30)).toBe(-1);
+  expect(markerAt(markers, timeline, 70, 8)).toBe(0);
+  expect(markerAt(markers, timeline, 73, 8)).toBe(1);
+  expect(markerAt(markers, timeline, 200, 8)).toBe(-1);
+  expect(markerAt(markers, timeline, 70, 30)).toBe(-1);
 });

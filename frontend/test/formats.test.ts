@@ -1,8 +1,14 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { earlierStep } from "../src/model/earlier";
-import { eighthSentence, FORMATS, limitLines, lossesOf, lossSentence } from "../src/model/formats";
-import { barsOf, comparedBars } from "../src/model/histogram";
+import {
+  eighthSentence,
+  FORMATS,
+  float16Sentence,
+  formatFits,
+  limitLines,
+} from "../src/model/formats";
+import { barsOf, overlaidBars } from "../src/model/histogram";
+import { referenceStep } from "../src/model/reference_step";
 import type { HistogramBin } from "../src/wire/answers";
 
 /** Bits of exponent and of fraction; whether the largest exponent holds finite numbers. */
@@ -34,7 +40,7 @@ describe("number formats", () => {
     fc.assert(
       fc.property(fc.array(bin, { minLength: 1 }), fc.nat(50), (bins, subnormal) => {
         const finite = bins.reduce((sum, [, , count]) => sum + count, subnormal);
-        const losses = lossesOf({ bins, subnormal, elements: finite, finite }, "float32");
+        const losses = formatFits({ bins, subnormal, elements: finite, finite }, "float32");
         expect(losses.map(({ format }) => format.name)).toEqual(
           FORMATS.slice(1).map(({ name }) => name),
         );
@@ -51,7 +57,7 @@ describe("number formats", () => {
   test("are told of in words", () => {
     const spread = (bins: HistogramBin[]) => ({ bins, subnormal: 0, elements: 1000, finite: 1000 });
     const said = (bins: HistogramBin[]) =>
-      lossSentence(lossesOf(spread(bins), "float32"), "gradient");
+      float16Sentence(formatFits(spread(bins), "float32"), "gradient");
     expect(
       said([
         [1, -30, 41],
@@ -63,10 +69,10 @@ describe("number formats", () => {
       [1, 9, 9],
       [1, 0, 950],
     ]);
-    expect(eighthSentence(lossesOf(small, "float32"))).toBe(
+    expect(eighthSentence(formatFits(small, "float32"))).toBe(
       "In float8_e4m3fn 4.1% would be zero, 0.9% would overflow.",
     );
-    expect(eighthSentence(lossesOf(spread([[1, 0, 1000]]), "float32"))).toBe("");
+    expect(eighthSentence(formatFits(spread([[1, 0, 1000]]), "float32"))).toBe("");
     expect(
       said([
         [1, -26, 10],
@@ -81,8 +87,8 @@ describe("number formats", () => {
       ]),
     ).toBe("float16 holds all of this gradient, 0.5% of it with fewer digits.");
     expect(said([[1, 0, 1000]])).toBe("float16 holds all of this gradient.");
-    expect(lossesOf({ ...spread([]), finite: 0 }, "float32")).toEqual([]);
-    expect(lossesOf(spread([[1, 0, 1000]]), "float16").map(({ format }) => format.name)).toEqual([
+    expect(formatFits({ ...spread([]), finite: 0 }, "float32")).toEqual([]);
+    expect(formatFits(spread([[1, 0, 1000]]), "float16").map(({ format }) => format.name)).toEqual([
       "bfloat16",
       "float8_e5m2",
       "float8_e4m3fn",
@@ -102,13 +108,13 @@ describe("number formats", () => {
 
 test("a step is compared with the last healthy one, or with the first", () => {
   const bad = { first_nonfinite_step: 37 };
-  expect(earlierStep(bad, [37, 37], 0)).toBe(36);
-  expect(earlierStep(bad, [32, 63], 0)).toBe(31);
-  expect(earlierStep(bad, [100, 100], 0)).toBe(36);
-  expect(earlierStep(bad, [20, 20], 0)).toBe(0);
-  expect(earlierStep({ first_nonfinite_step: null }, [20, 20], 5)).toBe(5);
-  expect(earlierStep({ first_nonfinite_step: 0 }, [0, 0], 0)).toBeUndefined();
-  expect(earlierStep({ first_nonfinite_step: null }, [0, 9], 0)).toBeUndefined();
+  expect(referenceStep(bad, [37, 37], 0)).toBe(36);
+  expect(referenceStep(bad, [32, 63], 0)).toBe(31);
+  expect(referenceStep(bad, [100, 100], 0)).toBe(36);
+  expect(referenceStep(bad, [20, 20], 0)).toBe(0);
+  expect(referenceStep({ first_nonfinite_step: null }, [20, 20], 5)).toBe(5);
+  expect(referenceStep({ first_nonfinite_step: 0 }, [0, 0], 0)).toBeUndefined();
+  expect(referenceStep({ first_nonfinite_step: null }, [0, 9], 0)).toBeUndefined();
 });
 
 test("two histograms share their axes, the other one as if it had as many elements", () => {
@@ -120,12 +126,12 @@ test("two histograms share their axes, the other one as if it had as many elemen
     ] as HistogramBin[],
     elements: 50,
   };
-  const compared = comparedBars(own, other);
+  const compared = overlaidBars(own, other);
   expect(compared.bars.map(({ exponent }) => exponent)).toEqual(
     compared.other.map(({ exponent }) => exponent),
   );
   const at = (exponent: number) => compared.other.find((bar) => bar.exponent === exponent);
   expect([at(3)?.positive, at(0)?.negative, at(0)?.positive]).toEqual([20, 80, 0]);
   expect(compared.most).toBe(100);
-  expect(comparedBars(own, undefined)).toEqual({ ...barsOf(own.bins), other: [] });
+  expect(overlaidBars(own, undefined)).toEqual({ ...barsOf(own.bins), other: [] });
 });

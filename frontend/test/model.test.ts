@@ -1,11 +1,17 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { moved } from "../src/model/cursor";
+import { moveCursor } from "../src/model/cursor";
 import { barHeight, barsOf, countTicks } from "../src/model/histogram";
 import { LANE_HEIGHT, lanesOf, layLines, lineAt } from "../src/model/lanes";
 import { legendTicks, magnitudeOf, tableIndex } from "../src/model/magnitude";
 import { splitName, visibleName, wholeName } from "../src/model/names";
-import { count, gridValue, measure, powerOfTen, stepRange } from "../src/model/numbers";
+import {
+  formatCount,
+  formatGridValue,
+  formatNumber,
+  formatPowerOfTen,
+  formatSteps,
+} from "../src/model/numbers";
 import {
   columnAt,
   columnOfStep,
@@ -53,24 +59,24 @@ describe("names", () => {
 
 describe("numbers", () => {
   test("counts are exact and separated", () => {
-    expect(count(12345678)).toBe("12,345,678");
-    expect(stepRange(1200, 1299)).toBe("steps 1,200–1,299");
-    expect(stepRange(7, 7)).toBe("step 7");
+    expect(formatCount(12345678)).toBe("12,345,678");
+    expect(formatSteps(1200, 1299)).toBe("steps 1,200–1,299");
+    expect(formatSteps(7, 7)).toBe("step 7");
   });
 
   test("measures are short, and what is not finite is named", () => {
-    expect(measure(0)).toBe("0");
-    expect(measure(1.5)).toBe("1.5");
-    expect(measure(-3.7e-7)).toBe("−3.7e-7");
-    expect(measure(Number.NaN)).toBe("NaN");
-    expect(measure(Number.NEGATIVE_INFINITY)).toBe("−Inf");
+    expect(formatNumber(0)).toBe("0");
+    expect(formatNumber(1.5)).toBe("1.5");
+    expect(formatNumber(-3.7e-7)).toBe("−3.7e-7");
+    expect(formatNumber(Number.NaN)).toBe("NaN");
+    expect(formatNumber(Number.NEGATIVE_INFINITY)).toBe("−Inf");
   });
 
   test("a logarithm is undone", () => {
-    expect(gridValue(2, "log10")).toBe("100");
-    expect(gridValue(Number.NEGATIVE_INFINITY, "log10")).toBe("0");
-    expect(gridValue(0.25, "share")).toBe("25%");
-    expect(powerOfTen(-12)).toBe("10⁻¹²");
+    expect(formatGridValue(2, "log10")).toBe("100");
+    expect(formatGridValue(Number.NEGATIVE_INFINITY, "log10")).toBe("0");
+    expect(formatGridValue(0.25, "share")).toBe("25%");
+    expect(formatPowerOfTen(-12)).toBe("10⁻¹²");
   });
 });
 
@@ -211,13 +217,13 @@ describe("magnitude", () => {
 describe("the cursor", () => {
   test("moves by one, by ten, to the ends, and never out", () => {
     const at = { row: 3, column: 5 };
-    expect(moved(at, "ArrowRight", false, 20, 100)).toEqual({ row: 3, column: 6 });
-    expect(moved(at, "ArrowLeft", true, 20, 100)).toEqual({ row: 3, column: 0 });
-    expect(moved(at, "End", false, 20, 100)).toEqual({ row: 3, column: 99 });
-    expect(moved(at, "End", true, 20, 100)).toEqual({ row: 19, column: 99 });
-    expect(moved(at, "ArrowUp", true, 20, 100)).toEqual({ row: 0, column: 5 });
-    expect(moved(at, "x", false, 20, 100)).toBeUndefined();
-    expect(moved(at, "End", false, 0, 0)).toBeUndefined();
+    expect(moveCursor(at, "ArrowRight", false, 20, 100)).toEqual({ row: 3, column: 6 });
+    expect(moveCursor(at, "ArrowLeft", true, 20, 100)).toEqual({ row: 3, column: 0 });
+    expect(moveCursor(at, "End", false, 20, 100)).toEqual({ row: 3, column: 99 });
+    expect(moveCursor(at, "End", true, 20, 100)).toEqual({ row: 19, column: 99 });
+    expect(moveCursor(at, "ArrowUp", true, 20, 100)).toEqual({ row: 0, column: 5 });
+    expect(moveCursor(at, "x", false, 20, 100)).toBeUndefined();
+    expect(moveCursor(at, "End", false, 0, 0)).toBeUndefined();
   });
 });
 

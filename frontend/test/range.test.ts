@@ -13,7 +13,7 @@ import {
   zoomed,
 } from "../src/model/range";
 import { LOG_STEPS, STEPS, wallTime } from "../src/model/scale";
-import { View } from "../src/state/view";
+import { StepViewport } from "../src/state/viewport";
 
 const anyWhole = fc
   .tuple(fc.nat(1e6), fc.integer({ min: 1, max: 1e6 }))
@@ -143,7 +143,7 @@ describe("what the server is asked for", () => {
 describe("the view", () => {
   test("follows a run that grows, and keeps what was zoomed to", () => {
     const whole = signal<Range | null>({ from: 0, to: 100 });
-    const view = new View(whole);
+    const view = new StepViewport(whole);
     whole.value = { from: 0, to: 200 };
     expect(view.range.value).toEqual({ from: 0, to: 200 });
     view.goTo(150);
@@ -156,7 +156,7 @@ describe("the view", () => {
   });
 
   test("knows nothing of a run without steps", () => {
-    const view = new View(signal(null));
+    const view = new StepViewport(signal(null));
     view.zoom(0.5);
     view.pan(5);
     expect(view.range.value).toBeNull();

@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { gridRow, mergedRow } from "../src/model/cells";
 import { type Line, lanesOf, layLines, lineAt, lineOf, linesWithin } from "../src/model/lanes";
-import { filterOf, inOrder, troubledTensors } from "../src/model/rows";
+import { affectedTensors, filterOf, inOrder } from "../src/model/rows";
 import { groupsAround, type Member, mergeReplicas, openDepth, treeOf } from "../src/model/tree";
 import { Rows } from "../src/state/rows";
 import type { Finding, Tensor } from "../src/wire/answers";
@@ -188,8 +188,8 @@ describe("the order", () => {
     const place = { role: "gradient", layer: "dense", tensor: "other" };
     const finding = { severity: "warning", origin: place, victims: [] } as unknown as Finding;
     const all = [...tensors, tensor({ id: "e", name: "other" })];
-    expect([...troubledTensors(all, [finding])].sort().join("")).toBe("bce");
-    expect([...troubledTensors(all, [{ ...finding, severity: "info" }])].sort().join("")).toBe(
+    expect([...affectedTensors(all, [finding])].sort().join("")).toBe("bce");
+    expect([...affectedTensors(all, [{ ...finding, severity: "info" }])].sort().join("")).toBe(
       "bc",
     );
   });

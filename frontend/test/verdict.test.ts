@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
-import { factGroups } from "../src/model/facts";
-import { cellSentence } from "../src/model/sentence";
+import { numberGroups } from "../src/model/cell_numbers";
+import { describeCell } from "../src/model/cell_text";
 import {
   affectedSentence,
   healthySentence,
@@ -8,7 +8,7 @@ import {
   nonfiniteCounts,
   runsByTrouble,
   runToOpen,
-} from "../src/model/verdict";
+} from "../src/model/runs";
 import type { CellAnswer } from "../src/wire/answers";
 import { decodeGrid } from "../src/wire/grid";
 import { COLUMNS } from "../src/wire/schema";
@@ -69,10 +69,10 @@ test("a cell in words", () => {
       flags: [8 | 1 | 2, 0, 8 | 16],
     }),
   );
-  expect(cellSentence(grid, "t", 0)).toBe("NaN and +Inf; norm 100");
-  expect(cellSentence(grid, "t", 1)).toBe("nothing recorded");
-  expect(cellSentence(grid, "t", 2)).toBe("a step skipped by loss scaling; norm 10");
-  expect(cellSentence(grid, "t", 3)).toBe("nothing recorded");
+  expect(describeCell(grid, "t", 0)).toBe("NaN and +Inf; norm 100");
+  expect(describeCell(grid, "t", 1)).toBe("nothing recorded");
+  expect(describeCell(grid, "t", 2)).toBe("a step skipped by loss scaling; norm 10");
+  expect(describeCell(grid, "t", 3)).toBe("nothing recorded");
 });
 
 test("every column of the schema is among the facts, once", () => {
@@ -86,7 +86,7 @@ test("every column of the schema is among the facts, once", () => {
     largest_magnitude: 3,
     sampled_step: 15,
   } as unknown as CellAnswer;
-  const facts = factGroups(answer, answer.columns as NonNullable<CellAnswer["columns"]>).flatMap(
+  const facts = numberGroups(answer, answer.columns as NonNullable<CellAnswer["columns"]>).flatMap(
     (group) => group.facts,
   );
   for (const { description } of COLUMNS) {

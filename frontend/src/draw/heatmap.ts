@@ -15,9 +15,9 @@ import {
 import type { Theme } from "../theme/colors";
 import type { Grid } from "../wire/grid";
 import { GUTTER, surfaceOf } from "./canvas";
-import { inkOf, inksOf, type Tile } from "./ink";
+import { cellColorsOf, colorWord, type Tile } from "./cell_colors";
 import { drawMarks } from "./marks";
-import { fill, paintStrip, paintTile, type Raster, stretchOf } from "./raster";
+import { columnPixelsOf, fill, paintStrip, paintTile, type Raster } from "./raster";
 
 /** A pause of fewer pixels is not worth to be told. */
 const NARROWEST_PAUSE = 4;
@@ -54,8 +54,8 @@ export function drawHeatmap(canvas: HTMLCanvasElement, picture: HeatmapPicture):
   const image = imageOf(canvas, context, width);
   const pixels = new Uint32Array(image.data.buffer).fill(0);
   const raster: Raster = { pixels, width, height: canvas.height, density };
-  const mixed = inksOf(theme, density);
-  const inks = magnitude.signed ? { ...mixed, table: mixed.diverging } : mixed;
+  const mixed = cellColorsOf(theme, density);
+  const colors = magnitude.signed ? { ...mixed, table: mixed.diverging } : mixed;
   const shown = needed(layers, timeline).map((grid) => ({ grid, timeline: alike(timeline, grid) }));
   for (const line of linesWithin(lines, scrollTop, scrollTop + picture.height)) {
     const [top, height] = stripBox(line);
@@ -64,8 +64,8 @@ export function drawHeatmap(canvas: HTMLCanvasElement, picture: HeatmapPicture):
     for (const { grid, timeline } of shown) {
       const strip = stripOf(grid, line);
       if (!strip) continue;
-      const stretch = stretchOf(timeline, density, ...columnsInSight(timeline));
-      paintStrip(raster, from, to, stretch, strip, magnitude, inks);
+      const columnPixels = columnPixelsOf(timeline, density, ...columnsInSight(timeline));
+      paintStrip(raster, from, to, columnPixels, strip, magnitude, colors);
     }
   }
   paintPauses(raster, timeline, theme, mixed.none);
@@ -90,12 +90,12 @@ function paintPauses(
   tile: Tile,
 ): void {
   for (const ends of scale.pauses) {
-    const [left, right] = ends.map((place) =>
-      Math.round((place - start) * pixelsPerUnit * raster.density),
+    const [left, right] = ends.map((position) =>
+      Math.round((position - start) * pixelsPerUnit * raster.density),
     ) as [number, number];
     if (right - left < NARROWEST_PAUSE * raster.density) continue;
     const box = { left, right, top: 0, bottom: raster.height };
-    fill(raster, box, inkOf(theme.ground));
+    fill(raster, box, colorWord(theme.ground));
     paintTile(raster, box, tile);
   }
 }

@@ -1,4 +1,4 @@
-/** Glyphs over the cells: in each non-finite cell that is wide enough, else where a stretch begins. */
+/** Glyphs over the cells: in each non-finite cell that is wide enough, else where a run of such cells begins. */
 
 import type { Strip } from "../model/cells";
 import { MARKS, type Mark, NONFINITE } from "../model/marks";
@@ -19,7 +19,7 @@ export function drawMarks(
   ground: string,
 ): void {
   const [begin, end] = columnsInSight(timeline);
-  // A stretch that began out of sight does not begin again where one looks.
+  // A run of cells that began out of view does not begin again at its edge.
   let last = begin > 0 ? (flags[begin - 1] as number) & NONFINITE : 0;
   for (let column = begin; column < end; column++) {
     const marked = (flags[column] as number) & NONFINITE;

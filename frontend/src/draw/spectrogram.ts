@@ -16,8 +16,8 @@ import type { Theme } from "../theme/colors";
 import { MARK_COLORS } from "../theme/colors";
 import type { Spectrogram } from "../wire/spectrogram";
 import { surfaceOf } from "./canvas";
-import { inkOf, inksOf } from "./ink";
-import { type Stretch, stretchOf } from "./raster";
+import { cellColorsOf, colorWord } from "./cell_colors";
+import { type ColumnPixels, columnPixelsOf } from "./raster";
 
 export const SPECTROGRAM_HEIGHT = 168;
 /** Room for the exponents. */
@@ -61,11 +61,11 @@ export function drawSpectrogram(canvas: HTMLCanvasElement, picture: SpectrogramP
     Math.max(1, Math.round(timeline.width * density)),
     Math.round(bottom * density),
   );
-  const pixels = new Uint32Array(image.data.buffer).fill(inkOf(theme.ground));
+  const pixels = new Uint32Array(image.data.buffer).fill(colorWord(theme.ground));
   const raster = { pixels, width: image.width, height: image.height };
-  const stretch = stretchOf(timeline, density, begin, end);
+  const columnPixels = columnPixelsOf(timeline, density, begin, end);
   const rowOf = (exponent: number) => Math.round(yOf(exponent) * density);
-  paintColumns(raster, stretch, spectrogram, rowOf, inksOf(theme, density).table);
+  paintColumns(raster, columnPixels, spectrogram, rowOf, cellColorsOf(theme, density).table);
   context.putImageData(image, Math.round(SPECTROGRAM_LEFT * density), 0);
   context.translate(SPECTROGRAM_LEFT, 0);
   for (let column = begin; column < end; column++) {
@@ -102,7 +102,7 @@ function exponentsShown({ first_exponent, bins }: Spectrogram): [number, number]
 /** Paints the share of a column's elements in each of its bins, on a logarithmic scale. */
 export function paintColumns(
   { pixels, width, height }: { pixels: Uint32Array; width: number; height: number },
-  { begin, edges }: Stretch,
+  { begin, edges }: ColumnPixels,
   { counts, bins, first_exponent, sampled_elements }: Spectrogram,
   rowOf: (exponent: number) => number,
   table: Uint32Array,

@@ -8,11 +8,11 @@ import { isShown } from "./visibility";
 const PLUGIN = "nanwatch";
 const PREFIX = `p.${PLUGIN}.`;
 
-export type Kept = Record<string, string>;
+export type UrlState = Record<string, string>;
 
 /** Our keys of a fragment, without their prefix. */
-export function parseFragment(fragment: string): Kept {
-  const kept: Kept = {};
+export function parseFragment(fragment: string): UrlState {
+  const kept: UrlState = {};
   for (const part of parts(fragment)) {
     if (!part.startsWith(PREFIX)) continue;
     const [key = "", ...value] = part.slice(PREFIX.length).split("=");
@@ -26,7 +26,7 @@ export function parseFragment(fragment: string): Kept {
 }
 
 /** The fragment with our keys replaced; undefined where another plugin's tab is shown. */
-export function withKept(fragment: string, kept: Kept): string | undefined {
+export function fragmentWith(fragment: string, kept: UrlState): string | undefined {
   const others = parts(fragment).filter((part) => !part.startsWith(PREFIX));
   const shown = others.find((part) => !part.includes("="));
   if (shown !== undefined && shown !== PLUGIN) return undefined;
@@ -41,7 +41,7 @@ function parts(fragment: string): string[] {
   return fragment.replace(/^#/, "").split("&").filter(Boolean);
 }
 
-export function readKept(): Kept {
+export function readUrlState(): UrlState {
   try {
     return parseFragment(window.parent.location.hash);
   } catch {
@@ -50,20 +50,20 @@ export function readKept(): Kept {
 }
 
 /** The address of the page with all that is kept in it. */
-export function addressWith(kept: Kept): string {
+export function addressWith(kept: UrlState): string {
   try {
     const { href, hash } = window.parent.location;
-    return href.replace(/#.*$/s, "") + (withKept(hash, kept) ?? hash);
+    return href.replace(/#.*$/s, "") + (fragmentWith(hash, kept) ?? hash);
   } catch {
     return window.location.href; // Framed by a page of another origin.
   }
 }
 
-export function writeKept(kept: Kept): void {
+export function writeUrlState(kept: UrlState): void {
   if (!isShown()) return; // Another tab is: its address is not ours.
   try {
     const { history, location } = window.parent;
-    const fragment = withKept(location.hash, kept);
+    const fragment = fragmentWith(location.hash, kept);
     if (fragment !== undefined && fragment !== location.hash) {
       history.replaceState(history.state, "", fragment);
     }

@@ -19,7 +19,7 @@ const PAGE_COLUMNS = 10;
 const PAGE_ROWS = 10;
 
 /** Where a key leads; undefined for a key that moves nothing. */
-export function moved(
+export function moveCursor(
   { row, column }: Place,
   key: string,
   far: boolean,

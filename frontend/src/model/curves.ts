@@ -6,7 +6,7 @@ import type { Grid } from "../wire/grid";
 import { gridRow } from "./cells";
 import { legendTicks } from "./magnitude";
 import { NONFINITE, SCALE_SKIPPED } from "./marks";
-import { measure, roughShare } from "./numbers";
+import { formatNumber, formatShortPercent } from "./numbers";
 
 /** A line over the columns of a grid. */
 export interface RunCurve {
@@ -160,12 +160,12 @@ export function shareTicks(low: number, high: number): ValueTick[] {
   return scaleLinear()
     .domain([low, high])
     .ticks(2)
-    .map((value) => ({ value, text: roughShare(value) }));
+    .map((value) => ({ value, text: formatShortPercent(value) }));
 }
 
 /** A logarithm's value in words: "0.25", "nothing recorded". */
-export function curveText(values: Float32Array, column: number): string {
+export function formatCurveValue(values: Float32Array, column: number): string {
   const value = values[column];
   if (value === undefined || Number.isNaN(value)) return "–";
-  return measure(value === Number.NEGATIVE_INFINITY ? 0 : 10 ** value);
+  return formatNumber(value === Number.NEGATIVE_INFINITY ? 0 : 10 ** value);
 }

@@ -2,8 +2,8 @@
 
 import type { Finding, FindingPlace, Severity, Tensor } from "../wire/answers";
 import { visibleName } from "./names";
-import { count, counted } from "./numbers";
-import { roleWord } from "./verdict";
+import { formatCount, formatCounted } from "./numbers";
+import { roleName } from "./runs";
 
 const CAUSES: Record<string, string> = {
   "nonfinite-input": "non-finite input data",
@@ -41,13 +41,15 @@ export function severityWord(severity: Severity): string {
 
 /** "Broke at step 37", "Unstable from step 5": when, as a headline begins. */
 export function whenWords({ cause, severity, step }: Finding): string {
-  if (cause === "nonfinite-initial-weight") return `Broke before step ${count(step)}`;
-  if (severity === "error") return `Broke at step ${count(step)}`;
-  return severity === "warning" ? `Unstable from step ${count(step)}` : `From step ${count(step)}`;
+  if (cause === "nonfinite-initial-weight") return `Broke before step ${formatCount(step)}`;
+  if (severity === "error") return `Broke at step ${formatCount(step)}`;
+  return severity === "warning"
+    ? `Unstable from step ${formatCount(step)}`
+    : `From step ${formatCount(step)}`;
 }
 
 /** The finding that the page opens with: the first error, else the first warning. */
-export function primaryOf(findings: readonly Finding[]): number {
+export function primaryFinding(findings: readonly Finding[]): number {
   for (const severity of WORST_FIRST.slice(0, 2)) {
     const index = findings.findIndex((finding) => finding.severity === severity);
     if (index >= 0) return index;
@@ -65,12 +67,12 @@ export function tensorOf(place: FindingPlace, tensors: readonly Tensor[]): Tenso
 
 /** "gradient", "gradient on worker1": what a place is, without its name. */
 export function placeWords({ role, worker }: FindingPlace): string {
-  return worker ? `${roleWord(role)} on ${visibleName(worker)}` : roleWord(role);
+  return worker ? `${roleName(role)} on ${visibleName(worker)}` : roleName(role);
 }
 
 /** "4 other tensors after it". */
 export function victimsWords(victims: number): string {
-  return `${counted(victims, "other tensor")} after it`;
+  return `${formatCounted(victims, "other tensor")} after it`;
 }
 
 /** A piece of a text: prose or code. */
@@ -82,7 +84,7 @@ export interface Run {
 }
 
 /** A text's code, between backticks or fences, apart from its prose. */
-export function runsOf(text: string): Run[] {
+export function segmentsOf(text: string): Run[] {
   const pieces = text.split(/```(?:\w*\n)?([\s\S]*?)```|`([^`\n]+)`/);
   const runs: Run[] = [];
   for (let index = 0; index < pieces.length; index += 3) {

@@ -1,7 +1,7 @@
 /** The number formats that a tensor might be held in, and what of it each would lose. */
 
 import type { CellAnswer, HistogramBin } from "../wire/answers";
-import { roughShare } from "./numbers";
+import { formatShortPercent } from "./numbers";
 
 export interface NumberFormat {
   name: string;
@@ -26,7 +26,7 @@ export const FORMATS: readonly NumberFormat[] = [
 ];
 
 /** Counts of a tensor's elements in some steps. */
-export interface Spread {
+export interface ExponentCounts {
   bins: readonly HistogramBin[];
   /** Elements below the smallest normal number of the tensor's own format, zero aside. */
   subnormal: number;
@@ -44,7 +44,7 @@ export interface Loss {
 }
 
 /** What narrower formats would lose; those that hold all that the tensor's own holds say nothing. */
-export function lossesOf({ bins, subnormal, finite }: Spread, dtype: string): Loss[] {
+export function formatFits({ bins, subnormal, finite }: ExponentCounts, dtype: string): Loss[] {
   const own = FORMATS.find(({ name }) => name === dtype);
   const narrower = FORMATS.filter(
     (format) => format.name !== dtype && format.bits <= (own?.bits ?? 64) && format.bits < 32,
@@ -69,16 +69,16 @@ export function lossesOf({ bins, subnormal, finite }: Spread, dtype: string): Lo
 }
 
 /** "4.1% of this gradient would be zero in float16." */
-export function lossSentence(losses: readonly Loss[], what: string): string {
+export function float16Sentence(losses: readonly Loss[], what: string): string {
   const half = losses.find(({ format }) => format.name === "float16");
   if (!half) return "";
   const parts = [
-    ...(half.zero > 0 ? [`${roughShare(half.zero)} of this ${what} would be zero`] : []),
-    ...(half.infinite > 0 ? [`${roughShare(half.infinite)} would overflow`] : []),
+    ...(half.zero > 0 ? [`${formatShortPercent(half.zero)} of this ${what} would be zero`] : []),
+    ...(half.infinite > 0 ? [`${formatShortPercent(half.infinite)} would overflow`] : []),
   ];
   if (parts.length > 0) return `${parts.join(" and ")} in float16.`;
   if (half.subnormal >= 0.001) {
-    return `float16 holds all of this ${what}, ${roughShare(half.subnormal)} of it with fewer digits.`;
+    return `float16 holds all of this ${what}, ${formatShortPercent(half.subnormal)} of it with fewer digits.`;
   }
   return `float16 holds all of this ${what}.`;
 }
@@ -89,9 +89,9 @@ export function eighthSentence(losses: readonly Loss[]): string {
     .filter(({ format }) => format.bits === 8)
     .flatMap(({ format, zero, subnormal, infinite }) => {
       const parts = [
-        ...(zero > 0 ? [`${roughShare(zero)} would be zero`] : []),
-        ...(infinite > 0 ? [`${roughShare(infinite)} would overflow`] : []),
-        ...(subnormal > 0 ? [`${roughShare(subnormal)} would keep fewer digits`] : []),
+        ...(zero > 0 ? [`${formatShortPercent(zero)} would be zero`] : []),
+        ...(infinite > 0 ? [`${formatShortPercent(infinite)} would overflow`] : []),
+        ...(subnormal > 0 ? [`${formatShortPercent(subnormal)} would keep fewer digits`] : []),
       ];
       return parts.length > 0 ? [`In ${format.name} ${parts.join(", ")}.`] : [];
     })
@@ -99,7 +99,7 @@ export function eighthSentence(losses: readonly Loss[]): string {
 }
 
 /** The spread of a cell; undefined where no histogram was taken. */
-export function spreadOf({ histogram, columns }: CellAnswer): Spread | undefined {
+export function exponentCountsOf({ histogram, columns }: CellAnswer): ExponentCounts | undefined {
   if (!histogram || !columns) return undefined;
   return {
     bins: histogram,

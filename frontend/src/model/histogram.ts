@@ -43,16 +43,16 @@ export function barsOf(
   return { bars, most };
 }
 
-export interface Compared extends Bars {
+export interface OverlaidBars extends Bars {
   /** The other histogram as if it were of as many elements, exponent by exponent. */
   other: Bar[];
 }
 
 /** Two histograms upon the same axes. */
-export function comparedBars(
+export function overlaidBars(
   own: { bins: readonly HistogramBin[]; elements: number },
   other: { bins: readonly HistogramBin[]; elements: number } | undefined,
-): Compared {
+): OverlaidBars {
   const scale = other && other.elements > 0 ? own.elements / other.elements : 0;
   const scaled = (other?.bins ?? []).map(
     ([sign, exponent, count]): HistogramBin => [sign, exponent, count * scale],

@@ -7,8 +7,8 @@ import { ROLES } from "../wire/schema";
 import { gridCell } from "./cells";
 import { NONFINITE } from "./marks";
 import { visibleName } from "./names";
+import { roleName } from "./runs";
 import { type Group, type Member, mergeReplicas, treeOf } from "./tree";
-import { roleWord } from "./verdict";
 
 export interface Lane {
   /** Names it among the lanes: its role, and the replica where each has lanes of its own. */
@@ -97,7 +97,7 @@ function listOf(tensors: readonly Tensor[], withRole: boolean): Member[] {
   return tensors.map((tensor) => ({
     kind: "tensor",
     tensor,
-    label: withRole ? `${roleWord(tensor.role)} ${tensor.name}` : tensor.name,
+    label: withRole ? `${roleName(tensor.role)} ${tensor.name}` : tensor.name,
     depth: 0,
   }));
 }

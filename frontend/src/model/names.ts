@@ -50,7 +50,7 @@ export function wholeName(name: string): string {
 }
 
 /** "64 × 128 float32". */
-export function shapeText({ shape, dtype }: Pick<Tensor, "shape" | "dtype">): string {
+export function formatShape({ shape, dtype }: Pick<Tensor, "shape" | "dtype">): string {
   if (shape === null) return `unknown shape, ${dtype}`;
   if (shape.length === 0) return `scalar ${dtype}`;
   return `${shape.map((size) => (size < 0 ? "?" : String(size))).join(" × ")} ${dtype}`;

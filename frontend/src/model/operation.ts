@@ -7,7 +7,7 @@ import { visibleName } from "./names";
 const MOST_ROWS = 6;
 
 /** "Log in the forward pass of layer encoder/gate", "RealDiv in the update of Adam". */
-export function operationWords({ type, pass, layer, optimizer }: Operation): string {
+export function describeOperation({ type, pass, layer, optimizer }: Operation): string {
   const what = pass === "update" ? "the update" : pass && `the ${visibleName(pass)} pass`;
   const of = optimizer ? visibleName(optimizer) : layer ? `layer ${visibleName(layer)}` : "";
   const where = what && of ? `in ${what} of ${of}` : what ? `in ${what}` : of && `in ${of}`;
@@ -15,7 +15,7 @@ export function operationWords({ type, pass, layer, optimizer }: Operation): str
 }
 
 /** "model.py:57, in call". */
-export function operationWhere({ file, line, function: name }: Operation): string {
+export function sourceLocation({ file, line, function: name }: Operation): string {
   const place = file ? visibleName(file) + (line === undefined ? "" : `:${line}`) : "";
   return [place, name && `in ${visibleName(name)}`].filter(Boolean).join(", ");
 }
@@ -49,7 +49,7 @@ export function sourceLines({ source = [], line, code }: Operation): SourceLine[
 }
 
 /** "float32, 8 × 32". */
-export function operandWords({ dtype, shape }: Operand): string {
+export function describeOperand({ dtype, shape }: Operand): string {
   const size = shape && (shape.length > 0 ? shape.join(" × ") : "scalar");
   return [dtype && visibleName(dtype), size].filter(Boolean).join(", ");
 }

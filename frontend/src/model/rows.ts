@@ -5,7 +5,7 @@ import type { Grid } from "../wire/grid";
 import { gridRow } from "./cells";
 import { tensorOf } from "./findings";
 import { NONFINITE } from "./marks";
-import { roleWord } from "./verdict";
+import { roleName } from "./runs";
 
 export const ORDERS = [
   { name: "model", label: "Model order" },
@@ -44,11 +44,11 @@ export function filterOf(text: string): Filter {
 }
 
 function searched({ role, name, layer, worker }: Tensor): string {
-  return [roleWord(role), name, layer, worker].filter(Boolean).join(" ");
+  return [roleName(role), name, layer, worker].filter(Boolean).join(" ");
 }
 
 /** Ids of the tensors that were non-finite, or that a finding names. */
-export function troubledTensors(
+export function affectedTensors(
   tensors: readonly Tensor[],
   findings: readonly Finding[],
 ): Set<string> {

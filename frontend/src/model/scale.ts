@@ -2,7 +2,7 @@
 
 import { bisectRight, median } from "d3-array";
 import type { AxisName, Times } from "../wire/answers";
-import { count, timeSpan } from "./numbers";
+import { formatCount, formatDuration } from "./numbers";
 
 export const AXES: readonly { name: AxisName; label: string; description: string }[] = [
   { name: "step", label: "Steps", description: "Every step is equally wide" },
@@ -18,27 +18,27 @@ export const AXES: readonly { name: AxisName; label: string; description: string
   },
 ];
 
-/** A strictly ascending map from steps, with their fractions, to places on the axis, and back. */
+/** A strictly ascending map from steps, with their fractions, to positions on the axis, and back. */
 export interface StepScale {
   name: AxisName;
-  place: (step: number) => number;
-  step: (place: number) => number;
-  /** From place to place nothing was done: a night between two sessions. */
+  position: (step: number) => number;
+  step: (position: number) => number;
+  /** From position to position nothing was done: a night between two sessions. */
   pauses: readonly (readonly [from: number, to: number])[];
 }
 
 export const STEPS: StepScale = {
   name: "step",
-  place: (step) => step,
-  step: (place) => place,
+  position: (step) => step,
+  step: (position) => position,
   pauses: [],
 };
 
-/** Step s begins at log10(1 + s), so that step 0 has a place; one before 0 on the other side. */
+/** Step s begins at log10(1 + s), so that step 0 has a position; one before 0 on the other side. */
 export const LOG_STEPS: StepScale = {
   name: "log",
-  place: (step) => Math.sign(step) * Math.log10(1 + Math.abs(step)),
-  step: (place) => Math.sign(place) * (10 ** Math.abs(place) - 1),
+  position: (step) => Math.sign(step) * Math.log10(1 + Math.abs(step)),
+  step: (position) => Math.sign(position) * (10 ** Math.abs(position) - 1),
   pauses: [],
 };
 
@@ -48,8 +48,8 @@ export function wallTime({ steps, seconds }: Times): StepScale {
   const since = seconds.map((second) => second - begin);
   return {
     name: "wall",
-    place: (step) => through(step, steps, since),
-    step: (place) => through(place, since, steps),
+    position: (step) => through(step, steps, since),
+    step: (position) => through(position, since, steps),
     pauses: pausesOf(steps, since),
   };
 }
@@ -85,18 +85,18 @@ function through(at: number, known: readonly number[], values: readonly number[]
 }
 
 /** "12.5 s after the start, 2026-03-01 14:03:05": when a step began, to the second. */
-export function timeWords(times: Times, step: number): string {
-  const since = wallTime(times).place(step);
+export function formatTime(times: Times, step: number): string {
+  const since = wallTime(times).position(step);
   const at = new Date(((times.seconds[0] ?? 0) + since) * 1000);
   const two = (value: number) => String(value).padStart(2, "0");
   const day = [at.getFullYear(), two(at.getMonth() + 1), two(at.getDate())].join("-");
   const clock = [at.getHours(), at.getMinutes(), at.getSeconds()].map(two).join(":");
-  return `${timeSpan(since)} after the start, ${day} ${clock}`;
+  return `${formatDuration(since)} after the start, ${day} ${clock}`;
 }
 
 export interface Tick {
   /** Where on the axis, in the unit of the scale. */
-  place: number;
+  position: number;
   text: string;
 }
 
@@ -107,13 +107,13 @@ const SPANS = [
   ...[3600, 7200, 10800, 21600, 43200, 86400, 172800, 604800],
 ];
 
-/** Round spans of time between two places, `apart` seconds from one another at least. */
+/** Round spans of time between two positions, `apart` seconds from one another at least. */
 export function timeTicks(from: number, to: number, apart: number): Tick[] {
   const longest = SPANS.at(-1) as number;
   const every = SPANS.find((span) => span >= apart) ?? Math.ceil(apart / longest) * longest;
   const ticks: Tick[] = [];
   for (let index = Math.ceil(from / every); index * every <= to; index++) {
-    ticks.push({ place: index * every, text: timeSpan(index * every) });
+    ticks.push({ position: index * every, text: formatDuration(index * every) });
   }
   return ticks;
 }
@@ -127,16 +127,16 @@ const GAP = 20;
  * and 2 times them, and those before all others.
  */
 export function logTicks(first: number, last: number, pixelsPerUnit: number): Tick[] {
-  const middle = (step: number) => (LOG_STEPS.place(step) + LOG_STEPS.place(step + 1)) / 2;
+  const middle = (step: number) => (LOG_STEPS.position(step) + LOG_STEPS.position(step + 1)) / 2;
   const ticks: Tick[] = [];
   const add = (step: number) => {
     if (step < first || step > last) return;
-    const [place, text] = [middle(step), count(step)];
+    const [position, text] = [middle(step), formatCount(step)];
     const isFree = ticks.every((tick) => {
-      const apart = Math.abs(tick.place - place) * pixelsPerUnit;
+      const apart = Math.abs(tick.position - position) * pixelsPerUnit;
       return apart >= GAP + (DIGIT * (text.length + tick.text.length)) / 2;
     });
-    if (isFree) ticks.push({ place, text });
+    if (isFree) ticks.push({ position, text });
   };
   const most = Math.ceil(Math.log10(1 + Math.max(Math.abs(first), Math.abs(last))));
   add(0);
@@ -151,5 +151,5 @@ export function logTicks(first: number, last: number, pixelsPerUnit: number): Ti
     if (wanted > 60) break;
     for (let step = Math.ceil(first / unit) * unit; step <= last; step += unit) add(step);
   }
-  return ticks.sort((a, b) => a.place - b.place);
+  return ticks.sort((a, b) => a.position - b.position);
 }

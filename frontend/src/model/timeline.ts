@@ -1,7 +1,7 @@
 /** Where steps stand on the horizontal axis, and which columns of a grid are in sight. */
 
 import { bisectLeft, bisectRight, tickStep } from "d3-array";
-import { count } from "./numbers";
+import { formatCount } from "./numbers";
 import type { Range } from "./range";
 import { LOG_STEPS, logTicks, STEPS, type StepScale, type Tick, timeTicks } from "./scale";
 
@@ -18,7 +18,7 @@ export interface Timeline {
   to: number;
   /** Where steps stand; its unit is a step, a decade or a second. */
   scale: StepScale;
-  /** The place of `from` on it. */
+  /** The position of `from` on it. */
   start: number;
   /** Pixels of one unit of the scale. */
   pixelsPerUnit: number;
@@ -34,8 +34,8 @@ export function timelineOf(
   scale: StepScale = STEPS,
 ): Timeline {
   const { from, to } = range;
-  const start = scale.place(from);
-  const length = Math.max(0, scale.place(to) - start);
+  const start = scale.position(from);
+  const length = Math.max(0, scale.position(to) - start);
   const widest = scale.name === "step" ? WIDEST_STEP : Number.POSITIVE_INFINITY;
   const pixelsPerUnit = length > 0 ? Math.min(available / length, widest) : 0;
   const columns = Math.max(0, edges.length - 1);
@@ -45,7 +45,7 @@ export function timelineOf(
 
 /** Left end of a step in pixels. */
 export function xOfStep({ scale, start, pixelsPerUnit }: Timeline, step: number): number {
-  return (scale.place(step) - start) * pixelsPerUnit;
+  return (scale.position(step) - start) * pixelsPerUnit;
 }
 
 /** The middle of a step in pixels. */
@@ -108,16 +108,16 @@ export function columnsInSight({
 export function ticksOf(timeline: Timeline, apart: number): { x: number; text: string }[] {
   const { scale, start, pixelsPerUnit, from, to, width } = timeline;
   if (width <= 0) return [];
-  const inPixels = ({ place, text }: Tick) => ({ x: (place - start) * pixelsPerUnit, text });
+  const inPixels = ({ position, text }: Tick) => ({ x: (position - start) * pixelsPerUnit, text });
   if (scale.name === "wall") {
-    return timeTicks(start, scale.place(to), apart / pixelsPerUnit).map(inPixels);
+    return timeTicks(start, scale.position(to), apart / pixelsPerUnit).map(inPixels);
   }
   if (scale === LOG_STEPS) {
     return logTicks(Math.ceil(from), Math.ceil(to) - 1, pixelsPerUnit).map(inPixels);
   }
   return stepTicks(timeline, apart).map((step) => ({
     x: middleOfStep(timeline, step),
-    text: count(step),
+    text: formatCount(step),
   }));
 }
 

@@ -2,7 +2,7 @@
 
 import { computed, type ReadonlySignal, signal } from "@preact/signals";
 import { type Lane, lanesOf } from "../model/lanes";
-import { filterOf, inOrder, type Order, troubledTensors } from "../model/rows";
+import { affectedTensors, filterOf, inOrder, type Order } from "../model/rows";
 import { type Group, groupsAround, openDepth } from "../model/tree";
 import type { Finding, Tensor } from "../wire/answers";
 import type { Grid } from "../wire/grid";
@@ -17,7 +17,7 @@ export type Layout = "tree" | "list";
 export class Rows {
   readonly filter = signal("");
   readonly order = signal<Order>("model");
-  readonly onlyTrouble = signal(false);
+  readonly onlyAffected = signal(false);
   /** The one role that is shown; null for all. */
   readonly role = signal<string | null>(null);
   /** How replicas stand: "beside", "lanes" or "merged" all of them, else "only " and the name of one. */
@@ -42,7 +42,7 @@ export class Rows {
     const role = this.role.value;
     const one = this.workers.value.find((worker) => `only ${worker}` === this.replicas.value);
     const troubled =
-      this.onlyTrouble.value && troubledTensors(this.tensors.value, this.findings.value);
+      this.onlyAffected.value && affectedTensors(this.tensors.value, this.findings.value);
     return this.tensors.value.filter(
       (tensor) =>
         this.pinned.value.has(tensor.id) ||
@@ -67,7 +67,7 @@ export class Rows {
   });
   readonly #openDepth = computed(() => {
     // What one looks for is not folded away.
-    if (this.parsed.value.kind === "matches" || this.onlyTrouble.value) return Number.MAX_VALUE;
+    if (this.parsed.value.kind === "matches" || this.onlyAffected.value) return Number.MAX_VALUE;
     return openDepth(
       this.lanes.value.map(({ members }) => members),
       OPEN_LINES,
@@ -117,6 +117,6 @@ export class Rows {
     this.filter.value = "";
     this.role.value = null;
     if (this.replicas.value.startsWith("only ")) this.replicas.value = "beside";
-    this.onlyTrouble.value = false;
+    this.onlyAffected.value = false;
   }
 }

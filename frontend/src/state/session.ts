@@ -6,26 +6,26 @@
 import { batch, computed, effect, signal, untracked } from "@preact/signals";
 import { fetchFindings, fetchRun, fetchRuns } from "../api/routes";
 import { connectHost } from "../host/channel";
-import { watchDarkness } from "../host/darkness";
-import { addressWith, readKept, writeKept } from "../host/fragment";
+import { watchDarkMode } from "../host/dark_mode";
+import { addressWith, readUrlState, writeUrlState } from "../host/fragment";
 import { whenShown } from "../host/visibility";
 import { TOLERANCES } from "../model/comparison";
 import type { Selection } from "../model/cursor";
-import { primaryOf, tensorOf } from "../model/findings";
+import { primaryFinding, tensorOf } from "../model/findings";
 import type { Range } from "../model/range";
+import { runToOpen } from "../model/runs";
 import { AXES, LOG_STEPS, STEPS, type StepScale, wallTime } from "../model/scale";
 import { columnOfStep, stepsOfColumn } from "../model/timeline";
-import { runToOpen } from "../model/verdict";
 import { DARK, LIGHT } from "../theme/colors";
 import type { AxisName, FindingsAnswer, RunDetail, RunSummary, Tensor } from "../wire/answers";
-import { Compared } from "./compared";
+import { ComparedRun } from "./compared_run";
 import { RunCurves } from "./curves";
-import { TensorDetail } from "./detail";
-import { type Choices, choicesOf, keptOf } from "./kept";
-import { Picture } from "./picture";
+import { HeatmapGrids } from "./grids";
 import { Resource } from "./resource";
 import { Rows } from "./rows";
-import { View } from "./view";
+import { TensorDetail } from "./tensor_detail";
+import { type Choices, choicesFromUrl, urlStateOf } from "./url_state";
+import { StepViewport } from "./viewport";
 
 /** The address follows once one has come to rest: browsers limit how often it may change. */
 const KEEP_DELAY_MS = 120;
@@ -56,7 +56,7 @@ export class Session {
   readonly difference = signal(false);
   /** Relative difference of norms from which on runs part. */
   readonly tolerance = signal<number>(TOLERANCES[0].value);
-  readonly compared = signal<readonly Compared[]>([]);
+  readonly compared = signal<readonly ComparedRun[]>([]);
   /** The run whose cell was selected; null for the chosen one. */
   readonly looked = signal<string | null>(null);
   /** The steps of the whole run and of those beside it; null where there is none. */
@@ -86,16 +86,16 @@ export class Session {
     if (this.axis.value === "wall" && times) return wallTime(times);
     return this.axis.value === "log" ? LOG_STEPS : STEPS;
   });
-  readonly view = new View(this.whole, this.scale);
-  readonly picture = new Picture(this.run, this.whole, this.view);
+  readonly viewport = new StepViewport(this.whole, this.scale);
+  readonly grids = new HeatmapGrids(this.run, this.whole, this.viewport);
   readonly runCurves = new RunCurves(
-    this.picture.norms,
+    this.grids.norms,
     computed(() => this.detail.value.value?.tensors),
   );
   readonly rows = new Rows(
     computed(() => this.detail.value.value?.tensors ?? NONE),
     computed(() => this.findings.value.value?.findings ?? NONE),
-    this.picture.overview.value,
+    this.grids.overview.value,
   );
   readonly selectedTensor = computed(() => {
     const id = this.selection.value?.tensor;
@@ -109,7 +109,7 @@ export class Session {
     this.selectedTensor,
     this.selectedSteps,
     this.whole,
-    this.view,
+    this.viewport,
   );
 
   /** Counts the reloads of TensorBoard. */
@@ -118,21 +118,21 @@ export class Session {
   #dismissed = false;
 
   start(): void {
-    this.#restore(choicesOf(readKept()));
-    watchDarkness((dark) => {
+    this.#restore(choicesFromUrl(readUrlState()));
+    watchDarkMode((dark) => {
       this.dark.value = dark;
     });
     connectHost(whenShown(() => this.reload()));
     effect(() => this.#loadRun());
-    this.picture.start();
+    this.grids.start();
     this.runCurves.start();
     effect(() => this.#keepCompared());
     effect(() => this.#findSelectedSteps());
     this.selected.start();
     effect(() => this.#selectFirstTrouble());
     effect(() => {
-      const kept = keptOf(this);
-      const timer = setTimeout(() => writeKept(kept), KEEP_DELAY_MS);
+      const kept = urlStateOf(this);
+      const timer = setTimeout(() => writeUrlState(kept), KEEP_DELAY_MS);
       return () => clearTimeout(timer);
     });
     void this.#loadRuns();
@@ -142,14 +142,14 @@ export class Session {
   reload(): void {
     this.selected.reload();
     this.#generation.value++;
-    this.picture.reload();
-    for (const { picture } of this.compared.value) picture.reload();
+    this.grids.reload();
+    for (const { grids } of this.compared.value) grids.reload();
     void this.#loadRuns();
   }
 
   /** An address that brings others to what is in sight. */
   address(): string {
-    return addressWith(keptOf(this));
+    return addressWith(urlStateOf(this));
   }
 
   chooseRun(run: string): void {
@@ -160,15 +160,15 @@ export class Session {
       this.selection.value = null;
       this.finding.value = -1;
       this.compareWith.value = this.compareWith.value.filter((other) => other !== run);
-      this.view.reset();
-      for (const resource of [this.detail, this.findings, this.picture, this.selected]) {
+      this.viewport.reset();
+      for (const resource of [this.detail, this.findings, this.grids, this.selected]) {
         resource.clear();
       }
     });
   }
 
   /** Selects a cell; of the run `beside` the chosen one, where that has the tensor. */
-  select(selection: Selection | null, beside?: Compared): void {
+  select(selection: Selection | null, beside?: ComparedRun): void {
     this.#dismissed = selection === null;
     this.selection.value = selection;
     const isThere = beside && selection && beside.tensors.value.has(selection.tensor);
@@ -176,8 +176,8 @@ export class Session {
   }
 
   /** Selects a tensor at the step that is selected, or else where it went non-finite. */
-  selectTensor({ id, first_nonfinite_step }: Tensor, beside?: Compared): void {
-    const last = Math.ceil(this.view.range.value?.to ?? 1) - 1;
+  selectTensor({ id, first_nonfinite_step }: Tensor, beside?: ComparedRun): void {
+    const last = Math.ceil(this.viewport.range.value?.to ?? 1) - 1;
     const step = this.selection.value?.step ?? first_nonfinite_step ?? last;
     this.select({ tensor: id, step }, beside);
   }
@@ -201,13 +201,13 @@ export class Session {
     this.looked.value = null;
   }
 
-  /** The picture that shows a run. */
-  pictureOf(run: string | null): Picture {
-    return this.compared.value.find((one) => one.run === run)?.picture ?? this.picture;
+  /** The grids that shows a run. */
+  gridsOf(run: string | null): HeatmapGrids {
+    return this.compared.value.find((one) => one.run === run)?.grids ?? this.grids;
   }
 
   /** Goes to where two runs part. */
-  showParting(compared: Compared): void {
+  showParting(compared: ComparedRun): void {
     const parting = compared.comparison.value.value?.parting;
     if (parting) this.choosePlace(parting);
   }
@@ -219,7 +219,7 @@ export class Session {
     batch(() => {
       this.finding.value = index;
       this.explained.value = true;
-      if (this.#selectPlace(finding.origin, finding.step)) this.view.goTo(finding.step);
+      if (this.#selectPlace(finding.origin, finding.step)) this.viewport.goTo(finding.step);
     });
   }
 
@@ -231,7 +231,7 @@ export class Session {
   /** Goes to where a finding spread. */
   choosePlace(place: FindingPlaceAt): void {
     batch(() => {
-      if (this.#selectPlace(place, place.step)) this.view.goTo(place.step);
+      if (this.#selectPlace(place, place.step)) this.viewport.goTo(place.step);
     });
   }
 
@@ -264,7 +264,7 @@ export class Session {
   #restore(choices: Partial<Choices>): void {
     batch(() => {
       if (choices.run !== undefined) this.run.value = choices.run;
-      if (choices.statistic) this.picture.statistic.value = choices.statistic;
+      if (choices.statistic) this.grids.statistic.value = choices.statistic;
       if (choices.axis) this.axis.value = choices.axis;
       if (choices.folds) this.rows.folds.value = choices.folds;
       if (choices.pinned) this.rows.pinned.value = choices.pinned;
@@ -273,7 +273,7 @@ export class Session {
       if (choices.layout) this.rows.chosenLayout.value = choices.layout;
       if (choices.role) this.rows.role.value = choices.role;
       if (choices.replicas) this.rows.replicas.value = choices.replicas;
-      if (choices.onlyTrouble) this.rows.onlyTrouble.value = true;
+      if (choices.onlyAffected) this.rows.onlyAffected.value = true;
       if (choices.selection) this.selection.value = choices.selection;
       if (choices.compareWith) {
         this.compareWith.value = choices.compareWith;
@@ -282,7 +282,7 @@ export class Session {
       if (choices.difference) this.difference.value = true;
       if (choices.tolerance) this.tolerance.value = choices.tolerance;
       if (choices.curves !== undefined) this.curves.value = choices.curves;
-      if (choices.range) this.view.chosen.value = choices.range;
+      if (choices.range) this.viewport.chosen.value = choices.range;
     });
   }
 
@@ -303,11 +303,11 @@ export class Session {
     const held = this.compared.peek();
     if (wanted.join("\0") === held.map(({ run }) => run).join("\0")) return;
     for (const one of held) if (!wanted.includes(one.run)) one.end();
-    const { picture, whole, view, tolerance } = this;
+    const { grids, whole, viewport, tolerance } = this;
     this.compared.value = wanted.map(
       (run) =>
         held.find((one) => one.run === run) ??
-        untracked(() => new Compared(run, picture, whole, view, tolerance, this.#generation)),
+        untracked(() => new ComparedRun(run, grids, whole, viewport, tolerance, this.#generation)),
     );
   }
 
@@ -322,8 +322,8 @@ export class Session {
   /** They stay as they are where one pans away from them, and change with the columns' width. */
   #findSelectedSteps(): void {
     const selection = this.selection.value;
-    const layers = this.picture.layers.value;
-    const grid = selection && this.picture.gridAt(selection.step);
+    const layers = this.grids.layers.value;
+    const grid = selection && this.grids.gridAt(selection.step);
     const known = this.selectedSteps.peek();
     const holds = selection && known && known[0] <= selection.step && selection.step <= known[1];
     if (!grid) {
@@ -342,7 +342,7 @@ export class Session {
     const { value, error } = this.findings;
     if (!detail || !(value.value || error.value)) return;
     if (this.finding.peek() < 0 && value.value) {
-      this.finding.value = primaryOf(value.value.findings);
+      this.finding.value = primaryFinding(value.value.findings);
     }
     // An old address may name a tensor that is no longer there.
     const selected = this.selection.value !== null && this.selectedTensor.value !== undefined;

@@ -2,14 +2,14 @@
 
 import type { Session } from "../state/session";
 import { Comparison } from "./Comparison";
-import { Details } from "./Details";
-import { Findings } from "./Findings";
-import { Heatmap } from "./Heatmap";
+import { Details } from "./details/Details";
 import { Help } from "./Help";
+import { Heatmap } from "./heatmap/Heatmap";
 import { NoData } from "./NoData";
 import { Failure, Loading, Stale } from "./notices";
-import { Runs } from "./Runs";
+import { Runs } from "./RunList";
 import { Toolbar } from "./Toolbar";
+import { Findings } from "./verdict/Verdict";
 
 export function App({ session }: { session: Session }) {
   const runs = session.runs.value.value;
@@ -74,9 +74,9 @@ function ChosenRun({ session }: { session: Session }) {
 
 /** A reload or a closer look failed, and what was known before is still shown. */
 function OutOfDate({ session }: { session: Session }) {
-  const { runs, detail, picture } = session;
-  const error = runs.error.value ?? detail.error.value ?? picture.error.value;
-  if (!error || (!runs.error.value && !detail.error.value && picture.layers.value.length === 0))
+  const { runs, detail, grids } = session;
+  const error = runs.error.value ?? detail.error.value ?? grids.error.value;
+  if (!error || (!runs.error.value && !detail.error.value && grids.layers.value.length === 0))
     return null;
   return <Stale message={error} onRetry={() => session.reload()} />;
 }

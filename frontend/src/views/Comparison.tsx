@@ -1,14 +1,14 @@
 /** The runs beside the chosen one: where they part, in words, and what of them is shown. */
 
 import {
-  incomparable,
+  comparisonLimits,
   partingPlace,
   partingReason,
   partingWords,
   TOLERANCES,
 } from "../model/comparison";
 import { visibleName, wholeName } from "../model/names";
-import type { Compared } from "../state/compared";
+import type { ComparedRun } from "../state/compared_run";
 import type { Session } from "../state/session";
 
 export function Comparison({ session }: { session: Session }) {
@@ -65,7 +65,7 @@ export function Comparison({ session }: { session: Session }) {
   );
 }
 
-function Parting({ session, compared }: { session: Session; compared: Compared }) {
+function Parting({ session, compared }: { session: Session; compared: ComparedRun }) {
   const answer = compared.comparison.value.value;
   const error = compared.comparison.error.value ?? compared.detail.error.value;
   const parting = answer?.parting;
@@ -81,7 +81,7 @@ function Parting({ session, compared }: { session: Session; compared: Compared }
             {partingReason(answer, parting)}.
           </>
         )}{" "}
-        {answer && !error && <span class="aside">{incomparable(answer).join(" ")}</span>}
+        {answer && !error && <span class="aside">{comparisonLimits(answer).join(" ")}</span>}
       </p>
       {parting && !error && (
         <button type="button" onClick={() => session.showParting(compared)}>

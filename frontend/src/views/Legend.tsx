@@ -2,8 +2,8 @@
 
 import { useEffect, useRef } from "preact/hooks";
 import { surfaceOf } from "../draw/canvas";
+import { cellColorsOf } from "../draw/cell_colors";
 import { drawGlyph } from "../draw/glyphs";
-import { inksOf } from "../draw/ink";
 import { paintStrip } from "../draw/raster";
 import { legendTicks, type Magnitude } from "../model/magnitude";
 import { MARKS, NAN, NEG_INF, POS_INF, RECORDED, SCALE_SKIPPED } from "../model/marks";
@@ -24,9 +24,9 @@ const SWATCH_WIDTH = 16;
 const HEIGHT = 12;
 
 export function Legend({ session }: { session: Session }) {
-  const magnitude = session.picture.magnitude.value;
+  const magnitude = session.grids.magnitude.value;
   const theme = session.theme.value;
-  const grid = session.picture.overview.value.value;
+  const grid = session.grids.overview.value.value;
   if (!magnitude || !grid) return <div class="legend" />;
   const skipped = grid.flags.some((flags) => flags & SCALE_SKIPPED);
   const zero = magnitude.scale === "log10" ? Number.NEGATIVE_INFINITY : 0;
@@ -76,7 +76,7 @@ export function Palette({ magnitude, theme }: { magnitude: Magnitude; theme: The
     if (!canvas.current) return;
     const surface = surfaceOf(canvas.current, PALETTE_WIDTH, HEIGHT);
     if (!surface) return;
-    const { table, diverging } = inksOf(theme, surface.density);
+    const { table, diverging } = cellColorsOf(theme, surface.density);
     const colors = signed ? diverging : table;
     const image = surface.context.createImageData(canvas.current.width, canvas.current.height);
     const pixels = new Uint32Array(image.data.buffer);
@@ -127,7 +127,7 @@ function Swatch({ label, flags, value, theme, magnitude }: SwatchProps) {
       { begin: 0, edges: Int32Array.of(0, width) },
       strip,
       magnitude,
-      inksOf(theme, density),
+      cellColorsOf(theme, density),
     );
     context.putImageData(image, 0, 0);
     const mark = MARKS.find((candidate) => flags & candidate.flag);

@@ -1,7 +1,7 @@
 /** Which rows are shown, and in which order. */
 
 import { visibleName } from "../model/names";
-import { counted } from "../model/numbers";
+import { formatCounted } from "../model/numbers";
 import { ORDERS, type Order } from "../model/rows";
 import type { Session } from "../state/session";
 import { ROLES } from "../wire/schema";
@@ -89,9 +89,9 @@ export function RowsBar({ session }: { session: Session }) {
       <label class="check">
         <input
           type="checkbox"
-          checked={rows.onlyTrouble.value}
+          checked={rows.onlyAffected.value}
           onChange={(event) => {
-            rows.onlyTrouble.value = event.currentTarget.checked;
+            rows.onlyAffected.value = event.currentTarget.checked;
           }}
         />
         Only trouble
@@ -110,7 +110,7 @@ export function RowsBar({ session }: { session: Session }) {
         {parsed.kind === "wrong" ? (
           <span class="wrong">{parsed.message}</span>
         ) : shown < all ? (
-          `${shown} of ${counted(all, "tensor")}`
+          `${shown} of ${formatCounted(all, "tensor")}`
         ) : (
           ""
         )}

@@ -23,9 +23,9 @@ export function Toolbar({ session }: { session: Session }) {
               type="radio"
               name="statistic"
               value={name}
-              checked={session.picture.statistic.value === name}
+              checked={session.grids.statistic.value === name}
               onChange={() => {
-                session.picture.statistic.value = name;
+                session.grids.statistic.value = name;
               }}
             />
             <span>{label.replace(UNIT, "")}</span>
