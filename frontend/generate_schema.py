@@ -8,12 +8,15 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import get_args
 
 FRONTEND = Path(__file__).resolve().parent
 TARGET = FRONTEND / "src" / "wire" / "schema.ts"
 
 sys.path.insert(0, str(FRONTEND.parent))
 
+from tb_nanwatch.diagnosis.diagnose import Status  # noqa: E402
+from tb_nanwatch.diagnosis.finding import Severity  # noqa: E402
 from tb_nanwatch.schema.columns import COLUMNS  # noqa: E402
 from tb_nanwatch.schema.roles import ROLES  # noqa: E402
 from tb_nanwatch.schema.statistics import STATISTICS  # noqa: E402
@@ -23,7 +26,13 @@ _HEAD = """\
 """
 
 
-def _constant(name: str, comment: str, entries: list[dict[str, str]]) -> str:
+_STATUSES = [*get_args(Status), "pending"]
+"""A list of runs also holds runs that have not been diagnosed yet."""
+
+_SEVERITIES = list(get_args(Severity))
+
+
+def _constant(name: str, comment: str, entries: list[dict[str, str]] | list[str]) -> str:
     lines = "".join(f"  {json.dumps(entry, ensure_ascii=False)},\n" for entry in entries)
     return f"\n/** {comment} */\nexport const {name} = [\n{lines}] as const;\n"
 
@@ -38,13 +47,17 @@ def generate() -> str:
     columns = [{"name": c.name, "unit": c.unit, "description": c.description} for c in COLUMNS]
     return (
         _HEAD
-        + _constant("ROLES", "In the order in which data flows through one step.", roles)
-        + _constant("STATISTICS", "What a person can choose to see.", statistics)
+        + _constant("ROLES", "In the order in which data flows through a step.", roles)
+        + _constant("STATISTICS", "The statistics that the heatmap can show.", statistics)
         + _constant("COLUMNS", "The columns of a record.", columns)
+        + _constant("STATUSES", "The statuses of a run in a list of runs.", _STATUSES)
+        + _constant("SEVERITIES", "The severities of findings, worst first.", _SEVERITIES)
         + '\nexport type RoleName = (typeof ROLES)[number]["name"];\n'
         + 'export type StatisticName = (typeof STATISTICS)[number]["name"];\n'
         + 'export type Scale = (typeof STATISTICS)[number]["scale"];\n'
         + 'export type ColumnName = (typeof COLUMNS)[number]["name"];\n'
+        + "export type RunStatus = (typeof STATUSES)[number];\n"
+        + "export type Severity = (typeof SEVERITIES)[number];\n"
     )
 
 

@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import { fragmentWith, parseFragment } from "../src/host/fragment";
 import { choicesFromUrl } from "../src/state/url_state";
 
-test("what is kept comes back, whatever the names hold", () => {
+test("the state comes back, whatever the names contain", () => {
   const kept = fc.dictionary(fc.stringMatching(/^[a-z]+$/), fc.string({ unit: "grapheme" }));
   fc.assert(
     fc.property(kept, (values) => {
@@ -28,7 +28,7 @@ test("what an address holds wrongly is left out", () => {
     choicesFromUrl({
       ...{ run: "", statistic: "norm", tensor: "t", step: "3", steps: "-5..40" },
       ...{ folds: "-loss,+weight%3Aa%2Cb", pinned: "x%2Cy,z", filter: "/a/", order: "worst" },
-      ...{ layout: "tree", role: "loss", only: "trouble" },
+      ...{ layout: "tree", role: "loss", only: "affected" },
     }),
   ).toEqual({
     run: "",

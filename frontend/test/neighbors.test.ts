@@ -1,34 +1,39 @@
 import { expect, test } from "vitest";
-import { neighborsOf } from "../src/model/neighbors";
+import { hasCallGraph, neighborsOf } from "../src/model/neighbors";
 import { tensor } from "./answers";
 
-const of = (id: string, role: string, layer: string, flow: number, worker = "") =>
-  tensor({ id, role, layer, name: `${layer}/kernel`, flow, worker });
-
 const TENSORS = [
-  of("w", "weight", "a", 9),
-  of("u", "update", "a", 8),
-  of("ga", "gradient", "a", 5),
-  { ...of("ga2", "gradient", "a", 6), name: "a/bias" },
-  of("gb", "gradient", "b", 4),
-  of("l", "loss", "", 3),
-  of("other", "gradient", "b", 4, "worker-1"),
+  tensor({ id: "w", role: "weight", name: "a/kernel" }),
+  tensor({ id: "g", role: "gradient", name: "a/kernel" }),
+  tensor({ id: "u", role: "update", name: "a/kernel" }),
+  tensor({ id: "other", role: "update", name: "a/kernel", worker: "worker-1" }),
+  tensor({ id: "x", role: "input", name: "x" }),
+  tensor({ id: "a", role: "activation", name: "a", inputs: ["x", "gone"] }),
+  tensor({ id: "b", role: "activation", name: "b", inputs: ["a"] }),
+  tensor({ id: "c", role: "activation", name: "c", inputs: ["a", "b"] }),
 ];
 
 function neighbors(id: string) {
-  const chosen = TENSORS.find((one) => one.id === id);
-  if (!chosen) throw new Error(id);
-  const { before, after, same } = neighborsOf(chosen, TENSORS);
-  return [before?.id, after?.id, same.map((one) => one.id)];
+  const selected = TENSORS.find((one) => one.id === id);
+  if (!selected) throw new Error(id);
+  const { upstream, downstream, sameVariable } = neighborsOf(selected, TENSORS);
+  return [upstream, downstream, sameVariable].map((list) => list.map((one) => one.id));
 }
 
-test("a tensor's neighbors are of another layer or role, and of the same worker", () => {
-  expect(neighbors("gb")).toEqual(["l", "ga", []]);
-  expect(neighbors("ga2")).toEqual(["gb", undefined, []]);
-  expect(neighbors("ga")).toEqual(["gb", undefined, ["u", "w"]]);
-  expect(neighbors("other")).toEqual([undefined, undefined, []]);
+test("upstream are the recorded inputs, downstream the tensors that it is an input of", () => {
+  expect(neighbors("x")).toEqual([[], ["a"], []]);
+  expect(neighbors("a")).toEqual([["x"], ["b", "c"], []]);
+  expect(neighbors("c")).toEqual([["a", "b"], [], []]);
 });
 
-test("what lasts from step to step has the other roles of its variable alone", () => {
-  expect(neighbors("w")).toEqual([undefined, undefined, ["ga", "u"]]);
+test("a variable's other roles are of the same worker, in the order of a step", () => {
+  expect(neighbors("w")).toEqual([[], [], ["g", "u"]]);
+  expect(neighbors("other")).toEqual([[], [], []]);
+});
+
+test("without recorded inputs there is no call graph, and nothing is guessed", () => {
+  expect(hasCallGraph(TENSORS)).toBe(true);
+  const without = TENSORS.map((one) => ({ ...one, inputs: [] }));
+  expect(hasCallGraph(without)).toBe(false);
+  expect(hasCallGraph([tensor()])).toBe(false);
 });

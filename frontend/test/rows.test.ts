@@ -165,7 +165,7 @@ describe("the order", () => {
     tensor({ id: "d" }),
   ];
 
-  test("is that of the model, of the first bad step, or of the worst value", () => {
+  test("is that of the model, of the first NaN or Inf, or of the largest value", () => {
     const ids = (order: "model" | "first" | "worst") =>
       inOrder(tensors, order, grid)
         .map(({ id }) => id)
@@ -175,7 +175,7 @@ describe("the order", () => {
     expect(ids("worst")).toBe("cbad");
   });
 
-  test("merged rows show the worst of theirs, and are worked out once", () => {
+  test("merged rows show the largest of theirs, and are computed once", () => {
     const [a, , c] = tensors as [Tensor, Tensor, Tensor];
     const merged = mergedRow(grid, [a, c, tensor({ id: "unknown" })]);
     expect([...merged.value]).toEqual([1, 0]);
@@ -184,9 +184,9 @@ describe("the order", () => {
     expect(gridRow(grid, "unknown")).toBeUndefined();
   });
 
-  test("trouble is what was non-finite, and what an error or a warning names", () => {
+  test("affected is what had a NaN or Inf, and what an error or a warning names", () => {
     const place = { role: "gradient", layer: "dense", tensor: "other" };
-    const finding = { severity: "warning", origin: place, victims: [] } as unknown as Finding;
+    const finding = { severity: "warning", origin: place, affected: [] } as unknown as Finding;
     const all = [...tensors, tensor({ id: "e", name: "other" })];
     expect([...affectedTensors(all, [finding])].sort().join("")).toBe("bce");
     expect([...affectedTensors(all, [{ ...finding, severity: "info" }])].sort().join("")).toBe(
@@ -229,7 +229,7 @@ describe("replicas", () => {
   );
 
   test("are lanes of their own", () => {
-    const lanes = lanesOf(tensors, { tree: false, pinned: new Set(), replicas: "lanes" });
+    const lanes = lanesOf(tensors, { tree: false, pinned: new Set(), replicas: "separate" });
     expect(lanes.map(({ label }) => label)).toEqual(["Gradients · r0", "Gradients · r1"]);
     expect(lanes.map(({ tensors }) => tensors.length)).toEqual([2, 2]);
   });

@@ -3,6 +3,7 @@
 import type { CellAnswer } from "../wire/answers";
 import type { Grid } from "../wire/grid";
 import type { Spectrogram } from "../wire/spectrogram";
+import { type Query, queryText } from "./request";
 import {
   type CellQuery,
   fetchCell,
@@ -12,25 +13,25 @@ import {
   type SpectrogramQuery,
 } from "./routes";
 
-type Fetch<Query, Answer> = (query: Query, signal?: AbortSignal) => Promise<Answer>;
+type Fetch<Asked, Answer> = (query: Asked, signal?: AbortSignal) => Promise<Answer>;
 
-export class AnswerCache<Query extends object, Answer> {
+export class AnswerCache<Asked extends object, Answer> {
   #answers = new Map<string, Answer>();
   #weight = 0;
 
   /** Keeps answers up to a total weight of `capacity`, and always the newest one. */
   constructor(
-    readonly fetch: Fetch<Query, Answer>,
+    readonly fetch: Fetch<Asked, Answer>,
     readonly capacity: number,
     readonly weigh: (answer: Answer) => number = () => 1,
   ) {}
 
-  /** What is known without asking. */
-  peek(query: Query): Answer | undefined {
+  /** The answer if it is cached. */
+  peek(query: Asked): Answer | undefined {
     return this.#answers.get(keyOf(query));
   }
 
-  async get(query: Query, signal?: AbortSignal): Promise<Answer> {
+  async get(query: Asked, signal?: AbortSignal): Promise<Answer> {
     const answers = this.#answers;
     const key = keyOf(query);
     const known = answers.get(key);
@@ -40,7 +41,7 @@ export class AnswerCache<Query extends object, Answer> {
       return known;
     }
     const answer = await this.fetch(query, signal);
-    // What was on its way when the data changed lands in the map that was thrown away.
+    // An answer that was under way when the data changed lands in the discarded map.
     if (answers === this.#answers && !answers.has(key)) this.#keep(key, answer);
     return answer;
   }
@@ -63,9 +64,8 @@ export class AnswerCache<Query extends object, Answer> {
   }
 }
 
-/** Whatever the order of its members. */
 function keyOf(query: object): string {
-  return JSON.stringify(Object.entries(query).sort());
+  return queryText({ ...query } as Query);
 }
 
 const CELLS = 400;

@@ -1,4 +1,4 @@
-/** Draws the axis of steps above the heatmap: ticks, the findings, the selected step, a brush. */
+/** Draws the axis of steps above the heatmap: ticks, markers of findings, the selected step, a brush. */
 
 import {
   columnOfStep,
@@ -9,11 +9,11 @@ import {
   xOfStep,
 } from "../model/timeline";
 import type { Theme } from "../theme/colors";
-import type { Severity } from "../wire/answers";
+import type { Severity } from "../wire/schema";
 import { GUTTER, surfaceOf } from "./canvas";
 
 export const AXIS_HEIGHT = 38;
-/** Findings stand above the numbers. */
+/** Markers of findings are above the tick labels. */
 const MARKER_HEIGHT = 17;
 const MARKER_RADIUS = 6.5;
 const FONT = "11px system-ui, sans-serif";
@@ -34,7 +34,7 @@ export interface AxisPicture {
   width: number;
   selectedStep: number | null;
   markers: readonly FindingMarker[];
-  /** Both ends in pixels of what is being brushed. */
+  /** Both ends of the brush in pixels. */
   brush: readonly [number, number] | null;
 }
 
@@ -63,7 +63,7 @@ export function drawAxis(canvas: HTMLCanvasElement, picture: AxisPicture): void 
     context.fillStyle = theme.muted;
     writeWithin(context, text, x, floor - 8, picture.width);
   }
-  // The active one last, upon the others.
+  // The active one last, on top of the others.
   const markers = picture.markers.filter(({ step }) => inSight(timeline, step));
   for (const marker of markers) if (!marker.active) drawMarker(context, picture, marker);
   for (const marker of markers) if (marker.active) drawMarker(context, picture, marker);

@@ -1,4 +1,4 @@
-/** The numbers of a cell as labeled lines, grouped by what they tell. */
+/** The numbers of a cell as labeled lines, in groups. */
 
 import { type CellAnswer, numberFromWire, type WireNumber } from "../wire/answers";
 import { COLUMNS, type ColumnName, STATISTICS, type StatisticName } from "../wire/schema";
@@ -7,15 +7,15 @@ import { formatCount, formatNumber, formatPercent } from "./numbers";
 export interface CellNumber {
   label: string;
   text: string;
-  /** One short sentence. */
-  meaning: string;
-  /** It counts something that should not be there. */
+  /** One short sentence, for a tooltip. */
+  description: string;
+  /** It counts NaN or Inf. */
   alarming: boolean;
 }
 
 export interface NumberGroup {
   title: string;
-  facts: CellNumber[];
+  numbers: CellNumber[];
 }
 
 const LABELS: Record<ColumnName, string> = {
@@ -24,19 +24,19 @@ const LABELS: Record<ColumnName, string> = {
   nan: "NaN",
   pos_inf: "+Inf",
   neg_inf: "−Inf",
-  nonfinite_steps: "Non-finite steps",
-  scale_skipped_steps: "Skipped by loss scaling",
-  first_nonfinite_step: "First non-finite step",
-  last_nonfinite_step: "Last non-finite step",
+  nonfinite_steps: "Steps with NaN or Inf",
+  scale_skipped_steps: "Steps skipped by loss scaling",
+  first_nonfinite_step: "First step with NaN or Inf",
+  last_nonfinite_step: "Last step with NaN or Inf",
   sum_squares: "Sum of squares",
-  largest_norm: "Largest norm",
-  sampled_steps: "Sampled steps",
-  sampled_elements: "Sampled elements",
-  sampled_finite: "Sampled finite elements",
+  largest_norm: "Largest L2 norm",
+  sampled_steps: "Steps with a histogram",
+  sampled_elements: "Elements in them",
+  sampled_finite: "Finite elements in them",
   zero: "Zeros",
   subnormal: "Subnormals",
-  min: "Minimum",
-  max: "Maximum",
+  min: "Min",
+  max: "Max",
   sum: "Sum",
 };
 
@@ -46,82 +46,96 @@ type Columns = NonNullable<CellAnswer["columns"]>;
 
 /** Every column and every derived statistic, once. */
 export function numberGroups(answer: CellAnswer, columns: Columns): NumberGroup[] {
-  const facts = (...names: ColumnName[]) => names.map((name) => columnFact(name, columns[name]));
+  const numbers = (...names: ColumnName[]) =>
+    names.map((name) => columnNumber(name, columns[name]));
   return [
     {
-      title: "Non-finite",
-      facts: [
-        ...facts("nan", "pos_inf", "neg_inf"),
-        statisticFact("nonfinite", "Non-finite in all", answer),
-        ...facts("nonfinite_steps", "first_nonfinite_step", "last_nonfinite_step"),
-        ...facts("scale_skipped_steps", "steps", "elements"),
+      title: "NaN and Inf",
+      numbers: [
+        ...numbers("nan", "pos_inf", "neg_inf"),
+        statisticNumber("nonfinite", "NaN or Inf", answer),
+        ...numbers("nonfinite_steps", "first_nonfinite_step", "last_nonfinite_step"),
+        ...numbers("scale_skipped_steps", "steps", "elements"),
       ],
     },
     {
       title: "Magnitude",
-      facts: [
-        ...facts("largest_norm"),
-        derived("Root mean square", answer.rms, "Of the finite elements, over every step."),
-        ...facts("sum_squares"),
-        derived(
-          "Largest magnitude",
-          answer.largest_magnitude,
-          describedStatistic("largest_magnitude"),
+      numbers: [
+        ...numbers("largest_norm"),
+        derivedNumber(
+          "RMS",
+          answer.rms,
+          "Root mean square of the finite elements, over all steps.",
         ),
-        ...facts("min", "max"),
-        derived("Mean", answer.mean, "Sampled: mean of the finite elements."),
-        ...facts("sum"),
+        ...numbers("sum_squares"),
+        derivedNumber("Max abs", answer.largest_magnitude, describedStatistic("largest_magnitude")),
+        ...numbers("min", "max"),
+        derivedNumber(
+          "Mean",
+          answer.mean,
+          "Mean of the finite elements in the steps with a histogram.",
+        ),
+        ...numbers("sum"),
       ],
     },
     {
-      title: "Zeros and sampling",
-      facts: [
-        ...facts("zero"),
-        statisticFact("zero_share", "Zero share", answer),
-        ...facts("subnormal", "sampled_finite", "sampled_elements", "sampled_steps"),
-        ...sampledStep(answer),
+      title: "Zeros and histogram",
+      numbers: [
+        ...numbers("zero"),
+        statisticNumber("zero_share", "% zeros", answer),
+        ...numbers("subnormal", "sampled_finite", "sampled_elements", "sampled_steps"),
+        ...sampledStepNumber(answer),
       ],
     },
   ];
 }
 
-function columnFact(name: ColumnName, value: WireNumber): CellNumber {
+function columnNumber(name: ColumnName, value: WireNumber): CellNumber {
   const column = COLUMNS.find((candidate) => candidate.name === name);
   const number = numberFromWire(value);
-  const counts = column?.unit === "elements" || column?.unit === "steps" || column?.unit === "step";
+  const isCount =
+    column?.unit === "elements" || column?.unit === "steps" || column?.unit === "step";
   return {
     label: LABELS[name],
-    text: absent(value) ? "–" : counts ? formatCount(number) : formatNumber(number),
-    meaning: column?.description ?? "",
+    text: isAbsent(value) ? "–" : isCount ? formatCount(number) : formatNumber(number),
+    description: column?.description ?? "",
     alarming: ALARMING.includes(name) && number > 0,
   };
 }
 
-function statisticFact(name: StatisticName, label: string, { statistics }: CellAnswer): CellNumber {
+function statisticNumber(
+  name: StatisticName,
+  label: string,
+  { statistics }: CellAnswer,
+): CellNumber {
   const value = statistics?.[name];
   const number = numberFromWire(value);
   const scale = STATISTICS.find((candidate) => candidate.name === name)?.scale;
   const text = scale === "share" ? formatPercent(number) : formatCount(number);
-  const alarming = name === "nonfinite" && number > 0;
-  return { label, text: absent(value) ? "–" : text, meaning: describedStatistic(name), alarming };
+  return {
+    label,
+    text: isAbsent(value) ? "–" : text,
+    description: describedStatistic(name),
+    alarming: name === "nonfinite" && number > 0,
+  };
 }
 
-function derived(label: string, value: WireNumber, meaning: string): CellNumber {
-  const text = absent(value) ? "–" : formatNumber(numberFromWire(value));
-  return { label, text, meaning, alarming: false };
+function derivedNumber(label: string, value: WireNumber, description: string): CellNumber {
+  const text = isAbsent(value) ? "–" : formatNumber(numberFromWire(value));
+  return { label, text, description, alarming: false };
 }
 
-function sampledStep({ sampled_step }: CellAnswer): CellNumber[] {
+function sampledStepNumber({ sampled_step }: CellAnswer): CellNumber[] {
   if (sampled_step === null) return [];
-  const meaning = "Last step that the sampled numbers cover.";
-  return [{ label: "Sampled step", text: formatCount(sampled_step), meaning, alarming: false }];
+  const description = "The last step with a histogram.";
+  return [{ label: "Last of them", text: formatCount(sampled_step), description, alarming: false }];
 }
 
 function describedStatistic(name: StatisticName): string {
   return STATISTICS.find((candidate) => candidate.name === name)?.description ?? "";
 }
 
-/** Columns say by NaN that nothing was seen: a step or a minimum that does not exist. */
-function absent(value: WireNumber | undefined): boolean {
+/** A column is NaN where nothing was seen: a step or a minimum that does not exist. */
+function isAbsent(value: WireNumber | undefined): boolean {
   return value === null || value === undefined || value === "NaN";
 }

@@ -1,33 +1,51 @@
-/** What a grid knows of one cell, in words. */
+/** What a grid knows about one cell, as text. */
 
+import type { CellAnswer } from "../wire/answers";
+import { numberFromWire } from "../wire/answers";
 import type { Grid } from "../wire/grid";
-import { STATISTICS } from "../wire/schema";
+import { STATISTICS, type StatisticName } from "../wire/schema";
 import { gridCell } from "./cells";
 import type { Difference } from "./difference";
 import { formatDifference } from "./magnitude";
-import { marksOf, RECORDED, SCALE_SKIPPED } from "./marks";
-import { formatGridValue } from "./numbers";
+import { MARKS, marksOf, RECORDED, SCALE_SKIPPED } from "./marks";
+import { formatCount, formatGridValue } from "./numbers";
 
-/** The name of a statistic without the unit that its axis has. */
-export function statisticWord(name: string): string {
-  const statistic = STATISTICS.find((candidate) => candidate.name === name);
-  return statistic ? statistic.label.replace(/ \(log10\)$/, "").toLowerCase() : name;
+/** The name of a statistic as the toolbar shows it. */
+export function statisticLabel(name: StatisticName): string {
+  return STATISTICS.find((candidate) => candidate.name === name)?.label ?? name;
 }
 
-/** "NaN and +Inf; norm 3.2", "nothing recorded". */
+/** "NaN, +Inf; L2 norm 3.2", "nothing recorded". */
 export function describeCell(grid: Grid, tensor: string, step: number): string {
   const cell = gridCell(grid, tensor, step);
   if (!cell || !(cell.flags & (RECORDED | SCALE_SKIPPED))) return "nothing recorded";
   const marks = marksOf(cell.flags).map(({ label }) => label);
-  const parts = marks.length > 0 ? [marks.join(" and ")] : [];
-  if (cell.flags & SCALE_SKIPPED) parts.push("a step skipped by loss scaling");
-  if (!Number.isNaN(cell.value)) {
-    parts.push(`${statisticWord(grid.statistic)} ${formatGridValue(cell.value, grid.scale)}`);
-  }
+  const parts = marks.length > 0 ? [marks.join(", ")] : [];
+  if (cell.flags & SCALE_SKIPPED) parts.push("step skipped by loss scaling");
+  // Statistics are of the finite elements: a norm of 0 beside a NaN means that there are none.
+  const isOfNothing = marks.length > 0 && cell.value === Number.NEGATIVE_INFINITY;
+  if (!Number.isNaN(cell.value) && !isOfNothing) parts.push(describeValue(grid, cell.value));
   return parts.join("; ") || "recorded, without a value";
 }
 
-/** "×12 of healthy", "the same as in healthy": a cell of a difference. */
+/** "L2 norm 3.2", "3 NaN/Inf", "25% zeros". */
+function describeValue({ statistic, scale }: Grid, value: number): string {
+  const text = formatGridValue(value, scale);
+  if (scale === "share") return `${text} zeros`;
+  return scale === "count" ? `${text} NaN/Inf` : `${statisticLabel(statistic)} ${text}`;
+}
+
+/** "All 2,048 elements are NaN"; empty where they are not all one of the marks. */
+export function allNonfiniteText(columns: NonNullable<CellAnswer["columns"]>): string {
+  const elements = numberFromWire(columns.elements);
+  const mark = MARKS.find(({ name }) => elements > 0 && numberFromWire(columns[name]) === elements);
+  if (!mark) return "";
+  return elements === 1
+    ? `The only element is ${mark.label}`
+    : `All ${formatCount(elements)} elements are ${mark.label}`;
+}
+
+/** "×12 relative to healthy", "same as in healthy": a cell of a difference. */
 export function describeDifference(
   layers: readonly Difference[],
   tensor: string,
@@ -39,7 +57,7 @@ export function describeDifference(
     return cell ? { ...cell, scale: layer.scale } : [];
   });
   const cell = cells.at(-1);
-  if (!cell || Number.isNaN(cell.value)) return `not to be compared with ${run}`;
-  if (cell.value === 0) return `the same as in ${run}`;
-  return `${formatDifference(cell.value, cell.scale)} of that in ${run}`;
+  if (!cell || Number.isNaN(cell.value)) return `not comparable with ${run}`;
+  if (cell.value === 0) return `same as in ${run}`;
+  return `${formatDifference(cell.value, cell.scale)} relative to ${run}`;
 }

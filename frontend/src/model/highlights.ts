@@ -1,4 +1,4 @@
-/** What of a healthy run is worth a look: its extremes, each at its step. */
+/** The extremes of a healthy run, each with its step. */
 
 import type { Tensor } from "../wire/answers";
 import type { Grid } from "../wire/grid";
@@ -9,7 +9,7 @@ export interface Highlight {
   what: string;
   tensor: Tensor;
   step: number;
-  /** The value there, in words. */
+  /** The norm there, as text. */
   value: string;
 }
 

@@ -11,7 +11,7 @@ export interface Magnitude {
   /** The values at both ends of the color table, in the unit that is mapped linearly. */
   low: number;
   high: number;
-  /** Of differences, in the unit that is mapped linearly; the middle of the table is zero. */
+  /** Of differences: the middle of the table is zero. */
   signed?: true;
 }
 

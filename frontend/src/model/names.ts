@@ -1,6 +1,7 @@
-/** Names of tensors as text that fits a line. A name is the user's: any characters, any length. */
+/** Names of tensors as text that fits a line. Names come from user code: any characters, any length. */
 
 import type { Tensor } from "../wire/answers";
+import { ROLES } from "../wire/schema";
 
 /** Longer names are cut before they reach the page: laying out 10,000 characters takes time. */
 const LONGEST = 400;
@@ -47,6 +48,17 @@ export function wholeName(name: string): string {
   if (visible.length <= LONGEST) return visible;
   const half = LONGEST / 2;
   return `${visible.slice(0, half)} … ${visible.slice(-half)}`;
+}
+
+/** "input", "activation gradient": a role within a sentence. */
+export function roleName(role: string): string {
+  return ROLES.some((known) => known.name === role) ? role.replace(/_/g, " ") : visibleName(role);
+}
+
+/** "gradient dense/kernel"; "input" alone for an input of that name. */
+export function tensorTitle({ role, name }: Pick<Tensor, "role" | "name">): string {
+  const [ofRole, named] = [roleName(role), visibleName(name)];
+  return ofRole === named ? named : `${ofRole} ${named}`;
 }
 
 /** "64 × 128 float32". */

@@ -1,37 +1,31 @@
-/** What stands beside a tensor in the flow of data through a step. */
+/** What is upstream and downstream of a tensor, by the recorded call graph. */
 
 import type { Tensor } from "../wire/answers";
 import { ROLES } from "../wire/schema";
 
 export interface Neighbors {
-  /** What came last before it, and what comes first after it, of another layer or role. */
-  before: Tensor | undefined;
-  after: Tensor | undefined;
+  upstream: readonly Tensor[];
+  downstream: readonly Tensor[];
   /** The same variable in its other roles, in the order of a step. */
-  same: readonly Tensor[];
+  sameVariable: readonly Tensor[];
 }
 
-/** Through these data flows; of the others one says nothing of the next. */
-const PATH = new Set([
-  ...["input", "target", "activation", "prediction", "loss"],
-  ...["activation_gradient", "gradient"],
-]);
-
 export function neighborsOf(tensor: Tensor, tensors: readonly Tensor[]): Neighbors {
-  const { id, role, layer, name, worker, flow } = tensor;
+  const inputs = new Set(tensor.inputs);
   const rank = (one: Tensor) => ROLES.findIndex((known) => known.name === one.role);
-  const same = tensors
-    .filter((one) => one.id !== id && one.name === name && one.worker === worker)
-    .sort((a, b) => rank(a) - rank(b));
-  if (flow === undefined || !PATH.has(role)) return { before: undefined, after: undefined, same };
-  let before: Tensor | undefined;
-  let after: Tensor | undefined;
-  for (const one of tensors) {
-    const isApart = one.role !== role || one.layer !== layer || (layer === "" && one.id !== id);
-    if (one.flow === undefined || one.worker !== worker || !PATH.has(one.role) || !isApart)
-      continue;
-    if (one.flow < flow && one.flow > (before?.flow ?? -1)) before = one;
-    if (one.flow > flow && one.flow < (after?.flow ?? Number.POSITIVE_INFINITY)) after = one;
-  }
-  return { before, after, same };
+  return {
+    upstream: tensors.filter(({ id }) => inputs.has(id)),
+    downstream: tensors.filter((one) => one.inputs?.includes(tensor.id)),
+    sameVariable: tensors
+      .filter(
+        ({ id, name, worker }) =>
+          id !== tensor.id && name === tensor.name && worker === tensor.worker,
+      )
+      .sort((a, b) => rank(a) - rank(b)),
+  };
+}
+
+/** Whether the run recorded what is upstream of any tensor. */
+export function hasCallGraph(tensors: readonly Tensor[]): boolean {
+  return tensors.some(({ inputs = [] }) => inputs.length > 0);
 }

@@ -15,7 +15,7 @@ export function formatCount(value: number): string {
   return Number.isFinite(value) ? exactCount(value) : nonfinite(value);
 }
 
-/** A measured value: four significant digits, scientific where that is shorter to read. */
+/** Four significant digits, scientific where that is easier to read. */
 export function formatNumber(value: number): string {
   if (!Number.isFinite(value)) return nonfinite(value);
   if (value === 0) return "0";
@@ -23,16 +23,17 @@ export function formatNumber(value: number): string {
   return size >= 1e-3 && size < 1e6 ? fourDigits(value) : scientific(value);
 }
 
+/** A percentage with three significant digits. */
 export function formatPercent(value: number): string {
   return Number.isFinite(value) ? percent(value) : nonfinite(value);
 }
 
-/** A share to be read at a glance: two significant digits. */
+/** A percentage with two significant digits. */
 export function formatShortPercent(value: number): string {
   return Number.isFinite(value) ? twoDigits(value) : nonfinite(value);
 }
 
-/** A grid's value in the unit that a person thinks in: a logarithm is undone. */
+/** A grid's value as people read it: a logarithm is undone. */
 export function formatGridValue(value: number, scale: Scale): string {
   if (scale === "count") return formatCount(value);
   if (scale === "share") return formatPercent(value);

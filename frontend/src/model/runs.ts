@@ -1,64 +1,87 @@
-/** The sentences that answer "where did it break" before anything is clicked. */
+/** The order of the runs, and short texts about one of them. */
 
-import type { FirstNonfinite, RunDetail, RunSummary } from "../wire/answers";
-import { ROLES } from "../wire/schema";
-import { formatCount, formatCounted, formatSteps } from "./numbers";
+import type { FindingsAnswer, RunDetail, RunSummary } from "../wire/answers";
+import type { RunStatus } from "../wire/schema";
+import { formatCount, formatCounted } from "./numbers";
 
-/** The run to open with: the earliest trouble, else the first one with data. */
-export function runToOpen(runs: readonly RunSummary[]): RunSummary | undefined {
-  return runsByTrouble(runs)[0];
+const RANKS: Record<RunStatus, number> = {
+  nonfinite: 0,
+  unstable: 1,
+  pending: 2,
+  healthy: 3,
+  empty: 4,
+};
+
+const collator = new Intl.Collator(undefined, { numeric: true });
+
+/** NaN and Inf first, the earliest step first of all; then unstable, pending, healthy, empty runs. */
+export function runsByTrouble(runs: readonly RunSummary[]): RunSummary[] {
+  return sortedRuns(runs, ({ status }) => RANKS[status]);
 }
 
-/** Non-finite runs first, the earliest trouble first of all, then unstable, healthy, empty ones. */
-export function runsByTrouble(runs: readonly RunSummary[]): RunSummary[] {
-  const rank = { nonfinite: 0, unstable: 1, healthy: 2, empty: 3 };
-  const collator = new Intl.Collator(undefined, { numeric: true });
+/** The run to open with: the earliest trouble. A pending run may be worse than one known to be healthy. */
+export function runToOpen(runs: readonly RunSummary[]): RunSummary | undefined {
+  const isSuspect = ({ status, nonfinite_tensors }: RunSummary) =>
+    status === "pending" && nonfinite_tensors > 0;
+  return sortedRuns(runs, (run) => (isSuspect(run) ? 0.5 : RANKS[run.status]))[0];
+}
+
+function sortedRuns(
+  runs: readonly RunSummary[],
+  rankOf: (run: RunSummary) => number,
+): RunSummary[] {
   return [...runs].sort(
     (a, b) =>
-      (rank[a.status] ?? 2) - (rank[b.status] ?? 2) ||
-      (a.first_nonfinite?.step ?? 0) - (b.first_nonfinite?.step ?? 0) ||
+      rankOf(a) - rankOf(b) ||
+      (a.finding?.step ?? 0) - (b.finding?.step ?? 0) ||
       collator.compare(a.run, b.run),
   );
 }
 
-/** "1 NaN, 3 +Inf". */
-export function nonfiniteCounts(
-  first: Pick<FirstNonfinite, "nan" | "pos_inf" | "neg_inf">,
-): string {
-  const parts: [number, string][] = [
-    [first.nan, "NaN"],
-    [first.pos_inf, "+Inf"],
-    [first.neg_inf, "−Inf"],
+export function isAnyPending(runs: readonly RunSummary[] | undefined): boolean {
+  return runs?.some(({ status }) => status === "pending") ?? false;
+}
+
+/** What the list says of a run, below its name. */
+export function runStateText({ status, headline, finding }: RunSummary): string {
+  if (status === "pending") return "not diagnosed yet";
+  if (status === "empty") return "no data yet";
+  // What was checked in a healthy run is said on its page.
+  return status === "healthy" ? "healthy" : (finding?.headline ?? headline);
+}
+
+/** "NaN or Inf reached 3 of 17 tensors", "240 steps recorded", and what loss scaling did. */
+export function runFacts(
+  { first_step, last_step, tensors }: RunDetail,
+  { findings }: Pick<FindingsAnswer, "findings">,
+  scaleSkippedSteps: number,
+): string[] {
+  const affected = tensors.filter(({ nonfinite_steps }) => nonfinite_steps > 0).length;
+  // A healthy run's headline says how many steps it has.
+  const isTroubled = affected > 0 || findings.length > 0;
+  const isScalingTold = findings.some(({ cause }) => cause.startsWith("loss-scale-"));
+  return [
+    ...(affected > 0
+      ? [
+          `NaN or Inf reached ${formatCount(affected)} of ${formatCounted(tensors.length, "tensor")}`,
+        ]
+      : []),
+    ...(isTroubled && first_step !== null && last_step !== null
+      ? [`${formatCounted(last_step - first_step + 1, "step")} recorded`]
+      : []),
+    ...(scaleSkippedSteps > 0 && !isScalingTold
+      ? [`loss scaling skipped ${formatCounted(scaleSkippedSteps, "step")} (normal)`]
+      : []),
   ];
-  return parts
-    .filter(([value]) => value > 0)
-    .map(([value, label]) => `${formatCount(value)} ${label}`)
-    .join(", ");
 }
 
-/** "0 of 17 tensors affected". */
-export function affectedSentence({ tensors }: RunDetail): string {
-  const affected = tensors.filter((tensor) => tensor.nonfinite_steps > 0).length;
-  return `${formatCount(affected)} of ${formatCounted(tensors.length, "tensor")} affected`;
-}
-
-export function healthySentence({ first_step, last_step }: RunDetail): string {
-  if (first_step === null || last_step === null) return "No step has been recorded yet";
-  return `Nothing non-finite in ${formatSteps(first_step, last_step)}`;
-}
-
-/** What the page cannot show, and why; empty where everything that was written was read. */
-export function missingSentences({ records, problems }: RunDetail): string[] {
+/** Why the page may be incomplete; empty where everything that was written was read. */
+export function missingDataTexts({ records, problems }: RunDetail): string[] {
   const missing =
     records.read < records.written
       ? [
-          `${formatCount(records.read)} of ${formatCounted(records.written, "record")} retained: the rest was sampled away or is damaged.`,
+          `Only ${formatCount(records.read)} of ${formatCounted(records.written, "record")} could be read. The others were dropped by TensorBoard’s sampling or are damaged.`,
         ]
       : [];
   return [...missing, ...problems];
-}
-
-/** "input", "activation gradient": a role within a sentence. */
-export function roleName(role: string): string {
-  return ROLES.some((known) => known.name === role) ? role.replace(/_/g, " ") : role;
 }

@@ -1,20 +1,20 @@
-/** Where steps stand on the horizontal axis: as they count, by their logarithm, by wall time. */
+/** The scales of the horizontal axis: steps, their logarithm, wall time. */
 
 import { bisectRight, median } from "d3-array";
 import type { AxisName, Times } from "../wire/answers";
 import { formatCount, formatDuration } from "./numbers";
 
 export const AXES: readonly { name: AxisName; label: string; description: string }[] = [
-  { name: "step", label: "Steps", description: "Every step is equally wide" },
+  { name: "step", label: "Step", description: "All steps have the same width" },
   {
     name: "log",
-    label: "Log steps",
-    description: "Steps 1, 10 and 100 are equally far apart: room for the beginning of the run",
+    label: "Log step",
+    description: "Logarithmic, with more room for the first steps",
   },
   {
     name: "wall",
     label: "Time",
-    description: "Wall time since the run began, as its records were written",
+    description: "Wall time since the start of the run",
   },
 ];
 
@@ -23,7 +23,7 @@ export interface StepScale {
   name: AxisName;
   position: (step: number) => number;
   step: (position: number) => number;
-  /** From position to position nothing was done: a night between two sessions. */
+  /** Positions between which nothing ran, such as a night between two sessions. */
   pauses: readonly (readonly [from: number, to: number])[];
 }
 
@@ -34,7 +34,7 @@ export const STEPS: StepScale = {
   pauses: [],
 };
 
-/** Step s begins at log10(1 + s), so that step 0 has a position; one before 0 on the other side. */
+/** Step s begins at log10(1 + s), so that step 0 has a position; negative steps mirror it. */
 export const LOG_STEPS: StepScale = {
   name: "log",
   position: (step) => Math.sign(step) * Math.log10(1 + Math.abs(step)),
@@ -54,12 +54,12 @@ export function wallTime({ steps, seconds }: Times): StepScale {
   };
 }
 
-/** A step that took this many times as long as most did not run all that time. */
+/** A step that took this many times as long as the median includes a pause. */
 const PAUSE = 10;
-/** Seconds; what is shorter is a validation, a checkpoint, or a step that was run again. */
+/** Seconds; anything shorter is a validation, a checkpoint, or a re-run step. */
 const LEAST_PAUSE = 300;
 
-/** The server gives a pause to one step; what is left to the step is what most of them take. */
+/** The server gives a pause to one step; the step itself is taken to last the median. */
 function pausesOf(steps: readonly number[], since: readonly number[]): [number, number][] {
   const spans = since.slice(1).map((to, at) => ({
     ...{ from: since[at] as number, to },
@@ -84,14 +84,14 @@ function through(at: number, known: readonly number[], values: readonly number[]
   return begin + ((at - from) / (to - from)) * (end - begin);
 }
 
-/** "12.5 s after the start, 2026-03-01 14:03:05": when a step began, to the second. */
+/** "12.5 s after start, 2026-03-01 14:03:05": when a step began. */
 export function formatTime(times: Times, step: number): string {
   const since = wallTime(times).position(step);
   const at = new Date(((times.seconds[0] ?? 0) + since) * 1000);
   const two = (value: number) => String(value).padStart(2, "0");
   const day = [at.getFullYear(), two(at.getMonth() + 1), two(at.getDate())].join("-");
   const clock = [at.getHours(), at.getMinutes(), at.getSeconds()].map(two).join(":");
-  return `${formatDuration(since)} after the start, ${day} ${clock}`;
+  return `${formatDuration(since)} after start, ${day} ${clock}`;
 }
 
 export interface Tick {
@@ -100,7 +100,7 @@ export interface Tick {
   text: string;
 }
 
-/** Seconds that a person counts in. */
+/** Round tick intervals in seconds. */
 const SPANS = [
   ...[0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5],
   ...[1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800],

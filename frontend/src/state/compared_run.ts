@@ -1,4 +1,4 @@
-/** A run beside the chosen one: its own picture of the same steps, and where the two part. */
+/** A run that is compared with the selected one: its own grids, and where the two first differ. */
 
 import { computed, effect, type ReadonlySignal, signal } from "@preact/signals";
 import { fetchComparison, fetchRun } from "../api/routes";
@@ -14,11 +14,11 @@ export class ComparedRun {
   readonly detail = new Resource<RunDetail>();
   readonly comparison = new Resource<ComparisonAnswer>();
   readonly grids: HeatmapGrids;
-  /** What it differs by from the chosen run. */
+  /** Its values less those of the selected run. */
   readonly differences = computed(() =>
     differencesOf(this.base.layers.value, this.grids.layers.value),
   );
-  readonly magnitude = computed(() => {
+  readonly differenceMagnitude = computed(() => {
     const [overview] = this.differences.value;
     return overview && signedMagnitude(overview);
   });
@@ -30,15 +30,15 @@ export class ComparedRun {
 
   constructor(
     readonly run: string,
-    /** The picture of the chosen run. */
+    /** The grids of the selected run. */
     readonly base: HeatmapGrids,
-    whole: ReadonlySignal<Range | null>,
+    allSteps: ReadonlySignal<Range | null>,
     viewport: StepViewport,
     tolerance: ReadonlySignal<number>,
     /** Changes when the data does. */
     generation: ReadonlySignal<number>,
   ) {
-    this.grids = new HeatmapGrids(signal(run), whole, viewport, base);
+    this.grids = new HeatmapGrids(signal(run), allSteps, viewport, base);
     this.curves = new RunCurves(
       this.grids.norms,
       computed(() => this.detail.value.value?.tensors),
@@ -52,9 +52,9 @@ export class ComparedRun {
       }),
       effect(() => {
         generation.value;
-        const chosen = base.run.value;
-        if (chosen === null) return;
-        const query = { run: chosen, with: run, tolerance: tolerance.value };
+        const selected = base.run.value;
+        if (selected === null) return;
+        const query = { run: selected, with: run, tolerance: tolerance.value };
         void this.comparison.load((signal) => fetchComparison(query, signal));
       }),
     ];

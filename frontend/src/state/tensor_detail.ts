@@ -1,7 +1,8 @@
-/** What is known of the selected tensor: its cell, an earlier healthy one, and it over time. */
+/** What is loaded for the selected tensor: its cell, a reference to compare with, and all its steps. */
 
 import { computed, effect, type ReadonlySignal, signal } from "@preact/signals";
 import { cellCache, spectrogramCache } from "../api/answer_cache";
+import { queryText } from "../api/request";
 import {
   type CellQuery,
   fetchSpectrogram,
@@ -12,27 +13,28 @@ import { cutFor, type Range } from "../model/range";
 import { referenceStep } from "../model/reference_step";
 import type { CellAnswer, Tensor } from "../wire/answers";
 import type { Spectrogram } from "../wire/spectrogram";
+import { distinct } from "./distinct";
 import { Resource } from "./resource";
 import type { StepViewport } from "./viewport";
 
-/** A key held down passes over cells faster than they could be asked for. */
+/** A key that is held down passes over cells faster than they can be loaded. */
 const CELL_DELAY_MS = 70;
-const OVER_TIME_DELAY_MS = 180;
-/** As fine as a chart of the details needs at least. */
+const SPECTROGRAM_DELAY_MS = 180;
+/** As fine as the charts of the details need at least. */
 const CHART_COLUMNS = 96;
 
 export class TensorDetail {
   readonly cell = new Resource<CellAnswer>();
-  /** Of a healthy step before the selected one. */
-  readonly earlier = new Resource<CellAnswer>();
-  /** Of the run that was chosen to stand behind it, in the same steps. */
-  readonly other = new Resource<CellAnswer>();
-  /** Name of that run; null for an earlier step of its own. */
-  readonly outline = signal<string | null>(null);
-  readonly overTime = new Resource<Spectrogram>();
+  /** The same tensor at an earlier good step. */
+  readonly reference = new Resource<CellAnswer>();
+  /** The same cell of the run that was chosen as the outline. */
+  readonly otherRun = new Resource<CellAnswer>();
+  /** Name of that run; null for an earlier step of the tensor's own run. */
+  readonly outlineRun = signal<string | null>(null);
+  readonly spectrogram = new Resource<Spectrogram>();
   readonly cells = cellCache();
 
-  /** What is known of the cell is of another selection than the present one. */
+  /** The loaded cell is not the selected one yet. */
   readonly isStale = signal(false);
 
   readonly #spectrograms = spectrogramCache();
@@ -42,7 +44,7 @@ export class TensorDetail {
     readonly run: ReadonlySignal<string | null>,
     readonly tensor: ReadonlySignal<Tensor | undefined>,
     readonly steps: ReadonlySignal<[number, number] | undefined>,
-    readonly whole: ReadonlySignal<Range | null>,
+    readonly allSteps: ReadonlySignal<Range | null>,
     readonly viewport: StepViewport,
   ) {}
 
@@ -55,46 +57,28 @@ export class TensorDetail {
     effect(() => {
       if (this.cell.value.value !== undefined || this.cell.error.value) this.isStale.value = false;
     });
-    const earlier = computed(() => {
-      const [tensor, steps, whole] = [this.tensor.value, this.steps.value, this.whole.value];
-      return tensor && steps && whole ? referenceStep(tensor, steps, whole.from) : undefined;
+    const reference = computed(() => {
+      const [tensor, steps, all] = [this.tensor.value, this.steps.value, this.allSteps.value];
+      return tensor && steps && all ? referenceStep(tensor, steps, all.from) : undefined;
     });
     effect(() => {
-      const step = earlier.value;
-      return this.#loadCell(
-        this.earlier,
-        this.#cellQuery(step === undefined ? undefined : [step, step]),
-      );
+      const step = reference.value;
+      const query = this.#cellQuery(step === undefined ? undefined : [step, step]);
+      return this.#loadCell(this.reference, query);
     });
     effect(() => {
       const query = this.#cellQuery(this.steps.value);
-      const run = this.outline.value;
-      return this.#loadCell(this.other, query && run !== null ? { ...query, run } : undefined);
+      const run = this.outlineRun.value;
+      return this.#loadCell(this.otherRun, query && run !== null ? { ...query, run } : undefined);
     });
-    // As text: a signal changes only where its value does.
-    const query = computed(() => {
-      const asked = this.#spectrogramQuery();
-      return asked ? JSON.stringify(asked) : null;
-    });
-    effect(() => {
-      this.#generation.value;
-      if (query.value === null) {
-        this.overTime.clear();
-        return undefined;
-      }
-      const asked = JSON.parse(query.value) as SpectrogramQuery;
-      if (this.overTime.value.peek()?.tensor !== asked.tensor) this.overTime.clear();
-      const load = () => void this.overTime.load((signal) => this.#spectrograms.get(asked, signal));
-      if (this.#spectrograms.peek(asked)) {
-        load();
-        return undefined;
-      }
-      const timer = setTimeout(load, OVER_TIME_DELAY_MS);
-      return () => clearTimeout(timer);
-    });
+    const spectrogram = distinct(
+      () => this.#spectrogramQuery(),
+      (query) => (query ? queryText({ ...query }) : ""),
+    );
+    effect(() => this.#loadSpectrogram(spectrogram.value));
   }
 
-  /** The tensor over a range of steps, as fine as the server gives it. */
+  /** The tensor over a range of steps, as fine as the server has it. */
   async finest({ from, to }: Range): Promise<Spectrogram | undefined> {
     const query = this.#cellQuery([Math.floor(from), Math.ceil(to) - 1]);
     return query && fetchSpectrogram({ ...query, columns: MOST_COLUMNS, axis: "step" });
@@ -108,7 +92,9 @@ export class TensorDetail {
   }
 
   clear(): void {
-    for (const resource of [this.cell, this.earlier, this.other, this.overTime]) resource.clear();
+    for (const resource of [this.cell, this.reference, this.otherRun, this.spectrogram]) {
+      resource.clear();
+    }
   }
 
   #cellQuery(steps: [number, number] | undefined): CellQuery | undefined {
@@ -126,25 +112,42 @@ export class TensorDetail {
       resource.clear();
       return undefined;
     }
-    const ask = () => void resource.load((signal) => this.cells.get(query, signal));
+    const load = () => void resource.load((signal) => this.cells.get(query, signal));
     if (this.cells.peek(query)) {
-      ask();
+      load();
       return undefined;
     }
-    const timer = setTimeout(ask, CELL_DELAY_MS);
+    const timer = setTimeout(load, CELL_DELAY_MS);
+    return () => clearTimeout(timer);
+  }
+
+  #loadSpectrogram(query: SpectrogramQuery | undefined): (() => void) | undefined {
+    this.#generation.value;
+    if (!query) {
+      this.spectrogram.clear();
+      return undefined;
+    }
+    if (this.spectrogram.value.peek()?.tensor !== query.tensor) this.spectrogram.clear();
+    const load = () =>
+      void this.spectrogram.load((signal) => this.#spectrograms.get(query, signal));
+    if (this.#spectrograms.peek(query)) {
+      load();
+      return undefined;
+    }
+    const timer = setTimeout(load, SPECTROGRAM_DELAY_MS);
     return () => clearTimeout(timer);
   }
 
   #spectrogramQuery(): SpectrogramQuery | undefined {
-    const [run, tensor, range, whole] = [
+    const [run, tensor, range, all] = [
       this.run.value,
       this.tensor.value,
       this.viewport.range.value,
-      this.whole.value,
+      this.allSteps.value,
     ];
-    if (run === null || !tensor || !range || !whole) return undefined;
+    if (run === null || !tensor || !range || !all) return undefined;
     const scale = this.viewport.scale.value;
-    const cut = cutFor(range, whole, CHART_COLUMNS, MOST_COLUMNS, scale);
+    const cut = cutFor(range, all, CHART_COLUMNS, MOST_COLUMNS, scale);
     return { run, tensor: tensor.id, axis: scale.name, ...cut };
   }
 }

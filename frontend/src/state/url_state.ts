@@ -1,4 +1,4 @@
-/** What of the choices outlives the page, as the texts that an address can hold. */
+/** The choices that an address keeps, as texts. */
 
 import type { UrlState } from "../host/fragment";
 import { TOLERANCES } from "../model/comparison";
@@ -23,48 +23,48 @@ export interface Choices {
   role: string;
   onlyAffected: boolean;
   replicas: string;
-  curves: boolean;
+  curvesShown: boolean;
   selection: Selection;
   range: Range;
   compareWith: readonly string[];
-  difference: boolean;
+  showDifference: boolean;
   tolerance: number;
 }
 
-/** First and last step in sight: "120..260". */
+/** First and last visible step: "120..260". */
 const STEPS = /^(-?\d{1,16})\.\.(-?\d{1,16})$/;
 
-/** The choices of a kept address; what it does not hold, or holds wrongly, is left out. */
-export function choicesFromUrl(kept: UrlState): Partial<Choices> {
+/** The choices of an address; what it lacks or has wrong is left out. */
+export function choicesFromUrl(state: UrlState): Partial<Choices> {
   const choices: Partial<Choices> = {};
-  if (kept.run !== undefined) choices.run = kept.run;
-  const statistic = STATISTICS.find(({ name }) => name === kept.statistic);
+  if (state.run !== undefined) choices.run = state.run;
+  const statistic = STATISTICS.find(({ name }) => name === state.statistic);
   if (statistic) choices.statistic = statistic.name;
-  const axis = AXES.find(({ name }) => name === kept.axis);
+  const axis = AXES.find(({ name }) => name === state.axis);
   if (axis) choices.axis = axis.name;
-  if (kept.folds) {
+  if (state.folds) {
     choices.folds = new Map(
-      listed(kept.folds).map((fold) => [fold.slice(1), fold.startsWith("+")]),
+      listed(state.folds).map((fold) => [fold.slice(1), fold.startsWith("+")]),
     );
   }
-  if (kept.pinned) choices.pinned = new Set(listed(kept.pinned));
-  if (kept.filter) choices.filter = kept.filter;
-  const order = ORDERS.find(({ name }) => name === kept.order);
+  if (state.pinned) choices.pinned = new Set(listed(state.pinned));
+  if (state.filter) choices.filter = state.filter;
+  const order = ORDERS.find(({ name }) => name === state.order);
   if (order) choices.order = order.name;
-  if (kept.layout === "tree" || kept.layout === "list") choices.layout = kept.layout;
-  if (kept.role) choices.role = kept.role;
-  if (kept.replicas) choices.replicas = kept.replicas;
-  if (kept.only === "trouble") choices.onlyAffected = true;
-  const step = Number(kept.step);
-  if (kept.tensor && kept.step && Number.isSafeInteger(step)) {
-    choices.selection = { tensor: kept.tensor, step };
+  if (state.layout === "tree" || state.layout === "list") choices.layout = state.layout;
+  if (state.role) choices.role = state.role;
+  if (state.replicas) choices.replicas = state.replicas;
+  if (state.only === "affected") choices.onlyAffected = true;
+  const step = Number(state.step);
+  if (state.tensor && state.step && Number.isSafeInteger(step)) {
+    choices.selection = { tensor: state.tensor, step };
   }
-  if (kept.with) choices.compareWith = listed(kept.with);
-  if (kept.beside === "difference") choices.difference = true;
-  const tolerance = TOLERANCES.find(({ value }) => String(value) === kept.tolerance);
+  if (state.with) choices.compareWith = listed(state.with);
+  if (state.show === "difference") choices.showDifference = true;
+  const tolerance = TOLERANCES.find(({ value }) => String(value) === state.tolerance);
   if (tolerance) choices.tolerance = tolerance.value;
-  if (kept.curves === "off") choices.curves = false;
-  const steps = STEPS.exec(kept.steps ?? "");
+  if (state.curves === "off") choices.curvesShown = false;
+  const steps = STEPS.exec(state.steps ?? "");
   if (steps && Number(steps[1]) <= Number(steps[2])) {
     choices.range = { from: Number(steps[1]), to: Number(steps[2]) + 1 };
   }
@@ -72,36 +72,36 @@ export function choicesFromUrl(kept: UrlState): Partial<Choices> {
 }
 
 export function urlStateOf(session: Session): UrlState {
-  const { rows, viewport, grids } = session;
+  const { rows, viewport, grids, comparisons } = session;
   const selection = session.selection.value;
   const range = viewport.chosen.value;
-  const kept: Record<string, string | null> = {
+  const tolerance = comparisons.tolerance.value;
+  const state: Record<string, string | null> = {
     run: session.run.value,
     statistic: grids.statistic.value,
     axis: session.axis.value === "step" ? null : session.axis.value,
     steps: range && `${Math.floor(range.from)}..${Math.ceil(range.to) - 1}`,
-    with: list(session.compareWith.value),
-    beside: session.difference.value ? "difference" : null,
-    tolerance:
-      session.tolerance.value === TOLERANCES[0].value ? null : String(session.tolerance.value),
-    curves: session.curves.value ? null : "off",
+    with: list(comparisons.names.value),
+    show: comparisons.showDifference.value ? "difference" : null,
+    tolerance: tolerance === TOLERANCES[0].value ? null : String(tolerance),
+    curves: session.curvesShown.value ? null : "off",
     filter: rows.filter.value,
     role: rows.role.value,
     order: rows.order.value === "model" ? null : rows.order.value,
     layout: rows.chosenLayout.value,
-    replicas: rows.replicas.value === "beside" ? null : rows.replicas.value,
-    only: rows.onlyAffected.value ? "trouble" : null,
+    replicas: rows.replicas.value === "all" ? null : rows.replicas.value,
+    only: rows.onlyAffected.value ? "affected" : null,
     pinned: list(rows.pinned.value),
     folds: list([...rows.folds.value].map(([key, open]) => `${open ? "+" : "-"}${key}`)),
     tensor: selection?.tensor ?? null,
     step: selection && String(selection.step),
   };
   return Object.fromEntries(
-    Object.entries(kept).flatMap(([key, value]) => (value ? [[key, value]] : [])),
+    Object.entries(state).flatMap(([key, value]) => (value ? [[key, value]] : [])),
   );
 }
 
-/** Keys hold any character, the comma too. */
+/** The texts in one, separated by commas. They may contain commas themselves. */
 function list(keys: Iterable<string>): string {
   return [...keys].map(encodeURIComponent).join(",");
 }

@@ -1,4 +1,4 @@
-/** Which steps are in sight. */
+/** Which steps are visible. */
 
 import { computed, type ReadonlySignal, signal } from "@preact/signals";
 import {
@@ -13,29 +13,27 @@ import {
 } from "../model/range";
 import { STEPS, type StepScale } from "../model/scale";
 
-/** Where one is taken, this many steps about the one of interest come into sight. */
+/** Going to a step shows this many steps around it. */
 const STEPS_AROUND = 64;
 
 export class StepViewport {
-  /** What was zoomed to; null for the whole run, however it grows. */
+  /** The zoomed range; null for the whole run, however it grows. */
   readonly chosen = signal<Range | null>(null);
-  readonly #whole: ReadonlySignal<Range | null>;
 
   readonly range = computed((): Range | null => {
-    const whole = this.#whole.value;
+    const whole = this.allSteps.value;
     const chosen = this.chosen.value;
     return whole && chosen ? within(chosen, whole, this.scale.value) : whole;
   });
 
   constructor(
-    whole: ReadonlySignal<Range | null>,
-    /** Where steps stand on the axis. */
+    /** All steps that can be shown. */
+    readonly allSteps: ReadonlySignal<Range | null>,
+    /** The scale of the axis. */
     readonly scale: ReadonlySignal<StepScale> = signal(STEPS),
-  ) {
-    this.#whole = whole;
-  }
+  ) {}
 
-  /** Shows `factor` times as much about a step, or about the middle. */
+  /** Shows `factor` times as many steps around a step, or around the middle. */
   zoom(factor: number, at?: number): void {
     this.#change((range, whole) => {
       const { position, step } = this.scale.value;
@@ -49,7 +47,7 @@ export class StepViewport {
     this.#change((range, whole) => panned(range, by, whole, this.scale.value));
   }
 
-  /** Moves by a share of what is in sight. */
+  /** Moves by a share of the visible range. */
   panBy(share: number): void {
     const range = this.range.value;
     if (range) this.pan(share * lengthOf(range, this.scale.value));
@@ -59,12 +57,12 @@ export class StepViewport {
     this.#change((_range, whole) => within(wanted, whole, this.scale.value));
   }
 
-  /** Moves as little as is needed to have a step in sight. */
+  /** Moves as little as is needed to make a step visible. */
   include(step: number): void {
     this.#change((range, whole) => including(range, step, whole, this.scale.value));
   }
 
-  /** Brings a step into sight, near enough to tell it from its neighbors. */
+  /** Makes a step visible, zoomed in enough to tell it from its neighbors. */
   goTo(step: number): void {
     this.#change((range, whole) => {
       const span = Math.min(spanOf(range), STEPS_AROUND);
@@ -79,7 +77,7 @@ export class StepViewport {
   }
 
   #change(change: (range: Range, whole: Range) => Range): void {
-    const whole = this.#whole.value;
+    const whole = this.allSteps.value;
     const range = this.range.value;
     if (!whole || !range) return;
     const changed = change(range, whole);

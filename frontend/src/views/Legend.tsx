@@ -1,4 +1,4 @@
-/** What the colors mean: the palette with its ticks, then what has a mark of its own. */
+/** What the colors mean: the palette with its ticks, then the reserved colors and textures. */
 
 import { useEffect, useRef } from "preact/hooks";
 import { surfaceOf } from "../draw/canvas";
@@ -6,16 +6,16 @@ import { cellColorsOf } from "../draw/cell_colors";
 import { drawGlyph } from "../draw/glyphs";
 import { paintStrip } from "../draw/raster";
 import { legendTicks, type Magnitude } from "../model/magnitude";
-import { MARKS, NAN, NEG_INF, POS_INF, RECORDED, SCALE_SKIPPED } from "../model/marks";
-import type { Session } from "../state/session";
+import { MARKS, RECORDED, SCALE_SKIPPED } from "../model/marks";
 import { MARK_COLORS, type Theme } from "../theme/colors";
+import type { Grid } from "../wire/grid";
 import type { StatisticName } from "../wire/schema";
 
-/** What a color of the palette measures. */
+/** The unit of the palette. */
 const UNITS: Record<StatisticName, string> = {
-  nonfinite: "elements",
+  nonfinite: "NaN/Inf elements",
   norm: "L2 norm",
-  largest_magnitude: "largest |x|",
+  largest_magnitude: "max abs",
   zero_share: "zeros",
 };
 
@@ -23,10 +23,14 @@ const PALETTE_WIDTH = 150;
 const SWATCH_WIDTH = 16;
 const HEIGHT = 12;
 
-export function Legend({ session }: { session: Session }) {
-  const magnitude = session.grids.magnitude.value;
-  const theme = session.theme.value;
-  const grid = session.grids.overview.value.value;
+interface LegendProps {
+  /** The grid of the whole run. */
+  grid: Grid | undefined;
+  magnitude: Magnitude | undefined;
+  theme: Theme;
+}
+
+export function Legend({ grid, magnitude, theme }: LegendProps) {
   if (!magnitude || !grid) return <div class="legend" />;
   const skipped = grid.flags.some((flags) => flags & SCALE_SKIPPED);
   const zero = magnitude.scale === "log10" ? Number.NEGATIVE_INFINITY : 0;
@@ -36,21 +40,16 @@ export function Legend({ session }: { session: Session }) {
         {UNITS[grid.statistic]}
         <Palette magnitude={magnitude} theme={theme} />
       </li>
-      <Swatch label="NaN" flags={RECORDED | NAN} value={0} theme={theme} magnitude={magnitude} />
-      <Swatch
-        label="+Inf"
-        flags={RECORDED | POS_INF}
-        value={0}
-        theme={theme}
-        magnitude={magnitude}
-      />
-      <Swatch
-        label="−Inf"
-        flags={RECORDED | NEG_INF}
-        value={0}
-        theme={theme}
-        magnitude={magnitude}
-      />
+      {MARKS.map(({ name, label, flag }) => (
+        <Swatch
+          key={name}
+          label={label}
+          flags={RECORDED | flag}
+          value={0}
+          theme={theme}
+          magnitude={magnitude}
+        />
+      ))}
       {magnitude.scale !== "share" && (
         <Swatch label="zero" flags={RECORDED} value={zero} theme={theme} magnitude={magnitude} />
       )}

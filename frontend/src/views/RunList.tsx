@@ -1,79 +1,101 @@
-/** The runs, the earliest trouble first. */
+/** The runs with their diagnoses, the earliest trouble first. */
 
 import { useEffect, useRef } from "preact/hooks";
+import { plainText } from "../model/findings";
 import { visibleName } from "../model/names";
-import { formatCount, formatCounted } from "../model/numbers";
-import { runsByTrouble } from "../model/runs";
-import type { Session } from "../state/session";
+import { runStateText, runsByTrouble } from "../model/runs";
 import type { RunSummary } from "../wire/answers";
-import { StatusIcon } from "./icons";
+import { StatusIcon, statusLabel } from "./icons";
 
-export function Runs({ session, runs }: { session: Session; runs: RunSummary[] }) {
+interface RunListProps {
+  runs: readonly RunSummary[];
+  selected: string | null;
+  /** Names of the runs that are compared with the selected one. */
+  compared: readonly string[];
+  onSelect: (run: string) => void;
+  onCompare: (run: string) => void;
+}
+
+export function RunList({ runs, selected, compared, onSelect, onCompare }: RunListProps) {
   const nav = useRef<HTMLElement>(null);
-  const chosen = session.run.value;
-  // Another choice may be out of sight.
+  // A run that is selected elsewhere may be out of view.
   useEffect(() => {
     const current = nav.current?.querySelector('[aria-current="true"]');
     current?.scrollIntoView({ block: "nearest", inline: "nearest" });
-  }, [chosen]);
+  }, [selected]);
+  const others = runs.filter(
+    ({ run, status }) => run !== selected && status !== "empty" && !compared.includes(run),
+  );
   return (
     <nav class="runs" aria-label="Runs" ref={nav}>
       <h2>Runs</h2>
-      <CompareWith session={session} runs={runs} />
+      {runs.length > 1 && <CompareMenu runs={others} onCompare={onCompare} />}
       <ul>
         {runsByTrouble(runs).map((run) => (
-          <li key={run.run}>
-            <button
-              type="button"
-              class={`run-item ${run.status}`}
-              aria-current={run.run === chosen}
-              title={run.run}
-              onClick={() => session.chooseRun(run.run)}
-            >
-              <StatusIcon status={run.status} />
-              <span class="run-name">{visibleName(run.run)}</span>
-              <span class="run-state">{stateOf(run)}</span>
-            </button>
-          </li>
+          <RunItem
+            key={run.run}
+            run={run}
+            isSelected={run.run === selected}
+            onSelect={() => onSelect(run.run)}
+          />
         ))}
       </ul>
     </nav>
   );
 }
 
-/** Puts another run beside the chosen one. */
-function CompareWith({ session, runs }: { session: Session; runs: RunSummary[] }) {
-  const others = runs.filter(
-    ({ run, status }) =>
-      run !== session.run.value && status !== "empty" && !session.compareWith.value.includes(run),
+interface RunItemProps {
+  run: RunSummary;
+  isSelected: boolean;
+  onSelect: () => void;
+}
+
+function RunItem({ run, isSelected, onSelect }: RunItemProps) {
+  const state = plainText(runStateText(run));
+  return (
+    <li>
+      <button
+        type="button"
+        class={`run-item ${run.status}`}
+        aria-current={isSelected}
+        title={`${run.run}\n${state}`}
+        onClick={onSelect}
+      >
+        <StatusIcon status={run.status} />
+        <span class="run-name">{visibleName(run.run)}</span>
+        <span class="run-state">
+          {run.finding && <span class="unseen">{statusLabel(run.status)}: </span>}
+          {state}
+        </span>
+      </button>
+    </li>
   );
-  if (runs.length < 2) return null;
+}
+
+interface CompareMenuProps {
+  runs: readonly RunSummary[];
+  onCompare: (run: string) => void;
+}
+
+function CompareMenu({ runs, onCompare }: CompareMenuProps) {
   return (
     <select
       class="compare-with"
       aria-label="Compare with"
-      disabled={others.length === 0}
+      disabled={runs.length === 0}
       value=""
       onChange={(event) => {
         const run = event.currentTarget.value;
         event.currentTarget.value = "";
-        if (run) session.toggleCompared(run);
+        if (run) onCompare(run);
       }}
     >
       <option value="">Compare with…</option>
-      {runsByTrouble(others).map(({ run }) => (
+      {runsByTrouble(runs).map(({ run }) => (
         <option key={run} value={run}>
           {visibleName(run)}
         </option>
       ))}
     </select>
   );
-}
-
-function stateOf({ status, first_nonfinite, tensors }: RunSummary): string {
-  if (status === "nonfinite" && first_nonfinite)
-    return `non-finite ${first_nonfinite.initial ? "before" : "from"} step ${formatCount(first_nonfinite.step)}`;
-  if (status === "empty") return "no record";
-  if (status === "unstable") return `unstable, ${formatCounted(tensors, "tensor")}`;
-  return `finite, ${formatCounted(tensors, "tensor")}`;
 }

@@ -1,13 +1,24 @@
-/** Signs of a run's state and of a finding's severity: the shape tells it, not the color alone. */
+/** Icons of a run's status and a finding's severity. Their shapes differ, not only their colors. */
 
-import type { RunStatus, Severity } from "../wire/answers";
+import type { RunStatus, Severity } from "../wire/schema";
 
-/** A cross, a bar in a triangle, a tick or a ring. */
+export function statusLabel(status: RunStatus): string {
+  return {
+    nonfinite: "error",
+    unstable: "warning",
+    healthy: "healthy",
+    empty: "no data",
+    pending: "not diagnosed yet",
+  }[status];
+}
+
+/** A cross, a bar in a triangle, a tick, three dots or an empty ring. */
 export function StatusIcon({ status }: { status: RunStatus }) {
   if (status === "unstable") return <SeverityIcon severity="warning" size={14} />;
   const shape = {
     nonfinite: <path d="M4.5 4.5l5 5m0-5l-5 5" />,
     healthy: <path d="M3.8 7.3l2.3 2.3 4.2-4.6" />,
+    pending: <path d="M4 7h.01M7 7h.01M10 7h.01" />,
     empty: null,
   }[status];
   return (

@@ -1,36 +1,33 @@
-/** Every number of a cell, with what it means. */
+/** All numbers of a cell. What each one means is in its tooltip. */
 
-import { type CellNumber, numberGroups } from "../../model/cell_numbers";
+import { numberGroups } from "../../model/cell_numbers";
 import type { CellAnswer } from "../../wire/answers";
 
-interface FactsProps {
+interface CellNumbersProps {
   answer: CellAnswer;
   columns: NonNullable<CellAnswer["columns"]>;
 }
 
-export function CellNumbers({ answer, columns }: FactsProps) {
+export function CellNumbers({ answer, columns }: CellNumbersProps) {
   return (
     <>
-      {numberGroups(answer, columns).map(({ title, facts }) => (
+      {numberGroups(answer, columns).map(({ title, numbers }) => (
         <section class="cell-numbers" key={title}>
           <h3>{title}</h3>
           <dl>
-            {facts.map((fact) => (
-              <NumberLine key={fact.label} fact={fact} />
+            {numbers.map(({ label, text, description, alarming }) => (
+              <div
+                key={label}
+                class={alarming ? "cell-number alarming" : "cell-number"}
+                title={description}
+              >
+                <dt>{label}</dt>
+                <dd>{text}</dd>
+              </div>
             ))}
           </dl>
         </section>
       ))}
     </>
-  );
-}
-
-function NumberLine({ fact }: { fact: CellNumber }) {
-  return (
-    <div class={fact.alarming ? "cell-number alarming" : "cell-number"}>
-      <dt>{fact.label}</dt>
-      <dd>{fact.text}</dd>
-      <dd class="meaning">{fact.meaning}</dd>
-    </div>
   );
 }

@@ -1,32 +1,67 @@
-/** The selected tensor: what formats would hold it, it over time, its histogram and all numbers. */
+/** The selected tensor: what is upstream of it, its steps, its histogram and all numbers of the cell. */
 
-import { useMemo } from "preact/hooks";
-import { highlightsOf } from "../../model/highlights";
-import { formatShape, visibleName, wholeName } from "../../model/names";
-import { formatCount, formatSteps } from "../../model/numbers";
-import { roleName } from "../../model/runs";
-import type { Session } from "../../state/session";
+import type { Selection } from "../../model/cursor";
+import { formatShape, roleName, visibleName, wholeName } from "../../model/names";
+import { formatCounted, formatSteps } from "../../model/numbers";
+import type { TensorDetail } from "../../state/tensor_detail";
+import type { StepViewport } from "../../state/viewport";
+import type { Theme } from "../../theme/colors";
 import type { CellAnswer, Tensor } from "../../wire/answers";
+import type { Grid } from "../../wire/grid";
 import { Failure, Loading } from "../notices";
 import { CellNumbers } from "./CellNumbers";
 import { Formats } from "./Formats";
-import { Histogram } from "./Histogram";
+import { Highlights } from "./Highlights";
 import { Neighbors } from "./Neighbors";
+import { OutlinedHistogram } from "./OutlinedHistogram";
 import { OverTime } from "./OverTime";
 
-export function Details({ session }: { session: Session }) {
-  const tensor = session.selectedTensor.value;
-  const steps = session.selectedSteps.value;
-  if (!tensor || !steps) {
+export interface DetailActions {
+  select(selection: Selection | null): void;
+  /** Goes to another tensor at the selected step. */
+  goToTensor(tensor: string): void;
+  reload(): void;
+}
+
+/** The selected cell: a tensor, the steps of its column, and the selected one of them. */
+export interface SelectedCell {
+  tensor: Tensor;
+  steps: [number, number];
+  step: number;
+}
+
+interface DetailsProps {
+  run: string;
+  /** Names of the compared runs. */
+  compared: readonly string[];
+  tensors: readonly Tensor[];
+  /** The norms of the visible steps. */
+  norms: Grid | undefined;
+  selected: SelectedCell | undefined;
+  loaded: TensorDetail;
+  viewport: StepViewport;
+  theme: Theme;
+  actions: DetailActions;
+}
+
+export function Details(props: DetailsProps) {
+  const { selected, tensors, norms, actions } = props;
+  if (!selected) {
     return (
       <aside class="details none" id="details" tabIndex={-1} aria-label="Details">
-        <p>Select a cell, by mouse or by arrow keys, for its histogram and its exact numbers.</p>
-        <Worth session={session} />
+        <p>Click a cell, or use the arrow keys, to see its histogram and statistics.</p>
+        <Highlights norms={norms} tensors={tensors} onSelect={(cell) => actions.select(cell)} />
       </aside>
     );
   }
+  return <SelectedDetails {...props} selected={selected} />;
+}
+
+function SelectedDetails(props: DetailsProps & { selected: SelectedCell }) {
+  const { run, compared, tensors, selected, loaded, actions } = props;
+  const { tensor, steps } = selected;
   const close = () => {
-    session.select(null);
+    actions.select(null);
     focusHeatmap();
   };
   return (
@@ -39,56 +74,29 @@ export function Details({ session }: { session: Session }) {
     >
       <header>
         <p class="where">
-          {session.compared.value.length > 0 &&
-            `${visibleName(session.looked.value ?? session.run.value ?? "")} · `}
+          {compared.length > 0 && `${visibleName(loaded.run.value ?? run)} · `}
           {roleName(tensor.role)} · {formatSteps(...steps)}
         </p>
         <button type="button" class="close" aria-label="Close details" onClick={close}>
           ×
         </button>
         <h2 class="name">
-          <Name name={tensor.name} />
+          <BreakableName name={tensor.name} />
         </h2>
-        <p class="belongs">{belongs(tensor)}</p>
-        <Neighbors session={session} tensor={tensor} />
+        <p class="belongs">{belongsText(tensor)}</p>
+        <Neighbors
+          tensor={tensor}
+          tensors={tensors}
+          onGoTo={(neighbor) => actions.goToTensor(neighbor)}
+        />
       </header>
-      <Numbers session={session} />
+      <Numbers {...props} />
     </aside>
   );
 }
 
-/** Where to look while nothing is wrong. */
-function Worth({ session }: { session: Session }) {
-  const grid = session.grids.norms.value;
-  const detail = session.detail.value.value;
-  const found = useMemo(
-    () => (grid && detail && !detail.first_nonfinite ? highlightsOf(grid, detail.tensors) : []),
-    [grid, detail],
-  );
-  if (found.length === 0) return null;
-  return (
-    <section class="highlights">
-      <h3>Worth a look</h3>
-      <ul>
-        {found.map(({ what, tensor, step, value }) => (
-          <li key={what}>
-            <button
-              type="button"
-              class="link"
-              onClick={() => session.select({ tensor: tensor.id, step })}
-            >
-              {what}: norm {value} at step {formatCount(step)},{" "}
-              <code>{wholeName(tensor.name)}</code>
-            </button>
-          </li>
-        ))}
-      </ul>
-    </section>
-  );
-}
-
 /** It breaks after a slash before it breaks anywhere else. */
-function Name({ name }: { name: string }) {
+function BreakableName({ name }: { name: string }) {
   return wholeName(name)
     .split(/(?<=\/)/)
     .map((part, index) => (
@@ -99,98 +107,69 @@ function Name({ name }: { name: string }) {
     ));
 }
 
-function belongs(tensor: Tensor): string {
+/** "layer dense · 8 × 16 float32 · on worker1". */
+function belongsText(tensor: Tensor): string {
   const parts = [formatShape(tensor)];
   if (tensor.layer) parts.unshift(`layer ${wholeName(tensor.layer)}`);
-  if (tensor.worker) parts.push(`worker ${visibleName(tensor.worker)}`);
+  if (tensor.worker) parts.push(`on ${visibleName(tensor.worker)}`);
   return parts.join(" · ");
 }
 
-function Numbers({ session }: { session: Session }) {
-  const answer = session.selected.cell.value.value;
-  const error = session.selected.cell.error.value;
+function Numbers(props: DetailsProps & { selected: SelectedCell }) {
+  const { run, compared, selected, loaded, viewport, theme, actions } = props;
+  const answer = loaded.cell.value.value;
+  const error = loaded.cell.error.value;
   if (!answer) {
-    if (error) return <Failure what="This cell" message={error} onRetry={() => session.reload()} />;
-    return <Loading what="Loading…" />;
+    if (error) return <Failure what="This cell" message={error} onRetry={() => actions.reload()} />;
+    return <Loading text="Loading…" />;
   }
   if (answer.records === 0 || !answer.columns) {
-    return <p class="nothing">Nothing was recorded here.</p>;
+    return (
+      <p class="nothing">Nothing recorded for this tensor at {formatSteps(...selected.steps)}.</p>
+    );
   }
+  const selectStep = (step: number) => actions.select({ tensor: selected.tensor.id, step });
   return (
-    <div class="numbers" aria-busy={session.selected.isStale.value}>
-      <Covered answer={answer} selected={session.selectedSteps.value} />
+    <div class="numbers" aria-busy={loaded.isStale.value}>
+      <CoveredSteps answer={answer} selected={selected.steps} />
       <Formats answer={answer} />
-      <OverTime session={session} />
-      <Outlined session={session} answer={answer} columns={answer.columns} />
+      <OverTime
+        spectrogram={loaded.spectrogram}
+        range={viewport.range.value}
+        scale={viewport.scale.value}
+        selectedStep={selected.step}
+        theme={theme}
+        onSelectStep={selectStep}
+      />
+      <OutlinedHistogram
+        answer={answer}
+        columns={answer.columns}
+        loaded={loaded}
+        runs={[run, ...compared]}
+        tensor={selected.tensor}
+        step={selected.step}
+        onSelectStep={selectStep}
+      />
       <CellNumbers answer={answer} columns={answer.columns} />
     </div>
   );
 }
 
-/** The histogram, and which one is drawn behind it as an outline. */
-function Outlined({
-  session,
-  answer,
-  columns,
-}: {
-  session: Session;
+interface CoveredStepsProps {
   answer: CellAnswer;
-  columns: NonNullable<CellAnswer["columns"]>;
-}) {
-  const { earlier, other, outline } = session.selected;
-  const own = session.selected.run.value;
-  const runs = [session.run.value ?? "", ...session.compared.value.map(({ run }) => run)].filter(
-    (run) => run !== own,
-  );
-  const chosen = outline.value !== null && runs.includes(outline.value) ? outline.value : null;
-  const behind = (chosen === null ? earlier : other).value.value;
-  const steps =
-    behind && behind.first_step !== null && behind.last_step !== null
-      ? formatSteps(behind.first_step, behind.last_step)
-      : "";
-  return (
-    <Histogram answer={answer} earlier={behind} columns={columns}>
-      {runs.length > 0 ? (
-        <label>
-          {" "}
-          outline:{" "}
-          <select
-            value={chosen ?? ""}
-            onChange={(event) => {
-              outline.value = event.currentTarget.value || null;
-            }}
-          >
-            <option value="">an earlier step</option>
-            {runs.map((run) => (
-              <option key={run} value={run}>
-                {visibleName(run)}
-              </option>
-            ))}
-          </select>{" "}
-          {steps}
-        </label>
-      ) : (
-        steps && <> · outline: {steps}</>
-      )}
-    </Histogram>
-  );
+  selected: [number, number];
 }
 
-/** A record may cover more steps than the cell: then the numbers are of all of them. */
-function Covered({
-  answer,
-  selected,
-}: {
-  answer: CellAnswer;
-  selected: [number, number] | undefined;
-}) {
+/** A record may cover more steps than the cell: then the values are of all of them. */
+function CoveredSteps({ answer, selected }: CoveredStepsProps) {
   const { first_step, last_step, records } = answer;
   if (first_step === null || last_step === null) return null;
-  if (selected && first_step === selected[0] && last_step === selected[1]) return null;
-  const merged = records === 1 ? "One record" : `${records} merged records`;
+  if (first_step === selected[0] && last_step === selected[1]) return null;
+  const windows =
+    records === 1 ? "one recording window" : formatCounted(records, "recording window");
   return (
     <p class="covered">
-      {merged} of {formatSteps(first_step, last_step)}.
+      Values cover {formatSteps(first_step, last_step)} ({windows})
     </p>
   );
 }

@@ -1,40 +1,39 @@
-/** What narrower number formats would lose of the selected tensor. */
+/** How the selected tensor fits narrower number formats. */
 
-import { eighthSentence, exponentCountsOf, float16Sentence, formatFits } from "../../model/formats";
+import { exponentCountsOf, float16Text, formatFits } from "../../model/formats";
+import { roleName } from "../../model/names";
 import { formatShortPercent } from "../../model/numbers";
-import { roleName } from "../../model/runs";
 import type { CellAnswer } from "../../wire/answers";
 
 export function Formats({ answer }: { answer: CellAnswer }) {
-  const spread = exponentCountsOf(answer);
-  const losses = spread ? formatFits(spread, answer.tensor.dtype) : [];
-  if (losses.length === 0) return null;
+  const counts = exponentCountsOf(answer);
+  const fits = counts ? formatFits(counts, answer.tensor.dtype) : [];
+  if (fits.length === 0) return null;
   return (
     <section class="formats">
-      <p class="loss">{float16Sentence(losses, roleName(answer.tensor.role))}</p>
-      <p class="loss-more">{eighthSentence(losses)}</p>
+      <p class="summary">{float16Text(fits, roleName(answer.tensor.role))}</p>
       <table>
         <thead>
           <tr>
-            <th scope="col">in</th>
-            <th scope="col" title="nearer to zero than to any other number of the format">
-              zero
+            <th scope="col">dtype</th>
+            <th scope="col" title="Closer to zero than to any other number of the dtype">
+              flush to zero
             </th>
-            <th scope="col" title="below its smallest normal number: fewer digits">
-              subnormal
+            <th scope="col" title="Below the smallest normal number of the dtype">
+              lose precision
             </th>
-            <th scope="col" title="beyond its largest finite number">
+            <th scope="col" title="Above the largest finite number of the dtype">
               overflow
             </th>
           </tr>
         </thead>
         <tbody>
-          {losses.map(({ format, zero, subnormal, infinite }) => (
+          {fits.map(({ format, zero, subnormal, infinite }) => (
             <tr key={format.name}>
               <th scope="row">{format.name}</th>
-              <Share value={zero} grave />
-              <Share value={subnormal} />
-              <Share value={infinite} grave />
+              <ShareCell value={zero} severe />
+              <ShareCell value={subnormal} />
+              <ShareCell value={infinite} severe />
             </tr>
           ))}
         </tbody>
@@ -43,6 +42,6 @@ export function Formats({ answer }: { answer: CellAnswer }) {
   );
 }
 
-function Share({ value, grave = false }: { value: number; grave?: boolean }) {
-  return <td class={value === 0 ? "none" : grave ? "grave" : ""}>{formatShortPercent(value)}</td>;
+function ShareCell({ value, severe = false }: { value: number; severe?: boolean }) {
+  return <td class={value === 0 ? "none" : severe ? "severe" : ""}>{formatShortPercent(value)}</td>;
 }

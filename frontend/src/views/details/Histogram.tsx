@@ -1,10 +1,11 @@
-/** The exponent histogram: positive elements above the axis, negative ones below it. */
+/** The histogram of magnitudes by powers of 2: positive elements above the axis, negative ones below. */
 
 import type { ComponentChildren } from "preact";
 import { useRef } from "preact/hooks";
+import { allNonfiniteText } from "../../model/cell_text";
 import { type ExponentCounts, exponentCountsOf, limitLines } from "../../model/formats";
 import { type Bar, barHeight, countTicks, overlaidBars } from "../../model/histogram";
-import { formatCount, formatPowerOfTen } from "../../model/numbers";
+import { formatCount, formatPowerOfTen, formatSteps } from "../../model/numbers";
 import { type CellAnswer, numberFromWire } from "../../wire/answers";
 import { useSize } from "../size";
 
@@ -16,41 +17,52 @@ const LEFT = 30;
 
 interface HistogramProps {
   answer: CellAnswer;
-  /** Of an earlier step or of another run, to be compared with. */
-  earlier: CellAnswer | undefined;
+  /** The cell to compare with, of an earlier step or of another run. */
+  outline: CellAnswer | undefined;
   columns: NonNullable<CellAnswer["columns"]>;
-  /** What the outline is of. */
+  /** First and last step of the nearest histogram, where this cell has none. */
+  nearest: [number, number] | undefined;
+  onSelectStep: (step: number) => void;
+  /** What the outline shows. */
   children?: ComponentChildren;
 }
 
-export function Histogram({ answer, earlier, columns, children }: HistogramProps) {
+/** What the bars leave out. */
+const COUNTS = [
+  ["zero", "zero"],
+  ["subnormal", "subnormal"],
+  ["nan", "NaN"],
+  ["pos_inf", "+Inf"],
+  ["neg_inf", "−Inf"],
+] as const;
+
+export function Histogram(props: HistogramProps) {
+  const { answer, outline, columns, children } = props;
   const figure = useRef<HTMLElement>(null);
   const { width } = useSize(figure);
-  const spread = exponentCountsOf(answer);
-  const other = earlier && exponentCountsOf(earlier);
-  const apart = [
-    ["zero", "zero"],
-    ["subnormal", "subnormal"],
-    ["nan", "NaN"],
-    ["pos_inf", "+Inf"],
-    ["neg_inf", "−Inf"],
-  ] as const;
+  const counts = exponentCountsOf(answer);
+  const other = outline && exponentCountsOf(outline);
   return (
     <figure class="histogram" ref={figure}>
       <figcaption>
-        Elements by binary exponent
+        Histogram of magnitudes (powers of 2)
         <span>
-          positive above, negative below, log scale
+          Positive up, negative down, log counts.
           {children}
         </span>
       </figcaption>
-      {spread ? (
-        <Bars spread={spread} other={other} width={Math.max(200, width)} />
+      {counts ? (
+        <Bars
+          counts={counts}
+          other={other}
+          width={Math.max(200, width)}
+          emptyText={noBarsText(columns)}
+        />
       ) : (
-        <p class="nothing">No histogram was taken in these steps.</p>
+        <NoHistogram {...props} />
       )}
-      <dl class="apart">
-        {apart.map(([name, label]) => (
+      <dl class="counts">
+        {COUNTS.map(([name, label]) => (
           <div key={name} class={numberFromWire(columns[name]) > 0 ? `some ${name}` : ""}>
             <dt>{label}</dt>
             <dd>{formatCount(numberFromWire(columns[name]))}</dd>
@@ -61,15 +73,38 @@ export function Histogram({ answer, earlier, columns, children }: HistogramProps
   );
 }
 
-interface BarsProps {
-  spread: ExponentCounts;
-  other: ExponentCounts | undefined;
-  width: number;
+function NoHistogram({ nearest, onSelectStep }: Pick<HistogramProps, "nearest" | "onSelectStep">) {
+  return (
+    <p class="nothing">
+      No histogram recorded here.
+      {nearest && (
+        <>
+          {" "}
+          Nearest:{" "}
+          <button type="button" class="link" onClick={() => onSelectStep(nearest[0])}>
+            {formatSteps(...nearest)}
+          </button>
+        </>
+      )}
+    </p>
+  );
 }
 
-function Bars({ spread, other, width }: BarsProps) {
-  const { bars, most, other: outline } = overlaidBars(spread, other);
-  if (bars.length === 0) return <p class="nothing">No element is a finite, normal number.</p>;
+function noBarsText(columns: HistogramProps["columns"]): string {
+  return `${allNonfiniteText(columns) || "All elements are NaN, Inf, zero or subnormal"}.`;
+}
+
+interface BarsProps {
+  counts: ExponentCounts;
+  other: ExponentCounts | undefined;
+  width: number;
+  /** Shown where there is no bar at all. */
+  emptyText: string;
+}
+
+function Bars({ counts, other, width, emptyText }: BarsProps) {
+  const { bars, most, other: outline } = overlaidBars(counts, other);
+  if (bars.length === 0) return <p class="nothing">{emptyText}</p>;
   const slot = (width - LEFT) / bars.length;
   const low = bars[0]?.exponent ?? 0;
   const xOf = (exponent: number) => LEFT + (exponent - low) * slot;
@@ -117,7 +152,7 @@ function Bars({ spread, other, width }: BarsProps) {
         ))}
       {outline.length > 0 &&
         (["positive", "negative"] as const).map((sign) => (
-          <path key={sign} class="earlier" d={outlineOf(outline, sign)} />
+          <path key={sign} class="outline" d={outlineOf(outline, sign)} />
         ))}
       <Limits low={low} high={low + bars.length - 1} xOf={xOf} height={height} />
     </svg>
@@ -146,7 +181,7 @@ interface LimitsProps {
   height: number;
 }
 
-/** Where a narrower format would make subnormals of these elements, or overflow. */
+/** Where elements become subnormal or overflow in a narrower format. */
 function Limits({ low, high, xOf, height }: LimitsProps) {
   const edges = limitLines(low, high);
   return (
@@ -181,5 +216,5 @@ function summary(bars: readonly Bar[]): string {
   const filled = bars.filter(({ positive, negative }) => positive + negative > 0);
   const first = filled[0]?.exponent;
   const last = filled.at(-1)?.exponent;
-  return `Histogram of binary exponents, from ${first} to ${last}.`;
+  return `Histogram of magnitudes from 2^${first} to 2^${last}.`;
 }

@@ -1,70 +1,83 @@
-/** The way from the selected tensor to what stands beside it in a step. */
+/** Links from the selected tensor to those upstream and downstream of it, and of its variable. */
 
 import { useMemo } from "preact/hooks";
-import { visibleName, wholeName } from "../../model/names";
-import { neighborsOf } from "../../model/neighbors";
+import { roleName, tensorTitle, wholeName } from "../../model/names";
+import { hasCallGraph, neighborsOf } from "../../model/neighbors";
 import { formatCount } from "../../model/numbers";
-import { roleName } from "../../model/runs";
-import type { Session } from "../../state/session";
 import type { Tensor } from "../../wire/answers";
 
-export function Neighbors({ session, tensor }: { session: Session; tensor: Tensor }) {
-  const tensors = session.detail.value.value?.tensors;
-  const { before, after, same } = useMemo(
-    () => neighborsOf(tensor, tensors ?? []),
+/** A layer may feed hundreds of others. */
+const MOST_LINKS = 6;
+
+const VARIABLE_ROLES = new Set(["gradient", "slot", "update", "weight"]);
+
+interface NeighborsProps {
+  tensor: Tensor;
+  tensors: readonly Tensor[];
+  onGoTo: (tensor: string) => void;
+}
+
+export function Neighbors({ tensor, tensors, onGoTo }: NeighborsProps) {
+  const { upstream, downstream, sameVariable } = useMemo(
+    () => neighborsOf(tensor, tensors),
     [tensor, tensors],
   );
-  if (!before && !after && same.length === 0) return null;
+  const isRecorded = useMemo(() => hasCallGraph(tensors), [tensors]);
   return (
-    <nav class="neighbors" aria-label="Neighbors in the data flow">
-      {before && <Way session={session} tensor={before} what="before it" sign="←" />}
-      {after && <Way session={session} tensor={after} what="after it" sign="→" />}
-      {same.length > 0 && (
-        <p>
-          <span>also its</span>
-          {same.map((one) => (
-            <Link key={one.id} session={session} tensor={one} text={roleName(one.role)} />
-          ))}
-        </p>
-      )}
+    <nav class="neighbors" aria-label="Upstream and downstream tensors">
+      <Links label="↑ Upstream" tensors={upstream} textOf={tensorTitle} onGoTo={onGoTo} />
+      <Links label="↓ Downstream" tensors={downstream} textOf={tensorTitle} onGoTo={onGoTo} />
+      <Links
+        label={VARIABLE_ROLES.has(tensor.role) ? "Same variable" : "Same layer"}
+        tensors={sameVariable}
+        textOf={({ role }) => roleName(role)}
+        onGoTo={onGoTo}
+      />
+      {!isRecorded && <p class="unknown">The call graph was not recorded.</p>}
     </nav>
   );
 }
 
-function Way({
-  session,
-  tensor,
-  what,
-  sign,
-}: {
-  session: Session;
-  tensor: Tensor;
-  what: string;
-  sign: string;
-}) {
-  const [role, name] = [roleName(tensor.role), visibleName(tensor.name)];
-  const text = role === name ? role : `${role} ${name}`;
+interface LinksProps {
+  label: string;
+  tensors: readonly Tensor[];
+  textOf: (tensor: Tensor) => string;
+  onGoTo: (tensor: string) => void;
+}
+
+function Links({ label, tensors, textOf, onGoTo }: LinksProps) {
+  if (tensors.length === 0) return null;
+  const rest = tensors.length - MOST_LINKS;
   return (
-    <p>
-      <span>
-        {sign} {what}
-      </span>
-      <Link session={session} tensor={tensor} text={text} />
-    </p>
+    <div class="links">
+      <span>{label}</span>
+      <p>
+        {tensors.slice(0, MOST_LINKS).map((tensor) => (
+          <TensorLink key={tensor.id} tensor={tensor} text={textOf(tensor)} onGoTo={onGoTo} />
+        ))}
+        {rest > 0 && <span class="rest">and {formatCount(rest)} more</span>}
+      </p>
+    </div>
   );
 }
 
-function Link({ session, tensor, text }: { session: Session; tensor: Tensor; text: string }) {
-  const first = tensor.first_nonfinite_step;
+interface TensorLinkProps {
+  tensor: Tensor;
+  text: string;
+  onGoTo: (tensor: string) => void;
+}
+
+function TensorLink({ tensor, text, onGoTo }: TensorLinkProps) {
+  const step = tensor.first_nonfinite_step;
   return (
     <button
       type="button"
       class="link"
       title={wholeName(tensor.name)}
-      onClick={() => session.stepAside(tensor.id)}
+      onClick={() => onGoTo(tensor.id)}
     >
       {text}
-      {first !== null && <b> non-finite from {formatCount(first)}</b>}
+      {step !== null && <b> NaN/Inf from step {formatCount(step)}</b>}
     </button>
   );
 }

@@ -1,4 +1,4 @@
-/** The selected tensor over the steps in sight: its exponents, its norm, its zeros. */
+/** The selected tensor over the visible steps: its magnitudes, its norm, its zeros. */
 
 import { useLayoutEffect, useRef } from "preact/hooks";
 import { type Curve, type CurvesPicture, drawCurves } from "../../draw/curves";
@@ -11,77 +11,77 @@ import {
 import { countTicks, logTicks, shareTicks } from "../../model/curves";
 import { NONFINITE } from "../../model/marks";
 import { formatCount } from "../../model/numbers";
+import type { Range } from "../../model/range";
+import type { StepScale } from "../../model/scale";
 import { columnOfStep, stepAt, stepsOfColumn } from "../../model/timeline";
-import type { Session } from "../../state/session";
-import { MARK_COLORS } from "../../theme/colors";
+import type { Resource } from "../../state/resource";
+import { MARK_COLORS, type Theme } from "../../theme/colors";
 import type { Spectrogram } from "../../wire/spectrogram";
 import { useSize } from "../size";
 
 const CURVE_HEIGHT = 56;
 
-export function OverTime({ session }: { session: Session }) {
+interface OverTimeProps {
+  spectrogram: Resource<Spectrogram>;
+  range: Range | null;
+  scale: StepScale;
+  selectedStep: number;
+  theme: Theme;
+  onSelectStep: (step: number) => void;
+}
+
+export function OverTime(props: OverTimeProps) {
+  const { spectrogram, range, scale, selectedStep, theme, onSelectStep } = props;
   const figure = useRef<HTMLElement>(null);
   const { width } = useSize(figure);
-  const spectrogram = session.selected.overTime.value.value;
-  const range = session.viewport.range.value;
-  const selection = session.selection.value;
+  const loaded = spectrogram.value.value;
   return (
-    <figure class="over-time" ref={figure} aria-busy={session.selected.overTime.loading.value}>
+    <figure class="over-time" ref={figure} aria-busy={spectrogram.loading.value}>
       <figcaption>
-        Over time
-        <span>share of the elements by magnitude; a click selects the step</span>
+        Magnitudes over time
+        <span>color = % of elements; click to select a step</span>
       </figcaption>
-      {spectrogram && range && selection && width > 0 ? (
+      {loaded && range && width > 0 ? (
         <Charts
-          session={session}
-          picture={{
-            ...{ spectrogram, range, width, scale: session.viewport.scale.value },
-            theme: session.theme.value,
-            selectedStep: selection.step,
-          }}
+          picture={{ spectrogram: loaded, range, width, scale, theme, selectedStep }}
+          onSelectStep={onSelectStep}
         />
       ) : (
-        <p class="nothing">{session.selected.overTime.error.value ?? "Loading…"}</p>
+        <p class="nothing">{spectrogram.error.value ?? "Loading…"}</p>
       )}
     </figure>
   );
 }
 
-function Charts({ session, picture }: { session: Session; picture: SpectrogramPicture }) {
-  const canvas = useRef<HTMLCanvasElement>(null);
+interface ChartsProps {
+  picture: SpectrogramPicture;
+  onSelectStep: (step: number) => void;
+}
+
+function Charts({ picture, onSelectStep }: ChartsProps) {
   const { spectrogram, theme } = picture;
-  const taken = spectrogram.bins > 0;
-  useLayoutEffect(() => {
-    if (canvas.current) drawSpectrogram(canvas.current, picture);
-  });
   const timeline = timelineWithin(picture);
   const onClick = (event: MouseEvent) => {
     const box = (event.currentTarget as Element).getBoundingClientRect();
     const step = Math.floor(stepAt(timeline, event.clientX - box.left - SPECTROGRAM_LEFT));
     const column = columnOfStep(timeline, step);
-    const tensor = session.selection.value?.tensor;
-    if (column < 0 || tensor === undefined) return;
-    session.select({ tensor, step: Math.max(step, stepsOfColumn(timeline, column)[0]) });
+    if (column >= 0) onSelectStep(Math.max(step, stepsOfColumn(timeline, column)[0]));
   };
   const shared = {
     ...{ timeline, theme, left: SPECTROGRAM_LEFT, height: CURVE_HEIGHT },
     width: timeline.width,
     selectedStep: picture.selectedStep,
-    flagged: [{ columns: nonfinite(spectrogram), color: MARK_COLORS.nan.fill }],
+    flagged: [{ columns: nonfiniteColumns(spectrogram), color: MARK_COLORS.nan.fill }],
   };
-  const { norm, largest_magnitude, zero_share, nonfinite: bad } = spectrogram.statistics;
+  const { norm, largest_magnitude, zero_share, nonfinite } = spectrogram.statistics;
   return (
     // biome-ignore lint/a11y/useKeyWithClickEvents: the heatmap's arrow keys move the same step.
     // biome-ignore lint/a11y/noStaticElementInteractions: likewise.
     <div onClick={onClick}>
-      {taken ? (
-        <canvas ref={canvas} role="img" aria-label={describe(spectrogram)} />
-      ) : (
-        <p class="nothing">No histogram was taken in these steps.</p>
-      )}
+      <SpectrogramChart picture={picture} />
       <Chart
-        label="Norm"
-        others="largest magnitude"
+        label="L2 norm"
+        secondLabel="max abs"
         picture={{
           ...shared,
           curves: [
@@ -91,19 +91,21 @@ function Charts({ session, picture }: { session: Session; picture: SpectrogramPi
           ticks: logTicks,
         }}
       />
-      {bad.some((value) => value > 0) && (
+      {nonfinite.some((value) => value > 0) && (
         <Chart
-          label="Non-finite elements"
+          label="NaN/Inf elements"
           picture={{
             ...shared,
-            curves: [{ values: bad.map((value) => Math.log10(1 + value)), color: theme.alarm }],
+            curves: [
+              { values: nonfinite.map((value) => Math.log10(1 + value)), color: theme.alarm },
+            ],
             ticks: countTicks,
             least: 0,
           }}
         />
       )}
       <Chart
-        label="Zeros"
+        label="% zeros"
         picture={{
           ...shared,
           curves: [{ values: zero_share, color: theme.positive }],
@@ -115,14 +117,26 @@ function Charts({ session, picture }: { session: Session; picture: SpectrogramPi
   );
 }
 
+function SpectrogramChart({ picture }: { picture: SpectrogramPicture }) {
+  const canvas = useRef<HTMLCanvasElement>(null);
+  useLayoutEffect(() => {
+    if (canvas.current) drawSpectrogram(canvas.current, picture);
+  });
+  return picture.spectrogram.bins > 0 ? (
+    <canvas ref={canvas} role="img" aria-label={describe(picture.spectrogram)} />
+  ) : (
+    <p class="nothing">No histogram recorded in the visible steps.</p>
+  );
+}
+
 interface ChartProps {
   label: string;
-  /** What the first of two curves shows. */
-  others?: string;
+  /** What the first of two curves shows; `label` is of the last one. */
+  secondLabel?: string;
   picture: CurvesPicture;
 }
 
-function Chart({ label, others, picture }: ChartProps) {
+function Chart({ label, secondLabel, picture }: ChartProps) {
   const canvas = useRef<HTMLCanvasElement>(null);
   useLayoutEffect(() => {
     if (canvas.current) drawCurves(canvas.current, picture);
@@ -132,9 +146,9 @@ function Chart({ label, others, picture }: ChartProps) {
     <div class="chart">
       <p>
         <i style={{ background: colors.at(-1) }} /> {label}
-        {others && (
+        {secondLabel && (
           <>
-            <i style={{ background: colors[0] }} /> {others}
+            <i style={{ background: colors[0] }} /> {secondLabel}
           </>
         )}
       </p>
@@ -143,7 +157,7 @@ function Chart({ label, others, picture }: ChartProps) {
   );
 }
 
-function nonfinite({ flags }: Spectrogram): Uint8Array {
+function nonfiniteColumns({ flags }: Spectrogram): Uint8Array {
   return flags.map((flag) => flag & NONFINITE);
 }
 

@@ -1,18 +1,26 @@
-/** The selected cell in words, for a screen reader. */
+/** The selected cell as text, for a screen reader. */
 
 import { describeCell } from "../../model/cell_text";
-import { visibleName } from "../../model/names";
+import type { Selection } from "../../model/cursor";
+import { tensorTitle } from "../../model/names";
 import { formatSteps } from "../../model/numbers";
-import { roleName } from "../../model/runs";
-import type { Session } from "../../state/session";
+import type { HeatmapGrids } from "../../state/grids";
+import type { Rows } from "../../state/rows";
 
-export function Announcement({ session }: { session: Session }) {
-  const tensor = session.selectedTensor.value;
-  const steps = session.selectedSteps.value;
-  const grid = steps && session.grids.gridAt(steps[0]);
+interface AnnouncementProps {
+  rows: Rows;
+  grids: HeatmapGrids;
+  selection: Selection | null;
+  /** First and last step of the selected column. */
+  steps: [number, number] | undefined;
+}
+
+export function Announcement({ rows, grids, selection, steps }: AnnouncementProps) {
+  const tensor = rows.tensors.value.find(({ id }) => id === selection?.tensor);
+  const grid = steps && grids.gridAt(steps[0]);
   const text =
     tensor && steps && grid
-      ? `${roleName(tensor.role)} ${visibleName(tensor.name).slice(0, 200)}, ${formatSteps(...steps)}: ${describeCell(grid, tensor.id, steps[0])}`
+      ? `${tensorTitle(tensor).slice(0, 200)}, ${formatSteps(...steps)}: ${describeCell(grid, tensor.id, steps[0])}`
       : "";
   return (
     <p class="unseen" aria-live="polite">

@@ -1,94 +1,94 @@
-/** A run beside the chosen one: the same rows and steps, its values or what it differs by. */
+/** A compared run: the same rows and steps, with its values or their difference. */
 
-import { useLayoutEffect, useMemo, useRef } from "preact/hooks";
+import { useMemo, useRef } from "preact/hooks";
 import { GUTTER } from "../../draw/canvas";
-import { drawHeatmap, type HeatmapPicture } from "../../draw/heatmap";
+import type { HeatmapPicture } from "../../draw/heatmap";
 import { lineOfRun } from "../../draw/line_styles";
+import type { Magnitude } from "../../model/magnitude";
 import { visibleName, wholeName } from "../../model/names";
 import type { ComparedRun } from "../../state/compared_run";
-import type { Session } from "../../state/session";
+import type { Theme } from "../../theme/colors";
 import { Palette } from "../Legend";
-import { LineSwatch } from "./Curves";
-import { RowLabels } from "./RowLabels";
+import { LineSwatch } from "./LineSwatch";
+import { PANE_HEADER_HEIGHT } from "./layout";
+import { usePaintedCells } from "./painting";
+import { RowLabels, type RowLabelsProps } from "./RowLabels";
 
-/** Height of the strip with the run's name. */
-export const PANE_HEADER_HEIGHT = 30;
-
-interface PaneProps {
-  session: Session;
+interface ComparedPaneProps {
   compared: ComparedRun;
-  /** The chosen run's. */
+  /** Its place among all shown runs; the selected one is 0. */
+  index: number;
+  selectedRun: string;
+  showDifference: boolean;
+  /** The picture of the selected run. */
   picture: HeatmapPicture;
   top: number;
-  labelWidth: number;
-  hovered: string | undefined;
+  /** The labels of the selected run's rows. */
+  labels: Omit<RowLabelsProps, "grids">;
 }
 
-export function Pane({ session, compared, picture, top, labelWidth, hovered }: PaneProps) {
+export function ComparedPane(props: ComparedPaneProps) {
+  const { compared, index, selectedRun, showDifference, picture, top, labels } = props;
   const canvas = useRef<HTMLCanvasElement>(null);
-  const { difference } = session;
-  const layers = difference.value ? compared.differences.value : compared.grids.layers.value;
-  const magnitude = difference.value ? compared.magnitude.value : picture.magnitude;
+  const layers = showDifference ? compared.differences.value : compared.grids.layers.value;
+  const difference = showDifference ? compared.differenceMagnitude.value : undefined;
+  const magnitude = showDifference ? difference : picture.magnitude;
   const own = useMemo(
-    () => magnitude && { ...picture, layers, magnitude },
+    () => (magnitude ? { ...picture, layers, magnitude } : null),
     [picture, layers, magnitude],
   );
-  useLayoutEffect(() => {
-    if (canvas.current && own) drawHeatmap(canvas.current, own);
-  }, [own]);
+  usePaintedCells(canvas, own);
   return (
     <>
       <PaneHeader
         top={top - PANE_HEADER_HEIGHT}
         run={compared.run}
-        session={session}
-        compared={compared}
+        index={index}
+        theme={picture.theme}
+        difference={difference && { magnitude: difference, base: selectedRun }}
+        error={compared.grids.error.value}
       />
       <div
         class="plot"
         style={{ top: `${top}px`, height: `${picture.height}px` }}
         aria-busy={compared.grids.loading.value}
       >
-        <RowLabels
-          session={session}
-          lines={picture.lines}
-          scrollTop={picture.scrollTop}
-          height={picture.height}
-          width={labelWidth}
-          hovered={hovered}
-          beside={compared}
+        <RowLabels {...labels} height={picture.height} grids={compared.grids} compared={compared} />
+        <canvas
+          class="compared-cells"
+          ref={canvas}
+          style={{ left: `${labels.width - GUTTER}px` }}
         />
-        <canvas class="compared-cells" ref={canvas} style={{ left: `${labelWidth - GUTTER}px` }} />
       </div>
     </>
   );
 }
 
-interface PaneHeadProps {
-  session: Session;
+interface PaneHeaderProps {
   top: number;
   run: string;
-  chosen?: boolean;
-  compared?: ComparedRun;
+  /** Its place among all shown runs; the selected one is 0. */
+  index: number;
+  theme: Theme;
+  /** The scale of the differences, and the run that they are relative to. */
+  difference?: { magnitude: Magnitude; base: string } | undefined;
+  error?: string | undefined;
 }
 
-/** The run that the rows below are of, and the scale of differences. */
-export function PaneHeader({ session, top, run, chosen, compared }: PaneHeadProps) {
-  const magnitude = session.difference.value ? compared?.magnitude.value : undefined;
-  const place = 1 + session.compared.value.findIndex((one) => one.run === run);
-  const error = compared?.grids.error.value;
+/** The run that the rows below are of. */
+export function PaneHeader({ top, run, index, theme, difference, error }: PaneHeaderProps) {
   return (
     <p
       class="pane-header"
       style={{ top: `${top}px`, height: `${PANE_HEADER_HEIGHT}px` }}
       title={wholeName(run)}
     >
-      <LineSwatch style={lineOfRun(session.theme.value, chosen ? 0 : place)} />
+      <LineSwatch style={lineOfRun(theme, index)} />
       <b>{visibleName(run)}</b>
-      {magnitude && <span>compared to {visibleName(session.run.value ?? "")}</span>}
-      {chosen && <span>chosen</span>}
+      {index === 0 && <span>selected run</span>}
+      {difference && <span>relative to {visibleName(difference.base)}</span>}
       {error && <span class="wrong">{error}</span>}
-      {magnitude && <Palette magnitude={magnitude} theme={session.theme.value} />}
+      {difference && <Palette magnitude={difference.magnitude} theme={theme} />}
     </p>
   );
 }

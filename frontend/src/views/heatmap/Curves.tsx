@@ -1,4 +1,4 @@
-/** The run as a whole, above the heatmap and in step with it: loss, gradient norm, update ratio. */
+/** Curves of the whole run above the heatmap: loss, gradient norm, update ratio, loss scale. */
 
 import { useLayoutEffect, useMemo, useRef } from "preact/hooks";
 import { GUTTER } from "../../draw/canvas";
@@ -7,61 +7,57 @@ import { type LineStyle, lineOfRun } from "../../draw/line_styles";
 import { formatCurveValue, logTicks, type RunCurve } from "../../model/curves";
 import { visibleName } from "../../model/names";
 import { columnOfStep, type Timeline } from "../../model/timeline";
-import type { Session } from "../../state/session";
-import { MARK_COLORS } from "../../theme/colors";
-
-export const CURVE_HEIGHT = 40;
+import type { ComparedRun } from "../../state/compared_run";
+import { MARK_COLORS, type Theme } from "../../theme/colors";
+import { LineSwatch } from "./LineSwatch";
+import { CURVE_HEIGHT } from "./layout";
 
 interface CurvesProps {
-  session: Session;
   curves: readonly RunCurve[];
+  /** Name of the selected run. */
+  run: string;
+  compared: readonly ComparedRun[];
   timeline: Timeline;
+  theme: Theme;
   labelWidth: number;
   width: number;
   top: number;
-  /** The step whose values are told. */
+  /** The step whose values are shown. */
   step: number | null;
+  selectedStep: number | null;
 }
 
 export function Curves(props: CurvesProps) {
   return (
     <div class="curves" style={{ top: `${props.top}px` }}>
       {props.curves.map((curve) => (
-        <Row key={curve.name} {...props} curve={curve} />
+        <CurveRow key={curve.name} {...props} curve={curve} />
       ))}
     </div>
   );
 }
 
-function Row({
-  session,
-  curve,
-  timeline,
-  labelWidth,
-  width,
-  step,
-}: CurvesProps & { curve: RunCurve }) {
+function CurveRow(props: CurvesProps & { curve: RunCurve }) {
+  const { curve, run, compared, timeline, theme, labelWidth, width, step, selectedStep } = props;
   const canvas = useRef<HTMLCanvasElement>(null);
-  const theme = session.theme.value;
   const { edges } = curve;
-  const own = useMemo(() => alongside(timeline, edges), [timeline, edges]);
-  const others = session.compared.value.map(({ run, curves }) => ({
-    run,
-    curve: curves.value.value.find(({ name }) => name === curve.name),
+  const ownTimeline = useMemo(() => withColumns(timeline, edges), [timeline, edges]);
+  const others = compared.map((one) => ({
+    run: one.run,
+    curve: one.curves.value.value.find(({ name }) => name === curve.name),
   }));
-  const shown = others.map(({ curve }) => curve);
-  const selectedStep = session.selection.value?.step ?? null;
+  const otherCurves = others.map((one) => one.curve);
   useLayoutEffect(() => {
     if (!canvas.current) return;
     drawCurves(canvas.current, {
-      ...{ timeline: own, theme, width, selectedStep },
-      // The chosen run's last, upon the others.
+      ...{ timeline: ownTimeline, theme, width, selectedStep },
+      // The selected run's last, on top of the others.
       curves: [
-        ...shown.flatMap((one, index) =>
+        ...otherCurves.flatMap((one, index) =>
           one
             ? {
                 values: one.values,
-                timeline: alongside(timeline, one.edges),
+                timeline: withColumns(timeline, one.edges),
                 ...lineOfRun(theme, index + 1),
               }
             : [],
@@ -76,30 +72,29 @@ function Row({
         { columns: curve.nonfinite, color: MARK_COLORS.nan.fill },
       ],
     });
-  }, [curve, own, theme, width, selectedStep, ...shown]);
+  }, [curve, ownTimeline, theme, width, selectedStep, ...otherCurves]);
+  const isCompared = others.length > 0;
   return (
     <div class="curve" style={{ height: `${CURVE_HEIGHT}px` }}>
       <p
-        class={others.length > 0 ? "several" : ""}
+        class={isCompared ? "several" : ""}
         style={{ width: `${labelWidth}px` }}
-        title={curve.meaning}
+        title={curve.description}
       >
         <span class="curve-name">{curve.label}</span>
-        <Value
+        <CurveValue
           curve={curve}
           step={step}
-          {...(others.length > 0 && {
-            style: lineOfRun(theme, 0),
-            run: session.run.value ?? "",
-          })}
+          run={isCompared ? run : undefined}
+          style={isCompared ? lineOfRun(theme, 0) : undefined}
         />
-        {others.map(({ run, curve }, index) => (
-          <Value
-            key={run}
-            curve={curve}
+        {others.map((one, index) => (
+          <CurveValue
+            key={one.run}
+            curve={one.curve}
             step={step}
+            run={one.run}
             style={lineOfRun(theme, index + 1)}
-            run={run}
           />
         ))}
       </p>
@@ -113,39 +108,27 @@ function Row({
   );
 }
 
-/** What a curve is at a step; of a run beside the chosen one, after a piece of its line. */
-function Value({
-  curve,
-  step,
-  style,
-  run,
-}: {
+interface CurveValueProps {
   curve: RunCurve | undefined;
   step: number | null;
-  style?: LineStyle;
-  run?: string;
-}) {
+  /** Name and line of the run, where there are several. */
+  run: string | undefined;
+  style: LineStyle | undefined;
+}
+
+function CurveValue({ curve, step, run, style }: CurveValueProps) {
   if (!curve || step === null) return null;
   const column = columnOfStep({ edges: curve.edges, columns: curve.edges.length - 1 }, step);
   const text = column < 0 ? "" : formatCurveValue(curve.values, column);
   return (
     <span class="curve-value" title={run && visibleName(run)}>
       {style && text && <LineSwatch style={style} />}
-      {curve.nonfinite[column] ? <b>non-finite</b> : text}
+      {curve.nonfinite[column] ? <b>NaN/Inf</b> : text}
     </span>
   );
 }
 
-/** A piece of a run's line. */
-export function LineSwatch({ style: { color, dash } }: { style: LineStyle }) {
-  return (
-    <svg class="line-swatch" width="20" height="8" viewBox="0 0 20 8" aria-hidden="true">
-      <path d="M0 4h20" stroke={color} stroke-width="2" stroke-dasharray={dash.join(" ")} />
-    </svg>
-  );
-}
-
-/** The same steps in sight, in the columns of another grid. */
-function alongside(timeline: Timeline, edges: readonly number[]): Timeline {
+/** The same visible steps, in the columns of another grid. */
+function withColumns(timeline: Timeline, edges: readonly number[]): Timeline {
   return { ...timeline, edges, columns: Math.max(0, edges.length - 1) };
 }

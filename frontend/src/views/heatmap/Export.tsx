@@ -1,68 +1,73 @@
-/** What is in sight, to be shown to others: a link, a picture, numbers. */
+/** The visible heatmap to share with others: a link, an image, numbers. */
 
 import { useState } from "preact/hooks";
 import { drawExportImage, type ExportImage, exportImageSvg } from "../../draw/export_image";
 import { csvOf } from "../../model/csv";
-import type { Session } from "../../state/session";
+import type { Range } from "../../model/range";
+import type { Tensor } from "../../wire/answers";
+import type { Spectrogram } from "../../wire/spectrogram";
 import { copyText, fileName, saveFile } from "../files";
 
 interface ExportProps {
-  session: Session;
-  /** What is in sight. */
-  exportImage: () => ExportImage;
+  run: string;
+  /** The selected tensor. */
+  tensor: Tensor | undefined;
+  /** The visible steps. */
+  range: Range | null;
+  image: () => ExportImage;
+  addressOf: () => string;
+  /** Loads the selected tensor as fine as the server has it. */
+  loadFinest: (range: Range) => Promise<Spectrogram | undefined>;
 }
 
-export function Export({ session, exportImage }: ExportProps) {
-  const [said, setSaid] = useState("");
-  const run = session.run.value ?? "";
-  const tensor = session.selectedTensor.value;
-  const range = session.viewport.range.value;
-  const say = (text: string) => {
-    setSaid(text);
-    setTimeout(() => setSaid(""), 2500);
+export function Export({ run, tensor, range, image, addressOf, loadFinest }: ExportProps) {
+  const [message, setMessage] = useState("");
+  const show = (text: string) => {
+    setMessage(text);
+    setTimeout(() => setMessage(""), 2500);
   };
   const copyLink = async () => {
-    say((await copyText(session.address())) ? "Link copied" : "The browser refused");
+    show((await copyText(addressOf())) ? "Link copied" : "Could not copy");
   };
-  const savePicture = () => {
-    drawExportImage(exportImage()).toBlob(
-      (picture) => picture && saveFile(fileName([run], "png"), picture),
+  const savePng = () => {
+    drawExportImage(image()).toBlob(
+      (png) => png && saveFile(fileName([run], "png"), png),
       "image/png",
     );
   };
-  const saveDrawing = () => {
-    const drawing = new Blob([exportImageSvg(exportImage())], { type: "image/svg+xml" });
-    saveFile(fileName([run], "svg"), drawing);
+  const saveSvg = () => {
+    const svg = new Blob([exportImageSvg(image())], { type: "image/svg+xml" });
+    saveFile(fileName([run], "svg"), svg);
   };
-  const saveNumbers = async () => {
+  const saveCsv = async () => {
     if (!tensor || !range) return;
     try {
-      const overTime = await session.selected.finest(range);
-      if (!overTime) return;
-      const text = new Blob([csvOf(overTime, tensor, range)], { type: "text/csv" });
-      saveFile(fileName([run, tensor.role, tensor.name], "csv"), text);
+      const spectrogram = await loadFinest(range);
+      if (!spectrogram) return;
+      const csv = new Blob([csvOf(spectrogram, tensor, range)], { type: "text/csv" });
+      saveFile(fileName([run, tensor.role, tensor.name], "csv"), csv);
     } catch (error) {
-      say(error instanceof Error ? error.message : String(error));
+      show(error instanceof Error ? error.message : String(error));
     }
   };
   return (
     <span class="export">
-      <span role="status">{said}</span>
+      <span role="status">{message}</span>
       <button type="button" class="link" onClick={copyLink}>
         Copy link
       </button>
-      <button type="button" class="link" onClick={savePicture}>
+      <button type="button" class="link" onClick={savePng}>
         Save PNG
       </button>
-      <button type="button" class="link" onClick={saveDrawing}>
+      <button type="button" class="link" onClick={saveSvg}>
         Save SVG
       </button>
       <button
         type="button"
         class="link"
         disabled={!tensor}
-        title="The selected tensor over the steps in sight"
-        onClick={saveNumbers}
+        title="The selected tensor over the visible steps"
+        onClick={saveCsv}
       >
         Save CSV
       </button>

@@ -1,223 +1,143 @@
-/** The heatmap: a scrolled picture of cells beside their labels, moved about by mouse and keys. */
+/** The heatmap: scrolled rows of cells beside their labels, below the axis and the curves. */
 
-import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
-import {
-  AXIS_HEIGHT,
-  drawAxis,
-  type FindingMarker,
-  markerAt,
-  severityColor,
-} from "../../draw/axis";
+import type { ComponentChildren } from "preact";
+import { useMemo, useRef, useState } from "preact/hooks";
+import type { CellCache } from "../../api/answer_cache";
+import { AXIS_HEIGHT } from "../../draw/axis";
 import { GUTTER } from "../../draw/canvas";
 import type { ExportImage } from "../../draw/export_image";
-import { drawHeatmap, type MarkedStep } from "../../draw/heatmap";
-import { statisticWord } from "../../model/cell_text";
+import { statisticLabel } from "../../model/cell_text";
+import type { Selection } from "../../model/cursor";
 import type { RunCurve } from "../../model/curves";
-import { layLines, lineAt, tensorAt } from "../../model/lanes";
-import { visibleName } from "../../model/names";
-import { formatCount } from "../../model/numbers";
-import {
-  columnOfStep,
-  stepAt,
-  stepsOfColumn,
-  type Timeline,
-  timelineOf,
-  xOfStep,
-} from "../../model/timeline";
-import type { Session } from "../../state/session";
-import type { RunDetail } from "../../wire/answers";
-import { Failure, Loading } from "../notices";
+import { layLines } from "../../model/lanes";
+import { formatCounted } from "../../model/numbers";
+import { type Timeline, xOfStep } from "../../model/timeline";
+import type { ComparedRun } from "../../state/compared_run";
+import type { HeatmapGrids } from "../../state/grids";
+import type { Rows } from "../../state/rows";
+import type { StepViewport } from "../../state/viewport";
+import type { Theme } from "../../theme/colors";
+import type { Finding, RunDetail } from "../../wire/answers";
+import { Loading } from "../notices";
 import { useSize } from "../size";
 import { Announcement } from "./Announcement";
-import { PANE_HEADER_HEIGHT, Pane, PaneHeader } from "./ComparedPane";
-import { CURVE_HEIGHT, Curves } from "./Curves";
-import { Export } from "./Export";
+import type { HeatmapActions } from "./actions";
+import { ComparedPane, PaneHeader } from "./ComparedPane";
+import { Curves } from "./Curves";
+import { exportImageOf } from "./export_layout";
 import { useGestures } from "./gestures";
+import { cellUnder, type HoveredCell, markerUnder } from "./hit_test";
 import { handleKey, useRowInView } from "./keys";
+import { type HeatmapLayout, layoutOf, paneTop, RIGHT_MARGIN } from "./layout";
 import { NonfiniteTable } from "./NonfiniteTable";
+import {
+  useColumnCount,
+  useFindingMarkers,
+  useHeatmapPicture,
+  usePaintedAxis,
+  usePaintedCells,
+  useTimeline,
+} from "./painting";
 import { RowLabels } from "./RowLabels";
-import { type Hovered, Tooltip } from "./Tooltip";
+import { Tooltip } from "./Tooltip";
+import { VisibleRange } from "./VisibleRange";
 
-/** Room at the right end, so that the last cell's outline is not cut. */
-const MARGIN = 12;
-/** Asked for in such steps, so that dragging a window's edge does not ask at every pixel. */
-const COLUMN_QUANTUM = 64;
-const LEAST_COLUMN_WIDTH = 2;
-const LEAST_BODY = 120;
 const NO_CURVES: readonly RunCurve[] = [];
-const LEAST_PANE = 70;
 
-interface HeatmapProps {
-  session: Session;
+export interface HeatmapProps {
   detail: RunDetail;
+  grids: HeatmapGrids;
+  viewport: StepViewport;
+  rows: Rows;
+  curves: readonly RunCurve[];
+  compared: readonly ComparedRun[];
+  /** Compared runs show their difference, and not their values. */
+  showDifference: boolean;
+  findings: readonly Finding[];
+  /** Index of the open finding; -1 for none. */
+  openFinding: number;
+  selection: Selection | null;
+  /** First and last step of the selected column. */
+  selectedSteps: [number, number] | undefined;
+  cells: CellCache;
+  theme: Theme;
+  actions: HeatmapActions;
+  /** The buttons that export the image. */
+  renderExport: (image: () => ExportImage) => ComponentChildren;
 }
 
-export function Heatmap({ session, detail }: HeatmapProps) {
-  const error = session.grids.error.value;
-  if (error && session.grids.layers.value.length === 0) {
-    return <Failure what="The heatmap" message={error} onRetry={() => session.reload()} />;
-  }
-  return <Picture session={session} detail={detail} />;
-}
-
-function Picture({ session, detail }: HeatmapProps) {
+export function Heatmap(props: HeatmapProps) {
+  const { detail, grids, viewport, rows, compared, selection, theme, actions } = props;
   const scroller = useRef<HTMLDivElement>(null);
   const stage = useRef<HTMLDivElement>(null);
   const plot = useRef<HTMLDivElement>(null);
   const cells = useRef<HTMLCanvasElement>(null);
   const axis = useRef<HTMLCanvasElement>(null);
-  const { width, height } = useSize(scroller);
+  const size = useSize(scroller);
   const [scrollTop, setScrollTop] = useState(0);
-  const [hovered, setHovered] = useState<Hovered | null>(null);
+  const [hovered, setHovered] = useState<HoveredCell | null>(null);
 
-  const labelWidth = labelWidthFor(width);
-  const plotWidth = Math.max(0, width - labelWidth - MARGIN);
-  const curves = session.curves.value ? session.runCurves.value.value : NO_CURVES;
-  // They give way where little would be left of the heatmap.
-  const room = height - AXIS_HEIGHT - curves.length * CURVE_HEIGHT;
-  const shownCurves = room >= LEAST_BODY ? curves : NO_CURVES;
-  const headHeight = AXIS_HEIGHT + shownCurves.length * CURVE_HEIGHT;
-  const compared = session.compared.value;
-  // Each run beside the chosen one has the same rows, under a strip with its name.
-  const paneHead = compared.length > 0 ? PANE_HEADER_HEIGHT : 0;
-  const paneHeight = Math.max(
-    compared.length > 0 ? LEAST_PANE : 0,
-    Math.floor((height - headHeight) / (compared.length + 1)) - paneHead,
-  );
-  const bodyHeight = Math.max(0, paneHeight);
-  const paneTop = (pane: number) => headHeight + paneHead + pane * (paneHeight + paneHead);
-  const layers = session.grids.layers.value;
-  const magnitude = session.grids.magnitude.value;
-  const { rows } = session;
-  const lanes = rows.lanes.value;
-  const folds = rows.folds.value;
-  const selection = session.selection.value;
-  const theme = session.theme.value;
-  const range = session.viewport.range.value;
-  const scale = session.viewport.scale.value;
+  const layout = layoutOf(size, props.curves.length, compared.length);
+  const curves = layout.showsCurves ? props.curves : NO_CURVES;
+  const { labelWidth, plotWidth, paneHeight } = layout;
+  const [lanes, folds] = [rows.lanes.value, rows.folds.value];
   const lines = useMemo(
-    () => layLines(lanes, (item) => rows.isOpen(item), bodyHeight),
-    [lanes, folds, bodyHeight],
+    () => layLines(lanes, (item) => rows.isOpen(item), paneHeight),
+    [lanes, folds, paneHeight],
   );
-  const edges = layers.at(-1)?.edges;
-  const timeline = useMemo(
-    () => timelineOf(edges ?? [], plotWidth, range ?? undefined, scale),
-    [edges, plotWidth, range, scale],
-  );
-  const markers = useFindingMarkers(session, detail);
+  const timeline = useTimeline(grids, viewport, plotWidth);
+  const markers = useFindingMarkers(props.findings, props.openFinding);
   const gestures = useGestures({
-    ...{ session, scroller, stage, timeline },
+    ...{ viewport, scroller, stage, timeline },
     inset: labelWidth,
     axisHeight: AXIS_HEIGHT,
   });
+  const picture = useHeatmapPicture({
+    ...{ grids, lines, timeline, theme, scrollTop, selection, markers, layout },
+  });
+  useColumnCount(grids, plotWidth);
+  usePaintedCells(cells, picture);
+  usePaintedAxis(axis, picture, markers, gestures.brush);
+  useRowInView(scroller, selection, lines, paneHeight);
 
-  useEffect(() => {
-    const wanted = Math.ceil(plotWidth / LEAST_COLUMN_WIDTH / COLUMN_QUANTUM) * COLUMN_QUANTUM;
-    if (plotWidth > 0) session.grids.columns.value = wanted;
-  }, [plotWidth, session]);
-
-  const picture = useMemo(() => {
-    if (!magnitude) return null;
-    const shown = Math.min(bodyHeight, lines.height - scrollTop);
-    const marked: MarkedStep[] = markers
-      .filter(({ active }) => active)
-      .map(({ step, severity }) => ({ step, color: severityColor(theme, severity) }));
-    const known = { layers, lines, timeline, magnitude, theme, scrollTop, selection, marked };
-    return { ...known, width: plotWidth + MARGIN, height: shown };
-  }, [
-    layers,
-    lines,
-    timeline,
-    magnitude,
-    theme,
-    scrollTop,
-    selection,
-    markers,
-    bodyHeight,
-    plotWidth,
-  ]);
-  const density = useDensity();
-  // Not at every render: the pointer's moves change nothing of the picture.
-  useLayoutEffect(() => {
-    if (cells.current && picture) drawHeatmap(cells.current, picture);
-  }, [picture, density]);
-  useLayoutEffect(() => {
-    if (!axis.current || !picture) return;
-    const selectedStep = picture.selection?.step ?? null;
-    drawAxis(axis.current, { ...picture, markers, selectedStep, brush: gestures.brush });
-  }, [picture, density, markers, gestures.brush]);
-  useRowInView(scroller, session, lines, bodyHeight);
-
-  const pointAt = (event: PointerEvent | MouseEvent): Hovered | null => {
-    const box = plot.current?.getBoundingClientRect();
-    if (!box || event.clientY < box.top) return null;
-    const pane = Math.floor((event.clientY - box.top) / (paneHeight + paneHead || 1));
-    const y = event.clientY - box.top - pane * (paneHeight + paneHead);
-    if (pane > compared.length || y >= paneHeight) return null;
-    const line = lineAt(lines, y + scrollTop);
-    const beside = compared[pane - 1];
-    const shown = beside?.grids ?? session.grids;
-    const steps = stepsAt(shown, timeline, event.clientX - box.left - labelWidth);
-    const tensor = line && steps && tensorAt(line, shown.gridAt(steps[0]), steps[0]);
-    if (!tensor || !steps) return null;
-    return { tensor, steps, x: event.clientX, y: event.clientY, beside };
+  const hitField = {
+    ...{ plot, axis, layout, lines, scrollTop, timeline, grids, compared, markers },
   };
   const onClick = (event: MouseEvent) => {
     if (gestures.wasDrag()) return;
-    const flag = markerUnder(event);
-    if (flag >= 0) session.chooseFinding(flag);
-    const point = pointAt(event);
-    if (!point) return;
-    session.select({ tensor: point.tensor.id, step: point.steps[0] }, point.beside);
+    const finding = markerUnder(event, hitField);
+    if (finding >= 0) actions.chooseFinding(finding);
+    const cell = cellUnder(event, hitField);
+    if (!cell) return;
+    actions.select({ tensor: cell.tensor.id, step: cell.steps[0] }, cell.compared);
     scroller.current?.focus({ preventScroll: true });
-  };
-  const markerUnder = (event: MouseEvent): number => {
-    const box = axis.current?.getBoundingClientRect();
-    if (!box || event.clientY > box.bottom) return -1;
-    return markerAt(markers, timeline, event.clientX - box.left - GUTTER, event.clientY - box.top);
   };
   const onPointerMove = (event: PointerEvent) => {
     gestures.onPointerMove(event);
-    setHovered(gestures.dragging ? null : pointAt(event));
-    if (axis.current) axis.current.style.cursor = markerUnder(event) >= 0 ? "pointer" : "";
+    setHovered(gestures.dragging ? null : cellUnder(event, hitField));
+    const isOnMarker = markerUnder(event, hitField) >= 0;
+    if (axis.current) axis.current.style.cursor = isOnMarker ? "pointer" : "";
   };
   const onKeyDown = (event: KeyboardEvent) => {
     if (event.target !== event.currentTarget) return;
-    if (handleKey(event, session, lines, timeline)) event.preventDefault();
+    const field = { ...{ actions, viewport, rows, grids, selection, lines, timeline } };
+    if (handleKey(event, field)) event.preventDefault();
   };
+  const runs = compared.length > 0 ? [detail.run, ...compared.map(({ run }) => run)] : [];
+  const image = () =>
+    exportImageOf({
+      ...{ stage: stage.current, theme, layout, lines, scrollTop, curves, runs },
+      title: document.querySelector("h1")?.textContent ?? "",
+      subtitle: `${detail.run} · ${statisticLabel(grids.statistic.value)}`,
+    });
 
-  const exportImage = (): ExportImage => {
-    const box = stage.current?.getBoundingClientRect();
-    const title = document.querySelector("h1")?.textContent ?? "";
-    return {
-      ...{ title, theme, lines, scrollTop, labelWidth },
-      subtitle: `${detail.run} · ${statisticWord(session.grids.statistic.value)}`,
-      width,
-      height:
-        compared.length > 0 ? height : Math.min(height, headHeight + lines.height - scrollTop),
-      top: headHeight,
-      bodyHeight: paneHeight,
-      panes:
-        compared.length > 0
-          ? [detail.run, ...compared.map(({ run }) => run)].map((run, pane) => ({
-              text: visibleName(run),
-              middle: paneTop(pane) - PANE_HEADER_HEIGHT / 2,
-              top: paneTop(pane),
-            }))
-          : [],
-      names: shownCurves.map(({ label }, index) => ({
-        text: label,
-        middle: AXIS_HEIGHT + (index + 0.5) * CURVE_HEIGHT,
-      })),
-      pictures: [...(stage.current?.querySelectorAll("canvas") ?? [])].map((canvas) => {
-        const place = canvas.getBoundingClientRect();
-        return { canvas, left: place.left - (box?.left ?? 0), top: place.top - (box?.top ?? 0) };
-      }),
-    };
+  const labelProps = {
+    ...{ lines, scrollTop, rows, actions, width: labelWidth, height: paneHeight },
+    selected: selection?.tensor,
+    hovered: hovered?.tensor.id,
   };
-
   return (
-    <section class="heatmap" aria-label="Heatmap" aria-busy={session.grids.loading.value}>
+    <section class="heatmap" aria-label="Heatmap" aria-busy={grids.loading.value}>
       <div
         class={`scroller ${gestures.dragging ? "dragging" : ""}`}
         ref={scroller}
@@ -225,14 +145,12 @@ function Picture({ session, detail }: HeatmapProps) {
         // biome-ignore lint/a11y/noNoninteractiveTabindex: it takes the arrow keys.
         tabIndex={0}
         aria-roledescription="heatmap"
-        aria-label={`${detail.tensors.length} tensors by step`}
+        aria-label={`${formatCounted(detail.tensors.length, "tensor")} by step`}
         aria-describedby="heatmap-keys"
         onScroll={(event) => setScrollTop(event.currentTarget.scrollTop)}
         onKeyDown={onKeyDown}
         onClick={onClick}
-        onDblClick={(event) =>
-          event.target instanceof HTMLCanvasElement && session.viewport.reset()
-        }
+        onDblClick={(event) => event.target instanceof HTMLCanvasElement && viewport.reset()}
         onPointerDown={gestures.onPointerDown}
         onPointerMove={onPointerMove}
         onPointerUp={gestures.onPointerUp}
@@ -241,152 +159,120 @@ function Picture({ session, detail }: HeatmapProps) {
       >
         <div
           class="sizer"
-          style={{
-            height: `${height + Math.max(0, lines.height - paneHeight)}px`,
-          }}
+          style={{ height: `${layout.height + Math.max(0, lines.height - paneHeight)}px` }}
         >
-          <div class="stage" ref={stage} style={{ height: `${height}px` }}>
-            <VisibleRange session={session} width={labelWidth} />
+          <div class="stage" ref={stage} style={{ height: `${layout.height}px` }}>
+            <VisibleRange viewport={viewport} width={labelWidth} />
             <canvas class="axis" ref={axis} style={{ left: `${labelWidth - GUTTER}px` }} />
             <Curves
-              {...{ session, timeline, labelWidth }}
-              curves={shownCurves}
+              {...{ curves, compared, timeline, labelWidth, theme }}
+              run={detail.run}
               top={AXIS_HEIGHT}
-              width={plotWidth + MARGIN}
+              width={plotWidth + RIGHT_MARGIN}
               step={hovered?.steps[0] ?? selection?.step ?? null}
+              selectedStep={selection?.step ?? null}
             />
             {compared.length > 0 && (
-              <PaneHeader top={headHeight} run={detail.run} chosen session={session} />
+              <PaneHeader top={layout.headHeight} run={detail.run} index={0} theme={theme} />
             )}
             <div
               class="plot"
               ref={plot}
-              style={{ top: `${paneTop(0)}px`, height: `${paneHeight}px` }}
+              style={{ top: `${paneTop(layout, 0)}px`, height: `${paneHeight}px` }}
             >
-              <RowLabels
-                session={session}
-                lines={lines}
-                scrollTop={scrollTop}
-                height={bodyHeight}
-                width={labelWidth}
-                hovered={hovered?.tensor.id}
-              />
+              <RowLabels {...labelProps} grids={grids} />
               <canvas class="cells" ref={cells} style={{ left: `${labelWidth - GUTTER}px` }} />
             </div>
             {picture &&
               compared.map((one, index) => (
-                <Pane
+                <ComparedPane
                   key={one.run}
-                  session={session}
                   compared={one}
+                  index={index + 1}
+                  selectedRun={detail.run}
+                  showDifference={props.showDifference}
                   picture={picture}
-                  top={paneTop(index + 1)}
-                  labelWidth={labelWidth}
-                  hovered={hovered?.tensor.id}
+                  top={paneTop(layout, index + 1)}
+                  labels={labelProps}
                 />
               ))}
-            {hovered && (
-              <i
-                class="linked"
-                style={{
-                  left: `${labelWidth + xOfStep(timeline, (hovered.steps[0] + hovered.steps[1] + 1) / 2)}px`,
-                  top: `${AXIS_HEIGHT}px`,
-                }}
-              />
-            )}
+            {hovered && <HoveredStep hovered={hovered} timeline={timeline} layout={layout} />}
           </div>
         </div>
       </div>
-      {layers.length === 0 && <Loading what="Loading…" />}
-      {rows.shown.value.length === 0 && (
-        <p class="nothing-shown">
-          No tensor matches.{" "}
-          <button type="button" onClick={() => rows.showAll()}>
-            Show all
-          </button>
-        </p>
-      )}
-      <p id="heatmap-keys" class="keys">
-        <span>
-          <kbd>wheel</kbd> zoom <kbd>drag</kbd> pan
-        </span>
-        <span>
-          <kbd>←</kbd>
-          <kbd>→</kbd> steps <kbd>↑</kbd>
-          <kbd>↓</kbd> tensors
-        </span>
-        <Export session={session} exportImage={exportImage} />
-        <button type="button" class="link" onClick={() => (session.help.value = true)}>
-          <kbd>?</kbd> all keys
-        </button>
-      </p>
-      {hovered && !gestures.dragging && <Tooltip session={session} hovered={hovered} />}
-      <Announcement session={session} />
+      {grids.layers.value.length === 0 && <Loading text="Loading…" />}
+      {rows.shown.value.length === 0 && <NoMatch onShowAll={() => rows.showAll()} />}
+      <KeyHints onHelp={() => actions.openHelp()}>{props.renderExport(image)}</KeyHints>
+      {hovered && !gestures.dragging && <HoverTooltip {...props} hovered={hovered} />}
+      <Announcement rows={rows} grids={grids} selection={selection} steps={props.selectedSteps} />
       <NonfiniteTable tensors={detail.tensors} />
     </section>
   );
 }
 
-/** What is in sight of a run that was zoomed, and the way back. */
-function VisibleRange({ session, width }: { session: Session; width: number }) {
-  const range = session.viewport.chosen.value && session.viewport.range.value;
-  if (!range) return null;
+function HoverTooltip({
+  hovered,
+  detail,
+  grids,
+  cells,
+  showDifference,
+}: HeatmapProps & { hovered: HoveredCell }) {
+  const { compared } = hovered;
   return (
-    <p class="visible-range" style={{ width: `${width}px` }}>
-      <span>
-        {formatCount(Math.floor(range.from))}–{formatCount(Math.ceil(range.to) - 1)}
-      </span>
-      <button type="button" onClick={() => session.viewport.reset()}>
-        Whole run
+    <Tooltip
+      hovered={hovered}
+      selectedRun={detail.run}
+      grid={(compared?.grids ?? grids).gridAt(hovered.steps[0])}
+      times={compared ? compared.detail.value.value?.times : detail.times}
+      showDifference={showDifference}
+      cells={cells}
+    />
+  );
+}
+
+interface HoveredStepProps {
+  hovered: HoveredCell;
+  timeline: Timeline;
+  layout: HeatmapLayout;
+}
+
+/** A line through all runs and curves at the hovered step. */
+function HoveredStep({ hovered: { steps }, timeline, layout }: HoveredStepProps) {
+  const x = layout.labelWidth + xOfStep(timeline, (steps[0] + steps[1] + 1) / 2);
+  return <i class="hovered-step" style={{ left: `${x}px`, top: `${AXIS_HEIGHT}px` }} />;
+}
+
+function NoMatch({ onShowAll }: { onShowAll: () => void }) {
+  return (
+    <p class="nothing-shown">
+      No tensor matches the filters.{" "}
+      <button type="button" onClick={onShowAll}>
+        Show all
       </button>
     </p>
   );
 }
 
-function useFindingMarkers(session: Session, detail: RunDetail): FindingMarker[] {
-  const findings = session.findings.value.value?.findings;
-  const chosen = session.finding.value;
-  const first = detail.first_nonfinite;
-  return useMemo(() => {
-    if (findings && findings.length > 0) {
-      return findings.map(({ step, severity }, index) => {
-        const text = `step ${formatCount(step)}`;
-        return { step, severity, text, active: index === chosen };
-      });
-    }
-    if (!first) return [];
-    const text = `first non-finite: step ${formatCount(first.step)}`;
-    return [{ step: first.step, severity: "error" as const, text, active: true }];
-  }, [findings, chosen, first]);
+interface KeyHintsProps {
+  onHelp: () => void;
+  children: ComponentChildren;
 }
 
-/** First and last step of the cell at a pixel; undefined where there is none. */
-function stepsAt(
-  picture: Pick<Session["grids"], "gridAt">,
-  timeline: Timeline,
-  x: number,
-): [number, number] | undefined {
-  if (x < 0 || x >= timeline.width) return undefined;
-  const step = Math.floor(stepAt(timeline, x));
-  const grid = picture.gridAt(step);
-  if (!grid) return undefined;
-  const { edges } = grid;
-  return stepsOfColumn(grid, columnOfStep({ edges, columns: edges.length - 1 }, step));
-}
-
-/** RowLabels take what they need of a wide page and no more than a third of a narrow one. */
-function labelWidthFor(width: number): number {
-  return Math.round(Math.min(300, Math.max(150, width * 0.3)));
-}
-
-/** Device pixels of a CSS pixel; it changes with the screen that the page is on, and its zoom. */
-function useDensity(): number {
-  const [density, setDensity] = useState(window.devicePixelRatio);
-  useEffect(() => {
-    const query = window.matchMedia(`(resolution: ${density}dppx)`);
-    const listener = () => setDensity(window.devicePixelRatio);
-    query.addEventListener("change", listener);
-    return () => query.removeEventListener("change", listener);
-  }, [density]);
-  return density;
+function KeyHints({ onHelp, children }: KeyHintsProps) {
+  return (
+    <p id="heatmap-keys" class="keys">
+      <span>
+        <kbd>wheel</kbd> zoom <kbd>drag</kbd> pan
+      </span>
+      <span>
+        <kbd>←</kbd>
+        <kbd>→</kbd> steps <kbd>↑</kbd>
+        <kbd>↓</kbd> tensors
+      </span>
+      {children}
+      <button type="button" class="link" onClick={onHelp}>
+        <kbd>?</kbd> all shortcuts
+      </button>
+    </p>
+  );
 }

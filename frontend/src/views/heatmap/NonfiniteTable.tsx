@@ -1,34 +1,32 @@
-/** Who went non-finite when, as a table: what a screen reader has in place of the picture. */
+/** The tensors with NaN or Inf as a table: for a screen reader in place of the picture. */
 
-import { wholeName } from "../../model/names";
+import { roleName, wholeName } from "../../model/names";
 import { formatCount } from "../../model/numbers";
 import { inOrder } from "../../model/rows";
-import { roleName } from "../../model/runs";
 import type { Tensor } from "../../wire/answers";
 
-const MOST = 100;
+const MOST_ROWS = 100;
 
 export function NonfiniteTable({ tensors }: { tensors: readonly Tensor[] }) {
-  const troubled = tensors.filter(({ first_nonfinite_step }) => first_nonfinite_step !== null);
-  if (troubled.length === 0) return null;
-  const rest = troubled.length - MOST;
+  const nonfinite = tensors.filter(({ first_nonfinite_step }) => first_nonfinite_step !== null);
+  if (nonfinite.length === 0) return null;
   return (
     <table class="unseen">
       <caption>
-        Tensors by their first non-finite step
-        {rest > 0 && `, the first ${MOST} of ${troubled.length}`}
+        Tensors with NaN or Inf, by first step
+        {nonfinite.length > MOST_ROWS && ` (the first ${MOST_ROWS} of ${nonfinite.length})`}
       </caption>
       <thead>
         <tr>
-          <th scope="col">Step</th>
+          <th scope="col">First step</th>
           <th scope="col">Role</th>
           <th scope="col">Tensor</th>
-          <th scope="col">Non-finite steps</th>
+          <th scope="col">Steps with NaN or Inf</th>
         </tr>
       </thead>
       <tbody>
-        {inOrder(troubled, "first", undefined)
-          .slice(0, MOST)
+        {inOrder(nonfinite, "first", undefined)
+          .slice(0, MOST_ROWS)
           .map(({ id, first_nonfinite_step, role, name, nonfinite_steps }) => (
             <tr key={id}>
               <td>{formatCount(first_nonfinite_step ?? 0)}</td>

@@ -1,96 +1,92 @@
-/** The labels of the lines in view: the lanes' and the groups' headers, and the tensors' names. */
+/** The labels of the visible lines: headers of lanes and groups, and names of tensors. */
 
-import { gridCell } from "../../model/cells";
 import { type Lane, type Line, type Lines, linesWithin } from "../../model/lanes";
-import { MARKS } from "../../model/marks";
-import { formatShape, splitName, visibleName, wholeName } from "../../model/names";
+import { visibleName, wholeName } from "../../model/names";
 import { formatCount } from "../../model/numbers";
 import type { Group } from "../../model/tree";
 import type { ComparedRun } from "../../state/compared_run";
 import type { HeatmapGrids } from "../../state/grids";
-import type { Session } from "../../state/session";
+import type { Rows } from "../../state/rows";
 import type { Tensor } from "../../wire/answers";
+import type { HeatmapActions } from "./actions";
+import { GROUP_INDENT, INDENT, TensorLabel } from "./TensorLabel";
 
-/** Pixels of a label that are not its name's: indent, glyph, step. */
-const AROUND_NAME = 86;
-const CHARACTER = 7;
-const INDENT = 26;
-const INDENT_GROUP = 12;
+/** The chevron stands in the indent. */
+const CHEVRON = 16;
 
-interface LabelsProps {
-  session: Session;
+export interface RowLabelsProps {
+  rows: Rows;
   lines: Lines;
   scrollTop: number;
   height: number;
   width: number;
+  /** Ids of tensors. */
+  selected: string | undefined;
   hovered: string | undefined;
-  /** The run that the lines are of, where it is not the chosen one. */
-  beside?: ComparedRun | undefined;
+  /** The grids of the run that the lines are of. */
+  grids: HeatmapGrids;
+  /** That run, where it is not the selected one. */
+  compared?: ComparedRun;
+  actions: HeatmapActions;
 }
 
-export function RowLabels({
-  session,
-  lines,
-  scrollTop,
-  height,
-  width,
-  hovered,
-  beside,
-}: LabelsProps) {
-  const selected = session.selection.value?.tensor;
+export function RowLabels(props: RowLabelsProps) {
+  const { lines, scrollTop, height } = props;
   return (
     <div class={`labels ${lines.rowHeight < 20 ? "dense" : ""}`}>
-      {linesWithin(lines, scrollTop, scrollTop + height).map((line) => {
-        const box = { top: `${line.top - scrollTop}px`, height: `${line.height}px` };
-        if (line.kind === "tensor") {
-          const state = `${line.tensor.id === selected ? "selected" : ""} ${line.tensor.id === hovered ? "hovered" : ""}`;
-          return (
-            <TensorLabel
-              key={line.tensor.id}
-              session={session}
-              line={line}
-              beside={beside}
-              box={{ ...box, width: `${width}px` }}
-              longestTail={Math.floor(
-                (width - AROUND_NAME - line.depth * INDENT_GROUP) / CHARACTER,
-              )}
-              state={state}
-            />
-          );
-        }
-        return line.kind === "lane" ? (
-          <LaneHeader
-            key={`lane ${line.lane.key}`}
-            session={session}
-            line={line}
-            box={box}
-            width={width}
-            isBeside={beside !== undefined}
-          />
-        ) : (
-          <GroupHeader
-            key={`group ${line.group.key}`}
-            session={session}
-            line={line}
-            box={{ ...box, width: `${width}px` }}
-            isBeside={beside !== undefined}
-          />
-        );
-      })}
+      {linesWithin(lines, scrollTop, scrollTop + height).map((line) => (
+        <LineLabel key={keyOf(line)} {...props} line={line} />
+      ))}
     </div>
   );
 }
 
-interface LaneHeaderProps {
-  session: Session;
-  line: Extract<Line, { kind: "lane" }>;
-  box: { top: string; height: string };
-  width: number;
-  /** The counts of trouble are of the chosen run. */
-  isBeside: boolean;
+function keyOf(line: Line): string {
+  if (line.kind === "tensor") return line.tensor.id;
+  return line.kind === "lane" ? `lane ${line.lane.key}` : `group ${line.group.key}`;
 }
 
-function LaneHeader({ session, line, box, width, isBeside }: LaneHeaderProps) {
+function LineLabel(props: RowLabelsProps & { line: Line }) {
+  const { line, scrollTop, width, rows, compared, selected, hovered } = props;
+  const box = { top: `${line.top - scrollTop}px`, height: `${line.height}px` };
+  const countsNonfinite = compared === undefined;
+  if (line.kind === "lane") {
+    return (
+      <LaneHeader
+        {...{ line, box, width, countsNonfinite }}
+        onToggle={() => rows.toggle(line.lane)}
+      />
+    );
+  }
+  if (line.kind === "group") {
+    return (
+      <GroupHeader
+        {...{ line, box, width, countsNonfinite }}
+        onToggle={() => rows.toggle(line.group)}
+      />
+    );
+  }
+  return (
+    <TensorLabel
+      {...{ line, box, width, rows, compared }}
+      grids={props.grids}
+      actions={props.actions}
+      isSelected={line.tensor.id === selected}
+      isHovered={line.tensor.id === hovered}
+    />
+  );
+}
+
+interface HeaderProps<Kind extends Line["kind"]> {
+  line: Extract<Line, { kind: Kind }>;
+  box: { top: string; height: string };
+  width: number;
+  /** Counts of NaN and Inf are of the selected run. */
+  countsNonfinite: boolean;
+  onToggle: () => void;
+}
+
+function LaneHeader({ line, box, width, countsNonfinite, onToggle }: HeaderProps<"lane">) {
   const { lane, open } = line;
   return (
     <div class={`lane ${open ? "open" : "closed"}`} style={box}>
@@ -99,15 +95,43 @@ function LaneHeader({ session, line, box, width, isBeside }: LaneHeaderProps) {
         style={{ width: `${width}px` }}
         aria-expanded={open}
         title={lane.description}
-        onClick={() => session.rows.toggle(lane)}
+        onClick={onToggle}
       >
         <Chevron />
         <span class="lane-name">{lane.label}</span>
-        <Counts tensors={lane.tensors} nonfinite={isBeside ? 0 : lane.nonfinite} />
+        <Counts tensors={lane.tensors} nonfinite={countsNonfinite ? lane.nonfinite : 0} />
       </button>
       {open && <span class="lane-description">{lane.description}</span>}
     </div>
   );
+}
+
+function GroupHeader({ line, box, width, countsNonfinite, onToggle }: HeaderProps<"group">) {
+  const { group, open } = line;
+  return (
+    <div class={`group ${open ? "open" : "closed"}`} style={{ ...box, width: `${width}px` }}>
+      <button
+        type="button"
+        style={{ paddingLeft: `${INDENT - CHEVRON + group.depth * GROUP_INDENT}px` }}
+        aria-expanded={open}
+        title={wholeName(pathOf(group))}
+        onClick={onToggle}
+      >
+        <Chevron />
+        <span class="group-name">{visibleName(group.label)}</span>
+        <Counts tensors={group.tensors} nonfinite={countsNonfinite ? nonfiniteOf(group) : 0} />
+      </button>
+    </div>
+  );
+}
+
+/** A group's key is its lane and its path. */
+function pathOf({ key }: Group): string {
+  return key.slice(key.indexOf(":") + 1);
+}
+
+function nonfiniteOf({ tensors }: Group): number {
+  return tensors.filter(({ first_nonfinite_step }) => first_nonfinite_step !== null).length;
 }
 
 function Chevron() {
@@ -118,155 +142,20 @@ function Chevron() {
   );
 }
 
-function Counts({ tensors, nonfinite }: Pick<Lane, "tensors" | "nonfinite">) {
+function Counts({
+  tensors,
+  nonfinite,
+}: {
+  tensors: readonly Tensor[];
+  nonfinite: Lane["nonfinite"];
+}) {
   return (
-    <span class="lane-counts">
+    <span
+      class="lane-counts"
+      title={nonfinite > 0 ? `${formatCount(nonfinite)} with NaN or Inf` : ""}
+    >
       {nonfinite > 0 && <b>{formatCount(nonfinite)} of </b>}
       {formatCount(tensors.length)}
     </span>
-  );
-}
-
-interface GroupHeaderProps {
-  session: Session;
-  line: Extract<Line, { kind: "group" }>;
-  box: { top: string; height: string; width: string };
-  isBeside: boolean;
-}
-
-function GroupHeader({ session, line, box, isBeside }: GroupHeaderProps) {
-  const { group, open } = line;
-  return (
-    <div class={`group ${open ? "open" : "closed"}`} style={box}>
-      <button
-        type="button"
-        style={{ paddingLeft: `${INDENT - 16 + group.depth * INDENT_GROUP}px` }}
-        aria-expanded={open}
-        title={wholeName(group.key.slice(group.key.indexOf(":") + 1))}
-        onClick={() => session.rows.toggle(group)}
-      >
-        <Chevron />
-        <span class="group-name">{visibleName(group.label)}</span>
-        <Counts tensors={group.tensors} nonfinite={isBeside ? 0 : nonfiniteOf(group)} />
-      </button>
-    </div>
-  );
-}
-
-function nonfiniteOf({ tensors }: Group): number {
-  return tensors.filter(({ first_nonfinite_step }) => first_nonfinite_step !== null).length;
-}
-
-interface TensorLabelProps {
-  session: Session;
-  line: Extract<Line, { kind: "tensor" }>;
-  box: { top: string; height: string; width: string };
-  beside: ComparedRun | undefined;
-  longestTail: number;
-  state: string;
-}
-
-function TensorLabel({ session, line, beside, box, longestTail, state }: TensorLabelProps) {
-  const { tensor, label, depth } = line;
-  const { head, tail } = splitName(label, longestTail);
-  const worker = tensor.worker ? `\nworker ${wholeName(tensor.worker)}` : "";
-  const pinned = session.rows.pinned.value.has(tensor.id);
-  const own = beside ? beside.tensors.value.get(tensor.id) : tensor;
-  return (
-    <div
-      class={`tensor-label ${state}`}
-      style={{ ...box, paddingLeft: `${INDENT + depth * INDENT_GROUP}px` }}
-      title={`${wholeName(tensor.name)}\n${formatShape(tensor)}${worker}`}
-    >
-      <button
-        type="button"
-        class={`pin ${pinned ? "pinned" : ""}`}
-        tabIndex={-1}
-        aria-pressed={pinned}
-        aria-label={`Pin ${wholeName(tensor.name)}`}
-        title={pinned ? "Let it go" : "Pin on top"}
-        onClick={() => session.rows.togglePin(tensor.id)}
-      >
-        <svg width="10" height="12" viewBox="0 0 10 12" aria-hidden="true">
-          <path d="M2.5 1h5M3.3 1v4L1.6 7h6.8L6.7 5V1M5 7v4.5" />
-        </svg>
-      </button>
-      {tensor.worker && session.rows.replicas.value !== "lanes" && (
-        <span class="worker">{visibleName(tensor.worker).slice(0, 12)}</span>
-      )}
-      <button
-        type="button"
-        class="row-name"
-        tabIndex={-1}
-        onClick={(event) => {
-          session.selectTensor(own ?? tensor, beside);
-          takeKeys(event);
-        }}
-      >
-        <span class="head">{head}</span>
-        <span class="tail">{tail}</span>
-      </button>
-      {own && (
-        <FirstNonfiniteMark
-          picture={beside?.grids ?? session.grids}
-          tensor={own}
-          onChoose={(step) => session.select({ tensor: own.id, step }, beside)}
-        />
-      )}
-    </div>
-  );
-}
-
-/** After a click on a label: the arrow keys go on from there. */
-function takeKeys(event: Event): void {
-  const label = event.currentTarget as HTMLElement;
-  label.closest<HTMLElement>(".scroller")?.focus({ preventScroll: true });
-}
-
-interface FirstNonfiniteMarkProps {
-  picture: HeatmapGrids;
-  tensor: Tensor;
-  onChoose: (step: number) => void;
-}
-
-/** The glyph and the step at which this tensor first went non-finite; a click goes there. */
-function FirstNonfiniteMark({ picture, tensor, onChoose }: FirstNonfiniteMarkProps) {
-  const step = tensor.first_nonfinite_step;
-  if (step === null) return null;
-  const grid = picture.overview.value.value;
-  const flags = grid ? (gridCell(grid, tensor.id, step)?.flags ?? 0) : 0;
-  const marks = MARKS.filter((mark) => flags & mark.flag);
-  const label = marks.map((mark) => mark.label).join(", ") || "non-finite";
-  return (
-    <button
-      type="button"
-      class="first"
-      tabIndex={-1}
-      title={`first ${label} at step ${formatCount(step)}`}
-      onClick={(event) => {
-        onChoose(step);
-        takeKeys(event);
-      }}
-    >
-      {marks.map(({ name }) => (
-        <svg
-          key={name}
-          class={`mark ${name}`}
-          width="9"
-          height="9"
-          viewBox="0 0 9 9"
-          aria-hidden="true"
-        >
-          <path
-            d={
-              { nan: "M1 1l7 7m0-7l-7 7", pos_inf: "M4.5 .5l4 8h-8z", neg_inf: "M4.5 8.5l4-8h-8z" }[
-                name
-              ]
-            }
-          />
-        </svg>
-      ))}
-      {formatCount(step)}
-    </button>
   );
 }

@@ -1,42 +1,43 @@
-/** The heatmap by mouse and touch: wheel and pinch zoom, dragging pans, the axis is brushed. */
+/** The gestures of the heatmap: wheel and pinch zoom, dragging pans, dragging on the axis selects a range. */
 
+import type { RefObject } from "preact";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { stepAt, type Timeline } from "../../model/timeline";
-import type { Session } from "../../state/session";
+import type { StepViewport } from "../../state/viewport";
 
-/** Less is a click with an unsteady hand. */
+/** A shorter drag is a click with an unsteady hand. */
 const DRAG_PIXELS = 4;
 const LINE_PIXELS = 16;
 const PAGE_PIXELS = 400;
-/** A notch of a mouse wheel, about 100 pixels, shows a fifth more or less. */
+/** A notch of a mouse wheel, about 100 pixels, zooms by a fifth. */
 const WHEEL_ZOOM = 0.0018;
 /** A trackpad's pinch comes as small wheel events with Ctrl. */
 const PINCH_ZOOM = 0.01;
 
-export interface Field {
-  session: Session;
-  scroller: { current: HTMLDivElement | null };
-  /** What the steps are laid out upon, the axis on top. */
-  stage: { current: HTMLElement | null };
+export interface GestureField {
+  viewport: StepViewport;
+  scroller: RefObject<HTMLDivElement | null>;
+  /** The steps are laid out in it, the axis on top. */
+  stage: RefObject<HTMLElement | null>;
   timeline: Timeline;
-  /** Where the first step in sight begins within it, and how high the axis is. */
+  /** Where the first visible step begins within it, and how high the axis is. */
   inset: number;
   axisHeight: number;
 }
 
 export interface Gestures {
-  /** Both ends in pixels of what is being brushed. */
+  /** Both ends of the brush in pixels. */
   brush: [number, number] | null;
-  /** Something is held and was moved: what follows is no click and no hovering. */
+  /** A drag is under way: it ends in no click, and nothing is hovered. */
   dragging: boolean;
   onPointerDown: (event: PointerEvent) => void;
   onPointerMove: (event: PointerEvent) => void;
   onPointerUp: (event: PointerEvent) => void;
-  /** To be asked once by each click. */
+  /** Whether a click ends a drag; each click asks once. */
   wasDrag: () => boolean;
 }
 
-interface Held {
+interface Drag {
   kind: "pan" | "brush";
   startX: number;
   lastX: number;
@@ -44,12 +45,12 @@ interface Held {
   moved: boolean;
 }
 
-export function useGestures(field: Field): Gestures {
+export function useGestures(field: GestureField): Gestures {
   const latest = useRef(field);
   latest.current = field;
-  const held = useRef<Held | null>(null);
+  const drag = useRef<Drag | null>(null);
   const touches = useRef(new Map<number, number>());
-  const dragged = useRef(false);
+  const endedDrag = useRef(false);
   const [brush, setBrush] = useState<[number, number] | null>(null);
   const [dragging, setDragging] = useState(false);
 
@@ -62,7 +63,7 @@ export function useGestures(field: Field): Gestures {
     const scroller = latest.current.scroller.current;
     if (!scroller) return undefined;
     const onWheel = (event: WheelEvent) => {
-      const { session, timeline } = latest.current;
+      const { viewport, timeline } = latest.current;
       const x = xOf(event.clientX);
       // Over the labels the wheel scrolls them.
       if (x < 0 || event.altKey || timeline.pixelsPerUnit === 0) return;
@@ -70,10 +71,10 @@ export function useGestures(field: Field): Gestures {
       const unit = [1, LINE_PIXELS, PAGE_PIXELS][event.deltaMode] ?? 1;
       const sideways = event.shiftKey && event.deltaX === 0 ? event.deltaY : event.deltaX;
       if (event.shiftKey || Math.abs(event.deltaX) > Math.abs(event.deltaY)) {
-        session.viewport.pan((sideways * unit) / timeline.pixelsPerUnit);
+        viewport.pan((sideways * unit) / timeline.pixelsPerUnit);
       } else {
         const zoom = event.deltaY * unit * (event.ctrlKey ? PINCH_ZOOM : WHEEL_ZOOM);
-        session.viewport.zoom(Math.exp(zoom), stepAt(timeline, x));
+        viewport.zoom(Math.exp(zoom), stepAt(timeline, x));
       }
     };
     // Only a listener that is not passive may keep the page from scrolling.
@@ -83,32 +84,35 @@ export function useGestures(field: Field): Gestures {
 
   return useMemo(() => {
     const move = (event: PointerEvent) => {
-      const { session, scroller, timeline } = latest.current;
+      const { viewport, scroller, timeline } = latest.current;
       const known = touches.current;
       if (known.size === 2 && known.has(event.pointerId)) {
-        pinch(known, event, session, (clientX) => stepAt(timeline, xOf(clientX)));
+        pinch(known, event, viewport, (clientX) => stepAt(timeline, xOf(clientX)));
         return;
       }
-      const hold = held.current;
-      if (!hold) return;
+      const current = drag.current;
+      if (!current) return;
       const x = xOf(event.clientX);
-      if (!hold.moved && Math.hypot(x - hold.startX, event.clientY - hold.lastY) < DRAG_PIXELS) {
+      if (
+        !current.moved &&
+        Math.hypot(x - current.startX, event.clientY - current.lastY) < DRAG_PIXELS
+      ) {
         return;
       }
-      if (!hold.moved) (event.currentTarget as Element).setPointerCapture(event.pointerId);
-      hold.moved = true;
+      if (!current.moved) (event.currentTarget as Element).setPointerCapture(event.pointerId);
+      current.moved = true;
       setDragging(true);
-      if (hold.kind === "brush") {
-        const ends = [hold.startX, x].map((end) => Math.min(timeline.width, Math.max(0, end)));
+      if (current.kind === "brush") {
+        const ends = [current.startX, x].map((end) => Math.min(timeline.width, Math.max(0, end)));
         setBrush([Math.min(...ends), Math.max(...ends)]);
         return;
       }
       if (timeline.pixelsPerUnit > 0) {
-        session.viewport.pan((hold.lastX - x) / timeline.pixelsPerUnit);
+        viewport.pan((current.lastX - x) / timeline.pixelsPerUnit);
       }
-      if (scroller.current) scroller.current.scrollTop += hold.lastY - event.clientY;
-      hold.lastX = x;
-      hold.lastY = event.clientY;
+      if (scroller.current) scroller.current.scrollTop += current.lastY - event.clientY;
+      current.lastX = x;
+      current.lastY = event.clientY;
     };
     return {
       brush,
@@ -117,43 +121,43 @@ export function useGestures(field: Field): Gestures {
         if (event.button !== 0) return;
         if (event.pointerType === "touch") touches.current.set(event.pointerId, event.clientX);
         const x = xOf(event.clientX);
-        dragged.current = false;
+        endedDrag.current = false;
         const { stage, axisHeight } = latest.current;
         const box = stage.current?.getBoundingClientRect();
         if (x < 0 || !box) return;
         const kind = event.clientY < box.top + axisHeight ? "brush" : "pan";
-        held.current = { kind, startX: x, lastX: x, lastY: event.clientY, moved: false };
+        drag.current = { kind, startX: x, lastX: x, lastY: event.clientY, moved: false };
       },
       onPointerMove: move,
       onPointerUp(event: PointerEvent) {
         touches.current.delete(event.pointerId);
-        const hold = held.current;
-        held.current = null;
-        if (!hold?.moved) return;
-        dragged.current = true;
+        const current = drag.current;
+        drag.current = null;
+        if (!current?.moved) return;
+        endedDrag.current = true;
         setDragging(false);
         setBrush(null);
-        if (hold.kind === "pan" || event.type === "pointercancel") return;
-        const { session, timeline } = latest.current;
-        const ends = [hold.startX, xOf(event.clientX)].map((x) =>
+        if (current.kind === "pan" || event.type === "pointercancel") return;
+        const { viewport, timeline } = latest.current;
+        const ends = [current.startX, xOf(event.clientX)].map((x) =>
           stepAt(timeline, Math.min(timeline.width, Math.max(0, x))),
         );
-        session.viewport.show({ from: Math.min(...ends), to: Math.max(...ends) });
+        viewport.show({ from: Math.min(...ends), to: Math.max(...ends) });
       },
       wasDrag() {
-        const was = dragged.current;
-        dragged.current = false;
+        const was = endedDrag.current;
+        endedDrag.current = false;
         return was;
       },
     };
   }, [brush, dragging]);
 }
 
-/** Two fingers: what is between them stays between them. */
+/** Two fingers: the steps between them stay between them. */
 function pinch(
   touches: Map<number, number>,
   event: PointerEvent,
-  session: Session,
+  viewport: StepViewport,
   stepAtClient: (clientX: number) => number,
 ): void {
   const apart = () => Math.abs([...touches.values()].reduce((a, b) => a - b));
@@ -161,5 +165,5 @@ function pinch(
   touches.set(event.pointerId, event.clientX);
   const after = apart();
   const middle = [...touches.values()].reduce((a, b) => a + b) / 2;
-  if (before > 0 && after > 0) session.viewport.zoom(before / after, stepAtClient(middle));
+  if (before > 0 && after > 0) viewport.zoom(before / after, stepAtClient(middle));
 }

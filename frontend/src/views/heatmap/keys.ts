@@ -1,121 +1,122 @@
-/** The heatmap by keyboard: what the keys do, and that the selected row stays in view. */
+/** The keys of the heatmap, and how the selected row stays visible. */
 
+import type { RefObject } from "preact";
 import { useEffect } from "preact/hooks";
-import { moveCursor, rowsOfCells } from "../../model/cursor";
+import { moveCursor, rowsOfCells, type Selection } from "../../model/cursor";
 import { type Lines, lineOf, tensorAt } from "../../model/lanes";
 import { columnOfStep, inSight, stepsOfColumn, type Timeline } from "../../model/timeline";
-import type { Session } from "../../state/session";
+import type { HeatmapGrids } from "../../state/grids";
+import type { Rows } from "../../state/rows";
+import type { StepViewport } from "../../state/viewport";
 import { FILTER_ID } from "../RowsBar";
+import type { HeatmapActions } from "./actions";
 
 const ZOOM = 1.5;
-/** Of what is in sight. */
+/** Share of the visible range. */
 const PAN = 0.25;
 
-/** Acts upon a key; true where it was one of the heatmap's. */
-export function handleKey(
-  event: KeyboardEvent,
-  session: Session,
-  lines: Lines,
-  timeline: Timeline,
-): boolean {
-  const selection = session.selection.value;
+/** What keys act on. */
+export interface KeyField {
+  actions: HeatmapActions;
+  viewport: StepViewport;
+  rows: Rows;
+  grids: HeatmapGrids;
+  selection: Selection | null;
+  lines: Lines;
+  timeline: Timeline;
+}
+
+/** Handles a key; true where it is one of the heatmap's. */
+export function handleKey(event: KeyboardEvent, field: KeyField): boolean {
+  const { actions, selection } = field;
   if (event.key === "Enter" && selection) {
     document.getElementById("details")?.focus();
     return true;
   }
   if (event.key === "Escape" && selection) {
-    session.select(null);
+    actions.select(null);
     return true;
   }
   if (event.altKey || event.metaKey) return false;
-  if (!event.ctrlKey && handleViewKey(event.key, session)) return true;
-  return moveSelection(event, session, lines, timeline);
+  if (!event.ctrlKey && handleLetter(event.key, field)) return true;
+  return moveSelection(event, field);
 }
 
-/** Zooming and panning, as in Perfetto, and by signs. */
-function handleViewKey(key: string, session: Session): boolean {
-  const { viewport: view } = session;
-  const range = view.range.value;
-  const selected = session.selection.value?.step;
-  const tensor = session.selection.value?.tensor;
+/** Zoom and pan as in Perfetto, and keys of findings and rows. */
+function handleLetter(key: string, { actions, viewport, rows, selection }: KeyField): boolean {
+  const range = viewport.range.value;
   if (!range) return false;
-  const seen = selected !== undefined && selected >= range.from && selected < range.to;
-  const about = seen ? selected + 0.5 : undefined;
-  const actions: Record<string, () => void> = {
-    "+": () => view.zoom(1 / ZOOM, about),
-    "=": () => view.zoom(1 / ZOOM, about),
-    w: () => view.zoom(1 / ZOOM, about),
-    "-": () => view.zoom(ZOOM, about),
-    s: () => view.zoom(ZOOM, about),
-    a: () => view.panBy(-PAN),
-    d: () => view.panBy(PAN),
-    "0": () => view.reset(),
-    f: () => selected !== undefined && view.goTo(selected),
-    n: () => session.nextFinding(1),
-    N: () => session.nextFinding(-1),
-    l: () => session.nextAxis(),
-    o: () => tensor !== undefined && session.rows.toggleAround(tensor),
-    p: () => tensor !== undefined && session.rows.togglePin(tensor),
+  const isVisible = selection && selection.step >= range.from && selection.step < range.to;
+  const center = isVisible ? selection.step + 0.5 : undefined;
+  const effects: Record<string, () => void> = {
+    "+": () => viewport.zoom(1 / ZOOM, center),
+    "=": () => viewport.zoom(1 / ZOOM, center),
+    w: () => viewport.zoom(1 / ZOOM, center),
+    "-": () => viewport.zoom(ZOOM, center),
+    s: () => viewport.zoom(ZOOM, center),
+    a: () => viewport.panBy(-PAN),
+    d: () => viewport.panBy(PAN),
+    "0": () => viewport.reset(),
+    f: () => selection && viewport.goTo(selection.step),
+    n: () => actions.nextFinding(1),
+    N: () => actions.nextFinding(-1),
+    l: () => actions.nextAxis(),
+    o: () => selection && rows.toggleAround(selection.tensor),
+    p: () => selection && rows.togglePin(selection.tensor),
     "/": () => document.getElementById(FILTER_ID)?.focus(),
   };
-  const action = actions[key];
-  action?.();
-  return action !== undefined;
+  const effect = effects[key];
+  effect?.();
+  return effect !== undefined;
 }
 
-function moveSelection(
-  event: KeyboardEvent,
-  session: Session,
-  lines: Lines,
-  timeline: Timeline,
-): boolean {
-  const selection = session.selection.value;
-  const whole = session.whole.value;
+function moveSelection(event: KeyboardEvent, field: KeyField): boolean {
+  const { actions, viewport, grids, selection, lines, timeline } = field;
+  const allSteps = viewport.allSteps.value;
   const rows = rowsOfCells(lines.lines);
   const row = rows.findIndex(({ tensors }) => tensors.some(({ id }) => id === selection?.tensor));
   const column = selection ? columnOfStep(timeline, selection.step) : -1;
-  const far = event.ctrlKey || event.shiftKey;
-  const seen = columnOfStep(timeline, Math.ceil(timeline.from));
-  const from = { row: Math.max(0, row), column: column < 0 ? Math.max(0, seen) : column };
-  const to = moveCursor(from, event.key, far, rows.length, timeline.columns);
-  if (!to || !whole) return false;
+  const firstVisible = columnOfStep(timeline, Math.ceil(timeline.from));
+  const from = { row: Math.max(0, row), column: column < 0 ? Math.max(0, firstVisible) : column };
+  const isFar = event.ctrlKey || event.shiftKey;
+  const to = moveCursor(from, event.key, isFar, rows.length, timeline.columns);
+  if (!to || !allSteps) return false;
   if (selection && row >= 0 && !inSight(timeline, selection.step)) {
-    // The first key shows where one is before it moves on.
-    session.viewport.include(selection.step);
+    // The first key shows the selection before the next one moves it.
+    viewport.include(selection.step);
     return true;
   }
-  const place = row < 0 || column < 0 ? from : to;
-  const ends: Record<string, number> = { Home: whole.from, End: whole.to - 1 };
-  const step = ends[event.key] ?? stepsOfColumn(timeline, place.column)[0];
-  // A row that is folded stands for its worst tensor, unless one moves along it.
-  const target = rows[place.row];
-  const kept = row === place.row ? selection?.tensor : undefined;
-  const tensor = kept ?? (target && tensorAt(target.line, session.grids.gridAt(step), step)?.id);
+  const target = row < 0 || column < 0 ? from : to;
+  const ends: Record<string, number> = { Home: allSteps.from, End: allSteps.to - 1 };
+  const step = ends[event.key] ?? stepsOfColumn(timeline, target.column)[0];
+  // A closed row shows its largest value, unless one moves along it.
+  const line = rows[target.row]?.line;
+  const same = row === target.row ? selection?.tensor : undefined;
+  const tensor = same ?? (line && tensorAt(line, grids.gridAt(step), step)?.id);
   if (tensor === undefined) return false;
-  session.select({ tensor, step });
-  session.viewport.include(step);
+  actions.select({ tensor, step });
+  viewport.include(step);
   return true;
 }
 
 /** Scrolls the selected row into view when another one is selected. */
 export function useRowInView(
-  scroller: { current: HTMLDivElement | null },
-  session: Session,
+  scroller: RefObject<HTMLDivElement | null>,
+  selection: Selection | null,
   lines: Lines,
-  bodyHeight: number,
+  height: number,
 ): void {
-  const tensor = session.selection.value?.tensor;
+  const tensor = selection?.tensor;
   // Only another selection scrolls: a reload must not.
   useEffect(() => {
     const line = lineOf(lines, tensor);
     const element = scroller.current;
-    if (!line || !element || bodyHeight <= 0) return;
+    if (!line || !element || height <= 0) return;
     const { scrollTop } = element;
-    const [above, below] = [scrollTop - line.top, line.top + line.height - scrollTop - bodyHeight];
-    // A neighbor scrolls a little, what is far away comes into the middle.
-    if (Math.max(above, below) > 3 * line.height) {
-      element.scrollTop = line.top - bodyHeight / 2;
-    } else if (above > 0) element.scrollTop = line.top - line.height;
-    else if (below > 0) element.scrollTop = line.top + 2 * line.height - bodyHeight;
-  }, [tensor, bodyHeight > 0]);
+    const [above, below] = [scrollTop - line.top, line.top + line.height - scrollTop - height];
+    // A row nearby scrolls a little, one far away comes into the middle.
+    if (Math.max(above, below) > 3 * line.height) element.scrollTop = line.top - height / 2;
+    else if (above > 0) element.scrollTop = line.top - line.height;
+    else if (below > 0) element.scrollTop = line.top + 2 * line.height - height;
+  }, [tensor, height > 0]);
 }

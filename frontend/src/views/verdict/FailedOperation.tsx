@@ -1,25 +1,26 @@
-/** The operation that broke: its source with the line marked, its operands, whether it broke again. */
+/** The operation that produced the NaN or Inf: its source, its operands, and the re-run of its step. */
 
 import { visibleName } from "../../model/names";
-import { formatCount, formatCounted } from "../../model/numbers";
 import {
+  batchRowsText,
   describeOperand,
   describeOperation,
   elementRows,
+  rerunModeText,
   sourceLines,
   sourceLocation,
 } from "../../model/operation";
-import type { Finding } from "../../wire/answers";
+import type { FindingPlace, Operation, Rerun } from "../../wire/answers";
 
-/** Rows of a batch that are named. */
-const MOST_EXAMPLES = 10;
+interface FailedOperationProps {
+  origin: FindingPlace;
+  rerun: Rerun | undefined;
+}
 
-export function Operation({ finding }: { finding: Finding }) {
-  const { operation, examples = [] } = finding.origin;
-  const { rerun } = finding;
+export function FailedOperation({ origin, rerun }: FailedOperationProps) {
+  const { operation, examples = [] } = origin;
   if (!operation && examples.length === 0 && !rerun) return null;
-  const rest = examples.length - MOST_EXAMPLES;
-  const title = operation ? "Operation" : "The step, run again";
+  const title = operation ? "Operation" : rerun ? "Re-run of the failing step" : "Batch";
   return (
     <section class="operation" aria-label={title}>
       <h2>{title}</h2>
@@ -28,46 +29,42 @@ export function Operation({ finding }: { finding: Finding }) {
           <p>
             <b>{describeOperation(operation)}</b>
           </p>
-          <Source finding={finding} />
+          <Source operation={operation} />
         </div>
       )}
       <div>
-        {operation && <Operands finding={finding} />}
-        {examples.length > 0 && (
-          <p class="examples">
-            {formatCounted(examples.length, "row")} of the batch:{" "}
-            {examples.slice(0, MOST_EXAMPLES).map(formatCount).join(", ")}
-            {rest > 0 && ` and ${formatCount(rest)} more`}
-          </p>
-        )}
-        {rerun && (
-          <p class={`rerun ${rerun.reproduced ? "again" : "not-again"}`}>
-            <b>{rerun.reproduced ? "✓ Happened again" : "○ Did not happen again"}</b> when the step
-            was run again ({visibleName(rerun.mode)}). {rerun.note && visibleName(rerun.note)}
-          </p>
-        )}
+        {operation && <Operands operation={operation} />}
+        {examples.length > 0 && <p class="examples">{batchRowsText(examples)}</p>}
+        {rerun && <RerunResult rerun={rerun} />}
       </div>
     </section>
   );
 }
 
-function Source({ finding }: { finding: Finding }) {
-  const { operation } = finding.origin;
-  if (!operation) return null;
+function RerunResult({ rerun: { reproduced, mode, note } }: { rerun: Rerun }) {
+  return (
+    <p class={`rerun ${reproduced ? "reproduced" : ""}`}>
+      <b>{reproduced ? "✓ Reproduced" : "○ Not reproduced"}</b> when re-run {rerunModeText(mode)}.{" "}
+      {note && visibleName(note)}
+    </p>
+  );
+}
+
+function Source({ operation }: { operation: Operation }) {
   const lines = sourceLines(operation);
-  const where = sourceLocation(operation);
-  if (lines.length === 0) return where ? <p class="where">{where}</p> : null;
+  const location = sourceLocation(operation);
+  if (lines.length === 0) return location ? <p class="where">{location}</p> : null;
   return (
     <figure class="source">
-      {where && <figcaption class="where">{where}</figcaption>}
+      {location && <figcaption class="where">{location}</figcaption>}
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls sideways by keys. */}
       <pre tabIndex={0}>
-        {lines.map(({ number, text, broke }) => (
-          <span key={number} class={`source-line ${broke ? "broke" : ""}`}>
-            <i aria-hidden="true">{broke ? "▸" : " "}</i>
+        {lines.map(({ number, text, failing }) => (
+          <span key={number} class={`source-line ${failing ? "failing" : ""}`}>
+            <i aria-hidden="true">{failing ? "▸" : " "}</i>
             <span class="line-number">{number ?? ""}</span>
             {text}
-            {broke && <span class="unseen"> (here)</span>}
+            {failing && <span class="unseen"> (this line)</span>}
             {"\n"}
           </span>
         ))}
@@ -76,18 +73,16 @@ function Source({ finding }: { finding: Finding }) {
   );
 }
 
-function Operands({ finding }: { finding: Finding }) {
-  const { operands = [], result } = finding.origin.operation ?? {};
-  const all = result ? [...operands, { ...result, name: result.name ?? "result" }] : operands;
-  const rows = elementRows(all);
-  if (all.length === 0) return null;
+function Operands({ operation: { operands = [], result } }: { operation: Operation }) {
+  const columns = result ? [...operands, { ...result, name: result.name ?? "result" }] : operands;
+  if (columns.length === 0) return null;
   return (
     <table class="operands">
-      <caption class="unseen">What went into the operation and what came out</caption>
+      <caption class="unseen">Inputs and result of the operation</caption>
       <thead>
         <tr>
-          <th scope="col">At</th>
-          {all.map((operand, at) => (
+          <th scope="col">Index</th>
+          {columns.map((operand, at) => (
             <th scope="col" key={at}>
               <code>{visibleName(operand.name ?? "")}</code>
               <span class="aside">{describeOperand(operand)}</span>
@@ -96,7 +91,7 @@ function Operands({ finding }: { finding: Finding }) {
         </tr>
       </thead>
       <tbody>
-        {rows.map(({ index, values }) => (
+        {elementRows(columns).map(({ index, values }) => (
           <tr key={index}>
             <th scope="row">{index || "scalar"}</th>
             {values.map((value, at) => (
