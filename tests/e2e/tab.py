@@ -102,8 +102,12 @@ class Tab:
 
     @property
     def view(self) -> tuple[int, int] | None:
-        """First and last step in sight, where it is not the whole run."""
-        text = self.find(".sight span").text_content() if self.find(".sight").count() else None
+        """First and last visible step, where the run is zoomed."""
+        text = (
+            self.find(".visible-range span").text_content()
+            if self.find(".visible-range").count()
+            else None
+        )
         if text is None:
             return None
         first, last = text.replace(",", "").split("–")
@@ -132,10 +136,10 @@ class Tab:
     def click(self, point: Point) -> None:
         self.find("canvas.cells").click(position={"x": point.x, "y": point.y})
 
-    def fact(self, label: str) -> Locator:
+    def number(self, label: str) -> Locator:
         """The value of one number in the details."""
-        name = self.page.locator("dt", has_text=label)
-        return self.find(".fact").filter(has=name).locator("dd").first
+        name = self.page.locator("dt").get_by_text(label, exact=True)
+        return self.find(".cell-number").filter(has=name).locator("dd").first
 
     def reload_data(self) -> None:
         """Presses TensorBoard's own button."""
