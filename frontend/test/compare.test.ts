@@ -44,7 +44,7 @@ describe("the difference of two runs", () => {
     expect([...flags]).toEqual([R, R, 0, 0, 0, 0]);
   });
 
-  test("keeps what either has of NaN and infinities, and zeros as far as it goes", () => {
+  test("keeps the NaN and infinities of both, and the sign of a difference from zero", () => {
     const zero = Number.NEGATIVE_INFINITY;
     const ours = grid([0, 1, 2, 3], {
       x: [

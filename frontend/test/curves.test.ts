@@ -82,7 +82,7 @@ describe("the curves above the heatmap", () => {
     ]);
   });
 
-  test("know of non-finite and skipped columns, and of nothing recorded", () => {
+  test("mark columns with NaN or Inf, skipped ones, and those with nothing recorded", () => {
     const grid = normsOf({ a: [Number.NaN, 1], b: [Number.NaN, 2] }, [0, 8 | 2, 0, 8 | 16]);
     const [gradient] = runCurves(grid, [tensor({ id: "a" }), tensor({ id: "b" })]);
     expect(gradient && [[...gradient.nonfinite], [...gradient.skipped]]).toEqual([

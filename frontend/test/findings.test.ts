@@ -53,7 +53,7 @@ describe("a finding", () => {
     );
   });
 
-  test("says which roles to record, as a sentence and as code", () => {
+  test("names the roles to record, as a sentence and as code", () => {
     expect(recordAlsoText(["activation", "activation_gradient"])).toBe(
       "To pinpoint the origin, also record activations, activation gradients:",
     );

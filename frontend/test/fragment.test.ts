@@ -23,11 +23,11 @@ test("another plugin's address is left alone", () => {
   expect(fragmentWith("#scalars&tagFilter=x", { run: "r" })).toBeUndefined();
 });
 
-test("what an address holds wrongly is left out", () => {
+test("wrong values of an address are left out", () => {
   expect(
     choicesFromUrl({
       ...{ run: "", statistic: "norm", tensor: "t", step: "3", steps: "-5..40" },
-      ...{ folds: "-loss,+weight%3Aa%2Cb", pinned: "x%2Cy,z", filter: "/a/", order: "worst" },
+      ...{ folds: "-loss,+weight%3Aa%2Cb", pinned: "x%2Cy,z", filter: "/a/", order: "largest" },
       ...{ layout: "tree", role: "loss", only: "affected" },
     }),
   ).toEqual({
@@ -40,7 +40,7 @@ test("what an address holds wrongly is left out", () => {
       ["weight:a,b", true],
     ]),
     pinned: new Set(["x,y", "z"]),
-    ...{ filter: "/a/", order: "worst", layout: "tree", role: "loss", onlyAffected: true },
+    ...{ filter: "/a/", order: "largest", layout: "tree", role: "loss", onlyAffected: true },
   });
   expect(
     choicesFromUrl({

@@ -15,12 +15,12 @@ import {
 import {
   columnAt,
   columnOfStep,
-  columnsInSight,
-  inSight,
+  isVisible,
   stepAt,
   stepsOfColumn,
   stepTicks,
   timelineOf,
+  visibleColumns,
   xOfStep,
 } from "../src/model/timeline";
 import { tensor } from "./answers";
@@ -88,7 +88,7 @@ describe("lanes", () => {
     tensor({ id: "z", role: "of_a_newer_version" }),
   ];
 
-  test("stand in the order of a step's data flow, unknown roles last", () => {
+  test("are in the order of a step's data flow, unknown roles last", () => {
     const lanes = lanesOf(tensors);
     expect(lanes.map(({ key }) => key)).toEqual(["gradient", "weight", "of_a_newer_version"]);
     expect(lanes[0]?.tensors.map(({ id }) => id)).toEqual(["g1", "g2"]);
@@ -129,7 +129,7 @@ describe("the timeline", () => {
       return edges;
     });
 
-  test("gives back the column of each of its steps", () => {
+  test("finds the column of each of its steps", () => {
     fc.assert(
       fc.property(anyEdges, (edges) => {
         const timeline = timelineOf(edges, 700);
@@ -147,7 +147,7 @@ describe("the timeline", () => {
     );
   });
 
-  test("gives each step in sight its place, and back", () => {
+  test("maps each visible step to its place, and back", () => {
     const range = fc.tuple(
       fc.double({ min: 0, max: 900, noNaN: true }),
       fc.integer({ min: 8, max: 400 }),
@@ -158,9 +158,9 @@ describe("the timeline", () => {
         const timeline = timelineOf(edges, 700, { from, to: from + span });
         const step = Math.floor(from + span / 2);
         expect(stepAt(timeline, xOfStep(timeline, step))).toBeCloseTo(step, 6);
-        expect(inSight(timeline, step)).toBe(true);
-        expect(inSight(timeline, Math.floor(from) - 1)).toBe(false);
-        const [begin, end] = columnsInSight(timeline);
+        expect(isVisible(timeline, step)).toBe(true);
+        expect(isVisible(timeline, Math.floor(from) - 1)).toBe(false);
+        const [begin, end] = visibleColumns(timeline);
         for (let column = 0; column < timeline.columns; column++) {
           const [first, last] = stepsOfColumn(timeline, column);
           const seen = last + 1 > from && first < from + span;

@@ -43,7 +43,7 @@ describe("zooming", () => {
     expect(zoomed({ from: 0, to: 100 }, 2, 100, whole)).toEqual({ from: 0, to: 200 });
   });
 
-  test("never leaves the run and never shows fewer steps than say something", () => {
+  test("never leaves the run and never shows fewer than the fewest steps", () => {
     fc.assert(
       fc.property(
         ...[anyWhole, share, share, share, fc.double({ min: 0.01, max: 100, noNaN: true })],
@@ -83,7 +83,7 @@ describe("zooming", () => {
 });
 
 describe("what the server is asked for", () => {
-  test("covers what is in sight, aligned, with columns at most twice as many as wanted", () => {
+  test("covers the visible range, aligned, with columns at most twice as many as wanted", () => {
     fc.assert(
       fc.property(
         anyWhole,
@@ -108,7 +108,7 @@ describe("what the server is asked for", () => {
     );
   });
 
-  test("covers what is in sight on every scale, in columns about as narrow as wanted", () => {
+  test("covers the visible range on every scale, in columns about as narrow as wanted", () => {
     fc.assert(
       fc.property(
         ...[anyWhole, share, share, fc.integer({ min: 64, max: 1024 }), anyScale],

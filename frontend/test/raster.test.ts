@@ -1,9 +1,9 @@
 import { describe, expect, test } from "vitest";
 import { cellColorsOf, colorWord } from "../src/draw/cell_colors";
 import { columnPixelsOf, paintStrip, type Raster } from "../src/draw/raster";
-import { worstOf } from "../src/model/cells";
+import { mergedStrip } from "../src/model/cells";
 import { NAN, NEG_INF, POS_INF, RECORDED, SCALE_SKIPPED } from "../src/model/marks";
-import { columnsInSight, timelineOf } from "../src/model/timeline";
+import { timelineOf, visibleColumns } from "../src/model/timeline";
 import { DARK, LIGHT, MARK_COLORS } from "../src/theme/colors";
 
 const magnitude = { scale: "log10", low: 0, high: 1 } as const;
@@ -96,9 +96,9 @@ test("a bad cell at the right end is as wide as any", () => {
     expect([colorWord(fill), colorWord(texture)]).toContain(raster.pixels[x]);
 });
 
-test("columns out of sight are cut, and those in sight keep their values", () => {
+test("columns beyond the visible range are cut, and visible ones keep their values", () => {
   const timeline = timelineOf([0, 2, 4, 6], 28, { from: 3, to: 5 });
-  const columnPixels = columnPixelsOf(timeline, 1, ...columnsInSight(timeline));
+  const columnPixels = columnPixelsOf(timeline, 1, ...visibleColumns(timeline));
   expect(columnPixels).toEqual({ begin: 1, edges: Int32Array.of(-14, 14, 42) });
   const raster = { pixels: new Uint32Array(28), width: 28, height: 1, density: 1 };
   const strip = { value: Float32Array.of(0, 1, 0), flags: new Uint8Array(3).fill(RECORDED) };
@@ -106,8 +106,8 @@ test("columns out of sight are cut, and those in sight keep their values", () =>
   expect([raster.pixels[0], raster.pixels[27]]).toEqual([colors.table[255], colors.table[0]]);
 });
 
-test("a closed lane shows the worst of its tensors", () => {
-  const worst = worstOf(
+test("a closed lane shows the largest value of its tensors", () => {
+  const worst = mergedStrip(
     [
       { value: Float32Array.of(1, Number.NaN), flags: Uint8Array.of(8, 0) },
       { value: Float32Array.of(3, Number.NaN), flags: Uint8Array.of(9, 2) },

@@ -94,7 +94,7 @@ describe("lines", () => {
     expect(lines.map(words)).toEqual(["Gradients", "n", "a", "kernel", "bias", "b"]);
   });
 
-  test("pinned stand above, under their role", () => {
+  test("pinned are above, with their role", () => {
     const lanes = lanesOf(tensors, { tree: true, pinned: new Set(["t3"]) });
     expect(lanes.map(({ key, tensors }) => [key, tensors.length])).toEqual([
       ["pinned", 1],
@@ -141,7 +141,7 @@ describe("a filter", () => {
     expect(left("dense.*kernel")).toEqual([]);
   });
 
-  test("takes a regular expression between slashes, and says where it is none", () => {
+  test("takes a regular expression between slashes, and reports an invalid one", () => {
     expect(left("/dense_\\d/")).toEqual(["b"]);
     expect(left("/kernel$")).toEqual([]);
     expect(left("/net\\/dense\\//")).toEqual(["k"]);
@@ -166,13 +166,13 @@ describe("the order", () => {
   ];
 
   test("is that of the model, of the first NaN or Inf, or of the largest value", () => {
-    const ids = (order: "model" | "first" | "worst") =>
+    const ids = (order: "model" | "first" | "largest") =>
       inOrder(tensors, order, grid)
         .map(({ id }) => id)
         .join("");
     expect(ids("model")).toBe("abcd");
     expect(ids("first")).toBe("cbad");
-    expect(ids("worst")).toBe("cbad");
+    expect(ids("largest")).toBe("cbad");
   });
 
   test("merged rows show the largest of theirs, and are computed once", () => {
@@ -266,7 +266,7 @@ describe("replicas", () => {
     expect(words()).toEqual(["lane", "group", "group", "tensor", "tensor"]);
   });
 
-  test("are one alone, with what all hold alike", () => {
+  test("can be filtered to one, with the tensors that all share", () => {
     const shared = tensor({ id: "w", worker: "", role: "weight" });
     const rows = new Rows(signal([...tensors, shared]), signal([]), signal(undefined));
     rows.replicas.value = "only r1";

@@ -58,7 +58,7 @@ test("every status has a place in the list and a text", () => {
   expect(runStateText(nonfiniteSummary("a", 3))).toBe("NaN in the input data at step 3");
 });
 
-test("the facts of a run count exactly, and each is said once", () => {
+test("the facts of a run count exactly, and none repeats a finding", () => {
   const tensors = [tensor({ nonfinite_steps: 1 }), tensor({ id: "b" })];
   expect(runFacts(detail({ tensors }), { findings: [finding()] }, 0)).toEqual([
     "NaN or Inf reached 1 of 2 tensors",
@@ -67,8 +67,8 @@ test("the facts of a run count exactly, and each is said once", () => {
   expect(runFacts(detail(), { findings: [] }, 7)).toEqual([
     "loss scaling skipped 7 steps (normal)",
   ]);
-  const told = finding({ cause: "loss-scale-backoff", severity: "info" });
-  expect(runFacts(detail(), { findings: [told] }, 7)).toEqual(["240 steps recorded"]);
+  const backoff = finding({ cause: "loss-scale-backoff", severity: "info" });
+  expect(runFacts(detail(), { findings: [backoff] }, 7)).toEqual(["240 steps recorded"]);
   expect(runFacts(detail(), { findings: [] }, 0)).toEqual([]);
 });
 
@@ -106,7 +106,7 @@ test("a cell as text", () => {
   );
 });
 
-test("that all elements are NaN is said only where they are", () => {
+test("all elements are called NaN only where they are", () => {
   const columns = (elements: number, nan: number) =>
     ({ elements, nan, pos_inf: 0, neg_inf: 0 }) as NonNullable<CellAnswer["columns"]>;
   expect(allNonfiniteText(columns(2048, 2048))).toBe("All 2,048 elements are NaN");

@@ -2,7 +2,14 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { formatDuration } from "../src/model/numbers";
 import { formatTime, LOG_STEPS, logTicks, STEPS, timeTicks, wallTime } from "../src/model/scale";
-import { inSight, middleOfStep, stepAt, ticksOf, timelineOf, xOfStep } from "../src/model/timeline";
+import {
+  isVisible,
+  middleOfStep,
+  stepAt,
+  ticksOf,
+  timelineOf,
+  xOfStep,
+} from "../src/model/timeline";
 
 const WALL = wallTime({ steps: [0, 10, 20], seconds: [1000, 1001, 1101] });
 
@@ -42,7 +49,7 @@ describe("the axis", () => {
       expect(xOfStep(timeline, 0)).toBe(0);
       for (let step = 0; step < 9; step++) {
         expect(Math.floor(stepAt(timeline, middleOfStep(timeline, step)))).toBe(step);
-        expect(inSight(timeline, step)).toBe(true);
+        expect(isVisible(timeline, step)).toBe(true);
       }
     }
   });
@@ -58,7 +65,7 @@ describe("the axis", () => {
     expect(ticksOf(near, 70).map(({ text }) => text)).toContain("50,030");
   });
 
-  test("has ticks that are apart, in sight and in order, on every scale", () => {
+  test("has ticks that are apart, visible and in order, on every scale", () => {
     fc.assert(
       fc.property(
         fc.constantFrom(STEPS, LOG_STEPS, WALL),
@@ -79,7 +86,7 @@ describe("the axis", () => {
     );
   });
 
-  test("counts time as a person does", () => {
+  test("counts time in round units", () => {
     expect(timeTicks(0, 150, 40).map(({ text }) => text)).toEqual(["0 s", "1 min", "2 min"]);
     expect(timeTicks(0, 7200, 1000).map(({ text }) => text)).toEqual([
       "0 s",
@@ -92,7 +99,7 @@ describe("the axis", () => {
     expect(logTicks(0, 0, 1).map(({ text }) => text)).toEqual(["0"]);
   });
 
-  test("says when a step was", () => {
+  test("has the time of a step as text", () => {
     const times = { steps: [0, 10], seconds: [1000, 1100] };
     expect(formatTime(times, 5)).toMatch(/^50 s after start, 1970-01-01 \d\d:17:30$/);
     expect([0, 0.25, 59.94, 61, 3600, 90_061].map(formatDuration)).toEqual([

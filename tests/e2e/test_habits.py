@@ -28,13 +28,13 @@ def violations(tab: Tab) -> list[str]:
 
 
 def test_a_link_brings_to_what_is_in_sight(gallery_url: str, visit: Visit) -> None:
-    tab = visit(gallery_url, run="nan_feature", steps="30..49", order="worst")
+    tab = visit(gallery_url, run="nan_feature", steps="30..49", order="largest")
     expect(tab.details).to_contain_text("input · step 37")
     tab.find("text=Copy link").click()
     expect(tab.find("text=Link copied")).to_be_visible()
     address = unquote(tab.page.evaluate("navigator.clipboard.readText()"))
     assert address.startswith(gallery_url)
-    for part in ("run=nan_feature", "steps=30..49", "order=worst", "step=37"):
+    for part in ("run=nan_feature", "steps=30..49", "order=largest", "step=37"):
         assert f"p.nanwatch.{part}" in address
 
 

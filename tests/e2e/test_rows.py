@@ -43,10 +43,10 @@ def test_only_trouble_and_its_order(gallery_url: str, visit: Visit) -> None:
     tab = visit(gallery_url, run="nan_feature")
     tab.find(".rows-bar label").filter(has_text="Only affected").click()
     expect(tab.find(".tensor-label")).to_have_count(5)
-    tab.find("select[aria-label='Order of the rows']").select_option("worst")
+    tab.find("select[aria-label='Order of the rows']").select_option("largest")
     tab.find("select[aria-label=Roles]").select_option("weight")
     expect(tab.find(".tensor-label")).to_have_count(2)
-    expect(tab.page).to_have_url(re.compile("role=weight.*order=worst.*only=affected"))
+    expect(tab.page).to_have_url(re.compile("role=weight.*order=largest.*only=affected"))
     tab.page.reload()
     expect(tab.find(".tensor-label")).to_have_count(2)
 

@@ -3,7 +3,7 @@
 import {
   columnOfStep,
   columnSpan,
-  inSight,
+  isVisible,
   type Timeline,
   ticksOf,
   xOfStep,
@@ -17,7 +17,7 @@ export const AXIS_HEIGHT = 38;
 const MARKER_HEIGHT = 17;
 const MARKER_RADIUS = 6.5;
 const FONT = "11px system-ui, sans-serif";
-const APART = 70;
+const MIN_TICK_SPACING = 70;
 
 /** A finding on the axis. */
 export interface FindingMarker {
@@ -57,14 +57,14 @@ export function drawAxis(canvas: HTMLCanvasElement, picture: AxisPicture): void 
   }
   context.fillStyle = theme.strong;
   context.fillRect(0, floor - 1, timeline.width, 1);
-  for (const { x, text } of ticksOf(timeline, APART)) {
+  for (const { x, text } of ticksOf(timeline, MIN_TICK_SPACING)) {
     context.fillStyle = theme.strong;
     context.fillRect(Math.round(x), floor - 5, 1, 5);
     context.fillStyle = theme.muted;
     writeWithin(context, text, x, floor - 8, picture.width);
   }
   // The active one last, on top of the others.
-  const markers = picture.markers.filter(({ step }) => inSight(timeline, step));
+  const markers = picture.markers.filter(({ step }) => isVisible(timeline, step));
   for (const marker of markers) if (!marker.active) drawMarker(context, picture, marker);
   for (const marker of markers) if (marker.active) drawMarker(context, picture, marker);
   if (selectedStep !== null) drawSelected(context, picture, selectedStep);
@@ -82,10 +82,12 @@ export function markerAt(
     .map((marker, index) => ({
       marker,
       index,
-      apart: Math.abs(markerX(timeline, marker.step) - x),
+      distance: Math.abs(markerX(timeline, marker.step) - x),
     }))
-    .filter(({ marker, apart }) => inSight(timeline, marker.step) && apart <= MARKER_RADIUS + 3)
-    .sort((a, b) => a.apart - b.apart || Number(b.marker.active) - Number(a.marker.active));
+    .filter(
+      ({ marker, distance }) => isVisible(timeline, marker.step) && distance <= MARKER_RADIUS + 3,
+    )
+    .sort((a, b) => a.distance - b.distance || Number(b.marker.active) - Number(a.marker.active));
   return hits[0]?.index ?? -1;
 }
 
@@ -170,7 +172,7 @@ function drawSelected(
   step: number,
 ): void {
   const column = columnOfStep(timeline, step);
-  if (column < 0 || !inSight(timeline, step)) return;
+  if (column < 0 || !isVisible(timeline, step)) return;
   const [left, right] = columnSpan(timeline, column);
   const middle = (left + right) / 2;
   context.fillStyle = theme.text;

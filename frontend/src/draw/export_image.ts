@@ -1,4 +1,4 @@
-/** What is in sight as one picture to keep, PNG or SVG: a title, the labels as text, and the canvases. */
+/** The visible heatmap as an image to save, PNG or SVG: a title, the labels as text, and the canvases. */
 
 import { type Line, type Lines, linesWithin } from "../model/lanes";
 import { splitName, visibleName } from "../model/names";
@@ -9,7 +9,7 @@ const SANS = "system-ui, sans-serif";
 const MONO = "ui-monospace, Menlo, Consolas, monospace";
 const CHARACTER = 7;
 
-/** A canvas of the page, and where it stands below the title. */
+/** A canvas of the page, and its place below the title. */
 export interface Placed {
   canvas: HTMLCanvasElement;
   left: number;
@@ -29,9 +29,9 @@ export interface ExportImage {
   bodyHeight: number;
   lines: Lines;
   scrollTop: number;
-  /** Runs that stand below one another, with the middle of the strips of their names. */
+  /** The compared runs from top to bottom, with the middle of the strips of their names. */
   panes: readonly { text: string; middle: number; top: number }[];
-  /** Names beside the curves. */
+  /** Labels of the curves. */
   names: readonly { text: string; middle: number }[];
   pictures: readonly Placed[];
 }
@@ -151,7 +151,7 @@ function labelOf(line: Line, { labelWidth, theme }: ExportImage): Omit<Text, "y"
   return { text, x, font, color, room };
 }
 
-/** The end of a name says more than its beginning. */
+/** The end of a name identifies it better than its beginning. */
 function tailOf(name: string, room: number): string {
   const longest = Math.floor(room / CHARACTER);
   const visible = visibleName(name);

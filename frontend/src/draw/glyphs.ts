@@ -1,4 +1,4 @@
-/** The glyphs of the non-finite values: a cross for NaN, a triangle up for +Inf, down for -Inf. */
+/** The glyphs of NaN and Inf: a cross for NaN, a triangle up for +Inf, down for -Inf. */
 
 import type { MarkName } from "../model/marks";
 import { MARK_COLORS } from "../theme/colors";
@@ -34,7 +34,7 @@ export function drawGlyph(
   context.fill();
 }
 
-/** A glyph on a tile of its color, edged with the ground so that it stands out of any cell. */
+/** A glyph on a tile of its color, edged with the background so that it is visible over any cell. */
 export function drawTile(
   context: CanvasRenderingContext2D,
   name: MarkName,

@@ -7,9 +7,9 @@ import type { Magnitude } from "../model/magnitude";
 import {
   columnOfStep,
   columnSpan,
-  columnsInSight,
-  inSight,
+  isVisible,
   type Timeline,
+  visibleColumns,
   xOfStep,
 } from "../model/timeline";
 import type { Theme } from "../theme/colors";
@@ -19,14 +19,14 @@ import { cellColorsOf, colorWord, type Tile } from "./cell_colors";
 import { drawMarks } from "./marks";
 import { columnPixelsOf, fill, paintStrip, paintTile, type Raster } from "./raster";
 
-/** A pause of fewer pixels is not worth to be told. */
+/** A narrower pause is not drawn. */
 const NARROWEST_PAUSE = 4;
 
 export interface HeatmapPicture {
   /** From the coarsest to the finest; each shows where the next one does not reach. */
   layers: readonly Grid[];
   lines: Lines;
-  /** What is in sight; its own columns are those of the finest layer. */
+  /** The visible steps, in the columns of the finest layer. */
   timeline: Timeline;
   magnitude: Magnitude;
   theme: Theme;
@@ -49,7 +49,7 @@ export function drawHeatmap(canvas: HTMLCanvasElement, picture: HeatmapPicture):
   if (!surface) return;
   const { context, density } = surface;
   const { lines, timeline, theme, scrollTop, magnitude, layers } = picture;
-  // No wider than what is in sight: cells that begin or end beyond it are cut.
+  // Only as wide as the visible steps: cells that reach beyond them are cut.
   const width = Math.max(1, Math.round(timeline.width * density));
   const image = imageOf(canvas, context, width);
   const pixels = new Uint32Array(image.data.buffer).fill(0);
@@ -64,7 +64,7 @@ export function drawHeatmap(canvas: HTMLCanvasElement, picture: HeatmapPicture):
     for (const { grid, timeline } of shown) {
       const strip = stripOf(grid, line);
       if (!strip) continue;
-      const columnPixels = columnPixelsOf(timeline, density, ...columnsInSight(timeline));
+      const columnPixels = columnPixelsOf(timeline, density, ...visibleColumns(timeline));
       paintStrip(raster, from, to, columnPixels, strip, magnitude, colors);
     }
   }
@@ -82,7 +82,7 @@ export function drawHeatmap(canvas: HTMLCanvasElement, picture: HeatmapPicture):
   if (picture.selection) drawSelection(context, picture, picture.selection);
 }
 
-/** Over the cell of the step after a pause, which has all of it: nothing was recorded then. */
+/** The cell of the step after a pause covers the pause too, in which nothing was recorded. */
 function paintPauses(
   raster: Raster,
   { scale, start, pixelsPerUnit }: Timeline,
@@ -121,7 +121,7 @@ function needed(layers: readonly Grid[], { from, to }: Timeline): readonly Grid[
   return layers.slice(Math.max(0, layers.findLastIndex(covers)));
 }
 
-/** The same steps in sight, the columns of another grid. */
+/** The same visible steps, in the columns of another grid. */
 function alike(timeline: Timeline, { edges }: Grid): Timeline {
   return { ...timeline, edges, columns: Math.max(0, edges.length - 1) };
 }
@@ -144,7 +144,7 @@ function drawMarkedStep(
   { timeline, height }: HeatmapPicture,
   { step, color }: MarkedStep,
 ): void {
-  if (!inSight(timeline, step)) return;
+  if (!isVisible(timeline, step)) return;
   context.fillStyle = color;
   context.fillRect(Math.max(0, Math.round(xOfStep(timeline, step)) - 1), 0, 1, height);
 }
@@ -163,8 +163,8 @@ function drawSelection(
   if (!line) return;
   const top = line.top - scrollTop;
   if (top + line.height < 0 || top > height) return;
-  // Around the cell, not upon it. Two outlines, one of the ground and one of the text, stand out
-  // of any neighbor.
+  // Around the cell, not over it. Two outlines, in the colors of background and text, are visible
+  // beside any neighbor.
   const outline = (distance: number, color: string) => {
     context.lineWidth = 2;
     context.strokeStyle = color;

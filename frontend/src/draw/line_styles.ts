@@ -1,4 +1,4 @@
-/** How the lines of runs that stand beside one another are told apart: by color and by dashes. */
+/** Lines of compared runs differ in color and in dashes. */
 
 import type { Theme } from "../theme/colors";
 
@@ -8,7 +8,7 @@ export interface LineStyle {
   dash: readonly number[];
 }
 
-/** The style of a run; the chosen one is 0. */
+/** The style of a run; the selected one is 0. */
 export function lineOfRun(theme: Theme, index: number): LineStyle {
   const others: LineStyle[] = [
     { color: theme.negative, dash: [6, 3] },

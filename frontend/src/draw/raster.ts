@@ -38,9 +38,9 @@ export function columnPixelsOf(
   return { begin, edges };
 }
 
-/** Narrower cells stand without a gap, so that the colors are all there is to see. */
+/** Narrower cells have no gap between them, which would outweigh their colors. */
 const NARROWEST_WITH_GAP = 8;
-/** A bad cell takes this much of its neighbors' room: it is seen, however many steps there are. */
+/** A NaN or Inf is at least this wide, at its neighbors' expense: it stays visible among any number of steps. */
 const NARROWEST_MARKED = 3;
 
 /** Paints a strip between two heights in device pixels, clipped to the raster. */
@@ -159,7 +159,7 @@ function paintMarks(raster: Raster, box: Box, flags: number, colors: CellColors)
   });
 }
 
-/** A dotted foot: the step was refused and handled. */
+/** A dotted foot: loss scaling skipped the step. */
 function paintSkipped(raster: Raster, box: Box, { skipped }: CellColors): void {
   const height = 3 * Math.max(1, Math.round(raster.density));
   paintTile(raster, { ...box, top: box.bottom - height }, skipped);

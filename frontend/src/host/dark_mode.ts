@@ -1,4 +1,4 @@
-/** Whether TensorBoard is in dark mode. Its page says so by a class on its body. */
+/** Whether TensorBoard is in dark mode: its page then has a class on its body. */
 
 const DARK_CLASS = "dark-mode";
 
@@ -6,9 +6,9 @@ const DARK_CLASS = "dark-mode";
 export function watchDarkMode(onChange: (dark: boolean) => void): void {
   const body = hostBody();
   if (body) {
-    const tell = () => onChange(body.classList.contains(DARK_CLASS));
-    new MutationObserver(tell).observe(body, { attributes: true, attributeFilter: ["class"] });
-    tell();
+    const notify = () => onChange(body.classList.contains(DARK_CLASS));
+    new MutationObserver(notify).observe(body, { attributes: true, attributeFilter: ["class"] });
+    notify();
     return;
   }
   const preference = window.matchMedia("(prefers-color-scheme: dark)");

@@ -1,4 +1,4 @@
-/** Whether a person has begun to use the page. */
+/** Whether the user has begun to use the page. */
 
 /** Calls `callback` at the first click or key press. */
 export function onFirstInput(callback: () => void): void {

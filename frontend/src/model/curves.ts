@@ -26,7 +26,7 @@ export interface RunCurve {
 /** The roles that the curves are computed from. */
 export const CURVE_ROLES = ["loss", "gradient", "update", "weight"] as const;
 
-/** Stands in until norms arrive. */
+/** A placeholder until norms arrive. */
 export const NO_NORMS: Grid = {
   ...{ run: "", statistic: "norm", scale: "log10", rows: [], edges: [] },
   value: new Float32Array(),
@@ -43,7 +43,7 @@ export function runCurves(grid: Grid, tensors: readonly Tensor[]): RunCurve[] {
 }
 
 /**
- * The curves that a run's tensors give; of several workers the first one's. Which ones, depends on
+ * The curves of a run, of the first of several workers. Which curves there are depends on
  * the tensors alone: so their place is known before their values are. It stops every few
  * thousand cells, so that no frame has to wait for millions of them.
  */

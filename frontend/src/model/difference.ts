@@ -1,20 +1,20 @@
-/** What two runs differ by, cell by cell: the second one's value less the first one's. */
+/** The difference of two runs, cell by cell: the second run's value minus the first one's. */
 
 import { bisectRight } from "d3-array";
 import type { Grid } from "../wire/grid";
 import { gridRow, type Strip } from "./cells";
 import type { Magnitude } from "./magnitude";
 import { RECORDED } from "./marks";
-import { columnsInSight } from "./timeline";
+import { visibleColumns } from "./timeline";
 
-/** A grid whose values may be negative: those farthest from zero tell most. */
+/** A grid whose values may be negative: those farthest from zero matter most. */
 export interface Difference extends Grid {
   signed: true;
 }
 
-/** Stands for infinitely many times as much: one run has zeros alone. */
+/** An infinite factor: one run has only zeros. */
 const ALL = 1e30;
-/** More decades than these look alike, lest one explosion hides all else. */
+/** More decades than these look alike, so that one explosion does not hide everything else. */
 const MOST_DECADES = 3;
 const FEWEST = 0.1;
 
@@ -62,7 +62,9 @@ function differing(base: Grid, other: Grid): Difference {
       }
       flags[at] = ((own | seen) & ~RECORDED) | (own & seen & RECORDED);
       const mine = ours.value[column] as number;
-      value[at] = isCount ? apart(Math.log10(1 + mine), Math.log10(1 + most)) : apart(mine, most);
+      value[at] = isCount
+        ? difference(Math.log10(1 + mine), Math.log10(1 + most))
+        : difference(mine, most);
     }
   });
   return { ...base, value, flags, signed: true };
@@ -92,17 +94,16 @@ export function signedMagnitude({ value, scale }: Grid): Magnitude {
   return { scale, low: -high, high, signed: true };
 }
 
-function apart(ours: number, theirs: number): number {
+function difference(ours: number, theirs: number): number {
   if (ours === theirs) return 0; // Also where both are zero, whose logarithm is -Infinity.
-  const difference = theirs - ours;
-  return difference > ALL ? ALL : difference < -ALL ? -ALL : difference;
+  return Math.min(ALL, Math.max(-ALL, theirs - ours));
 }
 
-/** The columns of `other` that hold a step of a column: from the first to before the second. */
+/** The columns of `other` that overlap a column: from the first to before the second. */
 function overlapped(base: Grid, { edges }: Grid, column: number): [number, number] {
   const [from, to] = [base.edges[column] as number, base.edges[column + 1] as number];
   if (edges.length < 2 || to <= (edges[0] as number)) return [0, 0];
   const columns = edges.length - 1;
   if (bisectRight(edges, from) > columns) return [0, 0];
-  return columnsInSight({ edges, columns, from, to });
+  return visibleColumns({ edges, columns, from, to });
 }

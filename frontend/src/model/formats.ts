@@ -1,4 +1,4 @@
-/** Narrower number formats for a tensor: what would flush to zero, lose precision or overflow. */
+/** How a tensor fits narrower number formats: what would flush to zero, lose precision or overflow. */
 
 import type { CellAnswer, HistogramBin } from "../wire/answers";
 import { formatShortPercent } from "./numbers";

@@ -48,7 +48,7 @@ export interface OverlaidBars extends Bars {
   other: Bar[];
 }
 
-/** Two histograms upon the same axes. */
+/** Two histograms on the same axes. */
 export function overlaidBars(
   own: { bins: readonly HistogramBin[]; elements: number },
   other: { bins: readonly HistogramBin[]; elements: number } | undefined,

@@ -20,7 +20,7 @@ export interface Lane {
   nonfinite: number;
 }
 
-/** A line of the heatmap. A closed lane's and a closed group's line stand for all their tensors. */
+/** A line of the heatmap. The line of a closed lane or group shows all its tensors merged. */
 export type Line =
   | { kind: "lane"; top: number; height: number; lane: Lane; open: boolean }
   | { kind: "group"; top: number; height: number; group: Group; open: boolean }
@@ -160,7 +160,7 @@ export function tensorAt(line: Line, grid: Grid | undefined, step: number): Tens
   return largest;
 }
 
-/** The tensors that a line stands for: several for a closed lane or group, none for an open one. */
+/** The tensors that a line shows: several for a closed lane or group, none for an open one. */
 export function tensorsOf(line: Line): readonly Tensor[] {
   if (line.kind === "tensor") return [line.tensor];
   if (line.open) return [];

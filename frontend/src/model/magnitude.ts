@@ -69,7 +69,7 @@ export function legendTicks(magnitude: Magnitude): LegendTick[] {
     .filter((tick) => Number.isInteger(tick));
   if (decades.length > 1)
     return decades.map((tick) => ({ at: at(tick), text: formatPowerOfTen(tick) }));
-  // Less than a decade or two: round values say more than powers.
+  // Within a decade or two, round values are easier to read than powers.
   return scaleLinear()
     .domain([10 ** low, 10 ** high])
     .ticks(3)

@@ -28,8 +28,8 @@ export interface SplitName {
 }
 
 /**
- * Two parts of a name, for an ellipsis in the middle: the head gives way where there is no room,
- * the tail stays. It is what tells siblings apart: the last two parts of a path, or the last one.
+ * Two parts of a name, for an ellipsis in the middle: the head is shortened where there is no room,
+ * the tail stays. Siblings differ in it: the last two parts of a path, or the last one.
  */
 export function splitName(name: string, longestTail: number): SplitName {
   const visible = visibleName(name);

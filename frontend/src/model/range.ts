@@ -1,4 +1,4 @@
-/** The steps in sight, and how they are zoomed, moved and asked for. */
+/** The visible steps, and how they are zoomed, moved and requested. */
 
 import { STEPS, type StepScale } from "./scale";
 
@@ -8,11 +8,11 @@ export interface Range {
   to: number;
 }
 
-/** Fewer steps in sight say nothing more. */
+/** Zooming in stops at this many steps. */
 export const FEWEST_STEPS = 8;
 /** A request's columns begin at multiples of this many, so that panning asks for few grids. */
 const ALIGNED_COLUMNS = 64;
-/** What is asked for beyond each end of what is in sight, as a share of it. */
+/** The margin that is loaded at both ends of the visible range, as a share of it. */
 const MARGIN = 0.3;
 
 export function spanOf({ from, to }: Range): number {
@@ -88,19 +88,21 @@ export function including(
   scale: StepScale = STEPS,
 ): Range {
   if (step >= range.from && step + 1 <= range.to) return range;
-  const apart = lengthOf(range, scale) * 0.1;
+  const margin = lengthOf(range, scale) * 0.1;
   const { from, to } = positions(range, scale);
   const by =
-    step < range.from ? scale.position(step) - apart - from : scale.position(step + 1) + apart - to;
+    step < range.from
+      ? scale.position(step) - margin - from
+      : scale.position(step + 1) + margin - to;
   return panned(range, by, whole, scale);
 }
 
-/** Whether the whole is in sight, but for rounding. */
+/** Whether all steps are visible, but for rounding. */
 export function isWhole(range: Range, whole: Range): boolean {
   return spanOf(range) >= spanOf(whole) - Math.max(1e-6, spanOf(whole) * 1e-12);
 }
 
-/** What the server is asked for: a closed range of steps in so many columns. */
+/** What is requested from the server: a closed range of steps in a number of columns. */
 export interface Cut {
   first: number;
   last: number;
@@ -140,7 +142,7 @@ export function cutFor(
   return { first, last: end - 1, columns: wanted };
 }
 
-/** Whether one cut's columns are as narrow as another's: then what it holds, it shows as well. */
+/** Whether one cut's columns are as narrow as another's. */
 export function isAsFine(cut: Cut, other: Cut, scale: StepScale = STEPS): boolean {
   const widthOf = ({ first, last, columns }: Cut) =>
     lengthOf({ from: first, to: last + 1 }, scale) / columns;

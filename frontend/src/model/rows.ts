@@ -10,7 +10,7 @@ import { roleName } from "./names";
 export const ORDERS = [
   { name: "model", label: "Model order" },
   { name: "first", label: "First NaN or Inf" },
-  { name: "worst", label: "Largest value" },
+  { name: "largest", label: "Largest value" },
 ] as const;
 
 export type Order = (typeof ORDERS)[number]["name"];

@@ -42,11 +42,11 @@ export function isAnyPending(runs: readonly RunSummary[] | undefined): boolean {
   return runs?.some(({ status }) => status === "pending") ?? false;
 }
 
-/** What the list says of a run, below its name. */
+/** The text below a run's name in the list. */
 export function runStateText({ status, headline, finding }: RunSummary): string {
   if (status === "pending") return "not diagnosed yet";
   if (status === "empty") return "no data yet";
-  // What was checked in a healthy run is said on its page.
+  // The page of a healthy run has its headline, with what was checked.
   return status === "healthy" ? "healthy" : (finding?.headline ?? headline);
 }
 
@@ -57,7 +57,7 @@ export function runFacts(
   scaleSkippedSteps: number,
 ): string[] {
   const affected = tensors.filter(({ nonfinite_steps }) => nonfinite_steps > 0).length;
-  // A healthy run's headline says how many steps it has.
+  // The headline of a healthy run has its number of steps.
   const isTroubled = affected > 0 || findings.length > 0;
   const isScalingTold = findings.some(({ cause }) => cause.startsWith("loss-scale-"));
   return [

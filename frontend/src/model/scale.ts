@@ -107,10 +107,10 @@ const SPANS = [
   ...[3600, 7200, 10800, 21600, 43200, 86400, 172800, 604800],
 ];
 
-/** Round spans of time between two positions, `apart` seconds from one another at least. */
-export function timeTicks(from: number, to: number, apart: number): Tick[] {
+/** Round spans of time between two positions, `spacing` seconds from one another at least. */
+export function timeTicks(from: number, to: number, spacing: number): Tick[] {
   const longest = SPANS.at(-1) as number;
-  const every = SPANS.find((span) => span >= apart) ?? Math.ceil(apart / longest) * longest;
+  const every = SPANS.find((span) => span >= spacing) ?? Math.ceil(spacing / longest) * longest;
   const ticks: Tick[] = [];
   for (let index = Math.ceil(from / every); index * every <= to; index++) {
     ticks.push({ position: index * every, text: formatDuration(index * every) });
@@ -133,8 +133,8 @@ export function logTicks(first: number, last: number, pixelsPerUnit: number): Ti
     if (step < first || step > last) return;
     const [position, text] = [middle(step), formatCount(step)];
     const isFree = ticks.every((tick) => {
-      const apart = Math.abs(tick.position - position) * pixelsPerUnit;
-      return apart >= GAP + (DIGIT * (text.length + tick.text.length)) / 2;
+      const distance = Math.abs(tick.position - position) * pixelsPerUnit;
+      return distance >= GAP + (DIGIT * (text.length + tick.text.length)) / 2;
     });
     if (isFree) ticks.push({ position, text });
   };
@@ -145,7 +145,7 @@ export function logTicks(first: number, last: number, pixelsPerUnit: number): Ti
       for (const factor of factors) for (const sign of [1, -1]) add(sign * factor * 10 ** power);
     }
   }
-  // Zoomed in so far that no such step is in sight: steps as round as there are.
+  // Zoomed in so far that none of these is visible: the roundest steps there are.
   for (let unit = 10 ** most; unit >= 1; unit /= 10) {
     const wanted = Math.floor(last / unit) - Math.ceil(first / unit) + 1;
     if (wanted > 60) break;

@@ -3,7 +3,7 @@
 import type { Tensor } from "../wire/answers";
 
 export interface Group {
-  /** Names it among all groups of the run. */
+  /** Unique among all groups of the run. */
   key: string;
   /** What it adds to the path of the group around it; several parts where there is no choice. */
   label: string;
@@ -27,7 +27,7 @@ interface Node {
   part: string;
 }
 
-/** The members of a lane. Groups stand where their first tensor does; one tensor is no group. */
+/** The members of a lane. A group is where its first tensor is; one tensor is no group. */
 export function treeOf(tensors: readonly Tensor[], lane: string): Member[] {
   const root: Node = { nodes: new Map(), order: [], part: "" };
   for (const tensor of tensors) {
@@ -109,7 +109,7 @@ export function mergeReplicas(members: readonly Member[], lane: string): Member[
     });
 }
 
-/** Keys of the groups that hold a tensor, the outermost first; undefined where none of it is here. */
+/** The groups around a tensor, the outermost first; undefined where it is not among the members. */
 export function groupsAround(members: readonly Member[], tensor: string): Group[] | undefined {
   for (const member of members) {
     if (member.kind === "tensor") {

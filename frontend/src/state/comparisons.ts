@@ -39,7 +39,7 @@ export class Comparisons {
     this.names.value = this.names.value.filter((other) => other !== run);
   }
 
-  /** The grids that show a run; null stands for the selected one. */
+  /** The grids of a run; null means the selected one. */
   gridsOf(run: string | null): HeatmapGrids {
     return this.runs.value.find((one) => one.run === run)?.grids ?? this.base;
   }

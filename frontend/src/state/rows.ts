@@ -55,7 +55,7 @@ export class Rows {
   readonly lanes = computed((): Lane[] => {
     const order = this.order.value;
     // The grid changes far more often than anything that asks for it.
-    const grid = order === "worst" ? this.grid.value : undefined;
+    const grid = order === "largest" ? this.grid.value : undefined;
     const tree = this.layout.value === "tree" && order === "model";
     return lanesOf(inOrder(this.shown.value, order, grid), {
       ...{ tree, pinned: this.pinned.value },

@@ -113,7 +113,7 @@ export class Session {
   );
   /** The details were closed: nothing is selected automatically in this run. */
   #isDismissed = false;
-  /** A run was selected by a person or by the address, or the page is already in use. */
+  /** The user or the address selected a run, or the page is already in use. */
   #isRunSettled = false;
 
   start(): void {

@@ -7,7 +7,7 @@ import type { MarkName } from "../model/marks";
 
 export interface MarkColors {
   fill: string;
-  /** Texture and glyph upon the fill: color is never all that tells a mark. */
+  /** Texture and glyph on the fill: a mark is never known by its color alone. */
   texture: string;
   glyph: string;
 }
@@ -86,7 +86,7 @@ export const DARK: Theme = {
   negative: "#d8b25f",
 };
 
-/** Of differences, from "less" over "the same" to "more": brown and teal, told apart by every eye. */
+/** Of differences, from "less" over "the same" to "more": brown and teal, distinct also with color vision deficiency. */
 export const DIVERGING_LIGHT = ["#7a4a08", "#c79a4b", "#f1f2f4", "#62b3a8", "#00584f"] as const;
 export const DIVERGING_DARK = ["#f2c46d", "#9c7432", "#2a3038", "#31817a", "#7fe3d3"] as const;
 

@@ -14,7 +14,7 @@ import overlays from "./overlays.css?inline";
 import rows from "./rows.css?inline";
 import toolbar from "./toolbar.css?inline";
 
-/** What is narrow changes what goes before it. */
+/** `narrow` overrides the sheets before it. */
 const SHEETS = [
   ...[base, layout, findings, toolbar, narrow],
   ...[heatmap, rows, overlays, comparison, details, notices],

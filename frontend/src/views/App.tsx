@@ -1,4 +1,4 @@
-/** The whole tab. The one view that knows the session: it gives each of the others what it shows. */
+/** The whole tab. The one module that knows the session: it passes each view what it shows. */
 
 import type { Session } from "../state/session";
 import type { RunDetail, RunSummary } from "../wire/answers";

@@ -2,7 +2,7 @@
 
 import type { ColumnName, RunStatus, Severity, StatisticName } from "./schema";
 
-/** A number as JSON can hold it; null where the value does not exist. */
+/** A number in JSON, which has no NaN and Inf; null where the value does not exist. */
 export type WireNumber = number | "NaN" | "Infinity" | "-Infinity" | null;
 
 /** The horizontal axis on which a grid's columns have equal widths. */
@@ -194,7 +194,7 @@ export interface CellAnswer {
   histogram: HistogramBin[] | null;
 }
 
-/** The number that JSON could not hold; NaN where there is none. */
+/** The number behind its JSON form; NaN where there is none. */
 export function numberFromWire(value: WireNumber | undefined): number {
   return value === null || value === undefined ? Number.NaN : Number(value);
 }

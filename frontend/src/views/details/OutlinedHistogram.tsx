@@ -60,7 +60,7 @@ export function OutlinedHistogram(props: OutlinedHistogramProps) {
   );
 }
 
-/** "step 36, the last good one"; of a tensor's own run it also says which step that is. */
+/** "step 36, the last good one"; an outline of the tensor's own run also has the reason for that step. */
 function outlineText(
   outline: CellAnswer | undefined,
   own: Tensor | undefined,

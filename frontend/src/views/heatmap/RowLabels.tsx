@@ -11,7 +11,7 @@ import type { Tensor } from "../../wire/answers";
 import type { HeatmapActions } from "./actions";
 import { GROUP_INDENT, INDENT, TensorLabel } from "./TensorLabel";
 
-/** The chevron stands in the indent. */
+/** The chevron is within the indent. */
 const CHEVRON = 16;
 
 export interface RowLabelsProps {

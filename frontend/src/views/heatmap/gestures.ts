@@ -160,10 +160,10 @@ function pinch(
   viewport: StepViewport,
   stepAtClient: (clientX: number) => number,
 ): void {
-  const apart = () => Math.abs([...touches.values()].reduce((a, b) => a - b));
-  const before = apart();
+  const distance = () => Math.abs([...touches.values()].reduce((a, b) => a - b));
+  const before = distance();
   touches.set(event.pointerId, event.clientX);
-  const after = apart();
+  const after = distance();
   const middle = [...touches.values()].reduce((a, b) => a + b) / 2;
   if (before > 0 && after > 0) viewport.zoom(before / after, stepAtClient(middle));
 }

@@ -4,7 +4,7 @@ import type { RefObject } from "preact";
 import { useEffect } from "preact/hooks";
 import { moveCursor, rowsOfCells, type Selection } from "../../model/cursor";
 import { type Lines, lineOf, tensorAt } from "../../model/lanes";
-import { columnOfStep, inSight, stepsOfColumn, type Timeline } from "../../model/timeline";
+import { columnOfStep, isVisible, stepsOfColumn, type Timeline } from "../../model/timeline";
 import type { HeatmapGrids } from "../../state/grids";
 import type { Rows } from "../../state/rows";
 import type { StepViewport } from "../../state/viewport";
@@ -81,7 +81,7 @@ function moveSelection(event: KeyboardEvent, field: KeyField): boolean {
   const isFar = event.ctrlKey || event.shiftKey;
   const to = moveCursor(from, event.key, isFar, rows.length, timeline.columns);
   if (!to || !allSteps) return false;
-  if (selection && row >= 0 && !inSight(timeline, selection.step)) {
+  if (selection && row >= 0 && !isVisible(timeline, selection.step)) {
     // The first key shows the selection before the next one moves it.
     viewport.include(selection.step);
     return true;

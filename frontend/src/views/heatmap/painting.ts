@@ -18,7 +18,7 @@ import { type HeatmapLayout, RIGHT_MARGIN } from "./layout";
 const COLUMN_QUANTUM = 64;
 const MIN_COLUMN_WIDTH = 2;
 
-/** Tells the grids how many columns fit on the screen. */
+/** Sets how many columns fit on the screen. */
 export function useColumnCount(grids: HeatmapGrids, plotWidth: number): void {
   useEffect(() => {
     const columns = Math.ceil(plotWidth / MIN_COLUMN_WIDTH / COLUMN_QUANTUM) * COLUMN_QUANTUM;

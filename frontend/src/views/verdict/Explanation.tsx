@@ -24,7 +24,7 @@ export function Explanation({ finding, onGoTo }: ExplanationProps) {
         </p>
         <AffectedPlaces places={affected} onGoTo={onGoTo} />
       </div>
-      <div>
+      <div class="fix">
         <h2>Fix</h2>
         <p class="prose">
           <MarkedText text={advice} />
