@@ -63,7 +63,7 @@ test("a cell is asked for once, until the data changes", async () => {
   expect(cells.peek(query)).toBeUndefined();
 });
 
-test("an answer that was on its way when the data changed is not kept", async () => {
+test("an answer that was on its way when the data changed is not cached", async () => {
   let answer: (cell: CellAnswer) => void = () => undefined;
   const cells = cellCache(
     () =>

@@ -127,7 +127,7 @@ describe("the curves above the heatmap", () => {
   });
 });
 
-test("of a healthy run the extremes are worth a look", () => {
+test("the highlights of a healthy run are its extremes", () => {
   const grid = normsOf({ a: log(3, 0, 5), b: log(0.5, 4, Number.NaN), w: log(9, 9.5, 9) });
   const found = highlightsOf(grid, [
     tensor({ id: "a" }),

@@ -40,10 +40,10 @@ describe("number formats", () => {
           FORMATS.slice(1).map(({ name }) => name),
         );
         for (const { format, zero, subnormal: fewer, infinite } of fits) {
-          const kept = bins
+          const unchanged = bins
             .filter(([, e]) => e >= format.smallest && e < format.overflows)
             .reduce((sum, [, , count]) => sum + count, 0);
-          expect(zero + fewer + infinite + kept / finite).toBeCloseTo(1, 9);
+          expect(zero + fewer + infinite + unchanged / finite).toBeCloseTo(1, 9);
         }
       }),
     );

@@ -4,9 +4,9 @@ import { fragmentWith, parseFragment } from "../src/host/fragment";
 import { choicesFromUrl } from "../src/state/url_state";
 
 test("the state comes back, whatever the names contain", () => {
-  const kept = fc.dictionary(fc.stringMatching(/^[a-z]+$/), fc.string({ unit: "grapheme" }));
+  const states = fc.dictionary(fc.stringMatching(/^[a-z]+$/), fc.string({ unit: "grapheme" }));
   fc.assert(
-    fc.property(kept, (values) => {
+    fc.property(states, (values) => {
       expect({ ...parseFragment(fragmentWith("#nanwatch", values) ?? "") }).toEqual({ ...values });
     }),
   );

@@ -72,7 +72,7 @@ describe("zooming", () => {
     );
   });
 
-  test("brings a step into sight by moving as little as is needed", () => {
+  test("makes a step visible by moving as little as is needed", () => {
     const whole = { from: 0, to: 1000 };
     const range = { from: 400, to: 500 };
     expect(including(range, 450, whole)).toBe(range);

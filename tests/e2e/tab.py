@@ -37,8 +37,8 @@ class Tab:
     def frame(self) -> FrameLocator:
         return self.page.frame_locator("iframe")
 
-    def open(self, url: str, kept: Mapping[str, str]) -> Tab:
-        parts = [f"p.nanwatch.{key}={quote(value, safe='')}" for key, value in kept.items()]
+    def open(self, url: str, state: Mapping[str, str]) -> Tab:
+        parts = [f"p.nanwatch.{key}={quote(value, safe='')}" for key, value in state.items()]
         self.page.goto("#".join([url, "&".join(["nanwatch", *parts])]))
         return self
 

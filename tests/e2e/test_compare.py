@@ -138,15 +138,15 @@ def test_replicas_are_apart_alone_or_merged(gallery_url: str, visit: Visit) -> N
 def test_axe_finds_nothing_beside_another_run(
     gallery_url: str, open_tab: Callable[..., Tab], dark: bool, width: int
 ) -> None:
-    kept = {"with": "healthy", "show": "difference"}
-    tab = open_tab(gallery_url, run="nan_feature", width=width, dark=dark, **kept)
+    state = {"with": "healthy", "show": "difference"}
+    tab = open_tab(gallery_url, run="nan_feature", width=width, dark=dark, **state)
     expect(tab.find(".pane-header .palette")).to_contain_text("=")
     expect(tab.find(".comparison")).to_contain_text("diverges from")
     shoot(tab, f"compare-{'dark' if dark else 'light'}-{width}")
     assert violations(tab) == []
 
 
-def test_curves_of_both_runs_are_drawn_and_told_apart(gallery_url: str, visit: Visit) -> None:
+def test_curves_of_both_runs_are_drawn_in_different_styles(gallery_url: str, visit: Visit) -> None:
     tab = visit(gallery_url, run="nan_feature", **{"with": "healthy"})
     expect(tab.find(".pane-header .line-swatch")).to_have_count(2)
     dashes = [

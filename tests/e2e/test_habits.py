@@ -27,7 +27,7 @@ def violations(tab: Tab) -> list[str]:
     return [f"{each['id']}: {[node['target'] for node in each['nodes']]}" for each in found]
 
 
-def test_a_link_brings_to_what_is_in_sight(gallery_url: str, visit: Visit) -> None:
+def test_a_link_leads_to_the_same_view(gallery_url: str, visit: Visit) -> None:
     tab = visit(gallery_url, run="nan_feature", steps="30..49", order="largest")
     expect(tab.details).to_contain_text("input · step 37")
     tab.find("text=Copy link").click()
@@ -38,7 +38,7 @@ def test_a_link_brings_to_what_is_in_sight(gallery_url: str, visit: Visit) -> No
         assert f"p.nanwatch.{part}" in address
 
 
-def test_what_is_in_sight_is_saved_as_a_picture(gallery_url: str, visit: Visit) -> None:
+def test_the_visible_heatmap_is_saved_as_png(gallery_url: str, visit: Visit) -> None:
     tab = visit(gallery_url, run="nan_feature")
     expect(tab.details).to_contain_text("input · step 37")
     with tab.page.expect_download() as download:
@@ -53,7 +53,7 @@ def test_what_is_in_sight_is_saved_as_a_picture(gallery_url: str, visit: Visit) 
     assert 300 < height <= shown["height"] + 44
 
 
-def test_what_is_in_sight_is_saved_as_a_drawing(gallery_url: str, visit: Visit) -> None:
+def test_the_visible_heatmap_is_saved_as_svg(gallery_url: str, visit: Visit) -> None:
     tab = visit(gallery_url, run="nan_feature", **{"with": "healthy"})
     expect(tab.details).to_contain_text("input · step 37")
     expect(tab.find(".pane-header")).to_have_count(2)

@@ -85,7 +85,7 @@ def test_keys_zoom_pan_and_reset(tab: Tab) -> None:
     expect(tab.details).to_contain_text("input · step 239")
 
 
-def test_moving_the_selection_out_of_sight_takes_the_view_along(
+def test_the_view_follows_the_selection(
     gallery_url: str, visit: Visit
 ) -> None:
     tab = visit(gallery_url, run="nan_feature", steps="30..49")
@@ -191,7 +191,7 @@ def test_both_sides_are_loaded_before_one_pans_to_them(outsize_url: str, visit: 
     tab.page.on("request", lambda one: asked.append(one.url) if "/grid?" in one.url else None)
     tab.press("f")
     expect(tab.find(".visible-range span")).to_have_text("50,016–50,080")
-    tab.until(lambda: len(asked) == 3)  # What is in sight, and both sides of it.
+    tab.until(lambda: len(asked) == 3)  # The visible steps, and both sides of them.
     tab.page.wait_for_timeout(500)
     tab.press(*"dddd")
     expect(tab.find(".visible-range span")).to_have_text("50,080–50,144")

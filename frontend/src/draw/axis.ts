@@ -96,7 +96,7 @@ function markerX(timeline: Timeline, step: number): number {
   return Math.min(timeline.width - MARKER_RADIUS, Math.max(MARKER_RADIUS, x));
 }
 
-/** A sign in the color of its severity: a cross in a disc, a bar in a triangle, a dot in a ring. */
+/** A symbol in the color of its severity: a cross in a disc, a bar in a triangle, a dot in a ring. */
 function drawMarker(
   context: CanvasRenderingContext2D,
   { timeline, theme, width }: AxisPicture,
@@ -184,7 +184,7 @@ function drawSelected(
   context.fill();
 }
 
-/** Centerd where there is room, else pushed inwards. */
+/** Centered where there is room, otherwise moved inward. */
 function writeWithin(
   context: CanvasRenderingContext2D,
   text: string,

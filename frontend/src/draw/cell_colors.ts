@@ -22,7 +22,7 @@ function word(red: number, green: number, blue: number): number {
   return ((0xff << 24) | (blue << 16) | (green << 8) | red) >>> 0;
 }
 
-/** Cividis: perceptually even, the same to eyes with and without color deficiency. */
+/** Cividis: perceptually uniform, also with color vision deficiency. */
 export const paletteColor = interpolateCividis;
 
 /** A square texture that repeats over a cell. */
@@ -55,7 +55,7 @@ const TEXTURES: Record<MarkName, (x: number, y: number) => boolean> = {
 
 const known = new WeakMap<Theme, Map<number, CellColors>>();
 
-/** Mixed once for each theme and density: a scroll asks for them at every frame. */
+/** Computed once for each theme and density: scrolling needs them at every frame. */
 export function cellColorsOf(theme: Theme, density: number): CellColors {
   const ofTheme = known.get(theme) ?? new Map<number, CellColors>();
   known.set(theme, ofTheme);

@@ -16,7 +16,7 @@ const FONT = "10px system-ui, sans-serif";
 const INSET = 4;
 
 export interface Curve {
-  /** One value a column, in the unit that is drawn linearly; no line where it is not finite. */
+  /** One value per column, in the unit that is drawn linearly; no line where it is NaN or Inf. */
   values: ArrayLike<number>;
   color: string;
   dash?: readonly number[];

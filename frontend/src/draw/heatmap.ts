@@ -1,4 +1,4 @@
-/** Draws the part of the heatmap that is in view: cells, glyphs, the selected cell. */
+/** Draws the visible part of the heatmap: cells, glyphs, the selected cell. */
 
 import { gridRow, mergedRow, type Strip } from "../model/cells";
 import type { Selection } from "../model/cursor";
@@ -35,7 +35,7 @@ export interface HeatmapPicture {
   width: number;
   height: number;
   selection: Selection | null;
-  /** Steps that a line is drawn at. */
+  /** Steps with a vertical line. */
   marked: readonly MarkedStep[];
 }
 
@@ -102,7 +102,7 @@ function paintPauses(
 
 const images = new WeakMap<HTMLCanvasElement, ImageData>();
 
-/** The same one at each frame: megabytes thrown away sixty times a second cost pauses. */
+/** Reused at each frame: allocating megabytes sixty times a second causes pauses. */
 function imageOf(
   canvas: HTMLCanvasElement,
   context: CanvasRenderingContext2D,
@@ -115,7 +115,7 @@ function imageOf(
   return image;
 }
 
-/** The layers but for those that the finer ones would hide altogether. */
+/** The layers without those that finer ones hide completely. */
 function needed(layers: readonly Grid[], { from, to }: Timeline): readonly Grid[] {
   const covers = ({ edges }: Grid) => (edges[0] ?? 0) <= from && (edges.at(-1) ?? 0) >= to;
   return layers.slice(Math.max(0, layers.findLastIndex(covers)));

@@ -55,7 +55,7 @@ export function paintStrip(
 ): void {
   const special: [Box, number, number][] = [];
   const marked: [Box, number][] = [];
-  // Plain cells, which most are, as one line of pixels, and that again down to the bottom.
+  // Plain cells, which most are, as one line of pixels that is then copied down to the bottom.
   const highest = Math.max(0, top);
   const lowest = Math.min(bottom, raster.height);
   if (lowest <= highest) return;
@@ -139,7 +139,7 @@ export function paintTile(raster: Raster, box: Box, { size, pixels: texture }: T
   }
 }
 
-/** A flat line: recorded, and exactly zero. A count of zero is good news and gets no line. */
+/** A flat line: recorded, and exactly zero. A count of zero is normal and has no line. */
 function paintZero(raster: Raster, box: Box, { scale }: Magnitude, colors: CellColors): void {
   fill(raster, box, colors.zero);
   if (scale === "count") return;

@@ -155,7 +155,7 @@ function raised(exponent: number): string {
     .replace(/\d/g, (digit) => DIGITS[Number(digit)] ?? "");
 }
 
-/** Where formats end, each line named above itself. */
+/** Lines at the limits of formats, each with its name above. */
 function drawLimits(
   context: CanvasRenderingContext2D,
   low: number,

@@ -3,7 +3,7 @@
 import type { Grid } from "../wire/grid";
 import { columnOfStep } from "./timeline";
 
-/** One line's cells, a column each. */
+/** The cells of one line, one per column. */
 export interface Strip {
   /** NaN where nothing was recorded. */
   value: Float32Array;
@@ -58,7 +58,7 @@ export function mergedRow(grid: Grid, tensors: readonly { id: string }[]): Strip
 
 /**
  * Several lines as one: the largest value of each column, or of `signed` ones the farthest from
- * zero, and every flag. Thousands of lines are one while one pans: no call in the loop.
+ * zero, and every flag. Thousands of lines are merged during a pan: no call in the loop.
  */
 export function mergedStrip(strips: readonly Strip[], columns: number, signed = false): Strip {
   const value = new Float32Array(columns).fill(Number.NaN);

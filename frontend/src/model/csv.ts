@@ -14,7 +14,7 @@ const HEADER = [
   ...["sampled_elements", "zero", "subnormal"],
 ];
 
-/** RFC 4180, one line a column; what was not recorded is empty. */
+/** RFC 4180, one line per column; empty where nothing was recorded. */
 export function csvOf(spectrogram: Spectrogram, tensor: Tensor, range: Range): string {
   const { edges, flags, statistics } = spectrogram;
   const [begin, end] = visibleColumns(timelineOf(edges, 1, range));
@@ -41,7 +41,7 @@ function numberText(value: number): string {
   return Number.isFinite(value) ? String(value) : value > 0 ? "inf" : "-inf";
 }
 
-/** A spreadsheet would take some names for formulas: an apostrophe keeps them text. */
+/** A spreadsheet would read some names as formulas: an apostrophe keeps them text. */
 function quoted(text: string): string {
   const safe = /^[=+\-@\t\r]/.test(text) ? `'${text}` : text;
   return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;

@@ -20,7 +20,7 @@ const FEWEST = 0.1;
 
 /**
  * The difference in the columns of `base`, in the unit that is drawn linearly: decades, or shares.
- * A cell is recorded where both runs are; what either has of NaN and infinities is kept.
+ * A cell is recorded where both runs are; NaN and infinities of both are kept.
  */
 export function differenceOf(base: Grid, other: Grid): Difference {
   const ofBase = known.get(base) ?? new WeakMap<Grid, Difference>();
@@ -44,7 +44,7 @@ function differing(base: Grid, other: Grid): Difference {
   }
   const isCount = base.scale === "count";
   const nothing: Strip = { value: new Float32Array(), flags: new Uint8Array() };
-  // Millions of cells while one pans: few calls in the loop.
+  // Millions of cells during a pan: few calls in the loop.
   base.rows.forEach((id, row) => {
     const ours = gridRow(base, id) as Strip;
     const strip = gridRow(other, id);
@@ -83,7 +83,7 @@ export function differencesOf(layers: readonly Grid[], others: readonly Grid[]):
     });
 }
 
-/** A scale that is as far to both sides, so that its middle is "the same". */
+/** A scale that is symmetric about zero, so that its middle means "the same". */
 export function signedMagnitude({ value, scale }: Grid): Magnitude {
   let most = FEWEST;
   for (const one of value) {

@@ -9,7 +9,7 @@ export interface Bar {
 }
 
 export interface Bars {
-  /** One bar an exponent, without gaps. */
+  /** One bar per exponent, without gaps. */
   bars: Bar[];
   /** The largest count of one bar. */
   most: number;
@@ -62,7 +62,7 @@ export function overlaidBars(
   return { bars, most: Math.max(most, beside.most), other: other ? beside.bars : [] };
 }
 
-/** Height of a count from 0 to 1: logarithmic, so that one element among a million is seen. */
+/** Height of a count from 0 to 1: logarithmic, so that one element among a million is visible. */
 export function barHeight(count: number, most: number): number {
   return count === 0 ? 0 : Math.log10(1 + count) / Math.log10(1 + most);
 }

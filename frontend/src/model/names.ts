@@ -37,9 +37,9 @@ export function splitName(name: string, longestTail: number): SplitName {
   const two = parts.slice(-2).join("/");
   const tail = two.length <= longestTail ? two : (parts.at(-1) ?? "");
   // Counted in code points: half of a pair is no character.
-  const kept = tail.length <= longestTail ? tail : [...tail].slice(-longestTail >> 1).join("");
-  const head = visible.slice(0, visible.length - kept.length);
-  return { head: head.slice(0, LONGEST), tail: kept };
+  const shown = tail.length <= longestTail ? tail : [...tail].slice(-longestTail >> 1).join("");
+  const head = visible.slice(0, visible.length - shown.length);
+  return { head: head.slice(0, LONGEST), tail: shown };
 }
 
 /** The whole name for a tooltip or a heading, cut in the middle only where it is absurdly long. */

@@ -112,7 +112,7 @@ export interface Cut {
 /**
  * The cut that shows a range in about `columns` columns: they are a power of two steps, or of
  * another scale's unit, wide and begin at multiples of it, so that panning does not shimmer, and
- * some lie beyond both ends, so that it need not wait.
+ * some lie beyond both ends, so that it need not wait for an answer.
  */
 export function cutFor(
   range: Range,

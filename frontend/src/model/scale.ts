@@ -123,8 +123,8 @@ const DIGIT = 7;
 const GAP = 20;
 
 /**
- * Round steps on a logarithmic axis, as many as there is room for: 0 and the powers of ten before 5
- * and 2 times them, and those before all others.
+ * Round steps on a logarithmic axis, as many as there is room for: 0 and powers of ten first, then 5
+ * and 2 times them, then all others.
  */
 export function logTicks(first: number, last: number, pixelsPerUnit: number): Tick[] {
   const middle = (step: number) => (LOG_STEPS.position(step) + LOG_STEPS.position(step + 1)) / 2;

@@ -35,7 +35,7 @@ import { Resource } from "./resource";
 import { Rows } from "./rows";
 import { RunList } from "./run_list";
 import { TensorDetail } from "./tensor_detail";
-import { type Choices, choicesFromUrl, urlStateOf } from "./url_state";
+import { applyChoices, choicesFromUrl, urlStateOf } from "./url_state";
 import { StepViewport } from "./viewport";
 
 /** The address follows once one has come to rest: browsers limit how often it may change. */
@@ -117,7 +117,9 @@ export class Session {
   #isRunSettled = false;
 
   start(): void {
-    this.#restore(choicesFromUrl(readUrlState()));
+    const choices = choicesFromUrl(readUrlState());
+    this.#isRunSettled = choices.run !== undefined;
+    applyChoices(this, choices);
     watchDarkMode((dark) => {
       this.dark.value = dark;
     });
@@ -271,32 +273,6 @@ export class Session {
     batch(() => {
       this.rows.reveal(tensor);
       this.select({ tensor, step });
-    });
-  }
-
-  #restore(choices: Partial<Choices>): void {
-    batch(() => {
-      if (choices.run !== undefined) this.run.value = choices.run;
-      this.#isRunSettled = choices.run !== undefined;
-      if (choices.statistic) this.grids.statistic.value = choices.statistic;
-      if (choices.axis) this.axis.value = choices.axis;
-      if (choices.folds) this.rows.folds.value = choices.folds;
-      if (choices.pinned) this.rows.pinned.value = choices.pinned;
-      if (choices.filter) this.rows.filter.value = choices.filter;
-      if (choices.order) this.rows.order.value = choices.order;
-      if (choices.layout) this.rows.chosenLayout.value = choices.layout;
-      if (choices.role) this.rows.role.value = choices.role;
-      if (choices.replicas) this.rows.replicas.value = choices.replicas;
-      if (choices.onlyAffected) this.rows.onlyAffected.value = true;
-      if (choices.selection) this.selection.value = choices.selection;
-      if (choices.compareWith) {
-        this.comparisons.names.value = choices.compareWith;
-        this.explanationShown.value = false;
-      }
-      if (choices.showDifference) this.comparisons.showDifference.value = true;
-      if (choices.tolerance) this.comparisons.tolerance.value = choices.tolerance;
-      if (choices.curvesShown !== undefined) this.curvesShown.value = choices.curvesShown;
-      if (choices.range) this.viewport.chosen.value = choices.range;
     });
   }
 

@@ -1,5 +1,6 @@
 /** The choices that an address keeps, as texts. */
 
+import { batch } from "@preact/signals";
 import type { UrlState } from "../host/fragment";
 import { TOLERANCES } from "../model/comparison";
 import type { Selection } from "../model/cursor";
@@ -69,6 +70,32 @@ export function choicesFromUrl(state: UrlState): Partial<Choices> {
     choices.range = { from: Number(steps[1]), to: Number(steps[2]) + 1 };
   }
   return choices;
+}
+
+export function applyChoices(session: Session, choices: Partial<Choices>): void {
+  const { rows, viewport, grids, comparisons } = session;
+  batch(() => {
+    if (choices.run !== undefined) session.run.value = choices.run;
+    if (choices.statistic) grids.statistic.value = choices.statistic;
+    if (choices.axis) session.axis.value = choices.axis;
+    if (choices.folds) rows.folds.value = choices.folds;
+    if (choices.pinned) rows.pinned.value = choices.pinned;
+    if (choices.filter) rows.filter.value = choices.filter;
+    if (choices.order) rows.order.value = choices.order;
+    if (choices.layout) rows.chosenLayout.value = choices.layout;
+    if (choices.role) rows.role.value = choices.role;
+    if (choices.replicas) rows.replicas.value = choices.replicas;
+    if (choices.onlyAffected) rows.onlyAffected.value = true;
+    if (choices.selection) session.selection.value = choices.selection;
+    if (choices.compareWith) {
+      comparisons.names.value = choices.compareWith;
+      session.explanationShown.value = false;
+    }
+    if (choices.showDifference) comparisons.showDifference.value = true;
+    if (choices.tolerance) comparisons.tolerance.value = choices.tolerance;
+    if (choices.curvesShown !== undefined) session.curvesShown.value = choices.curvesShown;
+    if (choices.range) viewport.chosen.value = choices.range;
+  });
 }
 
 export function urlStateOf(session: Session): UrlState {

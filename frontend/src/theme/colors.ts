@@ -12,7 +12,7 @@ export interface MarkColors {
   glyph: string;
 }
 
-/** Reserved: no other part of the tab, and no part of the palette, comes near to these. */
+/** Reserved: no other color of the tab or of the palette is close to these. */
 export const MARK_COLORS: Record<MarkName, MarkColors> = {
   nan: { fill: "#e0009b", texture: "#a80074", glyph: "#ffffff" },
   pos_inf: { fill: "#ff5a1f", texture: "#d93a00", glyph: "#1b0a02" },
@@ -86,7 +86,7 @@ export const DARK: Theme = {
   negative: "#d8b25f",
 };
 
-/** Of differences, from "less" over "the same" to "more": brown and teal, distinct also with color vision deficiency. */
+/** Differences from "less" over "the same" to "more": brown and teal, distinct also with color vision deficiency. */
 export const DIVERGING_LIGHT = ["#7a4a08", "#c79a4b", "#f1f2f4", "#62b3a8", "#00584f"] as const;
 export const DIVERGING_DARK = ["#f2c46d", "#9c7432", "#2a3038", "#31817a", "#7fe3d3"] as const;
 

@@ -26,7 +26,7 @@ import { ComparedPane, PaneHeader } from "./ComparedPane";
 import { Curves } from "./Curves";
 import { exportImageOf } from "./export_layout";
 import { useGestures } from "./gestures";
-import { cellUnder, type HoveredCell, markerUnder } from "./hit_test";
+import type { HoveredCell } from "./hit_test";
 import { handleKey, useRowInView } from "./keys";
 import { type HeatmapLayout, layoutOf, paneTop, RIGHT_MARGIN } from "./layout";
 import { NonfiniteTable } from "./NonfiniteTable";
@@ -38,6 +38,7 @@ import {
   usePaintedCells,
   useTimeline,
 } from "./painting";
+import { usePointer } from "./pointer";
 import { RowLabels } from "./RowLabels";
 import { Tooltip } from "./Tooltip";
 import { VisibleRange } from "./VisibleRange";
@@ -75,7 +76,6 @@ export function Heatmap(props: HeatmapProps) {
   const axis = useRef<HTMLCanvasElement>(null);
   const size = useSize(scroller);
   const [scrollTop, setScrollTop] = useState(0);
-  const [hovered, setHovered] = useState<HoveredCell | null>(null);
 
   const layout = layoutOf(size, props.curves.length, compared.length);
   const curves = layout.showsCurves ? props.curves : NO_CURVES;
@@ -103,21 +103,8 @@ export function Heatmap(props: HeatmapProps) {
   const hitField = {
     ...{ plot, axis, layout, lines, scrollTop, timeline, grids, compared, markers },
   };
-  const onClick = (event: MouseEvent) => {
-    if (gestures.wasDrag()) return;
-    const finding = markerUnder(event, hitField);
-    if (finding >= 0) actions.chooseFinding(finding);
-    const cell = cellUnder(event, hitField);
-    if (!cell) return;
-    actions.select({ tensor: cell.tensor.id, step: cell.steps[0] }, cell.compared);
-    scroller.current?.focus({ preventScroll: true });
-  };
-  const onPointerMove = (event: PointerEvent) => {
-    gestures.onPointerMove(event);
-    setHovered(gestures.dragging ? null : cellUnder(event, hitField));
-    const isOnMarker = markerUnder(event, hitField) >= 0;
-    if (axis.current) axis.current.style.cursor = isOnMarker ? "pointer" : "";
-  };
+  const pointer = usePointer(hitField, gestures, scroller, actions);
+  const { hovered } = pointer;
   const onKeyDown = (event: KeyboardEvent) => {
     if (event.target !== event.currentTarget) return;
     const field = { ...{ actions, viewport, rows, grids, selection, lines, timeline } };
@@ -149,13 +136,13 @@ export function Heatmap(props: HeatmapProps) {
         aria-describedby="heatmap-keys"
         onScroll={(event) => setScrollTop(event.currentTarget.scrollTop)}
         onKeyDown={onKeyDown}
-        onClick={onClick}
+        onClick={pointer.onClick}
         onDblClick={(event) => event.target instanceof HTMLCanvasElement && viewport.reset()}
         onPointerDown={gestures.onPointerDown}
-        onPointerMove={onPointerMove}
+        onPointerMove={pointer.onPointerMove}
         onPointerUp={gestures.onPointerUp}
         onPointerCancel={gestures.onPointerUp}
-        onPointerLeave={() => setHovered(null)}
+        onPointerLeave={pointer.onPointerLeave}
       >
         <div
           class="sizer"

@@ -21,7 +21,7 @@ export interface HoveredCell {
   compared: ComparedRun | undefined;
 }
 
-interface HitField {
+export interface HitField {
   /** The rows of the selected run. */
   plot: RefObject<HTMLDivElement | null>;
   axis: RefObject<HTMLCanvasElement | null>;
