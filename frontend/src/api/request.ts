@@ -1,14 +1,8 @@
 /** One GET to our own backend. Addresses are relative, so any path prefix works. */
 
-/** The server answered with an error; the message is the server's own sentence. */
+/** The server answered with an error, or not at all; the message can be shown as it is. */
 export class ServerError extends Error {
   override name = "ServerError";
-  constructor(
-    message: string,
-    readonly status: number,
-  ) {
-    super(message);
-  }
 }
 
 /** Values of a query: undefined ones are left out, arrays are repeated. */
@@ -32,10 +26,10 @@ export async function get(route: string, query: Query, signal?: AbortSignal): Pr
     response = await fetch(`./${route}${text ? `?${text}` : ""}`, signal ? { signal } : {});
   } catch (error) {
     if (isAbort(error)) throw error;
-    throw new ServerError("TensorBoard is not responding. Is it still running?", 0);
+    throw new ServerError("TensorBoard is not responding. Is it still running?");
   }
   if (!response.ok) {
-    throw new ServerError(errorSentence(await response.text(), response.status), response.status);
+    throw new ServerError(errorSentence(await response.text(), response.status));
   }
   return response;
 }

@@ -78,12 +78,6 @@ export function columnOfStep(
   return column >= 0 && column < columns ? column : -1;
 }
 
-/** The column at a pixel; -1 where there is none. */
-export function columnAt(timeline: Timeline, x: number): number {
-  if (x < 0 || x >= timeline.width) return -1;
-  return columnOfStep(timeline, Math.floor(stepAt(timeline, x)));
-}
-
 /** First and last step of a column. */
 export function stepsOfColumn(
   { edges }: Pick<Timeline, "edges">,

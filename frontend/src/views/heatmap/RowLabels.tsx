@@ -152,7 +152,7 @@ function Counts({
   return (
     <span
       class="lane-counts"
-      title={nonfinite > 0 ? `${formatCount(nonfinite)} with NaN or Inf` : ""}
+      title={nonfinite > 0 ? `${formatCount(nonfinite)} with NaN or Inf` : undefined}
     >
       {nonfinite > 0 && <b>{formatCount(nonfinite)} of </b>}
       {formatCount(tensors.length)}
