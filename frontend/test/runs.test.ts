@@ -65,7 +65,7 @@ test("the facts of a run count exactly, and none repeats a finding", () => {
     "240 steps recorded",
   ]);
   expect(runFacts(detail(), { findings: [] }, 7)).toEqual([
-    "loss scaling skipped 7 steps (normal)",
+    "LossScaleOptimizer skipped 7 steps (normal)",
   ]);
   const backoff = finding({ cause: "loss-scale-backoff", severity: "info" });
   expect(runFacts(detail(), { findings: [backoff] }, 7)).toEqual(["240 steps recorded"]);

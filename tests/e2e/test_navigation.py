@@ -85,9 +85,7 @@ def test_keys_zoom_pan_and_reset(tab: Tab) -> None:
     expect(tab.details).to_contain_text("input · step 239")
 
 
-def test_the_view_follows_the_selection(
-    gallery_url: str, visit: Visit
-) -> None:
+def test_the_view_follows_the_selection(gallery_url: str, visit: Visit) -> None:
     tab = visit(gallery_url, run="nan_feature", steps="30..49")
     expect(tab.details).to_contain_text("input · step 37")
     tab.press("End")

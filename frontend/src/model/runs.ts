@@ -70,7 +70,7 @@ export function runFacts(
       ? [`${formatCounted(last_step - first_step + 1, "step")} recorded`]
       : []),
     ...(scaleSkippedSteps > 0 && !isScalingTold
-      ? [`loss scaling skipped ${formatCounted(scaleSkippedSteps, "step")} (normal)`]
+      ? [`LossScaleOptimizer skipped ${formatCounted(scaleSkippedSteps, "step")} (normal)`]
       : []),
   ];
 }
