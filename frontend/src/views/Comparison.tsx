@@ -109,7 +109,8 @@ function Divergence({ compared, onGoTo, onRemove }: DivergenceProps) {
           <>
             , first in <code>{placeTitle(difference)}</code> ({differenceText(answer, difference)})
           </>
-        )}{" "}
+        )}
+        {answer && !error && ". "}
         {answer && !error && <span class="aside">{comparisonLimits(answer).join(" ")}</span>}
       </p>
       {difference && (
