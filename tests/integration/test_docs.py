@@ -8,7 +8,9 @@ HTML comments in a page, which no reader sees, say how its code is to be taken:
     <!-- file: NAME -->           the next block is a file of this name
     <!-- exit: STATUS -->         the `nanwatch` commands of the next block end with this status
     <!-- finds: DIRECTORY CAUSE... -->   what was recorded there so far has these findings
-    <!-- headline: DIRECTORY -->  the next block begins with the headline of what was recorded there
+    <!-- shows: COMMAND -->      the next block is in what this `nanwatch` command prints, however
+                                 the lines are broken
+    <!-- quotes: PAGE -->        the next block is in this page, too, where it is tested
 
 All Python of a page runs in one namespace, in an empty folder.
 """
@@ -33,9 +35,7 @@ import tensorflow as tf
 
 import tb_nanwatch as nanwatch
 from tb_nanwatch.cli import main
-from tb_nanwatch.diagnosis.diagnose import Status
-from tb_nanwatch.diagnosis.finding import CAUSES
-from tb_nanwatch.diagnosis.thresholds import Thresholds
+from tb_nanwatch.diagnosis import CAUSES, Status, Thresholds
 from tb_nanwatch.format import facts
 from tb_nanwatch.format.roles import DEFAULT_ROLES, ROLE_NAMES
 from tb_nanwatch.format.tags import parse_tag
@@ -85,7 +85,7 @@ _PART = re.compile(
     r"^<!--\s*(?P<word>\w+):?\s*(?P<comment>.*?)\s*-->$|^```(?P<language>\w*)\n(?P<code>.*?)^```$",
     re.DOTALL | re.MULTILINE,
 )
-_OF_NEXT_BLOCK = ("fragment", "raises", "file", "exit", "headline")
+_OF_NEXT_BLOCK = ("fragment", "raises", "file", "exit", "shows", "quotes")
 
 
 def parts_of(page: Path) -> Iterator[Part]:
@@ -144,9 +144,13 @@ class TestCode:
                     assert found_in(run) == causes, f"{name_of(page)}:{part.line}"
                 elif part.kind == "sh" and "exit" in part.marks:
                     run_commands(page, part)
-                elif "headline" in part.marks:
-                    run = report_of(part.marks["headline"], capsys)
-                    assert part.text.splitlines()[0] == run.get("headline", part.text[:-1])
+                elif "shows" in part.marks:
+                    capsys.readouterr()
+                    main(part.marks["shows"].split()[1:])
+                    shown = " ".join(capsys.readouterr().out.split())
+                    assert " ".join(part.text.split()) in shown, f"{name_of(page)}:{part.line}"
+                elif "quotes" in part.marks:
+                    assert part.text in text_of(ROOT / part.marks["quotes"])
         ours = [str(each.message) for each in caught if "NaNWatch" in str(each.message)]
         assert not ours
 
