@@ -261,6 +261,12 @@ class TestLists:
         recorded = {name for row in rows if row[1] == "yes" for name in names_in(row[0])}
         assert recorded == set(DEFAULT_ROLES)
 
+    def test_public_names(self) -> None:
+        text = text_of(DOCS / "reference" / "python.md")
+        listed = re.search(r"These names are public: (.*?)\.\s", text, re.DOTALL)
+        assert listed is not None
+        assert set(names_in(listed[1])) == set(nanwatch.__all__)
+
     def test_statuses(self) -> None:
         assert column_of(DOCS / "reference" / "json.md", "Status") == list(get_args(Status))
 
