@@ -6,7 +6,7 @@ import { adoptSheets } from "./theme/sheets";
 import { App } from "./views/App";
 
 export async function render(): Promise<void> {
-  // The frame's document is TensorBoard's, and says neither.
+  // The frame's document is TensorBoard's, which sets neither.
   document.title = "NaNWatch";
   document.documentElement.lang = "en";
   const session = new Session();

@@ -1,6 +1,6 @@
 /** Answers of the server, to be varied. */
 
-import type { RunDetail, RunSummary, Tensor } from "../src/wire/answers";
+import type { Finding, RunDetail, RunSummary, Tensor } from "../src/wire/answers";
 
 export function tensor(change: Partial<Tensor> = {}): Tensor {
   return {
@@ -23,25 +23,31 @@ export function summary(change: Partial<RunSummary> = {}): RunSummary {
   return {
     run: "run",
     status: "healthy",
+    headline: "Healthy: no NaN or Inf (240 steps, 17 tensors)",
     first_step: 0,
     last_step: 239,
     tensors: 17,
     records: { written: 19, read: 19 },
-    first_nonfinite: null,
     nonfinite_tensors: 0,
     scale_skipped_steps: 0,
+    finding: null,
     ...change,
   };
+}
+
+/** A run whose first finding is an error at a step. */
+export function nonfiniteSummary(run: string, step: number): RunSummary {
+  const headline = `NaN in the input data at step ${step}`;
+  const finding = { cause: "nonfinite-input", severity: "error", step, headline } as const;
+  return summary({ run, status: "nonfinite", headline, nonfinite_tensors: 3, finding });
 }
 
 export function detail(change: Partial<RunDetail> = {}): RunDetail {
   return {
     run: "run",
-    status: "healthy",
     first_step: 0,
     last_step: 239,
     records: { written: 19, read: 19 },
-    first_nonfinite: null,
     problems: [],
     times: null,
     tensors: [tensor()],
@@ -49,14 +55,20 @@ export function detail(change: Partial<RunDetail> = {}): RunDetail {
   };
 }
 
-export const FIRST = {
-  step: 17,
-  tensor: "8d1c0a3be5f2",
-  role: "input",
-  layer: "",
-  name: "input",
-  nan: 1,
-  pos_inf: 0,
-  neg_inf: 0,
-  initial: false,
-};
+export function finding(change: Partial<Finding> = {}): Finding {
+  return {
+    cause: "loss-domain",
+    severity: "error",
+    step: 17,
+    last_step: 240,
+    origin: { role: "loss", layer: "", tensor: "loss" },
+    affected: [],
+    evidence: { nan: 1 },
+    headline: "NaN in the loss at step 17 · `Log` · train.py:34",
+    message: "",
+    advice: "",
+    fix_code: "",
+    help: "findings.md#loss-domain",
+    ...change,
+  };
+}

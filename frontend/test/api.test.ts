@@ -1,7 +1,7 @@
 import { afterEach, expect, test, vi } from "vitest";
-import { AnswerCache, cellCache } from "../src/api/answers";
+import { AnswerCache, cellCache } from "../src/api/answer_cache";
 import { Latest } from "../src/api/latest";
-import { errorSentence, get } from "../src/api/request";
+import { errorSentence, get, queryText } from "../src/api/request";
 import type { CellAnswer } from "../src/wire/answers";
 
 afterEach(() => vi.unstubAllGlobals());
@@ -10,7 +10,14 @@ test("addresses are relative, and what is asked is escaped", async () => {
   const fetched = vi.fn(async () => new Response("{}"));
   vi.stubGlobal("fetch", fetched);
   await get("grid", { run: "a/b &c", role: ["loss", "weight"], first: undefined, columns: 8 });
-  expect(fetched).toHaveBeenCalledWith("./grid?run=a%2Fb+%26c&role=loss&role=weight&columns=8", {});
+  expect(fetched).toHaveBeenCalledWith("./grid?columns=8&role=loss&role=weight&run=a%2Fb+%26c", {});
+});
+
+test("queries are the same whatever the order of their keys, and differ by any value", () => {
+  const query = { run: "a", role: ["loss", "weight"], first: 0 };
+  expect(queryText({ first: 0, role: ["loss", "weight"], run: "a" })).toBe(queryText(query));
+  expect(queryText({ ...query, role: ["loss"] })).not.toBe(queryText(query));
+  expect(queryText({ ...query, first: 1 })).not.toBe(queryText(query));
 });
 
 test("an error is the server's own sentence", async () => {
@@ -20,7 +27,7 @@ test("an error is the server's own sentence", async () => {
   );
   await expect(get("run", { run: "x" })).rejects.toThrow("Unknown run 'x'.");
   vi.stubGlobal("fetch", async () => Promise.reject(new TypeError("Failed to fetch")));
-  await expect(get("runs", {})).rejects.toThrow("TensorBoard does not answer");
+  await expect(get("runs", {})).rejects.toThrow("TensorBoard is not responding");
   expect(errorSentence("<html>Bad gateway", 502)).toBe("<html>Bad gateway");
   expect(errorSentence("", 502)).toBe("The server answered with status 502.");
 });
@@ -56,7 +63,7 @@ test("a cell is asked for once, until the data changes", async () => {
   expect(cells.peek(query)).toBeUndefined();
 });
 
-test("an answer that was on its way when the data changed is not kept", async () => {
+test("an answer that was on its way when the data changed is not cached", async () => {
   let answer: (cell: CellAnswer) => void = () => undefined;
   const cells = cellCache(
     () =>

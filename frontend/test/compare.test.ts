@@ -1,8 +1,15 @@
 import { describe, expect, test } from "vitest";
-import { incomparable, partingReason, partingWords } from "../src/model/comparison";
+import { comparisonLimits, differenceText, divergenceText } from "../src/model/comparison";
 import { differenceOf, differencesOf, signedMagnitude } from "../src/model/difference";
-import { differenceText, legendTicks, tableIndex } from "../src/model/magnitude";
-import { elementRows, operationWhere, operationWords, sourceLines } from "../src/model/operation";
+import { formatDifference, legendTicks, tableIndex } from "../src/model/magnitude";
+import {
+  batchRowsText,
+  describeOperation,
+  elementRows,
+  rerunModeText,
+  sourceLines,
+  sourceLocation,
+} from "../src/model/operation";
 import type { ComparisonAnswer } from "../src/wire/answers";
 import type { Grid } from "../src/wire/grid";
 
@@ -37,7 +44,7 @@ describe("the difference of two runs", () => {
     expect([...flags]).toEqual([R, R, 0, 0, 0, 0]);
   });
 
-  test("keeps what either has of NaN and infinities, and zeros as far as it goes", () => {
+  test("keeps the NaN and infinities of both, and the sign of a difference from zero", () => {
     const zero = Number.NEGATIVE_INFINITY;
     const ours = grid([0, 1, 2, 3], {
       x: [
@@ -98,48 +105,49 @@ describe("the difference of two runs", () => {
     expect(legendTicks(magnitude).map(({ text }) => text)).toEqual(["÷1000", "=", "×1000"]);
   });
 
-  test("is told as a factor or in points", () => {
-    expect(differenceText(1, "log10")).toBe("×10");
-    expect(differenceText(-Math.log10(2.5), "log10")).toBe("÷2.5");
-    expect(differenceText(-1e30, "log10")).toBe("÷∞");
-    expect(differenceText(0.25, "share")).toBe("+25%");
+  test("is a factor, or percentage points", () => {
+    expect(formatDifference(1, "log10")).toBe("×10");
+    expect(formatDifference(-Math.log10(2.5), "log10")).toBe("÷2.5");
+    expect(formatDifference(-1e30, "log10")).toBe("÷∞");
+    expect(formatDifference(0.25, "share")).toBe("+25%");
   });
 });
 
-test("where runs part is told in words", () => {
-  const parting = {
+test("where runs diverge, as text", () => {
+  const difference = {
     ...{ step: 32, last_step: 47, initial: false, kind: "norm" as const, role: "gradient" },
     ...{ layer: "dense", tensor: "dense/kernel", tensors: 3, relative_difference: 0.25 },
     values: [3, 4] as [number, number],
   };
   const answer: ComparisonAnswer = {
     ...{ runs: ["a", "b"], tolerance: 0.01, first_step: 0, last_step: 99, norm_steps: 96 },
-    ...{ tensors: 9, only: [0, 2], parting },
+    ...{ tensors: 9, only: [0, 2], first_difference: difference },
   };
-  expect(partingWords(answer)).toBe("they part within steps 32–47");
-  expect(partingReason(answer, parting)).toBe(
-    "root mean square 3 and 4, norms apart by 25%, and 2 more tensors there",
+  expect(divergenceText(answer)).toBe("diverges from a within steps 32–47");
+  expect(differenceText(answer, difference)).toBe(
+    "RMS 3 in a, 4 in b, norms differ by 25%; 2 more tensors in the same step",
   );
-  expect(incomparable(answer)).toEqual([
-    "Norms could be compared at 96 of 100 steps: the records of the two runs begin and end at different ones.",
+  expect(comparisonLimits(answer)).toEqual([
+    "Norms compared at 96 of 100 steps: elsewhere the recording windows of the runs do not match.",
     "2 tensors only in b.",
   ]);
   const bad = {
-    ...parting,
-    kind: "nonfinite" as const,
-    values: [0, 1] as [number, number],
-    tensors: 1,
+    ...difference,
+    ...{ kind: "nonfinite" as const, tensors: 1, values: [0, 40] as [number, number] },
   };
-  expect(partingReason(answer, bad)).toBe("1 non-finite element in b alone");
-  expect(partingWords({ ...answer, parting: { ...bad, last_step: 32 } })).toBe(
-    "they part at step 32",
+  expect(differenceText(answer, bad)).toBe("40 NaN or Inf in b, none in a");
+  expect(differenceText(answer, { ...bad, values: [1, 0] })).toBe("1 NaN or Inf in a, none in b");
+  const text = (first_difference: ComparisonAnswer["first_difference"]) =>
+    divergenceText({ ...answer, first_difference });
+  expect(text({ ...bad, last_step: 32 })).toBe("diverges from a at step 32");
+  expect(text({ ...bad, initial: true })).toBe("differs from a before step 32");
+  expect(text(null)).toBe("matches a: all norms within 1%");
+  expect(divergenceText({ ...answer, first_step: null })).toBe(
+    "has no step and tensor in common with a",
   );
-  expect(partingWords({ ...answer, parting: { ...bad, initial: true } })).toMatch(/before step 32/);
-  expect(partingWords({ ...answer, parting: null })).toBe("the same within 1% of every norm");
-  expect(partingWords({ ...answer, first_step: null })).toBe("no step and tensor in common");
 });
 
-test("an operation is told by what is known of it", () => {
+test("an operation has a title, a location, its lines and its elements", () => {
   const operation = {
     type: "Log",
     pass: "backward",
@@ -148,20 +156,23 @@ test("an operation is told by what is known of it", () => {
     line: 57,
     function: "call",
   };
-  expect(operationWords(operation)).toBe("Log in the backward pass of layer gate");
-  expect(operationWords({ type: "Mul" })).toBe("Mul");
-  expect(operationWords({ type: "Mul", pass: "update" })).toBe("Mul in the update");
+  expect(describeOperation(operation)).toBe("Log in the backward pass of layer gate");
+  expect(describeOperation({ type: "Mul" })).toBe("Mul");
+  expect(describeOperation({ type: "Mul", pass: "update" })).toBe("Mul in the update");
   const adam = { type: "Mul", pass: "update", optimizer: "keras.optimizers.Adam" };
-  expect(operationWords(adam)).toBe("Mul in the update of keras.optimizers.Adam");
-  expect(operationWhere(operation)).toBe("m.py:57, in call");
-  expect(operationWhere({ type: "Mul" })).toBe("");
+  expect(describeOperation(adam)).toBe("Mul in the update of keras.optimizers.Adam");
+  expect(sourceLocation(operation)).toBe("m.py:57, in call");
+  expect(sourceLocation({ type: "Mul" })).toBe("");
   const source = [
     { line: 56, text: "a" },
     { line: 57, text: "b" },
   ];
-  expect(sourceLines({ ...operation, source }).map(({ broke }) => broke)).toEqual([false, true]);
+  expect(sourceLines({ ...operation, source }).map(({ failing }) => failing)).toEqual([
+    false,
+    true,
+  ]);
   expect(sourceLines({ ...operation, code: "c" })).toEqual([
-    { number: 57, text: "c", broke: true },
+    { number: 57, text: "c", failing: true },
   ]);
   expect(sourceLines({ type: "Mul" })).toEqual([]);
   const elements = [
@@ -180,4 +191,20 @@ test("an operation is told by what is known of it", () => {
   expect(sourceLines({ type: "Mul", line: 3, source: whole }).map(({ text }) => text)).toEqual([
     ...["def f():", "", "  b"],
   ]);
+});
+
+test("batch rows are listed as ranges, and no longer than a line", () => {
+  expect(batchRowsText([17])).toBe("Batch row 17");
+  expect(batchRowsText([11, 3])).toBe("Batch rows 3, 11");
+  expect(batchRowsText(Array.from({ length: 32 }, (_, row) => row))).toBe("Batch rows 0–31");
+  expect(batchRowsText([1, 2, 3, 5, ...Array.from({ length: 20 }, (_, at) => 10 + 2 * at)])).toBe(
+    "Batch rows 1–3, 5, 10, 12, 14, 16, 18, 20, 22, 24 and 12 more",
+  );
+});
+
+test("how a step was re-run, also in a mode of a newer version", () => {
+  expect(["eager", "graph", "xla"].map(rerunModeText)).toEqual([
+    ...["eagerly", "as a graph", "with XLA"],
+  ]);
+  expect(rerunModeText("new")).toBe("(new)");
 });

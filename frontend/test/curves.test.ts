@@ -1,8 +1,8 @@
 import { signal } from "@preact/signals";
 import { describe, expect, test, vi } from "vitest";
 import { csvOf } from "../src/model/csv";
-import { curveText, logTicks, NO_NORMS, runCurves } from "../src/model/curves";
-import { worthALook } from "../src/model/worth";
+import { formatCurveValue, logTicks, NO_NORMS, runCurves } from "../src/model/curves";
+import { highlightsOf } from "../src/model/highlights";
 import { RunCurves } from "../src/state/curves";
 import { fileName } from "../src/views/files";
 import { decodeGrid, type Grid } from "../src/wire/grid";
@@ -50,7 +50,7 @@ describe("the curves above the heatmap", () => {
     };
     const [, scale] = runCurves(grid, [tensor({ id: "a" })]);
     expect(scale?.name).toBe("scale");
-    expect(scale && [0, 1].map((column) => curveText(scale.values, column))).toEqual([
+    expect(scale && [0, 1].map((column) => formatCurveValue(scale.values, column))).toEqual([
       "1024",
       "512",
     ]);
@@ -70,18 +70,26 @@ describe("the curves above the heatmap", () => {
     ]);
     expect(curves.map(({ name }) => name)).toEqual(["loss", "gradient"]);
     const [loss, gradient] = curves as [(typeof curves)[0], (typeof curves)[0]];
-    expect([0, 1, 2].map((column) => curveText(loss.values, column))).toEqual(["0.5", "0.25", "0"]);
-    expect([0, 1, 2].map((column) => curveText(gradient.values, column))).toEqual(["5", "0", "7"]);
+    expect([0, 1, 2].map((column) => formatCurveValue(loss.values, column))).toEqual([
+      "0.5",
+      "0.25",
+      "0",
+    ]);
+    expect([0, 1, 2].map((column) => formatCurveValue(gradient.values, column))).toEqual([
+      "5",
+      "0",
+      "7",
+    ]);
   });
 
-  test("know of non-finite and skipped columns, and of nothing recorded", () => {
+  test("mark columns with NaN or Inf, skipped ones, and those with nothing recorded", () => {
     const grid = normsOf({ a: [Number.NaN, 1], b: [Number.NaN, 2] }, [0, 8 | 2, 0, 8 | 16]);
     const [gradient] = runCurves(grid, [tensor({ id: "a" }), tensor({ id: "b" })]);
     expect(gradient && [[...gradient.nonfinite], [...gradient.skipped]]).toEqual([
       [0, 1],
       [0, 1],
     ]);
-    expect(gradient && curveText(gradient.values, 0)).toBe("–");
+    expect(gradient && formatCurveValue(gradient.values, 0)).toBe("–");
     // Its place is known before its values are.
     expect(runCurves(NO_NORMS, [tensor({ id: "a" })]).map(({ values }) => values.length)).toEqual([
       0,
@@ -102,7 +110,7 @@ describe("the curves above the heatmap", () => {
       tensor({ id: "other", role: "weight", name: "statistics" }),
       tensor({ id: "far", role: "update", worker: "worker1" }),
     ]);
-    expect(curves.map(({ name, values }) => [name, curveText(values, 0)])).toEqual([
+    expect(curves.map(({ name, values }) => [name, formatCurveValue(values, 0)])).toEqual([
       ["ratio", "0.005"],
     ]);
   });
@@ -119,9 +127,9 @@ describe("the curves above the heatmap", () => {
   });
 });
 
-test("of a healthy run the extremes are worth a look", () => {
+test("the highlights of a healthy run are its extremes", () => {
   const grid = normsOf({ a: log(3, 0, 5), b: log(0.5, 4, Number.NaN), w: log(9, 9.5, 9) });
-  const found = worthALook(grid, [
+  const found = highlightsOf(grid, [
     tensor({ id: "a" }),
     tensor({ id: "b" }),
     tensor({ id: "w", role: "weight" }),
@@ -131,7 +139,7 @@ test("of a healthy run the extremes are worth a look", () => {
     ["Smallest gradient", "b", 0, "0.5"],
     ["Largest weight", "w", 1, "9.5"],
   ]);
-  expect(worthALook(grid, [])).toEqual([]);
+  expect(highlightsOf(grid, [])).toEqual([]);
 });
 
 test("numbers leave as RFC 4180, and a name is never a formula", () => {

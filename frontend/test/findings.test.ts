@@ -1,45 +1,34 @@
 import { describe, expect, test } from "vitest";
-import { flagAt } from "../src/draw/axis";
-import { causeWords, primaryOf, runsOf, tensorOf, whenWords } from "../src/model/findings";
+import { markerAt } from "../src/draw/axis";
+import {
+  placeTitle,
+  plainText,
+  primaryFinding,
+  recordAlsoCode,
+  recordAlsoText,
+  segmentsOf,
+  severityLabel,
+  tensorOf,
+} from "../src/model/findings";
 import { timelineOf } from "../src/model/timeline";
 import type { Finding } from "../src/wire/answers";
-import { tensor } from "./answers";
-
-function finding(change: Partial<Finding> = {}): Finding {
-  return {
-    cause: "loss-domain",
-    severity: "error",
-    step: 17,
-    last_step: 240,
-    origin: { role: "loss", layer: "", tensor: "loss" },
-    victims: [],
-    evidence: { nan: 1 },
-    message: "",
-    advice: "",
-    ...change,
-  };
-}
+import { ROLES, SEVERITIES } from "../src/wire/schema";
+import { finding, tensor } from "./answers";
 
 describe("a finding", () => {
-  test("says when, in the tense of its severity", () => {
-    expect(whenWords(finding())).toBe("Broke at step 17");
-    expect(whenWords(finding({ severity: "warning" }))).toBe("Unstable from step 17");
-    const initial = finding({ cause: "nonfinite-initial-weight", step: 0 });
-    expect(whenWords(initial)).toBe("Broke before step 0");
-  });
-
-  test("of an unknown cause keeps its name, whatever is in it", () => {
-    expect(causeWords("loss-domain")).toBe("loss function outside its domain");
-    expect(causeWords("of-a-newer\u202eversion")).toBe("of a newer�version");
-  });
-
   test("leads the page where it is the first error, else the first warning, never a note", () => {
-    const [note, warning, error] = (["info", "warning", "error"] as const).map((severity) =>
-      finding({ severity }),
-    ) as [Finding, Finding, Finding];
-    expect(primaryOf([note, warning, error])).toBe(2);
-    expect(primaryOf([note, warning])).toBe(1);
-    expect(primaryOf([note])).toBe(-1);
+    const [error, warning, note] = SEVERITIES.map((severity) => finding({ severity })) as [
+      Finding,
+      Finding,
+      Finding,
+    ];
+    expect(primaryFinding([note, warning, error])).toBe(2);
+    expect(primaryFinding([note, warning])).toBe(1);
+    expect(primaryFinding([note])).toBe(-1);
+  });
+
+  test("has a label for each severity that the server knows", () => {
+    expect(SEVERITIES.map(severityLabel)).toEqual(["Error", "Warning", "Note"]);
   });
 
   test("finds its tensor by role, name, layer and worker", () => {
@@ -54,28 +43,48 @@ describe("a finding", () => {
     expect(tensorOf({ ...place, role: "weight" }, tensors)?.id).toBe("w");
     expect(tensorOf({ ...place, tensor: "other" }, tensors)).toBeUndefined();
   });
+
+  test("names a place by role and tensor, each once", () => {
+    expect(placeTitle({ role: "input", layer: "", tensor: "input" })).toBe("input");
+    const place = { role: "activation_gradient", layer: "a", tensor: "net/a" };
+    expect(placeTitle(place)).toBe("activation gradient net/a");
+    expect(placeTitle({ ...place, worker: "worker1" })).toBe(
+      "activation gradient net/a on worker1",
+    );
+  });
+
+  test("names the roles to record, as a sentence and as code", () => {
+    expect(recordAlsoText(["activation", "activation_gradient"])).toBe(
+      "To pinpoint the origin, also record activations, activation gradients:",
+    );
+    expect(recordAlsoCode(["activation"])).toBe('watch=["default", "activation"]');
+    for (const { name } of ROLES) expect(recordAlsoText([name])).not.toContain("_");
+  });
 });
 
-test("code stands apart from prose, and no character is lost", () => {
-  expect(runsOf("Use `tf.where` twice:\n```python\nx = 1\n```\nDone.")).toEqual([
+test("code is told from prose, and no character is lost", () => {
+  expect(segmentsOf("Use `tf.where` twice:\n```python\nx = 1\n```\nDone.")).toEqual([
     { code: false, block: false, text: "Use " },
     { code: true, block: false, text: "tf.where" },
     { code: false, block: false, text: " twice:\n" },
     { code: true, block: true, text: "x = 1" },
     { code: false, block: false, text: "\nDone." },
   ]);
-  expect(runsOf("a lone ` stays")).toEqual([{ code: false, block: false, text: "a lone ` stays" }]);
-  expect(runsOf("")).toEqual([]);
+  expect(segmentsOf("a lone ` stays")).toEqual([
+    { code: false, block: false, text: "a lone ` stays" },
+  ]);
+  expect(segmentsOf("")).toEqual([]);
+  expect(plainText("NaN at step 3 · `Sqrt` in layer `a`")).toBe("NaN at step 3 · Sqrt in layer a");
 });
 
-test("a sign of the axis is hit near its step alone, the chosen one before its neighbour", () => {
+test("a marker of the axis is hit near its step only, the active one before its neighbor", () => {
   const timeline = timelineOf([0, 100], 700, { from: 0, to: 100 });
-  const flags = [10, 11].map((step) => ({
+  const markers = [10, 11].map((step) => ({
     ...{ step, severity: "error" as const, text: "" },
-    chosen: step === 11,
+    active: step === 11,
   }));
-  expect(flagAt(flags, timeline, 70, 8)).toBe(0);
-  expect(flagAt(flags, timeline, 73, 8)).toBe(1);
-  expect(flagAt(flags, timeline, 200, 8)).toBe(-1);
-  expect(flagAt(flags, timeline, 70, 30)).toBe(-1);
+  expect(markerAt(markers, timeline, 70, 8)).toBe(0);
+  expect(markerAt(markers, timeline, 73, 8)).toBe(1);
+  expect(markerAt(markers, timeline, 200, 8)).toBe(-1);
+  expect(markerAt(markers, timeline, 70, 30)).toBe(-1);
 });

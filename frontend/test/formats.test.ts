@@ -1,8 +1,9 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { earlierStep } from "../src/model/earlier";
-import { eighthSentence, FORMATS, limitLines, lossesOf, lossSentence } from "../src/model/formats";
-import { barsOf, comparedBars } from "../src/model/histogram";
+import { FORMATS, float16Text, formatFits, limitLines } from "../src/model/formats";
+import { barsOf, overlaidBars } from "../src/model/histogram";
+import { nearestHistogram } from "../src/model/nearest_histogram";
+import { referenceStep } from "../src/model/reference_step";
 import type { HistogramBin } from "../src/wire/answers";
 
 /** Bits of exponent and of fraction; whether the largest exponent holds finite numbers. */
@@ -34,58 +35,43 @@ describe("number formats", () => {
     fc.assert(
       fc.property(fc.array(bin, { minLength: 1 }), fc.nat(50), (bins, subnormal) => {
         const finite = bins.reduce((sum, [, , count]) => sum + count, subnormal);
-        const losses = lossesOf({ bins, subnormal, elements: finite, finite }, "float32");
-        expect(losses.map(({ format }) => format.name)).toEqual(
+        const fits = formatFits({ bins, subnormal, elements: finite, finite }, "float32");
+        expect(fits.map(({ format }) => format.name)).toEqual(
           FORMATS.slice(1).map(({ name }) => name),
         );
-        for (const { format, zero, subnormal: fewer, infinite } of losses) {
-          const kept = bins
+        for (const { format, zero, subnormal: fewer, infinite } of fits) {
+          const unchanged = bins
             .filter(([, e]) => e >= format.smallest && e < format.overflows)
             .reduce((sum, [, , count]) => sum + count, 0);
-          expect(zero + fewer + infinite + kept / finite).toBeCloseTo(1, 9);
+          expect(zero + fewer + infinite + unchanged / finite).toBeCloseTo(1, 9);
         }
       }),
     );
   });
 
-  test("are told of in words", () => {
-    const spread = (bins: HistogramBin[]) => ({ bins, subnormal: 0, elements: 1000, finite: 1000 });
-    const said = (bins: HistogramBin[]) =>
-      lossSentence(lossesOf(spread(bins), "float32"), "gradient");
-    expect(
-      said([
-        [1, -30, 41],
-        [1, 0, 959],
-      ]),
-    ).toBe("4.1% of this gradient would be zero in float16.");
-    const small = spread([
-      [1, -12, 41],
-      [1, 9, 9],
-      [1, 0, 950],
-    ]);
-    expect(eighthSentence(lossesOf(small, "float32"))).toBe(
-      "In float8_e4m3fn 4.1% would be zero, 0.9% would overflow.",
+  test("are summed up in a sentence about float16", () => {
+    const counts = (bins: HistogramBin[]) => ({ bins, subnormal: 0, elements: 1000, finite: 1000 });
+    const text = (bins: HistogramBin[]) =>
+      float16Text(formatFits(counts(bins), "float32"), "gradient");
+    const withOnes = (...bins: HistogramBin[]) =>
+      text([...bins, [1, 0, 1000 - bins.reduce((sum, [, , count]) => sum + count, 0)]]);
+    expect(withOnes([1, -30, 41])).toBe("In float16, 4.1% of this gradient would flush to zero.");
+    expect(withOnes([1, -26, 10], [-1, 16, 20])).toBe(
+      "In float16, 1% of this gradient would flush to zero and 2% would overflow.",
     );
-    expect(eighthSentence(lossesOf(spread([[1, 0, 1000]]), "float32"))).toBe("");
-    expect(
-      said([
-        [1, -26, 10],
-        [-1, 16, 20],
-        [1, 0, 970],
-      ]),
-    ).toBe("1% of this gradient would be zero and 2% would overflow in float16.");
-    expect(
-      said([
-        [1, -15, 5],
-        [1, 0, 995],
-      ]),
-    ).toBe("float16 holds all of this gradient, 0.5% of it with fewer digits.");
-    expect(said([[1, 0, 1000]])).toBe("float16 holds all of this gradient.");
-    expect(lossesOf({ ...spread([]), finite: 0 }, "float32")).toEqual([]);
-    expect(lossesOf(spread([[1, 0, 1000]]), "float16").map(({ format }) => format.name)).toEqual([
-      "bfloat16",
-      "float8_e5m2",
-      "float8_e4m3fn",
+    expect(withOnes([-1, 16, 20])).toBe("In float16, 2% of this gradient would overflow.");
+    expect(withOnes([1, -15, 5])).toBe(
+      "Fits in float16, but 0.5% of this gradient would lose precision.",
+    );
+    expect(withOnes()).toBe("Fits in float16.");
+  });
+
+  test("that are wider than the tensor's own are left out, and all of them without elements", () => {
+    const counts = { bins: [[1, 0, 1000]] as HistogramBin[], subnormal: 0, elements: 1000 };
+    expect(formatFits({ ...counts, bins: [], finite: 0 }, "float32")).toEqual([]);
+    const fits = formatFits({ ...counts, finite: 1000 }, "float16");
+    expect(fits.map(({ format }) => format.name)).toEqual([
+      ...["bfloat16", "float8_e5m2", "float8_e4m3fn"],
     ]);
   });
 
@@ -100,15 +86,15 @@ describe("number formats", () => {
   });
 });
 
-test("a step is compared with the last healthy one, or with the first", () => {
+test("a step is compared with the last good one, or with the first", () => {
   const bad = { first_nonfinite_step: 37 };
-  expect(earlierStep(bad, [37, 37], 0)).toBe(36);
-  expect(earlierStep(bad, [32, 63], 0)).toBe(31);
-  expect(earlierStep(bad, [100, 100], 0)).toBe(36);
-  expect(earlierStep(bad, [20, 20], 0)).toBe(0);
-  expect(earlierStep({ first_nonfinite_step: null }, [20, 20], 5)).toBe(5);
-  expect(earlierStep({ first_nonfinite_step: 0 }, [0, 0], 0)).toBeUndefined();
-  expect(earlierStep({ first_nonfinite_step: null }, [0, 9], 0)).toBeUndefined();
+  expect(referenceStep(bad, [37, 37], 0)).toBe(36);
+  expect(referenceStep(bad, [32, 63], 0)).toBe(31);
+  expect(referenceStep(bad, [100, 100], 0)).toBe(36);
+  expect(referenceStep(bad, [20, 20], 0)).toBe(0);
+  expect(referenceStep({ first_nonfinite_step: null }, [20, 20], 5)).toBe(5);
+  expect(referenceStep({ first_nonfinite_step: 0 }, [0, 0], 0)).toBeUndefined();
+  expect(referenceStep({ first_nonfinite_step: null }, [0, 9], 0)).toBeUndefined();
 });
 
 test("two histograms share their axes, the other one as if it had as many elements", () => {
@@ -120,12 +106,25 @@ test("two histograms share their axes, the other one as if it had as many elemen
     ] as HistogramBin[],
     elements: 50,
   };
-  const compared = comparedBars(own, other);
+  const compared = overlaidBars(own, other);
   expect(compared.bars.map(({ exponent }) => exponent)).toEqual(
     compared.other.map(({ exponent }) => exponent),
   );
   const at = (exponent: number) => compared.other.find((bar) => bar.exponent === exponent);
   expect([at(3)?.positive, at(0)?.negative, at(0)?.positive]).toEqual([20, 80, 0]);
   expect(compared.most).toBe(100);
-  expect(comparedBars(own, undefined)).toEqual({ ...barsOf(own.bins), other: [] });
+  expect(overlaidBars(own, undefined)).toEqual({ ...barsOf(own.bins), other: [] });
+});
+
+test("the nearest histogram is the one with the fewest steps in between", () => {
+  const spectrogram = {
+    edges: [0, 16, 32, 48, 64],
+    sampled_elements: Float64Array.of(8, 0, 8, Number.NaN),
+  };
+  expect(nearestHistogram(spectrogram, 20)).toEqual([0, 15]);
+  expect(nearestHistogram(spectrogram, 28)).toEqual([32, 47]);
+  expect(nearestHistogram(spectrogram, 60)).toEqual([32, 47]);
+  expect(nearestHistogram({ ...spectrogram, sampled_elements: new Float64Array(4) }, 3)).toBe(
+    undefined,
+  );
 });

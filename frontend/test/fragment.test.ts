@@ -1,34 +1,34 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { parseFragment, withKept } from "../src/host/fragment";
-import { choicesOf } from "../src/state/kept";
+import { fragmentWith, parseFragment } from "../src/host/fragment";
+import { choicesFromUrl } from "../src/state/url_state";
 
-test("what is kept comes back, whatever the names hold", () => {
-  const kept = fc.dictionary(fc.stringMatching(/^[a-z]+$/), fc.string({ unit: "grapheme" }));
+test("the state comes back, whatever the names contain", () => {
+  const states = fc.dictionary(fc.stringMatching(/^[a-z]+$/), fc.string({ unit: "grapheme" }));
   fc.assert(
-    fc.property(kept, (values) => {
-      expect({ ...parseFragment(withKept("#nanwatch", values) ?? "") }).toEqual({ ...values });
+    fc.property(states, (values) => {
+      expect({ ...parseFragment(fragmentWith("#nanwatch", values) ?? "") }).toEqual({ ...values });
     }),
   );
 });
 
 test("other parts of the address stay", () => {
-  expect(withKept("#nanwatch&darkMode=true&p.nanwatch.run=old", { run: "a/b&c" })).toBe(
+  expect(fragmentWith("#nanwatch&darkMode=true&p.nanwatch.run=old", { run: "a/b&c" })).toBe(
     "#nanwatch&darkMode=true&p.nanwatch.run=a%2Fb%26c",
   );
-  expect(withKept("", { run: "r" })).toBe("#nanwatch&p.nanwatch.run=r");
+  expect(fragmentWith("", { run: "r" })).toBe("#nanwatch&p.nanwatch.run=r");
 });
 
 test("another plugin's address is left alone", () => {
-  expect(withKept("#scalars&tagFilter=x", { run: "r" })).toBeUndefined();
+  expect(fragmentWith("#scalars&tagFilter=x", { run: "r" })).toBeUndefined();
 });
 
-test("what an address holds wrongly is left out", () => {
+test("wrong values of an address are left out", () => {
   expect(
-    choicesOf({
+    choicesFromUrl({
       ...{ run: "", statistic: "norm", tensor: "t", step: "3", steps: "-5..40" },
-      ...{ folds: "-loss,+weight%3Aa%2Cb", pinned: "x%2Cy,z", filter: "/a/", order: "worst" },
-      ...{ layout: "tree", role: "loss", only: "trouble" },
+      ...{ folds: "-loss,+weight%3Aa%2Cb", pinned: "x%2Cy,z", filter: "/a/", order: "largest" },
+      ...{ layout: "tree", role: "loss", only: "affected" },
     }),
   ).toEqual({
     run: "",
@@ -40,10 +40,10 @@ test("what an address holds wrongly is left out", () => {
       ["weight:a,b", true],
     ]),
     pinned: new Set(["x,y", "z"]),
-    ...{ filter: "/a/", order: "worst", layout: "tree", role: "loss", onlyTrouble: true },
+    ...{ filter: "/a/", order: "largest", layout: "tree", role: "loss", onlyAffected: true },
   });
   expect(
-    choicesOf({
+    choicesFromUrl({
       ...{ statistic: "nrom", tensor: "t", step: "third", steps: "9..3", folds: "%E0%A4" },
       ...{ order: "best", layout: "forest", only: "joy" },
     }),

@@ -17,7 +17,7 @@ const SMALL: EncodedGrid = {
   flags: [8, 9, 24, 0],
 };
 
-test("the server's golden bytes hold what the server says they hold", () => {
+test("the server's golden bytes decode to its golden JSON", () => {
   const bytes = readFileSync(new URL("grid.bin", GOLDEN));
   const expected = JSON.parse(readFileSync(new URL("grid.json", GOLDEN), "utf8"));
   const grid = decodeGrid(new Uint8Array(bytes).buffer);

@@ -1,20 +1,25 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { moved } from "../src/model/cursor";
+import { moveCursor } from "../src/model/cursor";
 import { barHeight, barsOf, countTicks } from "../src/model/histogram";
 import { LANE_HEIGHT, lanesOf, layLines, lineAt } from "../src/model/lanes";
 import { legendTicks, magnitudeOf, tableIndex } from "../src/model/magnitude";
 import { splitName, visibleName, wholeName } from "../src/model/names";
-import { count, gridValue, measure, powerOfTen, stepRange } from "../src/model/numbers";
 import {
-  columnAt,
+  formatCount,
+  formatGridValue,
+  formatNumber,
+  formatPowerOfTen,
+  formatSteps,
+} from "../src/model/numbers";
+import {
   columnOfStep,
-  columnsInSight,
-  inSight,
+  isVisible,
   stepAt,
   stepsOfColumn,
   stepTicks,
   timelineOf,
+  visibleColumns,
   xOfStep,
 } from "../src/model/timeline";
 import { tensor } from "./answers";
@@ -53,24 +58,24 @@ describe("names", () => {
 
 describe("numbers", () => {
   test("counts are exact and separated", () => {
-    expect(count(12345678)).toBe("12,345,678");
-    expect(stepRange(1200, 1299)).toBe("steps 1,200–1,299");
-    expect(stepRange(7, 7)).toBe("step 7");
+    expect(formatCount(12345678)).toBe("12,345,678");
+    expect(formatSteps(1200, 1299)).toBe("steps 1,200–1,299");
+    expect(formatSteps(7, 7)).toBe("step 7");
   });
 
   test("measures are short, and what is not finite is named", () => {
-    expect(measure(0)).toBe("0");
-    expect(measure(1.5)).toBe("1.5");
-    expect(measure(-3.7e-7)).toBe("−3.7e-7");
-    expect(measure(Number.NaN)).toBe("NaN");
-    expect(measure(Number.NEGATIVE_INFINITY)).toBe("−Inf");
+    expect(formatNumber(0)).toBe("0");
+    expect(formatNumber(1.5)).toBe("1.5");
+    expect(formatNumber(-3.7e-7)).toBe("−3.7e-7");
+    expect(formatNumber(Number.NaN)).toBe("NaN");
+    expect(formatNumber(Number.NEGATIVE_INFINITY)).toBe("−Inf");
   });
 
   test("a logarithm is undone", () => {
-    expect(gridValue(2, "log10")).toBe("100");
-    expect(gridValue(Number.NEGATIVE_INFINITY, "log10")).toBe("0");
-    expect(gridValue(0.25, "share")).toBe("25%");
-    expect(powerOfTen(-12)).toBe("10⁻¹²");
+    expect(formatGridValue(2, "log10")).toBe("100");
+    expect(formatGridValue(Number.NEGATIVE_INFINITY, "log10")).toBe("0");
+    expect(formatGridValue(0.25, "share")).toBe("25%");
+    expect(formatPowerOfTen(-12)).toBe("10⁻¹²");
   });
 });
 
@@ -82,7 +87,7 @@ describe("lanes", () => {
     tensor({ id: "z", role: "of_a_newer_version" }),
   ];
 
-  test("stand in the order of a step's data flow, unknown roles last", () => {
+  test("are in the order of a step's data flow, unknown roles last", () => {
     const lanes = lanesOf(tensors);
     expect(lanes.map(({ key }) => key)).toEqual(["gradient", "weight", "of_a_newer_version"]);
     expect(lanes[0]?.tensors.map(({ id }) => id)).toEqual(["g1", "g2"]);
@@ -123,7 +128,7 @@ describe("the timeline", () => {
       return edges;
     });
 
-  test("gives back the column of each of its steps", () => {
+  test("finds the column of each of its steps", () => {
     fc.assert(
       fc.property(anyEdges, (edges) => {
         const timeline = timelineOf(edges, 700);
@@ -132,16 +137,16 @@ describe("the timeline", () => {
           expect(columnOfStep(timeline, first)).toBe(column);
           expect(columnOfStep(timeline, last)).toBe(column);
           const middle = (xOfStep(timeline, first) + xOfStep(timeline, last + 1)) / 2;
-          expect(columnAt(timeline, middle)).toBe(column);
+          const step = Math.floor(stepAt(timeline, middle));
+          expect(columnOfStep(timeline, step)).toBe(column);
         }
         expect(columnOfStep(timeline, (edges[0] as number) - 1)).toBe(-1);
         expect(columnOfStep(timeline, edges.at(-1) as number)).toBe(-1);
-        expect(columnAt(timeline, timeline.width)).toBe(-1);
       }),
     );
   });
 
-  test("gives each step in sight its place, and back", () => {
+  test("maps each visible step to its place, and back", () => {
     const range = fc.tuple(
       fc.double({ min: 0, max: 900, noNaN: true }),
       fc.integer({ min: 8, max: 400 }),
@@ -152,9 +157,9 @@ describe("the timeline", () => {
         const timeline = timelineOf(edges, 700, { from, to: from + span });
         const step = Math.floor(from + span / 2);
         expect(stepAt(timeline, xOfStep(timeline, step))).toBeCloseTo(step, 6);
-        expect(inSight(timeline, step)).toBe(true);
-        expect(inSight(timeline, Math.floor(from) - 1)).toBe(false);
-        const [begin, end] = columnsInSight(timeline);
+        expect(isVisible(timeline, step)).toBe(true);
+        expect(isVisible(timeline, Math.floor(from) - 1)).toBe(false);
+        const [begin, end] = visibleColumns(timeline);
         for (let column = 0; column < timeline.columns; column++) {
           const [first, last] = stepsOfColumn(timeline, column);
           const seen = last + 1 > from && first < from + span;
@@ -211,13 +216,13 @@ describe("magnitude", () => {
 describe("the cursor", () => {
   test("moves by one, by ten, to the ends, and never out", () => {
     const at = { row: 3, column: 5 };
-    expect(moved(at, "ArrowRight", false, 20, 100)).toEqual({ row: 3, column: 6 });
-    expect(moved(at, "ArrowLeft", true, 20, 100)).toEqual({ row: 3, column: 0 });
-    expect(moved(at, "End", false, 20, 100)).toEqual({ row: 3, column: 99 });
-    expect(moved(at, "End", true, 20, 100)).toEqual({ row: 19, column: 99 });
-    expect(moved(at, "ArrowUp", true, 20, 100)).toEqual({ row: 0, column: 5 });
-    expect(moved(at, "x", false, 20, 100)).toBeUndefined();
-    expect(moved(at, "End", false, 0, 0)).toBeUndefined();
+    expect(moveCursor(at, "ArrowRight", false, 20, 100)).toEqual({ row: 3, column: 6 });
+    expect(moveCursor(at, "ArrowLeft", true, 20, 100)).toEqual({ row: 3, column: 0 });
+    expect(moveCursor(at, "End", false, 20, 100)).toEqual({ row: 3, column: 99 });
+    expect(moveCursor(at, "End", true, 20, 100)).toEqual({ row: 19, column: 99 });
+    expect(moveCursor(at, "ArrowUp", true, 20, 100)).toEqual({ row: 0, column: 5 });
+    expect(moveCursor(at, "x", false, 20, 100)).toBeUndefined();
+    expect(moveCursor(at, "End", false, 0, 0)).toBeUndefined();
   });
 });
 

@@ -13,7 +13,7 @@ import {
   zoomed,
 } from "../src/model/range";
 import { LOG_STEPS, STEPS, wallTime } from "../src/model/scale";
-import { View } from "../src/state/view";
+import { StepViewport } from "../src/state/viewport";
 
 const anyWhole = fc
   .tuple(fc.nat(1e6), fc.integer({ min: 1, max: 1e6 }))
@@ -43,7 +43,7 @@ describe("zooming", () => {
     expect(zoomed({ from: 0, to: 100 }, 2, 100, whole)).toEqual({ from: 0, to: 200 });
   });
 
-  test("never leaves the run and never shows fewer steps than say something", () => {
+  test("never leaves the run and never shows fewer than the fewest steps", () => {
     fc.assert(
       fc.property(
         ...[anyWhole, share, share, share, fc.double({ min: 0.01, max: 100, noNaN: true })],
@@ -72,7 +72,7 @@ describe("zooming", () => {
     );
   });
 
-  test("brings a step into sight by moving as little as is needed", () => {
+  test("makes a step visible by moving as little as is needed", () => {
     const whole = { from: 0, to: 1000 };
     const range = { from: 400, to: 500 };
     expect(including(range, 450, whole)).toBe(range);
@@ -83,7 +83,7 @@ describe("zooming", () => {
 });
 
 describe("what the server is asked for", () => {
-  test("covers what is in sight, aligned, with columns at most twice as many as wanted", () => {
+  test("covers the visible range, aligned, with columns at most twice as many as wanted", () => {
     fc.assert(
       fc.property(
         anyWhole,
@@ -108,7 +108,7 @@ describe("what the server is asked for", () => {
     );
   });
 
-  test("covers what is in sight on every scale, in columns about as narrow as wanted", () => {
+  test("covers the visible range on every scale, in columns about as narrow as wanted", () => {
     fc.assert(
       fc.property(
         ...[anyWhole, share, share, fc.integer({ min: 64, max: 1024 }), anyScale],
@@ -143,7 +143,7 @@ describe("what the server is asked for", () => {
 describe("the view", () => {
   test("follows a run that grows, and keeps what was zoomed to", () => {
     const whole = signal<Range | null>({ from: 0, to: 100 });
-    const view = new View(whole);
+    const view = new StepViewport(whole);
     whole.value = { from: 0, to: 200 };
     expect(view.range.value).toEqual({ from: 0, to: 200 });
     view.goTo(150);
@@ -156,7 +156,7 @@ describe("the view", () => {
   });
 
   test("knows nothing of a run without steps", () => {
-    const view = new View(signal(null));
+    const view = new StepViewport(signal(null));
     view.zoom(0.5);
     view.pan(5);
     expect(view.range.value).toBeNull();

@@ -1,13 +1,13 @@
 import { describe, expect, test } from "vitest";
-import { inkOf, inksOf } from "../src/draw/ink";
-import { paintStrip, type Raster, stretchOf } from "../src/draw/raster";
-import { worstOf } from "../src/model/cells";
+import { cellColorsOf, colorWord } from "../src/draw/cell_colors";
+import { columnPixelsOf, paintStrip, type Raster } from "../src/draw/raster";
+import { mergedStrip } from "../src/model/cells";
 import { NAN, NEG_INF, POS_INF, RECORDED, SCALE_SKIPPED } from "../src/model/marks";
-import { columnsInSight, timelineOf } from "../src/model/timeline";
-import { DARK, LIGHT, MARK_COLOURS } from "../src/theme/colours";
+import { timelineOf, visibleColumns } from "../src/model/timeline";
+import { DARK, LIGHT, MARK_COLORS } from "../src/theme/colors";
 
 const magnitude = { scale: "log10", low: 0, high: 1 } as const;
-const inks = inksOf(LIGHT, 1);
+const colors = cellColorsOf(LIGHT, 1);
 
 function painted(value: number[], flags: number[], width: number, height = 12): Raster {
   const raster = { pixels: new Uint32Array(width * height), width, height, density: 1 };
@@ -15,40 +15,40 @@ function painted(value: number[], flags: number[], width: number, height = 12): 
     Math.round((column * width) / value.length),
   );
   const strip = { value: Float32Array.from(value), flags: Uint8Array.from(flags) };
-  paintStrip(raster, 0, height, { begin: 0, edges }, strip, magnitude, inks);
+  paintStrip(raster, 0, height, { begin: 0, edges }, strip, magnitude, colors);
   return raster;
 }
 
-function inksIn({ pixels, width }: Raster, left: number, right: number): Set<number> {
+function colorsIn({ pixels, width }: Raster, left: number, right: number): Set<number> {
   return new Set(pixels.filter((_, index) => index % width >= left && index % width < right));
 }
 
-test("a colour is a word of little-endian RGBA", () => {
-  expect(inkOf("#102030")).toBe(0xff302010);
-  expect(inkOf("rgb(16, 32, 48)")).toBe(0xff302010);
-  expect(() => inkOf("red")).toThrow("Got the colour red");
+test("a color is a word of little-endian RGBA", () => {
+  expect(colorWord("#102030")).toBe(0xff302010);
+  expect(colorWord("rgb(16, 32, 48)")).toBe(0xff302010);
+  expect(() => colorWord("red")).toThrow("Got the color red");
 });
 
 describe("a cell", () => {
-  test("has its colour of the table, low to high", () => {
+  test("has its color of the table, low to high", () => {
     const raster = painted([0, 1], [RECORDED, RECORDED], 8);
-    expect(inksIn(raster, 0, 4)).toEqual(new Set([inks.table[0]]));
-    expect(inksIn(raster, 4, 8)).toEqual(new Set([inks.table[255]]));
+    expect(colorsIn(raster, 0, 4)).toEqual(new Set([colors.table[0]]));
+    expect(colorsIn(raster, 4, 8)).toEqual(new Set([colors.table[255]]));
   });
 
   test.each([
     ["nan", NAN],
     ["pos_inf", POS_INF],
     ["neg_inf", NEG_INF],
-  ] as const)("with %s is filled with the reserved colour and its texture alone", (name, flag) => {
-    const { fill, texture } = MARK_COLOURS[name];
-    const seen = inksIn(painted([0.5], [RECORDED | flag], 4), 0, 4);
-    expect(seen).toEqual(new Set([inkOf(fill), inkOf(texture)]));
+  ] as const)("with %s is filled with the reserved color and its texture alone", (name, flag) => {
+    const { fill, texture } = MARK_COLORS[name];
+    const seen = colorsIn(painted([0.5], [RECORDED | flag], 4), 0, 4);
+    expect(seen).toEqual(new Set([colorWord(fill), colorWord(texture)]));
   });
 
   test("with several flags shows each of them", () => {
-    const seen = inksIn(painted([0.5], [RECORDED | NAN | POS_INF | NEG_INF], 4), 0, 4);
-    for (const { fill } of Object.values(MARK_COLOURS)) expect(seen).toContain(inkOf(fill));
+    const seen = colorsIn(painted([0.5], [RECORDED | NAN | POS_INF | NEG_INF], 4), 0, 4);
+    for (const { fill } of Object.values(MARK_COLORS)) expect(seen).toContain(colorWord(fill));
   });
 
   test("where nothing was recorded differs from zero, and zero from the lowest value", () => {
@@ -56,31 +56,31 @@ describe("a cell", () => {
       painted([Number.NaN], [0], 4),
       painted([Number.NEGATIVE_INFINITY], [RECORDED], 4),
       painted([0], [RECORDED], 4),
-    ].map((raster) => inksIn(raster as Raster, 0, 4));
-    expect(none).toEqual(new Set([inkOf(LIGHT.none), inkOf(LIGHT.ground)]));
-    expect(zero).toEqual(new Set([inks.zero, inks.zeroLine]));
-    expect(low).toEqual(new Set([inks.table[0]]));
+    ].map((raster) => colorsIn(raster as Raster, 0, 4));
+    expect(none).toEqual(new Set([colorWord(LIGHT.none), colorWord(LIGHT.ground)]));
+    expect(zero).toEqual(new Set([colors.zero, colors.zeroLine]));
+    expect(low).toEqual(new Set([colors.table[0]]));
   });
 
-  test("of a handled overflow keeps its colour and gets a foot", () => {
-    const seen = inksIn(painted([1], [RECORDED | SCALE_SKIPPED], 4), 0, 4);
-    expect(seen).toEqual(new Set([inks.table[255], ...inks.skipped.pixels]));
+  test("of a handled overflow keeps its color and gets a foot", () => {
+    const seen = colorsIn(painted([1], [RECORDED | SCALE_SKIPPED], 4), 0, 4);
+    expect(seen).toEqual(new Set([colors.table[255], ...colors.skipped.pixels]));
   });
 
-  test("narrower than a pixel is not lost to its neighbours", () => {
+  test("narrower than a pixel is not lost to its neighbors", () => {
     const raster = { pixels: new Uint32Array(4), width: 4, height: 1, density: 1 };
     const flags = Uint8Array.of(RECORDED, RECORDED | NAN, RECORDED);
     const strip = { value: new Float32Array(3), flags };
-    const stretch = { begin: 0, edges: Int32Array.of(0, 2, 2, 2) };
-    paintStrip(raster, 0, 1, stretch, strip, magnitude, inks);
-    const { fill, texture } = MARK_COLOURS.nan;
-    expect([inkOf(fill), inkOf(texture)]).toContain(raster.pixels[2]);
+    const columnPixels = { begin: 0, edges: Int32Array.of(0, 2, 2, 2) };
+    paintStrip(raster, 0, 1, columnPixels, strip, magnitude, colors);
+    const { fill, texture } = MARK_COLORS.nan;
+    expect([colorWord(fill), colorWord(texture)]).toContain(raster.pixels[2]);
   });
 });
 
 test("columns meet without gap or overlap at any density", () => {
   for (const density of [1, 1.25, 2]) {
-    const { edges } = stretchOf(timelineOf([0, 3, 4, 9], 333), density);
+    const { edges } = columnPixelsOf(timelineOf([0, 3, 4, 9], 333), density);
     expect(edges[0]).toBe(0);
     expect([...edges]).toEqual([...edges].sort((a, b) => a - b));
     expect(edges.at(-1)).toBe(Math.round(Math.min(333, 9 * 28) * density));
@@ -90,23 +90,24 @@ test("columns meet without gap or overlap at any density", () => {
 test("a bad cell at the right end is as wide as any", () => {
   const raster = { pixels: new Uint32Array(8), width: 8, height: 1, density: 1 };
   const strip = { value: new Float32Array(2), flags: Uint8Array.of(RECORDED, RECORDED | NAN) };
-  paintStrip(raster, 0, 1, { begin: 0, edges: Int32Array.of(0, 8, 8) }, strip, magnitude, inks);
-  const { fill, texture } = MARK_COLOURS.nan;
-  for (const x of [5, 6, 7]) expect([inkOf(fill), inkOf(texture)]).toContain(raster.pixels[x]);
+  paintStrip(raster, 0, 1, { begin: 0, edges: Int32Array.of(0, 8, 8) }, strip, magnitude, colors);
+  const { fill, texture } = MARK_COLORS.nan;
+  for (const x of [5, 6, 7])
+    expect([colorWord(fill), colorWord(texture)]).toContain(raster.pixels[x]);
 });
 
-test("columns out of sight are cut, and those in sight keep their values", () => {
+test("columns beyond the visible range are cut, and visible ones keep their values", () => {
   const timeline = timelineOf([0, 2, 4, 6], 28, { from: 3, to: 5 });
-  const stretch = stretchOf(timeline, 1, ...columnsInSight(timeline));
-  expect(stretch).toEqual({ begin: 1, edges: Int32Array.of(-14, 14, 42) });
+  const columnPixels = columnPixelsOf(timeline, 1, ...visibleColumns(timeline));
+  expect(columnPixels).toEqual({ begin: 1, edges: Int32Array.of(-14, 14, 42) });
   const raster = { pixels: new Uint32Array(28), width: 28, height: 1, density: 1 };
   const strip = { value: Float32Array.of(0, 1, 0), flags: new Uint8Array(3).fill(RECORDED) };
-  paintStrip(raster, 0, 1, stretch, strip, magnitude, inks);
-  expect([raster.pixels[0], raster.pixels[27]]).toEqual([inks.table[255], inks.table[0]]);
+  paintStrip(raster, 0, 1, columnPixels, strip, magnitude, colors);
+  expect([raster.pixels[0], raster.pixels[27]]).toEqual([colors.table[255], colors.table[0]]);
 });
 
-test("a closed lane shows the worst of its tensors", () => {
-  const worst = worstOf(
+test("a closed lane shows the largest value of its tensors", () => {
+  const worst = mergedStrip(
     [
       { value: Float32Array.of(1, Number.NaN), flags: Uint8Array.of(8, 0) },
       { value: Float32Array.of(3, Number.NaN), flags: Uint8Array.of(9, 2) },
@@ -129,7 +130,7 @@ test("text is readable on its ground in both themes", () => {
     expect(contrast(theme.text, theme["accent-ground"])).toBeGreaterThanOrEqual(4.5);
     expect(contrast(theme.muted, theme["accent-ground"])).toBeGreaterThanOrEqual(4.5);
   }
-  for (const { texture, fill, glyph } of Object.values(MARK_COLOURS)) {
+  for (const { texture, fill, glyph } of Object.values(MARK_COLORS)) {
     expect(Math.max(contrast(glyph, fill), contrast(glyph, texture))).toBeGreaterThanOrEqual(4.5);
   }
 });
@@ -143,9 +144,9 @@ function contrast(one: string, other: string): number {
   return (light + 0.05) / (dark + 0.05);
 }
 
-function luminance(colour: string): number {
+function luminance(color: string): number {
   const [red, green, blue] = [1, 3, 5].map((at) => {
-    const channel = Number.parseInt(colour.slice(at, at + 2), 16) / 255;
+    const channel = Number.parseInt(color.slice(at, at + 2), 16) / 255;
     return channel <= 0.04045 ? channel / 12.92 : ((channel + 0.055) / 1.055) ** 2.4;
   }) as [number, number, number];
   return 0.2126 * red + 0.7152 * green + 0.0722 * blue;

@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { gridRow, mergedRow } from "../src/model/cells";
 import { type Line, lanesOf, layLines, lineAt, lineOf, linesWithin } from "../src/model/lanes";
-import { filterOf, inOrder, troubledTensors } from "../src/model/rows";
+import { affectedTensors, filterOf, inOrder } from "../src/model/rows";
 import { groupsAround, type Member, mergeReplicas, openDepth, treeOf } from "../src/model/tree";
 import { Rows } from "../src/state/rows";
 import type { Finding, Tensor } from "../src/wire/answers";
@@ -94,7 +94,7 @@ describe("lines", () => {
     expect(lines.map(words)).toEqual(["Gradients", "n", "a", "kernel", "bias", "b"]);
   });
 
-  test("pinned stand above, under their role", () => {
+  test("pinned are above, with their role", () => {
     const lanes = lanesOf(tensors, { tree: true, pinned: new Set(["t3"]) });
     expect(lanes.map(({ key, tensors }) => [key, tensors.length])).toEqual([
       ["pinned", 1],
@@ -141,7 +141,7 @@ describe("a filter", () => {
     expect(left("dense.*kernel")).toEqual([]);
   });
 
-  test("takes a regular expression between slashes, and says where it is none", () => {
+  test("takes a regular expression between slashes, and reports an invalid one", () => {
     expect(left("/dense_\\d/")).toEqual(["b"]);
     expect(left("/kernel$")).toEqual([]);
     expect(left("/net\\/dense\\//")).toEqual(["k"]);
@@ -165,17 +165,17 @@ describe("the order", () => {
     tensor({ id: "d" }),
   ];
 
-  test("is that of the model, of the first bad step, or of the worst value", () => {
-    const ids = (order: "model" | "first" | "worst") =>
+  test("is that of the model, of the first NaN or Inf, or of the largest value", () => {
+    const ids = (order: "model" | "first" | "largest") =>
       inOrder(tensors, order, grid)
         .map(({ id }) => id)
         .join("");
     expect(ids("model")).toBe("abcd");
     expect(ids("first")).toBe("cbad");
-    expect(ids("worst")).toBe("cbad");
+    expect(ids("largest")).toBe("cbad");
   });
 
-  test("merged rows show the worst of theirs, and are worked out once", () => {
+  test("merged rows show the largest of theirs, and are computed once", () => {
     const [a, , c] = tensors as [Tensor, Tensor, Tensor];
     const merged = mergedRow(grid, [a, c, tensor({ id: "unknown" })]);
     expect([...merged.value]).toEqual([1, 0]);
@@ -184,12 +184,12 @@ describe("the order", () => {
     expect(gridRow(grid, "unknown")).toBeUndefined();
   });
 
-  test("trouble is what was non-finite, and what an error or a warning names", () => {
+  test("affected is what had a NaN or Inf, and what an error or a warning names", () => {
     const place = { role: "gradient", layer: "dense", tensor: "other" };
-    const finding = { severity: "warning", origin: place, victims: [] } as unknown as Finding;
+    const finding = { severity: "warning", origin: place, affected: [] } as unknown as Finding;
     const all = [...tensors, tensor({ id: "e", name: "other" })];
-    expect([...troubledTensors(all, [finding])].sort().join("")).toBe("bce");
-    expect([...troubledTensors(all, [{ ...finding, severity: "info" }])].sort().join("")).toBe(
+    expect([...affectedTensors(all, [finding])].sort().join("")).toBe("bce");
+    expect([...affectedTensors(all, [{ ...finding, severity: "info" }])].sort().join("")).toBe(
       "bc",
     );
   });
@@ -229,7 +229,7 @@ describe("replicas", () => {
   );
 
   test("are lanes of their own", () => {
-    const lanes = lanesOf(tensors, { tree: false, pinned: new Set(), replicas: "lanes" });
+    const lanes = lanesOf(tensors, { tree: false, pinned: new Set(), replicas: "separate" });
     expect(lanes.map(({ label }) => label)).toEqual(["Gradients · r0", "Gradients · r1"]);
     expect(lanes.map(({ tensors }) => tensors.length)).toEqual([2, 2]);
   });
@@ -266,7 +266,7 @@ describe("replicas", () => {
     expect(words()).toEqual(["lane", "group", "group", "tensor", "tensor"]);
   });
 
-  test("are one alone, with what all hold alike", () => {
+  test("can be filtered to one, with the tensors that all share", () => {
     const shared = tensor({ id: "w", worker: "", role: "weight" });
     const rows = new Rows(signal([...tensors, shared]), signal([]), signal(undefined));
     rows.replicas.value = "only r1";

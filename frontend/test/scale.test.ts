@@ -1,8 +1,15 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { timeSpan } from "../src/model/numbers";
-import { LOG_STEPS, logTicks, STEPS, timeTicks, timeWords, wallTime } from "../src/model/scale";
-import { inSight, middleOfStep, stepAt, ticksOf, timelineOf, xOfStep } from "../src/model/timeline";
+import { formatDuration } from "../src/model/numbers";
+import { formatTime, LOG_STEPS, logTicks, STEPS, timeTicks, wallTime } from "../src/model/scale";
+import {
+  isVisible,
+  middleOfStep,
+  stepAt,
+  ticksOf,
+  timelineOf,
+  xOfStep,
+} from "../src/model/timeline";
 
 const WALL = wallTime({ steps: [0, 10, 20], seconds: [1000, 1001, 1101] });
 
@@ -11,14 +18,14 @@ describe("a scale", () => {
     const steps = fc.tuple(fc.integer({ min: -1000, max: 1e9 }), fc.integer({ min: 1, max: 1e6 }));
     fc.assert(
       fc.property(fc.constantFrom(STEPS, LOG_STEPS, WALL), steps, (scale, [step, more]) => {
-        expect(scale.place(step + more)).toBeGreaterThan(scale.place(step));
-        expect(scale.step(scale.place(step)) / (step || 1)).toBeCloseTo(step ? 1 : 0, 6);
+        expect(scale.position(step + more)).toBeGreaterThan(scale.position(step));
+        expect(scale.step(scale.position(step)) / (step || 1)).toBeCloseTo(step ? 1 : 0, 6);
       }),
     );
   });
 
-  test("places steps by their logarithm, and step 0 too", () => {
-    expect([-9, 0, 9, 99].map(LOG_STEPS.place)).toEqual([-1, 0, 1, 2].map((at) => at + 0));
+  test("positions steps by their logarithm, and step 0 too", () => {
+    expect([-9, 0, 9, 99].map(LOG_STEPS.position)).toEqual([-1, 0, 1, 2].map((at) => at + 0));
   });
 
   test("knows where nothing ran", () => {
@@ -29,20 +36,20 @@ describe("a scale", () => {
     expect(wallTime(validated).pauses).toEqual([]);
   });
 
-  test("places steps by time, and goes on beyond what is known", () => {
-    expect([-20, 5, 15, 40].map(WALL.place)).toEqual([-101, 0.5, 51, 202]);
+  test("positions steps by time, and goes on beyond what is known", () => {
+    expect([-20, 5, 15, 40].map(WALL.position)).toEqual([-101, 0.5, 51, 202]);
   });
 });
 
 describe("the axis", () => {
-  test("fills its room on another scale, and every step has its place", () => {
+  test("fills its room on another scale, and every step has its position", () => {
     for (const scale of [LOG_STEPS, WALL]) {
       const timeline = timelineOf([0, 5, 9], 700, { from: 0, to: 9 }, scale);
       expect(timeline.width).toBeCloseTo(700);
       expect(xOfStep(timeline, 0)).toBe(0);
       for (let step = 0; step < 9; step++) {
         expect(Math.floor(stepAt(timeline, middleOfStep(timeline, step)))).toBe(step);
-        expect(inSight(timeline, step)).toBe(true);
+        expect(isVisible(timeline, step)).toBe(true);
       }
     }
   });
@@ -58,7 +65,7 @@ describe("the axis", () => {
     expect(ticksOf(near, 70).map(({ text }) => text)).toContain("50,030");
   });
 
-  test("has ticks that are apart, in sight and in order, on every scale", () => {
+  test("has ticks that are apart, visible and in order, on every scale", () => {
     fc.assert(
       fc.property(
         fc.constantFrom(STEPS, LOG_STEPS, WALL),
@@ -79,7 +86,7 @@ describe("the axis", () => {
     );
   });
 
-  test("counts time as a person does", () => {
+  test("counts time in round units", () => {
     expect(timeTicks(0, 150, 40).map(({ text }) => text)).toEqual(["0 s", "1 min", "2 min"]);
     expect(timeTicks(0, 7200, 1000).map(({ text }) => text)).toEqual([
       "0 s",
@@ -92,10 +99,10 @@ describe("the axis", () => {
     expect(logTicks(0, 0, 1).map(({ text }) => text)).toEqual(["0"]);
   });
 
-  test("says when a step was", () => {
+  test("has the time of a step as text", () => {
     const times = { steps: [0, 10], seconds: [1000, 1100] };
-    expect(timeWords(times, 5)).toMatch(/^50 s after the start, 1970-01-01 \d\d:17:30$/);
-    expect([0, 0.25, 59.94, 61, 3600, 90_061].map(timeSpan)).toEqual([
+    expect(formatTime(times, 5)).toMatch(/^50 s after start, 1970-01-01 \d\d:17:30$/);
+    expect([0, 0.25, 59.94, 61, 3600, 90_061].map(formatDuration)).toEqual([
       ...["0 s", "0.25 s", "59.9 s", "1 min 1 s", "1 h", "1 d 1 h"],
     ]);
   });

@@ -60,7 +60,7 @@ test("a spectrogram comes back as it was encoded", () => {
   expect([...decoded.flags]).toEqual([8, 9]);
 });
 
-test("what is wrong with it is said", () => {
+test("an error names what is wrong", () => {
   const changed = (name: string, change: Partial<Record<1 | 2, unknown>>) =>
     encode(
       HEADER,

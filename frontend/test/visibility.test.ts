@@ -3,9 +3,11 @@ import { whenShown } from "../src/host/visibility";
 
 afterEach(() => vi.unstubAllGlobals());
 
-test("a hidden tab catches up once, when it is shown", () => {
+test("a hidden tab catches up once, when it or its page is visible again", () => {
   const page = Object.assign(new EventTarget(), { innerHeight: 0 });
+  const browser = Object.assign(new EventTarget(), { visibilityState: "visible" });
   vi.stubGlobal("window", page);
+  vi.stubGlobal("document", browser);
   const reload = vi.fn();
   const reloadWhenShown = whenShown(reload);
   reloadWhenShown();
@@ -18,4 +20,10 @@ test("a hidden tab catches up once, when it is shown", () => {
   expect(reload).toHaveBeenCalledTimes(1);
   reloadWhenShown();
   expect(reload).toHaveBeenCalledTimes(2);
+  browser.visibilityState = "hidden";
+  reloadWhenShown();
+  expect(reload).toHaveBeenCalledTimes(2);
+  browser.visibilityState = "visible";
+  browser.dispatchEvent(new Event("visibilitychange"));
+  expect(reload).toHaveBeenCalledTimes(3);
 });

@@ -12,7 +12,7 @@ class Role:
     Attributes:
       name: the name used in code, tags and the manifest.
       label: the name a person reads.
-      description: one sentence for documentation and tooltips.
+      description: a phrase for documentation and tooltips.
     """
 
     name: str
@@ -21,16 +21,16 @@ class Role:
 
 
 ROLES: tuple[Role, ...] = (
-    Role("input", "Inputs", "What the batch feeds to the model."),
-    Role("target", "Targets", "The labels that the loss compares with."),
-    Role("activation", "Activations", "The output of a layer in the forward pass."),
-    Role("prediction", "Predictions", "What the model returns to the loss."),
-    Role("loss", "Loss", "The loss before any loss scaling."),
-    Role("activation_gradient", "Activation gradients", "The gradient arriving at a layer."),
-    Role("gradient", "Gradients", "The gradient of a trainable variable, before any clipping."),
-    Role("slot", "Optimizer slots", "The optimizer's own state, as the step leaves it."),
-    Role("update", "Updates", "The change that the step made to a variable."),
-    Role("weight", "Weights", "A variable of the model as the step leaves it."),
+    Role("input", "Inputs", "Model inputs"),
+    Role("target", "Targets", "Labels passed to the loss"),
+    Role("activation", "Activations", "Layer outputs in the forward pass"),
+    Role("prediction", "Predictions", "Model outputs"),
+    Role("loss", "Loss", "The loss, before loss scaling"),
+    Role("activation_gradient", "Activation gradients", "Gradient w.r.t. the layer's output"),
+    Role("gradient", "Gradients", "Gradient w.r.t. a trainable variable, before clipping"),
+    Role("slot", "Optimizer slots", "Optimizer state, such as momentum, after the step"),
+    Role("update", "Updates", "Weight update applied in this step"),
+    Role("weight", "Weights", "Variable after the step"),
 )
 
 ROLE_NAMES: tuple[str, ...] = tuple(role.name for role in ROLES)

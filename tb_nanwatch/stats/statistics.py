@@ -30,27 +30,27 @@ class Statistic:
 STATISTICS: tuple[Statistic, ...] = (
     Statistic(
         "nonfinite",
-        "Non-finite count",
+        "NaN/Inf count",
         "count",
-        "NaN, +Inf and -Inf elements, exact, over every step.",
+        "NaN, +Inf and -Inf elements, counted at every step.",
     ),
     Statistic(
         "norm",
-        "Norm (log10)",
+        "L2 norm",
         "log10",
-        "Largest L2 norm of the finite elements at any one step.",
+        "Largest L2 norm of the finite elements in any one step.",
     ),
     Statistic(
         "largest_magnitude",
-        "Largest magnitude (log10)",
+        "Max abs",
         "log10",
-        "Largest absolute value of a finite element in the sampled steps.",
+        "Largest absolute value of a finite element in the steps with a histogram.",
     ),
     Statistic(
         "zero_share",
-        "Zero share",
+        "% zeros",
         "share",
-        "Share of the elements that are exactly zero in the sampled steps.",
+        "Share of exact zeros in the steps with a histogram.",
     ),
 )
 

@@ -106,7 +106,7 @@ def write_run(
 def reused_page(browser: Browser) -> Iterator[tuple[Page, list[str]]]:
     """One page for many tests, and its complaints."""
     context = browser.new_context(
-        viewport={"width": 1280, "height": 1200},
+        viewport={"width": 1280, "height": 1500},
         permissions=["clipboard-read", "clipboard-write"],
     )
     page = context.new_page()
@@ -122,10 +122,10 @@ def visit(reused_page: tuple[Page, list[str]]) -> Iterator[Callable[..., Tab]]:
     page, complaints = reused_page
     complaints.clear()
 
-    def go(url: str, **kept: str) -> Tab:
+    def go(url: str, **state: str) -> Tab:
         # The same address with another fragment would be no new page.
         page.goto("about:blank")
-        return Tab(page, complaints).open(url, kept)
+        return Tab(page, complaints).open(url, state)
 
     yield go
     page.unroute_all(behavior="ignoreErrors")
@@ -153,7 +153,7 @@ def open_tab(browser: Browser) -> Iterator[Callable[..., Tab]]:
     complaints: list[str] = []
 
     def start(
-        url: str, *, width: int = 1280, height: int = 860, dark: bool = False, **kept: str
+        url: str, *, width: int = 1280, height: int = 860, dark: bool = False, **state: str
     ) -> Tab:
         context = browser.new_context(
             viewport={"width": width, "height": height},
@@ -163,7 +163,7 @@ def open_tab(browser: Browser) -> Iterator[Callable[..., Tab]]:
         contexts.append(context)
         page = context.new_page()
         watch(page, complaints)
-        return Tab(page, complaints).open(url, kept)
+        return Tab(page, complaints).open(url, state)
 
     yield start
     for context in contexts:

@@ -37,8 +37,8 @@ class Tab:
     def frame(self) -> FrameLocator:
         return self.page.frame_locator("iframe")
 
-    def open(self, url: str, kept: Mapping[str, str]) -> Tab:
-        parts = [f"p.nanwatch.{key}={quote(value, safe='')}" for key, value in kept.items()]
+    def open(self, url: str, state: Mapping[str, str]) -> Tab:
+        parts = [f"p.nanwatch.{key}={quote(value, safe='')}" for key, value in state.items()]
         self.page.goto("#".join([url, "&".join(["nanwatch", *parts])]))
         return self
 
@@ -87,8 +87,8 @@ class Tab:
             self.page.wait_for_timeout(100)
         raise AssertionError("It never came to hold.")
 
-    def colours(self, point: Point) -> set[str]:
-        """The colours about a point, texture and all."""
+    def colors(self, point: Point) -> set[str]:
+        """The colors about a point, texture and all."""
         canvas = self.find("canvas.cells")
         return {
             canvas.evaluate(_PIXEL, [point.x, point.y + offset])
@@ -96,14 +96,18 @@ class Tab:
         }
 
     def reserved(self, name: str) -> str:
-        """The colour reserved for `nan`, `pos-inf` or `neg-inf`."""
+        """The color reserved for `nan`, `pos-inf` or `neg-inf`."""
         script = f"element => getComputedStyle(element).getPropertyValue('--{name}')"
         return str(self.find("body").evaluate(script)).strip()
 
     @property
     def view(self) -> tuple[int, int] | None:
-        """First and last step in sight, where it is not the whole run."""
-        text = self.find(".sight span").text_content() if self.find(".sight").count() else None
+        """First and last visible step, where the run is zoomed."""
+        text = (
+            self.find(".visible-range span").text_content()
+            if self.find(".visible-range").count()
+            else None
+        )
         if text is None:
             return None
         first, last = text.replace(",", "").split("–")
@@ -132,10 +136,10 @@ class Tab:
     def click(self, point: Point) -> None:
         self.find("canvas.cells").click(position={"x": point.x, "y": point.y})
 
-    def fact(self, label: str) -> Locator:
+    def number(self, label: str) -> Locator:
         """The value of one number in the details."""
-        name = self.page.locator("dt", has_text=label)
-        return self.find(".fact").filter(has=name).locator("dd").first
+        name = self.page.locator("dt").get_by_text(label, exact=True)
+        return self.find(".cell-number").filter(has=name).locator("dd").first
 
     def reload_data(self) -> None:
         """Presses TensorBoard's own button."""

@@ -1,4 +1,4 @@
-"""Runs side by side: the same rows and steps, what they differ by, and where they part."""
+"""Compared runs: the same rows and steps, their difference, and where they diverge."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from playwright.sync_api import expect
 
 Visit = Callable[..., Tab]
 
-_COLOURS = """(canvas, [x, y]) => {
+_COLORS = """(canvas, [x, y]) => {
   const density = canvas.width / canvas.clientWidth;
   const pixels = canvas.getContext('2d').getImageData(x * density, y * density - 5, 1, 11).data;
   const hex = (at) => '#' + [0, 1, 2]
@@ -34,8 +34,10 @@ def test_a_second_run_stands_below_the_first(gallery_url: str, visit: Visit) -> 
     tab = visit(gallery_url, run="nan_feature")
     expect(tab.details).to_contain_text("input · step 37")
     tab.find(".compare-with").select_option("healthy")
-    expect(tab.find(".comparison")).to_contain_text("With healthy: they part within steps 0–")
-    heads = tab.find(".pane-head b")
+    expect(tab.find(".comparison")).to_contain_text(
+        "healthy diverges from nan_feature within steps 0–"
+    )
+    heads = tab.find(".pane-header b")
     expect(heads).to_have_text(["nan_feature", "healthy"])
     expect(tab.page).to_have_url(re.compile(r"p\.nanwatch\.with=healthy"))
     # The same row in both; only the chosen run has the mark.
@@ -44,16 +46,18 @@ def test_a_second_run_stands_below_the_first(gallery_url: str, visit: Visit) -> 
     shoot(tab, "compare")
 
     tab.find(".comparison select").select_option(label="a factor of 10")
-    expect(tab.find(".comparison")).to_contain_text("they part at step 37, first on input input")
-    expect(tab.find(".comparison")).to_contain_text("1 non-finite element in nan_feature alone")
+    expect(tab.find(".comparison")).to_contain_text(
+        "healthy diverges from nan_feature at step 37, first in input"
+    )
+    expect(tab.find(".comparison")).to_contain_text("1 NaN or Inf in nan_feature, none in healthy")
     tab.press("Escape")
     tab.find(".comparison li button").first.click()
     expect(tab.details).to_contain_text("nan_feature · input · step 37")
 
 
 def test_a_difference_keeps_what_is_not_finite(gallery_url: str, visit: Visit) -> None:
-    tab = visit(gallery_url, run="healthy", **{"with": "nan_feature", "beside": "difference"})
-    expect(tab.find(".pane-head .palette")).to_contain_text("=")
+    tab = visit(gallery_url, run="healthy", **{"with": "nan_feature", "show": "difference"})
+    expect(tab.find(".pane-header .palette")).to_contain_text("=")
     below = tab.find("canvas.compared-cells")
     expect(below).to_be_visible()
     expect(tab.find(".heatmap[aria-busy=false]")).to_be_visible()
@@ -61,20 +65,20 @@ def test_a_difference_keeps_what_is_not_finite(gallery_url: str, visit: Visit) -
     pixels = (canvas["width"] - GUTTER - 12) / 240
     middle = label["y"] + label["height"] / 2 - canvas["y"]
 
-    def colours(step: int) -> set[str]:
+    def colors(step: int) -> set[str]:
         at = [GUTTER + (step + 0.5) * pixels, middle]
-        return {str(colour) for colour in below.evaluate(_COLOURS, at)}
+        return {str(color) for color in below.evaluate(_COLORS, at)}
 
-    assert tab.reserved("nan") in colours(37)
-    assert tab.reserved("nan") not in colours(20)
-    # Inputs of both runs are drawn alike: near the middle of a palette that is grey there.
-    red, green, blue = (int(min(colours(20))[at : at + 2], 16) for at in (1, 3, 5))
+    assert tab.reserved("nan") in colors(37)
+    assert tab.reserved("nan") not in colors(20)
+    # Inputs of both runs are drawn alike: near the middle of a palette that is gray there.
+    red, green, blue = (int(min(colors(20))[at : at + 2], 16) for at in (1, 3, 5))
     assert max(red, green, blue) - min(red, green, blue) < 90
     shoot(tab, "compare-difference")
     tab.page.mouse.move(canvas["x"] + GUTTER + 20.5 * pixels, canvas["y"] + middle)
     expect(tab.find(".tooltip")).to_contain_text("nan_feature · input · step")
-    expect(tab.find(".tooltip")).to_contain_text("of that in healthy")
-    expect(tab.find(".linked")).to_be_visible()
+    expect(tab.find(".tooltip")).to_contain_text("relative to healthy")
+    expect(tab.find(".hovered-step")).to_be_visible()
 
 
 def test_zooming_moves_both_and_a_click_below_reads_that_run(
@@ -88,7 +92,7 @@ def test_zooming_moves_both_and_a_click_below_reads_that_run(
     before = below.evaluate("canvas => canvas.toDataURL()")
     tab.page.mouse.move(canvas["x"] + 200, canvas["y"] + middle)
     tab.page.mouse.wheel(0, -400)
-    expect(tab.find(".sight span")).to_be_visible()
+    expect(tab.find(".visible-range span")).to_be_visible()
     view = tab.view
     assert view is not None
     assert view[1] - view[0] < 200
@@ -99,24 +103,24 @@ def test_zooming_moves_both_and_a_click_below_reads_that_run(
 
 def test_a_run_beside_goes_by_its_cross(gallery_url: str, visit: Visit) -> None:
     tab = visit(gallery_url, run="healthy", **{"with": "nan_feature,gone"})
-    expect(tab.find(".pane-head")).to_have_count(2)
+    expect(tab.find(".pane-header")).to_have_count(2)
     tab.find(".comparison .close").click()
-    expect(tab.find(".pane-head")).to_have_count(0)
+    expect(tab.find(".pane-header")).to_have_count(0)
     expect(tab.find(".comparison")).to_have_count(0)
     expect(tab.find("canvas.cells")).to_be_visible()
 
 
 def test_replicas_are_apart_alone_or_merged(gallery_url: str, visit: Visit) -> None:
     tab = visit(gallery_url, run="workers")
-    expect(tab.details).to_contain_text("worker worker1")
+    expect(tab.details).to_contain_text("on worker1")
     choice = tab.find("select[aria-label=Replicas]")
-    choice.select_option(label="Replicas apart")
+    choice.select_option(label="Separate replicas")
     expect(tab.find(".lane-name").filter(has_text="Targets · worker1")).to_be_visible()
-    shoot(tab, "replicas-apart")
+    shoot(tab, "replicas-separate")
     choice.select_option(label="Only worker0")
     expect(tab.find(".worker").filter(has_text="worker1")).to_have_count(0)
     expect(tab.find(".shown")).to_have_text("19 of 38 tensors")
-    choice.select_option(label="Replicas merged")
+    choice.select_option(label="Merged replicas")
     target = tab.find(".group").filter(has_text="target")
     expect(target).to_contain_text("1 of 2")
     shoot(tab, "replicas-merged")
@@ -127,27 +131,27 @@ def test_replicas_are_apart_alone_or_merged(gallery_url: str, visit: Visit) -> N
     tab.press("Escape")
     tab.click(tab.point(target, 20, 0, 47))
     expect(tab.details).to_contain_text("target · step 20")
-    expect(tab.details).to_contain_text("worker worker1")
+    expect(tab.details).to_contain_text("on worker1")
 
 
 @pytest.mark.parametrize(("dark", "width"), [(False, 1280), (True, 600)])
 def test_axe_finds_nothing_beside_another_run(
     gallery_url: str, open_tab: Callable[..., Tab], dark: bool, width: int
 ) -> None:
-    kept = {"with": "healthy", "beside": "difference"}
-    tab = open_tab(gallery_url, run="nan_feature", width=width, dark=dark, **kept)
-    expect(tab.find(".pane-head .palette")).to_contain_text("=")
-    expect(tab.find(".comparison")).to_contain_text("they part")
+    state = {"with": "healthy", "show": "difference"}
+    tab = open_tab(gallery_url, run="nan_feature", width=width, dark=dark, **state)
+    expect(tab.find(".pane-header .palette")).to_contain_text("=")
+    expect(tab.find(".comparison")).to_contain_text("diverges from")
     shoot(tab, f"compare-{'dark' if dark else 'light'}-{width}")
     assert violations(tab) == []
 
 
-def test_curves_of_both_runs_are_drawn_and_told_apart(gallery_url: str, visit: Visit) -> None:
+def test_curves_of_both_runs_are_drawn_in_different_styles(gallery_url: str, visit: Visit) -> None:
     tab = visit(gallery_url, run="nan_feature", **{"with": "healthy"})
-    expect(tab.find(".pane-head .line-sign")).to_have_count(2)
+    expect(tab.find(".pane-header .line-swatch")).to_have_count(2)
     dashes = [
         sign.get_attribute("stroke-dasharray")
-        for sign in tab.find(".pane-head .line-sign path").all()
+        for sign in tab.find(".pane-header .line-swatch path").all()
     ]
     assert dashes[0] == ""
     assert dashes[1]
@@ -157,13 +161,13 @@ def test_curves_of_both_runs_are_drawn_and_told_apart(gallery_url: str, visit: V
     for value in loss.locator(".curve-value").all():
         expect(value).to_have_text(re.compile(r"^[\d.e-]+$"))
     canvas = loss.locator("canvas")
-    strokes = [sign.get_attribute("stroke") for sign in tab.find(".pane-head path").all()]
+    strokes = [sign.get_attribute("stroke") for sign in tab.find(".pane-header path").all()]
     painted = """(canvas, wanted) => {
       const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
       const hex = (at) => '#' + [0, 1, 2]
         .map((part) => data[at + part].toString(16).padStart(2, '0')).join('');
       const seen = new Set(Array.from({length: data.length / 4}, (_, index) => hex(4 * index)));
-      return wanted.map((colour) => seen.has(colour));
+      return wanted.map((color) => seen.has(color));
     }"""
     assert canvas.evaluate(painted, strokes) == [True, True]
     tab.find(".comparison .close").click()
@@ -177,4 +181,4 @@ def test_the_histogram_stands_beside_that_of_another_run(gallery_url: str, visit
     expect(caption).to_contain_text("steps 32–36")
     caption.locator("select").select_option("healthy")
     expect(caption).to_contain_text("steps 32–47")
-    expect(tab.find(".histogram path.earlier")).to_have_count(2)
+    expect(tab.find(".histogram path.outline")).to_have_count(2)

@@ -1,4 +1,4 @@
-"""The selected tensor: in words, over time, and beside its healthy self."""
+"""The selected tensor: its number formats, over time, and beside its last good step."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 from e2e.tab import Tab
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 from synthetic_logs import mlp_manifest, mlp_values
 
 Visit = Callable[..., Tab]
@@ -25,17 +25,17 @@ def test_what_float16_would_lose_agrees_with_numpy(gallery_url: str, visit: Visi
     array = mlp_values(manifest, seed=1)(STEP)[row]
     half = np.abs(array.astype(np.float16).astype(np.float32))
     assert np.all(half > 0)
-    fewer_digits = np.mean(half < 2.0**-14)
+    imprecise = np.mean(half < 2.0**-14)
     tab = visit(gallery_url, run="nan_feature")
     expect(tab.details).to_contain_text("input · step 37")
     label = tab.find(f'.tensor-label[title^="{tensor.name}"]').last
     tab.click(tab.point(label, STEP, 0, 239))
-    sentence = tab.find(".formats .loss")
+    sentence = tab.find(".formats .summary")
     expect(sentence).to_have_text(
-        re.compile(r"^float16 holds all of this weight, [\d.]+% of it with fewer digits\.$")
+        re.compile(r"^Fits in float16, but [\d.]+% of this weight would lose precision\.$")
     )
-    said = float((sentence.text_content() or "").split(", ")[1].split("%")[0])
-    assert said == float(f"{100 * fewer_digits:.2g}")
+    shown = float((sentence.text_content() or "").split("but ")[1].split("%")[0])
+    assert shown == float(f"{100 * imprecise:.2g}")
 
 
 def test_over_time_is_painted_and_a_click_selects_the_step(gallery_url: str, visit: Visit) -> None:
@@ -43,55 +43,80 @@ def test_over_time_is_painted_and_a_click_selects_the_step(gallery_url: str, vis
     expect(tab.details).to_contain_text("input · step 37")
     chart = tab.find(".over-time canvas").first
     expect(chart).to_have_attribute("aria-label", re.compile(r"Magnitudes from 2\^-\d+ to 2\^"))
-    colours = chart.evaluate(
+    colors = chart.evaluate(
         """canvas => {
           const context = canvas.getContext('2d');
           const { data } = context.getImageData(0, 0, canvas.width, canvas.height);
           return new Set(new Uint32Array(data.buffer)).size;
         }"""
     )
-    assert colours > 20
+    assert colors > 20
     box = chart.bounding_box()
     assert box is not None
     chart.click(position={"x": 34 + (box["width"] - 34) / 2 + 0.5, "y": 60})
     expect(tab.details).to_contain_text(re.compile("input · step (119|120|121)"))
     charts = tab.find(".chart p")
-    expect(charts).to_have_text(["Norm largest magnitude", "Non-finite elements", "Zeros"])
+    expect(charts).to_have_text(["L2 norm max abs", "NaN/Inf elements", "% zeros"])
     tab.click(tab.point(tab.label("target"), 120, 0, 239))
     expect(tab.details).to_contain_text("target · step 120")
-    expect(charts).to_have_text(["Norm largest magnitude", "Zeros"])
+    expect(charts).to_have_text(["L2 norm max abs", "% zeros"])
 
 
-def test_the_histogram_stands_beside_the_last_healthy_one(gallery_url: str, visit: Visit) -> None:
+def test_the_last_good_histogram_is_the_outline(gallery_url: str, visit: Visit) -> None:
     tab = visit(gallery_url, run="nan_feature")
     expect(tab.details).to_contain_text("input · step 37")
     caption = tab.find(".histogram figcaption")
-    expect(caption).to_contain_text("outline: steps 32–36")
-    expect(tab.find(".histogram path.earlier")).to_have_count(2)
+    expect(caption).to_contain_text("Outline: steps 32–36, the last good window")
+    expect(tab.find(".histogram path.outline")).to_have_count(2)
     tab.press("Home")
     expect(tab.details).to_contain_text("input · step 0")
-    expect(caption).not_to_contain_text("outline")
+    expect(caption).not_to_contain_text("Outline")
 
 
-def test_neighbours_in_the_flow_of_a_step_lead_to_one_another(
-    gallery_url: str, visit: Visit
-) -> None:
+def test_the_call_graph_leads_upstream_and_downstream(gallery_url: str, visit: Visit) -> None:
+    def with_inputs(route: Route) -> None:
+        answer = route.fetch().json()
+        ids = {(each["role"], each["name"]): each["id"] for each in answer["tensors"]}
+        inputs = {
+            ("gradient", "mlp/dense/kernel"): ids["gradient", "mlp/dense_1/kernel"],
+            ("gradient", "mlp/dense_1/kernel"): ids["gradient", "mlp/logits/kernel"],
+        }
+        for each in answer["tensors"]:
+            known = inputs.get((each["role"], each["name"]))
+            each["inputs"] = [known] if known else []
+        route.fulfill(json=answer)
+
+    visit(gallery_url, run="healthy").page.route("**/nanwatch/run?*", with_inputs)
     tab = visit(gallery_url, run="nan_feature")
     expect(tab.details).to_contain_text("input · step 37")
     tab.click(tab.point(tab.label("mlp/dense/kernel"), 37, 0, 239))
     expect(tab.find(".details .where")).to_have_text("gradient · step 37")
-    neighbours = tab.find(".neighbours")
-    expect(neighbours).to_contain_text("before itgradient mlp/dense_1/bias")
-    neighbours.get_by_role("button", name="weight non-finite from 37").click()
+    neighbors = tab.find(".neighbors")
+    expect(neighbors).to_contain_text("↑ Upstreamgradient mlp/dense_1/kernel")
+    expect(neighbors).not_to_contain_text("Downstream")
+    neighbors.get_by_role("button", name="weight NaN/Inf from step 37").click()
     expect(tab.find(".details .where")).to_have_text("weight · step 37")
     expect(tab.details.locator("h2")).to_have_text("mlp/dense/kernel")
-    expect(neighbours).not_to_contain_text("before it")
-    neighbours.get_by_role("button", name="gradient").click()
-    neighbours.get_by_role("button", name="gradient mlp/dense_1/bias").click()
-    expect(tab.details.locator("h2")).to_have_text("mlp/dense_1/bias")
+    expect(neighbors).not_to_contain_text("Upstream")
+    neighbors.get_by_role("button", name="gradient").click()
+    neighbors.get_by_role("button", name="gradient mlp/dense_1/kernel").click()
+    expect(tab.details.locator("h2")).to_have_text("mlp/dense_1/kernel")
+    expect(neighbors).to_contain_text("↓ Downstreamgradient mlp/dense/kernel")
 
 
-def test_the_loss_scale_stands_above(gallery_url: str, visit: Visit) -> None:
+def test_without_a_call_graph_nothing_is_guessed(gallery_url: str, visit: Visit) -> None:
+    def without_inputs(route: Route) -> None:
+        answer = route.fetch().json()
+        for each in answer["tensors"]:
+            each["inputs"] = []
+        route.fulfill(json=answer)
+
+    visit(gallery_url, run="healthy").page.route("**/nanwatch/run?*", without_inputs)
+    tab = visit(gallery_url, run="nan_feature")
+    expect(tab.find(".neighbors")).to_have_text("The call graph was not recorded.")
+
+
+def test_the_loss_scale_has_a_curve(gallery_url: str, visit: Visit) -> None:
     tab = visit(gallery_url, run="loss_scaling")
     expect(tab.find(".curve-name")).to_have_text(["Loss", "Gradient norm", "Loss scale"])
     tab.press("ArrowDown", "Home")

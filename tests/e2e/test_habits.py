@@ -27,18 +27,18 @@ def violations(tab: Tab) -> list[str]:
     return [f"{each['id']}: {[node['target'] for node in each['nodes']]}" for each in found]
 
 
-def test_a_link_brings_to_what_is_in_sight(gallery_url: str, visit: Visit) -> None:
-    tab = visit(gallery_url, run="nan_feature", steps="30..49", order="worst")
+def test_a_link_leads_to_the_same_view(gallery_url: str, visit: Visit) -> None:
+    tab = visit(gallery_url, run="nan_feature", steps="30..49", order="largest")
     expect(tab.details).to_contain_text("input · step 37")
     tab.find("text=Copy link").click()
     expect(tab.find("text=Link copied")).to_be_visible()
     address = unquote(tab.page.evaluate("navigator.clipboard.readText()"))
     assert address.startswith(gallery_url)
-    for part in ("run=nan_feature", "steps=30..49", "order=worst", "step=37"):
+    for part in ("run=nan_feature", "steps=30..49", "order=largest", "step=37"):
         assert f"p.nanwatch.{part}" in address
 
 
-def test_what_is_in_sight_is_saved_as_a_picture(gallery_url: str, visit: Visit) -> None:
+def test_the_visible_heatmap_is_saved_as_png(gallery_url: str, visit: Visit) -> None:
     tab = visit(gallery_url, run="nan_feature")
     expect(tab.details).to_contain_text("input · step 37")
     with tab.page.expect_download() as download:
@@ -53,17 +53,17 @@ def test_what_is_in_sight_is_saved_as_a_picture(gallery_url: str, visit: Visit) 
     assert 300 < height <= shown["height"] + 44
 
 
-def test_what_is_in_sight_is_saved_as_a_drawing(gallery_url: str, visit: Visit) -> None:
+def test_the_visible_heatmap_is_saved_as_svg(gallery_url: str, visit: Visit) -> None:
     tab = visit(gallery_url, run="nan_feature", **{"with": "healthy"})
     expect(tab.details).to_contain_text("input · step 37")
-    expect(tab.find(".pane-head")).to_have_count(2)
+    expect(tab.find(".pane-header")).to_have_count(2)
     with tab.page.expect_download() as download:
         tab.find("text=Save SVG").click()
     assert download.value.suggested_filename == "nan_feature.svg"
     root = ElementTree.parse(download.value.path()).getroot()
     space = "{http://www.w3.org/2000/svg}"
     texts = [element.text for element in root.iter(f"{space}text")]
-    assert texts[0] == "Broke at step 37: non-finite input data · input input"
+    assert (texts[0] or "").startswith("NaN in the input data at step 37")
     assert texts.count("input") == 2
     assert {"nan_feature", "healthy"} <= set(texts)
     images = [element.attrib for element in root.iter(f"{space}image")]
@@ -87,7 +87,7 @@ def test_the_selection_is_saved_as_numbers(gallery_url: str, visit: Visit) -> No
 def test_curves_stand_above_and_tell_the_value_of_the_step(gallery_url: str, visit: Visit) -> None:
     tab = visit(gallery_url, run="nan_feature")
     expect(tab.find(".curve-name")).to_have_text(["Loss", "Gradient norm"])
-    expect(tab.find(".curve-value").nth(1)).to_have_text("non-finite")
+    expect(tab.find(".curve-value").nth(1)).to_have_text("NaN/Inf")
     tab.press("Home")
     expect(tab.details).to_contain_text("input · step 0")
     norm = float(tab.find(".curve-value").nth(1).text_content() or "")
@@ -99,17 +99,17 @@ def test_curves_stand_above_and_tell_the_value_of_the_step(gallery_url: str, vis
         expect(tab.details.locator("h2")).to_have_text(title.split("\n")[0])
         expect(tab.find(".details .where")).to_have_text(re.compile("^gradient · step 0$"))
         expect(tab.find(".numbers[aria-busy=false]")).to_be_visible()
-        total += float(tab.fact("Largest norm").text_content() or "") ** 2
+        total += float(tab.number("Largest L2 norm").text_content() or "") ** 2
     assert norm == pytest.approx(total**0.5, rel=2e-3)
     # Another statistic asks for norms of its own.
     tab.find("input[value=zero_share]").check()
     expect(tab.find(".curve-value").nth(1)).to_have_text(re.compile(r"^[\d.]+$"))
-    tab.find(".rows-bar label").filter(has_text="Curves").click()
+    tab.find(".rows-bar label").filter(has_text="Loss and gradient curves").click()
     expect(tab.find(".curve")).to_have_count(0)
     expect(tab.page).to_have_url(re.compile("curves=off"))
 
 
-def test_a_table_tells_who_was_first(gallery_url: str, visit: Visit) -> None:
+def test_a_table_lists_the_tensors_with_nan(gallery_url: str, visit: Visit) -> None:
     tab = visit(gallery_url, run="nan_feature")
     rows = tab.find("table.unseen tbody tr")
     expect(rows).to_have_count(5)

@@ -30,81 +30,79 @@ def test_the_wheel_zooms_about_the_pointer_and_a_double_click_resets(tab: Tab) -
     point = tab.point(tab.label("mlp/dense/bias"), 120, 0, 239)
     tab.hover(point)
     tab.page.mouse.wheel(0, -600)
-    expect(tab.find(".sight")).to_be_visible()
+    expect(tab.find(".visible-range")).to_be_visible()
     view = tab.view
     assert view is not None
     assert 60 < view[0] < 120 < view[1] < 180
     tab.hover(Point(point.x + 1, point.y))
     expect(tab.find(".tooltip .where")).to_contain_text("120")
     tab.page.mouse.wheel(0, 5000)
-    expect(tab.find(".sight")).to_have_count(0)
+    expect(tab.find(".visible-range")).to_have_count(0)
     tab.page.mouse.wheel(0, -600)
-    expect(tab.find(".sight")).to_be_visible()
+    expect(tab.find(".visible-range")).to_be_visible()
     tab.find("canvas.cells").dblclick(position={"x": point.x, "y": point.y})
-    expect(tab.find(".sight")).to_have_count(0)
+    expect(tab.find(".visible-range")).to_have_count(0)
 
 
 def test_dragging_pans_and_selects_nothing(gallery_url: str, visit: Visit) -> None:
     tab = visit(gallery_url, run="nan_feature", steps="100..119")
-    expect(tab.find(".sight span")).to_have_text("100–119")
+    expect(tab.find(".visible-range span")).to_have_text("100–119")
     expect(tab.details).to_contain_text("input · step 37")
     pixels = width_of_a_step(tab, 20)
     start = tab.point(tab.label("target"), 110, 100, 119)
     tab.drag("canvas.cells", start, Point(start.x + 5 * pixels, start.y))
-    expect(tab.find(".sight span")).to_have_text("95–114")
+    expect(tab.find(".visible-range span")).to_have_text("95–114")
     expect(tab.details).to_contain_text("input · step 37")
 
 
 def test_brushing_the_axis_zooms_to_the_steps(tab: Tab) -> None:
     pixels = width_of_a_step(tab, 240)
     tab.drag("canvas.axis", Point(GUTTER + 30 * pixels, 30), Point(GUTTER + 60 * pixels, 30))
-    expect(tab.find(".sight span")).to_have_text(re.compile(r"^(29|30)–(59|60)$"))
+    expect(tab.find(".visible-range span")).to_have_text(re.compile(r"^(29|30)–(59|60)$"))
     assert tab.view is not None
-    colours = tab.colours(tab.point(tab.label("mlp/dense/bias"), 45, *tab.view))
-    assert tab.reserved("nan") in colours
-    assert tab.reserved("nan") not in tab.colours(
+    colors = tab.colors(tab.point(tab.label("mlp/dense/bias"), 45, *tab.view))
+    assert tab.reserved("nan") in colors
+    assert tab.reserved("nan") not in tab.colors(
         tab.point(tab.label("mlp/dense/bias"), 34, *tab.view)
     )
-    tab.find(".sight button").click()
-    expect(tab.find(".sight")).to_have_count(0)
+    tab.find(".visible-range button").click()
+    expect(tab.find(".visible-range")).to_have_count(0)
 
 
 def test_keys_zoom_pan_and_reset(tab: Tab) -> None:
     tab.press("+", "+")
-    expect(tab.find(".sight")).to_be_visible()
+    expect(tab.find(".visible-range")).to_be_visible()
     first = tab.view
     assert first is not None
     assert first[0] <= 37 <= first[1]
     tab.press("d")
-    expect(tab.find(".sight span")).not_to_have_text(f"{first[0]}–{first[1]}")
+    expect(tab.find(".visible-range span")).not_to_have_text(f"{first[0]}–{first[1]}")
     tab.press("a", "f")
-    expect(tab.find(".sight")).to_be_visible()
+    expect(tab.find(".visible-range")).to_be_visible()
     tab.press("0")
-    expect(tab.find(".sight")).to_have_count(0)
+    expect(tab.find(".visible-range")).to_have_count(0)
     tab.press("End")
     expect(tab.details).to_contain_text("input · step 239")
 
 
-def test_moving_the_selection_out_of_sight_takes_the_view_along(
-    gallery_url: str, visit: Visit
-) -> None:
+def test_the_view_follows_the_selection(gallery_url: str, visit: Visit) -> None:
     tab = visit(gallery_url, run="nan_feature", steps="30..49")
     expect(tab.details).to_contain_text("input · step 37")
     tab.press("End")
     expect(tab.details).to_contain_text("input · step 239")
-    expect(tab.find(".sight span")).to_have_text("220–239")
+    expect(tab.find(".visible-range span")).to_have_text("220–239")
     tab.press("Home", "ArrowRight")
     expect(tab.details).to_contain_text("input · step 1")
-    expect(tab.find(".sight span")).to_have_text("0–19")
+    expect(tab.find(".visible-range span")).to_have_text("0–19")
 
 
 def test_the_address_keeps_the_steps(gallery_url: str, visit: Visit) -> None:
     tab = visit(gallery_url, run="nan_feature", steps="30..49")
-    expect(tab.find(".sight span")).to_have_text("30–49")
+    expect(tab.find(".visible-range span")).to_have_text("30–49")
     tab.press("d")
     expect(tab.page).to_have_url(re.compile(r"p\.nanwatch\.steps=35\.\.54"))
     tab.page.reload()
-    expect(tab.find(".sight span")).to_have_text("35–54")
+    expect(tab.find(".visible-range span")).to_have_text("35–54")
 
 
 def test_what_was_seen_stays_until_the_new_picture_comes(outsize_url: str, visit: Visit) -> None:
@@ -121,9 +119,9 @@ def test_what_was_seen_stays_until_the_new_picture_comes(outsize_url: str, visit
 
     tab.page.on("requestfailed", failed)
     tab.press("f")
-    expect(tab.find(".sight span")).to_have_text("50,016–50,080")
+    expect(tab.find(".visible-range span")).to_have_text("50,016–50,080")
     label = tab.label("net/dense/kernel")
-    assert tab.reserved("nan") in tab.colours(tab.point(label, 50_075, 50_016, 50_080)), (
+    assert tab.reserved("nan") in tab.colors(tab.point(label, 50_075, 50_016, 50_080)), (
         "The column of 256 steps, stretched."
     )
     tab.until(lambda: len(held) > 0)
@@ -136,18 +134,18 @@ def test_what_was_seen_stays_until_the_new_picture_comes(outsize_url: str, visit
     tab.page.unroute("**/nanwatch/grid?*")
     tab.press("f")
     expect(tab.details).to_contain_text("gradient · step 50,048")
-    colours = tab.colours(tab.point(label, 50_075, 50_016, 50_080))
-    assert tab.reserved("nan") not in colours, "One bad step, once its picture is there."
+    colors = tab.colors(tab.point(label, 50_075, 50_016, 50_080))
+    assert tab.reserved("nan") not in colors, "One bad step, once its picture is there."
 
 
 def test_the_sheet_of_keys_opens_and_closes(tab: Tab) -> None:
     tab.press("?")
     sheet = tab.find("dialog.help")
     expect(sheet).to_be_visible()
-    expect(sheet).to_contain_text("zoom about the pointer")
+    expect(sheet).to_contain_text("zoom at the pointer")
     tab.page.keyboard.press("Escape")
     expect(sheet).to_be_hidden()
-    tab.find("text=all keys").click()
+    tab.find("text=all shortcuts").click()
     expect(sheet).to_be_visible()
     tab.page.keyboard.press("?")
     expect(sheet).to_be_hidden()
@@ -176,7 +174,7 @@ def test_two_fingers_zoom_about_what_is_between_them(
     for apart in (60, 90, 120, 160):
         touch("touchMove", apart)
     touch("touchEnd")
-    expect(tab.find(".sight")).to_be_visible()
+    expect(tab.find(".visible-range")).to_be_visible()
     view = tab.view
     assert view is not None
     steps = view[1] - view[0] + 1
@@ -184,17 +182,17 @@ def test_two_fingers_zoom_about_what_is_between_them(
     assert (view[0] + view[1]) / 2 == pytest.approx(120, abs=8)
 
 
-def test_neighbours_are_there_before_one_goes_to_them(outsize_url: str, visit: Visit) -> None:
+def test_both_sides_are_loaded_before_one_pans_to_them(outsize_url: str, visit: Visit) -> None:
     tab = visit(outsize_url, run="long")
     expect(tab.find(".heatmap[aria-busy=false]")).to_be_visible()
     asked: list[str] = []
     tab.page.on("request", lambda one: asked.append(one.url) if "/grid?" in one.url else None)
     tab.press("f")
-    expect(tab.find(".sight span")).to_have_text("50,016–50,080")
-    tab.until(lambda: len(asked) == 3)  # What is in sight, and both sides of it.
+    expect(tab.find(".visible-range span")).to_have_text("50,016–50,080")
+    tab.until(lambda: len(asked) == 3)  # The visible steps, and both sides of them.
     tab.page.wait_for_timeout(500)
     tab.press(*"dddd")
-    expect(tab.find(".sight span")).to_have_text("50,080–50,144")
+    expect(tab.find(".visible-range span")).to_have_text("50,080–50,144")
     tab.page.wait_for_timeout(200)
     tab.press(*"aaaa")
     assert len(asked) <= 4, (

@@ -31,7 +31,7 @@ def test_a_filter_leaves_what_matches(gallery_url: str, visit: Visit) -> None:
     filter_.fill("/dense_[12]/")
     expect(tab.find(".tensor-label")).to_have_count(8)
     filter_.fill("/(/")
-    expect(tab.find(".shown")).to_have_text("/(/ is no regular expression.")
+    expect(tab.find(".shown")).to_have_text("Invalid regular expression: /(/")
     expect(tab.find(".tensor-label")).to_have_count(19)
     filter_.fill("nothing like it")
     tab.find("text=Show all").click()
@@ -41,12 +41,12 @@ def test_a_filter_leaves_what_matches(gallery_url: str, visit: Visit) -> None:
 
 def test_only_trouble_and_its_order(gallery_url: str, visit: Visit) -> None:
     tab = visit(gallery_url, run="nan_feature")
-    tab.find(".rows-bar label").filter(has_text="Only trouble").click()
+    tab.find(".rows-bar label").filter(has_text="Only affected").click()
     expect(tab.find(".tensor-label")).to_have_count(5)
-    tab.find("select[aria-label='Order of the rows']").select_option("worst")
+    tab.find("select[aria-label='Order of the rows']").select_option("largest")
     tab.find("select[aria-label=Roles]").select_option("weight")
     expect(tab.find(".tensor-label")).to_have_count(2)
-    expect(tab.page).to_have_url(re.compile("role=weight.*order=worst.*only=trouble"))
+    expect(tab.page).to_have_url(re.compile("role=weight.*order=largest.*only=affected"))
     tab.page.reload()
     expect(tab.find(".tensor-label")).to_have_count(2)
 
@@ -93,14 +93,14 @@ def test_a_tree_folds_and_a_folded_group_shows_its_worst(gallery_url: str, visit
     expect(tab.find(".tensor-label")).to_have_count(19)
     dense.click()
     expect(tab.find(".tensor-label")).to_have_count(17)
-    colours = tab.colours(tab.point(dense, 120, 0, 239))
-    assert {tab.reserved("nan"), tab.reserved("neg-inf")} & colours
+    colors = tab.colors(tab.point(dense, 120, 0, 239))
+    assert {tab.reserved("nan"), tab.reserved("neg-inf")} & colors
     expect(tab.page).to_have_url(re.compile("folds="))
     tab.page.reload()
     expect(tab.find(".tensor-label")).to_have_count(17)
     # A finding's place is unfolded.
-    tab.find(".victims summary").click()
-    tab.find(".victims li button").filter(has_text="mlp/dense/kernel").first.click()
+    tab.find(".affected summary").click()
+    tab.find(".affected li button").filter(has_text="mlp/dense/kernel").first.click()
     expect(tab.find(".tensor-label")).to_have_count(19)
 
 
@@ -109,7 +109,7 @@ def test_five_thousand_rows_are_no_burden(outsize_url: str, visit: Visit) -> Non
     expect(tab.details.locator("h2")).to_have_text("encoder/block_270/part_1/kernel")
     expect(tab.find(".tensor-label.selected")).to_be_visible()
     assert tab.find(".tensor-label, .group").count() < 80
-    tab.find(".rows-bar label").filter(has_text="Tree").click()
+    tab.find(".rows-bar label").filter(has_text="Group by path").click()
     scroller = tab.find(".scroller")
     scroller.evaluate("element => { element.scrollTop = element.scrollHeight; }")
     expect(tab.label("encoder/block_312/part_7/kernel")).to_be_visible()

@@ -102,6 +102,8 @@ def metadata(built: Built) -> Message:
 def test_sdist_has_the_sources_of_the_tab_and_nothing_built(built: Built) -> None:
     files = {path.relative_to(built.sources).as_posix() for path in built.sources.rglob("*")}
     assert {"frontend/package-lock.json", "frontend/vite.config.ts", "demo/run"} <= files
+    docs = {path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglob("*.*")}
+    assert docs <= files
     with tarfile.open(built.sdist) as archive:
         packed = archive.getnames()
     assert not [

@@ -1,35 +1,35 @@
 /** One GET to our own backend. Addresses are relative, so any path prefix works. */
 
-/** The server answered with an error; the message is the server's own sentence. */
+/** The server answered with an error, or not at all; the message can be shown as it is. */
 export class ServerError extends Error {
   override name = "ServerError";
-  constructor(
-    message: string,
-    readonly status: number,
-  ) {
-    super(message);
-  }
 }
 
 /** Values of a query: undefined ones are left out, arrays are repeated. */
 export type Query = Record<string, string | number | readonly string[] | undefined>;
 
-export async function get(route: string, query: Query, signal?: AbortSignal): Promise<Response> {
+/** The query as an address has it. Equal queries have equal texts, whatever the order of their keys. */
+export function queryText(query: Query): string {
   const parameters = new URLSearchParams();
   for (const [key, value] of Object.entries(query)) {
     if (value === undefined) continue;
     for (const item of Array.isArray(value) ? value : [value]) parameters.append(key, String(item));
   }
-  const text = parameters.toString();
+  parameters.sort();
+  return parameters.toString();
+}
+
+export async function get(route: string, query: Query, signal?: AbortSignal): Promise<Response> {
+  const text = queryText(query);
   let response: Response;
   try {
     response = await fetch(`./${route}${text ? `?${text}` : ""}`, signal ? { signal } : {});
   } catch (error) {
     if (isAbort(error)) throw error;
-    throw new ServerError("TensorBoard does not answer. Is it still running?", 0);
+    throw new ServerError("TensorBoard is not responding. Is it still running?");
   }
   if (!response.ok) {
-    throw new ServerError(errorSentence(await response.text(), response.status), response.status);
+    throw new ServerError(errorSentence(await response.text(), response.status));
   }
   return response;
 }
@@ -38,7 +38,7 @@ export function isAbort(error: unknown): boolean {
   return error instanceof DOMException && error.name === "AbortError";
 }
 
-/** The `error` of the body; the body itself where something else than our backend answered. */
+/** The `error` of the body; the body itself where something other than our backend answered. */
 export function errorSentence(body: string, status: number): string {
   try {
     const parsed: unknown = JSON.parse(body);
@@ -46,7 +46,7 @@ export function errorSentence(body: string, status: number): string {
       return String(parsed.error);
     }
   } catch {
-    // Not ours: a proxy's page, or TensorBoard's own text.
+    // Not our JSON: the page of a proxy, or a text of TensorBoard.
   }
   return body.trim().slice(0, 500) || `The server answered with status ${status}.`;
 }

@@ -17,6 +17,14 @@ export async function fetchRuns(signal?: AbortSignal): Promise<RunSummary[]> {
   return answer.runs;
 }
 
+/** The log directory that TensorBoard reads; its own route, relative to ours. */
+export async function fetchLogDirectory(signal?: AbortSignal): Promise<string> {
+  const environment = (await (await get("../../environment", {}, signal)).json()) as {
+    data_location?: string;
+  };
+  return environment.data_location ?? "";
+}
+
 export async function fetchRun(run: string, signal?: AbortSignal): Promise<RunDetail> {
   return (await (await get("run", { run }, signal)).json()) as RunDetail;
 }
@@ -28,7 +36,7 @@ export async function fetchFindings(run: string, signal?: AbortSignal): Promise<
 export interface ComparisonQuery {
   run: string;
   with: string;
-  /** Relative difference of norms from which on they part. */
+  /** Relative difference of norms from which the runs count as different. */
   tolerance: number;
 }
 
@@ -49,7 +57,7 @@ export interface GridQuery {
   last: number;
   /** The most columns wanted. */
   columns: number;
-  /** What they are equally wide in. */
+  /** The axis on which they have equal widths. */
   axis: AxisName;
 }
 
@@ -72,7 +80,7 @@ export async function fetchCell(query: CellQuery, signal?: AbortSignal): Promise
 }
 
 export interface SpectrogramQuery extends CellQuery {
-  /** As of a grid. */
+  /** As in a grid query. */
   columns: number;
   axis: AxisName;
 }

@@ -1,30 +1,30 @@
-/** Draws the axis of steps above the heatmap: ticks, the findings, the selected step, a brush. */
+/** Draws the axis of steps above the heatmap: ticks, markers of findings, the selected step, a brush. */
 
 import {
   columnOfStep,
   columnSpan,
-  inSight,
+  isVisible,
   type Timeline,
   ticksOf,
   xOfStep,
 } from "../model/timeline";
-import type { Theme } from "../theme/colours";
-import type { Severity } from "../wire/answers";
+import type { Theme } from "../theme/colors";
+import type { Severity } from "../wire/schema";
 import { GUTTER, surfaceOf } from "./canvas";
 
 export const AXIS_HEIGHT = 38;
-/** Findings stand above the numbers. */
-const FLAG_HEIGHT = 17;
-const FLAG_RADIUS = 6.5;
+/** Markers of findings are above the tick labels. */
+const MARKER_HEIGHT = 17;
+const MARKER_RADIUS = 6.5;
 const FONT = "11px system-ui, sans-serif";
-const APART = 70;
+const MIN_TICK_SPACING = 70;
 
 /** A finding on the axis. */
-export interface Flag {
+export interface FindingMarker {
   step: number;
   severity: Severity;
-  /** The one that is read. */
-  chosen: boolean;
+  /** The finding that is open. */
+  active: boolean;
   text: string;
 }
 
@@ -33,8 +33,8 @@ export interface AxisPicture {
   theme: Theme;
   width: number;
   selectedStep: number | null;
-  flags: readonly Flag[];
-  /** Both ends in pixels of what is being brushed. */
+  markers: readonly FindingMarker[];
+  /** Both ends of the brush in pixels. */
   brush: readonly [number, number] | null;
 }
 
@@ -57,62 +57,73 @@ export function drawAxis(canvas: HTMLCanvasElement, picture: AxisPicture): void 
   }
   context.fillStyle = theme.strong;
   context.fillRect(0, floor - 1, timeline.width, 1);
-  for (const { x, text } of ticksOf(timeline, APART)) {
+  for (const { x, text } of ticksOf(timeline, MIN_TICK_SPACING)) {
     context.fillStyle = theme.strong;
     context.fillRect(Math.round(x), floor - 5, 1, 5);
     context.fillStyle = theme.muted;
     writeWithin(context, text, x, floor - 8, picture.width);
   }
-  // The chosen one last, upon the others.
-  const flags = picture.flags.filter(({ step }) => inSight(timeline, step));
-  for (const flag of flags) if (!flag.chosen) drawFlag(context, picture, flag);
-  for (const flag of flags) if (flag.chosen) drawFlag(context, picture, flag);
+  // The active one last, on top of the others.
+  const markers = picture.markers.filter(({ step }) => isVisible(timeline, step));
+  for (const marker of markers) if (!marker.active) drawMarker(context, picture, marker);
+  for (const marker of markers) if (marker.active) drawMarker(context, picture, marker);
   if (selectedStep !== null) drawSelected(context, picture, selectedStep);
 }
 
-/** Index of the flag at a place of the axis; -1 where there is none. */
-export function flagAt(flags: readonly Flag[], timeline: Timeline, x: number, y: number): number {
-  if (y > FLAG_HEIGHT + 2) return -1;
-  const hits = flags
-    .map((flag, index) => ({ flag, index, apart: Math.abs(flagX(timeline, flag.step) - x) }))
-    .filter(({ flag, apart }) => inSight(timeline, flag.step) && apart <= FLAG_RADIUS + 3)
-    .sort((a, b) => a.apart - b.apart || Number(b.flag.chosen) - Number(a.flag.chosen));
+/** Index of the marker at a place of the axis; -1 where there is none. */
+export function markerAt(
+  markers: readonly FindingMarker[],
+  timeline: Timeline,
+  x: number,
+  y: number,
+): number {
+  if (y > MARKER_HEIGHT + 2) return -1;
+  const hits = markers
+    .map((marker, index) => ({
+      marker,
+      index,
+      distance: Math.abs(markerX(timeline, marker.step) - x),
+    }))
+    .filter(
+      ({ marker, distance }) => isVisible(timeline, marker.step) && distance <= MARKER_RADIUS + 3,
+    )
+    .sort((a, b) => a.distance - b.distance || Number(b.marker.active) - Number(a.marker.active));
   return hits[0]?.index ?? -1;
 }
 
-function flagX(timeline: Timeline, step: number): number {
+function markerX(timeline: Timeline, step: number): number {
   const x = Math.round(Math.max(0, xOfStep(timeline, step))) - 0.5;
-  return Math.min(timeline.width - FLAG_RADIUS, Math.max(FLAG_RADIUS, x));
+  return Math.min(timeline.width - MARKER_RADIUS, Math.max(MARKER_RADIUS, x));
 }
 
-/** A sign in the colour of its severity: a cross in a disc, a bar in a triangle, a dot in a ring. */
-function drawFlag(
+/** A symbol in the color of its severity: a cross in a disc, a bar in a triangle, a dot in a ring. */
+function drawMarker(
   context: CanvasRenderingContext2D,
   { timeline, theme, width }: AxisPicture,
-  { step, severity, chosen, text }: Flag,
+  { step, severity, active, text }: FindingMarker,
 ): void {
-  const colour = severityColour(theme, severity);
-  const x = flagX(timeline, step);
-  const y = FLAG_HEIGHT / 2;
-  context.fillStyle = colour;
-  if (chosen) {
+  const color = severityColor(theme, severity);
+  const x = markerX(timeline, step);
+  const y = MARKER_HEIGHT / 2;
+  context.fillStyle = color;
+  if (active) {
     const line = Math.max(0, Math.round(xOfStep(timeline, step)) - 1);
-    context.fillRect(line, FLAG_HEIGHT - 2, 1, AXIS_HEIGHT - FLAG_HEIGHT + 2);
+    context.fillRect(line, MARKER_HEIGHT - 2, 1, AXIS_HEIGHT - MARKER_HEIGHT + 2);
   }
-  drawSign(context, severity, x, y, colour, theme.ground);
-  if (!chosen) return;
+  drawSign(context, severity, x, y, color, theme.ground);
+  if (!active) return;
   context.font = `600 ${FONT}`;
-  const room = width - x - FLAG_RADIUS - 8;
+  const room = width - x - MARKER_RADIUS - 8;
   const size = context.measureText(text).width;
-  const at = size <= room ? x + FLAG_RADIUS + 5 : x - FLAG_RADIUS - 5 - size;
+  const at = size <= room ? x + MARKER_RADIUS + 5 : x - MARKER_RADIUS - 5 - size;
   context.fillStyle = theme.ground;
-  context.fillRect(at - 2, 1, size + 4, FLAG_HEIGHT - 2);
-  context.fillStyle = colour;
+  context.fillRect(at - 2, 1, size + 4, MARKER_HEIGHT - 2);
+  context.fillStyle = color;
   context.fillText(text, at, y + 4);
   context.font = FONT;
 }
 
-export function severityColour(theme: Theme, severity: Severity): string {
+export function severityColor(theme: Theme, severity: Severity): string {
   return (
     { error: theme.alarm, warning: theme.caution, info: theme.accent }[severity] ?? theme.muted
   );
@@ -123,12 +134,12 @@ function drawSign(
   severity: Severity,
   x: number,
   y: number,
-  colour: string,
+  color: string,
   ground: string,
 ): void {
-  const radius = FLAG_RADIUS;
+  const radius = MARKER_RADIUS;
   context.lineWidth = 1.6;
-  context.fillStyle = colour;
+  context.fillStyle = color;
   context.strokeStyle = ground;
   context.beginPath();
   if (severity === "warning") {
@@ -161,7 +172,7 @@ function drawSelected(
   step: number,
 ): void {
   const column = columnOfStep(timeline, step);
-  if (column < 0 || !inSight(timeline, step)) return;
+  if (column < 0 || !isVisible(timeline, step)) return;
   const [left, right] = columnSpan(timeline, column);
   const middle = (left + right) / 2;
   context.fillStyle = theme.text;
@@ -173,7 +184,7 @@ function drawSelected(
   context.fill();
 }
 
-/** Centred where there is room, else pushed inwards. */
+/** Centered where there is room, otherwise moved inward. */
 function writeWithin(
   context: CanvasRenderingContext2D,
   text: string,

@@ -10,7 +10,7 @@ export interface Surface {
 /** Room left of step 0, for the outline of its cell. */
 export const GUTTER = 5;
 
-/** Sizes a canvas in CSS pixels and clears it; undefined where there is nothing to draw upon. */
+/** Sizes a canvas in CSS pixels and clears it; undefined where there is no room to draw. */
 export function surfaceOf(
   canvas: HTMLCanvasElement,
   width: number,

@@ -3,12 +3,12 @@
 import { scaleLinear } from "d3-scale";
 import {
   columnSpan,
-  columnsInSight,
-  inSight,
+  isVisible,
   middleOfStep,
   type Timeline,
+  visibleColumns,
 } from "../model/timeline";
-import type { Theme } from "../theme/colours";
+import type { Theme } from "../theme/colors";
 import { surfaceOf } from "./canvas";
 
 const FONT = "10px system-ui, sans-serif";
@@ -16,11 +16,11 @@ const FONT = "10px system-ui, sans-serif";
 const INSET = 4;
 
 export interface Curve {
-  /** One value a column, in the unit that is drawn linearly; no line where it is not finite. */
+  /** One value per column, in the unit that is drawn linearly; no line where it is NaN or Inf. */
   values: ArrayLike<number>;
-  colour: string;
+  color: string;
   dash?: readonly number[];
-  /** Where its columns are others than the picture's: the same steps in sight. */
+  /** The same visible steps, where its columns differ from the picture's. */
   timeline?: Timeline;
 }
 
@@ -32,12 +32,12 @@ export interface CurvesPicture {
   left: number;
   width: number;
   height: number;
-  /** The scale reaches down to it, whatever the values are. */
+  /** The lower end of the scale, where it does not follow the values. */
   least?: number;
   ticks: (low: number, high: number) => readonly { value: number; text: string }[];
   selectedStep: number | null;
-  /** Columns of which something is to be told, with the colours that tell it. */
-  flagged: readonly { columns: ArrayLike<number>; colour: string }[];
+  /** Columns to mark at the bottom, with their colors. */
+  flagged: readonly { columns: ArrayLike<number>; color: string }[];
 }
 
 export function drawCurves(canvas: HTMLCanvasElement, picture: CurvesPicture): void {
@@ -46,7 +46,7 @@ export function drawCurves(canvas: HTMLCanvasElement, picture: CurvesPicture): v
   if (!surface) return;
   const { context } = surface;
   context.translate(left, 0);
-  const [begin, end] = columnsInSight(timeline);
+  const [begin, end] = visibleColumns(timeline);
   const scale = scaleLinear()
     .domain(extentOf(picture))
     .range([height - INSET, INSET]);
@@ -57,12 +57,12 @@ export function drawCurves(canvas: HTMLCanvasElement, picture: CurvesPicture): v
     context.fillStyle = theme.line;
     context.fillRect(0, Math.round(scale(value)), timeline.width, 1);
   }
-  for (const { columns, colour } of picture.flagged) {
-    context.fillStyle = colour;
+  for (const { columns, color } of picture.flagged) {
+    context.fillStyle = color;
     for (let column = begin; column < end; column++) {
       if (!columns[column]) continue;
       const [from, to] = columnSpan(timeline, column);
-      // Whole pixels: neighbours meet.
+      // Whole pixels: neighbors meet.
       const x = Math.floor(Math.min(Math.max(0, from), timeline.width - 2));
       const size = Math.ceil(Math.min(timeline.width, to)) - x;
       context.fillRect(x, height - 3, Math.max(2, size), 3);
@@ -72,9 +72,9 @@ export function drawCurves(canvas: HTMLCanvasElement, picture: CurvesPicture): v
   context.beginPath();
   context.rect(0, 0, timeline.width, height);
   context.clip();
-  for (const { values, colour, dash = [], timeline: own = timeline } of curves) {
-    const [begin, end] = columnsInSight(own);
-    context.strokeStyle = colour;
+  for (const { values, color, dash = [], timeline: own = timeline } of curves) {
+    const [begin, end] = visibleColumns(own);
+    context.strokeStyle = color;
     context.setLineDash([...dash]);
     context.lineWidth = 1.5;
     context.lineJoin = "round";
@@ -101,13 +101,13 @@ export function drawCurves(canvas: HTMLCanvasElement, picture: CurvesPicture): v
   context.restore();
   drawTicks(context, picture, ticks, (value) => scale(value));
   const { selectedStep } = picture;
-  if (selectedStep !== null && inSight(timeline, selectedStep)) {
+  if (selectedStep !== null && isVisible(timeline, selectedStep)) {
     context.fillStyle = theme.text;
     context.fillRect(Math.round(middleOfStep(timeline, selectedStep)), 0, 1, height);
   }
 }
 
-/** Beside the curves where there is room for it, else upon them. */
+/** To the left of the curves where there is room, otherwise over them. */
 function drawTicks(
   context: CanvasRenderingContext2D,
   { theme, left, height }: CurvesPicture,
@@ -132,7 +132,7 @@ function drawTicks(
   context.textAlign = "left";
 }
 
-/** The finite values in sight, from the smallest to the largest; some room where they are one. */
+/** Smallest and largest visible finite value, with some room where they are the same. */
 function extentOf({
   curves,
   least,
@@ -141,7 +141,7 @@ function extentOf({
   let low = least ?? Number.POSITIVE_INFINITY;
   let high = Number.NEGATIVE_INFINITY;
   for (const { values, timeline: own = timeline } of curves) {
-    const [begin, end] = columnsInSight(own);
+    const [begin, end] = visibleColumns(own);
     for (let column = begin; column < end; column++) {
       const value = values[column] as number;
       if (!Number.isFinite(value)) continue;

@@ -1,16 +1,16 @@
-/** The glyphs of the non-finite values: a cross for NaN, a triangle up for +Inf, down for -Inf. */
+/** The glyphs of NaN and Inf: a cross for NaN, a triangle up for +Inf, down for -Inf. */
 
 import type { MarkName } from "../model/marks";
-import { MARK_COLOURS } from "../theme/colours";
+import { MARK_COLORS } from "../theme/colors";
 
-/** Draws a glyph about a centre, `size` wide. */
+/** Draws a glyph about a center, `size` wide. */
 export function drawGlyph(
   context: CanvasRenderingContext2D,
   name: MarkName,
   x: number,
   y: number,
   size: number,
-  colour: string,
+  color: string,
 ): void {
   const half = size / 2;
   context.beginPath();
@@ -20,7 +20,7 @@ export function drawGlyph(
     context.moveTo(x + half, y - half);
     context.lineTo(x - half, y + half);
     context.lineWidth = Math.max(1.5, size / 4);
-    context.strokeStyle = colour;
+    context.strokeStyle = color;
     context.stroke();
     return;
   }
@@ -30,11 +30,11 @@ export function drawGlyph(
   context.lineTo(x + half, base);
   context.lineTo(x - half, base);
   context.closePath();
-  context.fillStyle = colour;
+  context.fillStyle = color;
   context.fill();
 }
 
-/** A glyph on a tile of its colour, edged with the ground so that it stands out of any cell. */
+/** A glyph on a tile of its color, edged with the background so that it is visible over any cell. */
 export function drawTile(
   context: CanvasRenderingContext2D,
   name: MarkName,
@@ -43,7 +43,7 @@ export function drawTile(
   size: number,
   edge: string,
 ): void {
-  const { texture, fill, glyph } = MARK_COLOURS[name];
+  const { texture, fill, glyph } = MARK_COLORS[name];
   context.fillStyle = edge;
   context.fillRect(x - 1, y - 1, size + 2, size + 2);
   context.fillStyle = name === "nan" ? texture : fill;

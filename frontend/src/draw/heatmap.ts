@@ -1,4 +1,4 @@
-/** Draws the part of the heatmap that is in view: cells, glyphs, the selected cell. */
+/** Draws the visible part of the heatmap: cells, glyphs, the selected cell. */
 
 import { gridRow, mergedRow, type Strip } from "../model/cells";
 import type { Selection } from "../model/cursor";
@@ -7,26 +7,26 @@ import type { Magnitude } from "../model/magnitude";
 import {
   columnOfStep,
   columnSpan,
-  columnsInSight,
-  inSight,
+  isVisible,
   type Timeline,
+  visibleColumns,
   xOfStep,
 } from "../model/timeline";
-import type { Theme } from "../theme/colours";
+import type { Theme } from "../theme/colors";
 import type { Grid } from "../wire/grid";
 import { GUTTER, surfaceOf } from "./canvas";
-import { inkOf, inksOf, type Tile } from "./ink";
+import { cellColorsOf, colorWord, type Tile } from "./cell_colors";
 import { drawMarks } from "./marks";
-import { fill, paintStrip, paintTile, type Raster, stretchOf } from "./raster";
+import { columnPixelsOf, fill, paintStrip, paintTile, type Raster } from "./raster";
 
-/** A pause of fewer pixels is not worth to be told. */
+/** A narrower pause is not drawn. */
 const NARROWEST_PAUSE = 4;
 
 export interface HeatmapPicture {
   /** From the coarsest to the finest; each shows where the next one does not reach. */
   layers: readonly Grid[];
   lines: Lines;
-  /** What is in sight; its own columns are those of the finest layer. */
+  /** The visible steps, in the columns of the finest layer. */
   timeline: Timeline;
   magnitude: Magnitude;
   theme: Theme;
@@ -35,13 +35,13 @@ export interface HeatmapPicture {
   width: number;
   height: number;
   selection: Selection | null;
-  /** Steps that a line is drawn at. */
+  /** Steps with a vertical line. */
   marked: readonly MarkedStep[];
 }
 
 export interface MarkedStep {
   step: number;
-  colour: string;
+  color: string;
 }
 
 export function drawHeatmap(canvas: HTMLCanvasElement, picture: HeatmapPicture): void {
@@ -49,13 +49,13 @@ export function drawHeatmap(canvas: HTMLCanvasElement, picture: HeatmapPicture):
   if (!surface) return;
   const { context, density } = surface;
   const { lines, timeline, theme, scrollTop, magnitude, layers } = picture;
-  // No wider than what is in sight: cells that begin or end beyond it are cut.
+  // Only as wide as the visible steps: cells that reach beyond them are cut.
   const width = Math.max(1, Math.round(timeline.width * density));
   const image = imageOf(canvas, context, width);
   const pixels = new Uint32Array(image.data.buffer).fill(0);
   const raster: Raster = { pixels, width, height: canvas.height, density };
-  const mixed = inksOf(theme, density);
-  const inks = magnitude.signed ? { ...mixed, table: mixed.diverging } : mixed;
+  const mixed = cellColorsOf(theme, density);
+  const colors = magnitude.signed ? { ...mixed, table: mixed.diverging } : mixed;
   const shown = needed(layers, timeline).map((grid) => ({ grid, timeline: alike(timeline, grid) }));
   for (const line of linesWithin(lines, scrollTop, scrollTop + picture.height)) {
     const [top, height] = stripBox(line);
@@ -64,8 +64,8 @@ export function drawHeatmap(canvas: HTMLCanvasElement, picture: HeatmapPicture):
     for (const { grid, timeline } of shown) {
       const strip = stripOf(grid, line);
       if (!strip) continue;
-      const stretch = stretchOf(timeline, density, ...columnsInSight(timeline));
-      paintStrip(raster, from, to, stretch, strip, magnitude, inks);
+      const columnPixels = columnPixelsOf(timeline, density, ...visibleColumns(timeline));
+      paintStrip(raster, from, to, columnPixels, strip, magnitude, colors);
     }
   }
   paintPauses(raster, timeline, theme, mixed.none);
@@ -82,7 +82,7 @@ export function drawHeatmap(canvas: HTMLCanvasElement, picture: HeatmapPicture):
   if (picture.selection) drawSelection(context, picture, picture.selection);
 }
 
-/** Over the cell of the step after a pause, which has all of it: nothing was recorded then. */
+/** The cell of the step after a pause covers the pause too, in which nothing was recorded. */
 function paintPauses(
   raster: Raster,
   { scale, start, pixelsPerUnit }: Timeline,
@@ -90,19 +90,19 @@ function paintPauses(
   tile: Tile,
 ): void {
   for (const ends of scale.pauses) {
-    const [left, right] = ends.map((place) =>
-      Math.round((place - start) * pixelsPerUnit * raster.density),
+    const [left, right] = ends.map((position) =>
+      Math.round((position - start) * pixelsPerUnit * raster.density),
     ) as [number, number];
     if (right - left < NARROWEST_PAUSE * raster.density) continue;
     const box = { left, right, top: 0, bottom: raster.height };
-    fill(raster, box, inkOf(theme.ground));
+    fill(raster, box, colorWord(theme.ground));
     paintTile(raster, box, tile);
   }
 }
 
 const images = new WeakMap<HTMLCanvasElement, ImageData>();
 
-/** The same one at each frame: megabytes thrown away sixty times a second cost pauses. */
+/** Reused at each frame: allocating megabytes sixty times a second causes pauses. */
 function imageOf(
   canvas: HTMLCanvasElement,
   context: CanvasRenderingContext2D,
@@ -115,13 +115,13 @@ function imageOf(
   return image;
 }
 
-/** The layers but for those that the finer ones would hide altogether. */
+/** The layers without those that finer ones hide completely. */
 function needed(layers: readonly Grid[], { from, to }: Timeline): readonly Grid[] {
   const covers = ({ edges }: Grid) => (edges[0] ?? 0) <= from && (edges.at(-1) ?? 0) >= to;
   return layers.slice(Math.max(0, layers.findLastIndex(covers)));
 }
 
-/** The same steps in sight, the columns of another grid. */
+/** The same visible steps, in the columns of another grid. */
 function alike(timeline: Timeline, { edges }: Grid): Timeline {
   return { ...timeline, edges, columns: Math.max(0, edges.length - 1) };
 }
@@ -142,10 +142,10 @@ function stripOf(grid: Grid, line: Line): Strip | undefined {
 function drawMarkedStep(
   context: CanvasRenderingContext2D,
   { timeline, height }: HeatmapPicture,
-  { step, colour }: MarkedStep,
+  { step, color }: MarkedStep,
 ): void {
-  if (!inSight(timeline, step)) return;
-  context.fillStyle = colour;
+  if (!isVisible(timeline, step)) return;
+  context.fillStyle = color;
   context.fillRect(Math.max(0, Math.round(xOfStep(timeline, step)) - 1), 0, 1, height);
 }
 
@@ -163,11 +163,11 @@ function drawSelection(
   if (!line) return;
   const top = line.top - scrollTop;
   if (top + line.height < 0 || top > height) return;
-  // Around the cell, not upon it. Two outlines, one of the ground and one of the text, stand out
-  // of any neighbour.
-  const outline = (distance: number, colour: string) => {
+  // Around the cell, not over it. Two outlines, in the colors of background and text, are visible
+  // beside any neighbor.
+  const outline = (distance: number, color: string) => {
     context.lineWidth = 2;
-    context.strokeStyle = colour;
+    context.strokeStyle = color;
     const x = Math.round(left) - distance;
     const width = Math.max(3, Math.round(right - left)) + 2 * distance;
     context.strokeRect(x, top - distance, width, line.height - 1 + 2 * distance);

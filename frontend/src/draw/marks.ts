@@ -1,14 +1,14 @@
-/** Glyphs over the cells: in each non-finite cell that is wide enough, else where a stretch begins. */
+/** Glyphs over cells with NaN or Inf: in each one that is wide enough, else where a run of them begins. */
 
 import type { Strip } from "../model/cells";
 import { MARKS, type Mark, NONFINITE } from "../model/marks";
-import { columnSpan, columnsInSight, type Timeline } from "../model/timeline";
-import { MARK_COLOURS } from "../theme/colours";
+import { columnSpan, type Timeline, visibleColumns } from "../model/timeline";
+import { MARK_COLORS } from "../theme/colors";
 import { drawGlyph, drawTile } from "./glyphs";
 
 const WIDE_ENOUGH = 9;
 /** Room for the outline of a selected cell. */
-const APART = 4;
+const DISTANCE = 4;
 
 export function drawMarks(
   context: CanvasRenderingContext2D,
@@ -18,8 +18,8 @@ export function drawMarks(
   height: number,
   ground: string,
 ): void {
-  const [begin, end] = columnsInSight(timeline);
-  // A stretch that began out of sight does not begin again where one looks.
+  const [begin, end] = visibleColumns(timeline);
+  // A run of cells that began out of view does not begin again at its edge.
   let last = begin > 0 ? (flags[begin - 1] as number) & NONFINITE : 0;
   for (let column = begin; column < end; column++) {
     const marked = (flags[column] as number) & NONFINITE;
@@ -47,11 +47,11 @@ function drawInBands(
   const size = Math.min(7, band - 2, right - left - 3);
   marks.forEach(({ name }, index) => {
     const middle = top + (index + 0.5) * band;
-    drawGlyph(context, name, (left + right - 1) / 2, middle, size, MARK_COLOURS[name].glyph);
+    drawGlyph(context, name, (left + right - 1) / 2, middle, size, MARK_COLORS[name].glyph);
   });
 }
 
-/** Tiles beside the first bad cell, over what came before it: what is bad stays in sight. */
+/** Tiles beside the first NaN or Inf, over the cells before it, so that it stays visible itself. */
 function drawBeside(
   context: CanvasRenderingContext2D,
   marks: readonly Mark[],
@@ -63,8 +63,8 @@ function drawBeside(
 ): void {
   const size = Math.min(height, 14) - 2;
   const width = marks.length * (size + 1) - 1;
-  const before = left - width - APART;
-  const x = before < 0 ? right + APART : before;
+  const before = left - width - DISTANCE;
+  const x = before < 0 ? right + DISTANCE : before;
   marks.forEach(({ name }, index) => {
     drawTile(context, name, x + index * (size + 1), top + (height - size) / 2, size, ground);
   });

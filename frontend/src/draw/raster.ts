@@ -4,7 +4,7 @@ import type { Strip } from "../model/cells";
 import { type Magnitude, tableIndex } from "../model/magnitude";
 import { NONFINITE, RECORDED, SCALE_SKIPPED } from "../model/marks";
 import { columnSpan, type Timeline } from "../model/timeline";
-import type { Inks, Tile } from "./ink";
+import type { CellColors, Tile } from "./cell_colors";
 
 export interface Raster {
   pixels: Uint32Array;
@@ -15,7 +15,7 @@ export interface Raster {
 }
 
 /** Columns of one grid, side by side. */
-export interface Stretch {
+export interface ColumnPixels {
   /** The first of the columns, as the grid counts them. */
   begin: number;
   /** Their left ends in device pixels; the last entry is the right end of the last one. */
@@ -23,12 +23,12 @@ export interface Stretch {
 }
 
 /** The columns `begin` to before `end`. */
-export function stretchOf(
+export function columnPixelsOf(
   timeline: Timeline,
   density: number,
   begin = 0,
   end = timeline.columns,
-): Stretch {
+): ColumnPixels {
   const edges = new Int32Array(Math.max(0, end - begin) + 1);
   for (let column = begin; column < end; column++) {
     const [left, right] = columnSpan(timeline, column);
@@ -38,9 +38,9 @@ export function stretchOf(
   return { begin, edges };
 }
 
-/** Narrower cells stand without a gap, so that the colours are all there is to see. */
+/** Narrower cells have no gap between them, which would outweigh their colors. */
 const NARROWEST_WITH_GAP = 8;
-/** A bad cell takes this much of its neighbours' room: it is seen, however many steps there are. */
+/** A NaN or Inf is at least this wide, at its neighbors' expense: it stays visible among any number of steps. */
 const NARROWEST_MARKED = 3;
 
 /** Paints a strip between two heights in device pixels, clipped to the raster. */
@@ -48,14 +48,14 @@ export function paintStrip(
   raster: Raster,
   top: number,
   bottom: number,
-  { begin, edges }: Stretch,
+  { begin, edges }: ColumnPixels,
   strip: Strip,
   magnitude: Magnitude,
-  inks: Inks,
+  colors: CellColors,
 ): void {
   const special: [Box, number, number][] = [];
   const marked: [Box, number][] = [];
-  // Plain cells, which most are, as one line of pixels, and that again down to the bottom.
+  // Plain cells, which most are, as one line of pixels that is then copied down to the bottom.
   const highest = Math.max(0, top);
   const lowest = Math.min(bottom, raster.height);
   if (lowest <= highest) return;
@@ -68,9 +68,9 @@ export function paintStrip(
     const flags = strip.flags[begin + at] as number;
     const value = strip.value[begin + at] as number;
     if ((flags & ~RECORDED) === 0 && flags && !Number.isNaN(value) && !isZero(value, magnitude)) {
-      const ink = inks.table[tableIndex(magnitude, value)] as number;
+      const color = colors.table[tableIndex(magnitude, value)] as number;
       const [from, to] = [Math.max(0, left), Math.min(right, width)];
-      for (let x = from; x < to; x++) pixels[line + x] = ink;
+      for (let x = from; x < to; x++) pixels[line + x] = color;
       first = Math.min(first, from);
       last = Math.max(last, to);
       continue;
@@ -83,18 +83,18 @@ export function paintStrip(
     pixels.copyWithin(y * width + first, line + first, line + last);
   }
   for (const [box, flags, value] of special) {
-    if (!(flags & RECORDED)) paintTile(raster, box, inks.none);
-    else if (isZero(value, magnitude)) paintZero(raster, box, magnitude, inks);
-    else if (Number.isNaN(value)) paintTile(raster, box, inks.none);
-    else fill(raster, box, inks.table[tableIndex(magnitude, value)] as number);
-    if (flags & SCALE_SKIPPED) paintSkipped(raster, box, inks);
+    if (!(flags & RECORDED)) paintTile(raster, box, colors.none);
+    else if (isZero(value, magnitude)) paintZero(raster, box, magnitude, colors);
+    else if (Number.isNaN(value)) paintTile(raster, box, colors.none);
+    else fill(raster, box, colors.table[tableIndex(magnitude, value)] as number);
+    if (flags & SCALE_SKIPPED) paintSkipped(raster, box, colors);
   }
   // Last, so that nothing is painted over them.
   for (const [box, flags] of marked) {
     const least = Math.round(NARROWEST_MARKED * raster.density);
     const left = Math.min(box.left, raster.width - least);
-    paintMarks(raster, { ...box, left, right: Math.max(box.right, left + least) }, flags, inks);
-    if (flags & SCALE_SKIPPED) paintSkipped(raster, box, inks);
+    paintMarks(raster, { ...box, left, right: Math.max(box.right, left + least) }, flags, colors);
+    if (flags & SCALE_SKIPPED) paintSkipped(raster, box, colors);
   }
 }
 
@@ -114,14 +114,14 @@ function isZero(value: number, { scale, signed }: Magnitude): boolean {
   return scale === "log10" ? value === Number.NEGATIVE_INFINITY : scale === "count" && value === 0;
 }
 
-export function fill(raster: Raster, box: Box, ink: number): void {
+export function fill(raster: Raster, box: Box, color: number): void {
   const { pixels, width, height } = raster;
   const left = Math.max(0, box.left);
   const right = Math.min(box.right, width);
   const bottom = Math.min(box.bottom, height);
   if (right <= left) return;
   for (let y = Math.max(0, box.top); y < bottom; y++) {
-    pixels.fill(ink, y * width + left, y * width + right);
+    pixels.fill(color, y * width + left, y * width + right);
   }
 }
 
@@ -139,18 +139,18 @@ export function paintTile(raster: Raster, box: Box, { size, pixels: texture }: T
   }
 }
 
-/** A flat line: recorded, and exactly zero. A count of zero is good news and gets no line. */
-function paintZero(raster: Raster, box: Box, { scale }: Magnitude, inks: Inks): void {
-  fill(raster, box, inks.zero);
+/** A flat line: recorded, and exactly zero. A count of zero is normal and has no line. */
+function paintZero(raster: Raster, box: Box, { scale }: Magnitude, colors: CellColors): void {
+  fill(raster, box, colors.zero);
   if (scale === "count") return;
   const thickness = Math.max(1, Math.round(raster.density));
   const middle = Math.floor((box.top + box.bottom - thickness) / 2);
-  fill(raster, { ...box, top: middle, bottom: middle + thickness }, inks.zeroLine);
+  fill(raster, { ...box, top: middle, bottom: middle + thickness }, colors.zeroLine);
 }
 
 /** One band for each flag of the cell. */
-function paintMarks(raster: Raster, box: Box, flags: number, inks: Inks): void {
-  const marks = inks.marks.filter((mark) => flags & mark.flag);
+function paintMarks(raster: Raster, box: Box, flags: number, colors: CellColors): void {
+  const marks = colors.marks.filter((mark) => flags & mark.flag);
   const bandHeight = (box.bottom - box.top) / marks.length;
   marks.forEach(({ tile }, band) => {
     const top = box.top + Math.round(band * bandHeight);
@@ -159,8 +159,8 @@ function paintMarks(raster: Raster, box: Box, flags: number, inks: Inks): void {
   });
 }
 
-/** A dotted foot: the step was refused and handled. */
-function paintSkipped(raster: Raster, box: Box, { skipped }: Inks): void {
+/** A dotted foot: loss scaling skipped the step. */
+function paintSkipped(raster: Raster, box: Box, { skipped }: CellColors): void {
   const height = 3 * Math.max(1, Math.round(raster.density));
   paintTile(raster, { ...box, top: box.bottom - height }, skipped);
 }

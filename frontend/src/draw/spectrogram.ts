@@ -6,28 +6,28 @@ import { lengthOf, type Range } from "../model/range";
 import type { StepScale } from "../model/scale";
 import {
   columnSpan,
-  columnsInSight,
-  inSight,
+  isVisible,
   middleOfStep,
   type Timeline,
   timelineOf,
+  visibleColumns,
 } from "../model/timeline";
-import type { Theme } from "../theme/colours";
-import { MARK_COLOURS } from "../theme/colours";
+import type { Theme } from "../theme/colors";
+import { MARK_COLORS } from "../theme/colors";
 import type { Spectrogram } from "../wire/spectrogram";
 import { surfaceOf } from "./canvas";
-import { inkOf, inksOf } from "./ink";
-import { type Stretch, stretchOf } from "./raster";
+import { cellColorsOf, colorWord } from "./cell_colors";
+import { type ColumnPixels, columnPixelsOf } from "./raster";
 
 export const SPECTROGRAM_HEIGHT = 168;
-/** Room for the exponents. */
+/** Room for the tick labels. */
 export const SPECTROGRAM_LEFT = 34;
 /** A strip below for NaN and infinities. */
 const FOOT = 7;
 const FONT = "10px system-ui, sans-serif";
 /** Shares of a column's elements below this one look alike. */
 const LEAST_SHARE = 1e-6;
-/** A limit that is a few binades away is worth to be seen. */
+/** A limit that is only a few powers of 2 away is shown, too. */
 const NEAR_LIMIT = 4;
 
 export interface SpectrogramPicture {
@@ -42,7 +42,7 @@ export interface SpectrogramPicture {
 export function timelineWithin({ spectrogram, range, width, scale }: SpectrogramPicture): Timeline {
   const available = width - SPECTROGRAM_LEFT;
   const timeline = timelineOf(spectrogram.edges, available, range, scale);
-  // A short run fills the chart: there is nothing beside it that it has to be in step with.
+  // A short run fills the chart: it need not align with the heatmap.
   const pixelsPerUnit = available / Math.max(1e-9, lengthOf(range, scale));
   return { ...timeline, pixelsPerUnit, width: available };
 }
@@ -56,31 +56,31 @@ export function drawSpectrogram(canvas: HTMLCanvasElement, picture: SpectrogramP
   const [low, high] = exponentsShown(spectrogram);
   const bottom = SPECTROGRAM_HEIGHT - FOOT - 2;
   const yOf = (exponent: number) => bottom - ((exponent - low) / (high - low)) * bottom;
-  const [begin, end] = columnsInSight(timeline);
+  const [begin, end] = visibleColumns(timeline);
   const image = context.createImageData(
     Math.max(1, Math.round(timeline.width * density)),
     Math.round(bottom * density),
   );
-  const pixels = new Uint32Array(image.data.buffer).fill(inkOf(theme.ground));
+  const pixels = new Uint32Array(image.data.buffer).fill(colorWord(theme.ground));
   const raster = { pixels, width: image.width, height: image.height };
-  const stretch = stretchOf(timeline, density, begin, end);
+  const columnPixels = columnPixelsOf(timeline, density, begin, end);
   const rowOf = (exponent: number) => Math.round(yOf(exponent) * density);
-  paintColumns(raster, stretch, spectrogram, rowOf, inksOf(theme, density).table);
+  paintColumns(raster, columnPixels, spectrogram, rowOf, cellColorsOf(theme, density).table);
   context.putImageData(image, Math.round(SPECTROGRAM_LEFT * density), 0);
   context.translate(SPECTROGRAM_LEFT, 0);
   for (let column = begin; column < end; column++) {
     const [mark] = marksOf((spectrogram.flags[column] as number) & NONFINITE);
     if (!mark) continue;
     const [left, right] = columnSpan(timeline, column);
-    // Whole pixels: neighbours meet.
+    // Whole pixels: neighbors meet.
     const x = Math.floor(Math.min(Math.max(0, left), timeline.width - 2));
     const size = Math.ceil(Math.min(timeline.width, right)) - x;
-    context.fillStyle = MARK_COLOURS[mark.name].fill;
+    context.fillStyle = MARK_COLORS[mark.name].fill;
     context.fillRect(x, bottom + 2, Math.max(2, size), FOOT);
   }
   drawExponents(context, low, high, yOf, theme);
   drawLimits(context, low, high, yOf, timeline.width, theme);
-  if (inSight(timeline, picture.selectedStep)) {
+  if (isVisible(timeline, picture.selectedStep)) {
     const x = Math.max(0.5, Math.round(middleOfStep(timeline, picture.selectedStep)) - 0.5);
     context.fillStyle = theme.ground;
     context.fillRect(x - 1, 0, 3, SPECTROGRAM_HEIGHT);
@@ -102,7 +102,7 @@ function exponentsShown({ first_exponent, bins }: Spectrogram): [number, number]
 /** Paints the share of a column's elements in each of its bins, on a logarithmic scale. */
 export function paintColumns(
   { pixels, width, height }: { pixels: Uint32Array; width: number; height: number },
-  { begin, edges }: Stretch,
+  { begin, edges }: ColumnPixels,
   { counts, bins, first_exponent, sampled_elements }: Spectrogram,
   rowOf: (exponent: number) => number,
   table: Uint32Array,
@@ -155,7 +155,7 @@ function raised(exponent: number): string {
     .replace(/\d/g, (digit) => DIGITS[Number(digit)] ?? "");
 }
 
-/** Where formats end, each line named above itself. */
+/** Lines at the limits of formats, each with its name above. */
 function drawLimits(
   context: CanvasRenderingContext2D,
   low: number,
@@ -178,7 +178,7 @@ function drawLimits(
     context.setLineDash([]);
     const size = context.measureText(text).width;
     const baseline = y < 13 ? y + 11 : y - 4;
-    // Lines that are near are named at both ends, lest the names lie upon one another.
+    // Close lines are named at opposite ends, so that their names do not overlap.
     const x = Math.abs(baseline - last) < 12 ? 3 : width - size - 3;
     last = baseline;
     context.fillStyle = theme.ground;

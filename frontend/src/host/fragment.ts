@@ -1,5 +1,5 @@
 /**
- * What the tab keeps in the fragment of TensorBoard's address: `#nanwatch&p.nanwatch.run=...`.
+ * The tab's state in the fragment of TensorBoard's address: `#nanwatch&p.nanwatch.run=...`.
  * TensorBoard's own message for this is empty on the first load, so the address is read directly.
  */
 
@@ -8,30 +8,30 @@ import { isShown } from "./visibility";
 const PLUGIN = "nanwatch";
 const PREFIX = `p.${PLUGIN}.`;
 
-export type Kept = Record<string, string>;
+export type UrlState = Record<string, string>;
 
 /** Our keys of a fragment, without their prefix. */
-export function parseFragment(fragment: string): Kept {
-  const kept: Kept = {};
+export function parseFragment(fragment: string): UrlState {
+  const state: UrlState = {};
   for (const part of parts(fragment)) {
     if (!part.startsWith(PREFIX)) continue;
     const [key = "", ...value] = part.slice(PREFIX.length).split("=");
     try {
-      kept[key] = decodeURIComponent(value.join("="));
+      state[key] = decodeURIComponent(value.join("="));
     } catch {
-      // A malformed escape: a truncated link. The rest of it still holds.
+      // A malformed escape, as in a truncated link: the rest of it is still good.
     }
   }
-  return kept;
+  return state;
 }
 
 /** The fragment with our keys replaced; undefined where another plugin's tab is shown. */
-export function withKept(fragment: string, kept: Kept): string | undefined {
+export function fragmentWith(fragment: string, state: UrlState): string | undefined {
   const others = parts(fragment).filter((part) => !part.startsWith(PREFIX));
   const shown = others.find((part) => !part.includes("="));
   if (shown !== undefined && shown !== PLUGIN) return undefined;
   if (shown === undefined) others.unshift(PLUGIN);
-  const ours = Object.entries(kept).map(
+  const ours = Object.entries(state).map(
     ([key, value]) => `${PREFIX}${key}=${encodeURIComponent(value)}`,
   );
   return `#${[...others, ...ours].join("&")}`;
@@ -41,7 +41,7 @@ function parts(fragment: string): string[] {
   return fragment.replace(/^#/, "").split("&").filter(Boolean);
 }
 
-export function readKept(): Kept {
+export function readUrlState(): UrlState {
   try {
     return parseFragment(window.parent.location.hash);
   } catch {
@@ -49,25 +49,25 @@ export function readKept(): Kept {
   }
 }
 
-/** The address of the page with all that is kept in it. */
-export function addressWith(kept: Kept): string {
+/** The address of the page with the state in it. */
+export function addressWith(state: UrlState): string {
   try {
     const { href, hash } = window.parent.location;
-    return href.replace(/#.*$/s, "") + (withKept(hash, kept) ?? hash);
+    return href.replace(/#.*$/s, "") + (fragmentWith(hash, state) ?? hash);
   } catch {
     return window.location.href; // Framed by a page of another origin.
   }
 }
 
-export function writeKept(kept: Kept): void {
+export function writeUrlState(state: UrlState): void {
   if (!isShown()) return; // Another tab is: its address is not ours.
   try {
     const { history, location } = window.parent;
-    const fragment = withKept(location.hash, kept);
+    const fragment = fragmentWith(location.hash, state);
     if (fragment !== undefined && fragment !== location.hash) {
       history.replaceState(history.state, "", fragment);
     }
   } catch {
-    // Framed by a page of another origin: nothing is kept.
+    // Framed by a page of another origin: nothing can be kept.
   }
 }

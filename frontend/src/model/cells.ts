@@ -3,7 +3,7 @@
 import type { Grid } from "../wire/grid";
 import { columnOfStep } from "./timeline";
 
-/** One line's cells, a column each. */
+/** The cells of one line, one per column. */
 export interface Strip {
   /** NaN where nothing was recorded. */
   value: Float32Array;
@@ -41,12 +41,12 @@ export function gridRow(grid: Grid, tensor: string): Strip | undefined {
   return { value: grid.value.subarray(from, to), flags: grid.flags.subarray(from, to) };
 }
 
-/** Several tensors as one line, worked out once for each list of them. */
+/** Several tensors as one line, computed once for each list of them. */
 export function mergedRow(grid: Grid, tensors: readonly { id: string }[]): Strip {
   const { merged } = knownOf(grid);
   let strip = merged.get(tensors);
   if (!strip) {
-    strip = worstOf(
+    strip = mergedStrip(
       tensors.flatMap(({ id }) => gridRow(grid, id) ?? []),
       Math.max(0, grid.edges.length - 1),
       "signed" in grid,
@@ -58,25 +58,25 @@ export function mergedRow(grid: Grid, tensors: readonly { id: string }[]): Strip
 
 /**
  * Several lines as one: the largest value of each column, or of `signed` ones the farthest from
- * zero, and every flag. Thousands of lines are one while one pans: no call in the loop.
+ * zero, and every flag. Thousands of lines are merged during a pan: no call in the loop.
  */
-export function worstOf(strips: readonly Strip[], columns: number, signed = false): Strip {
+export function mergedStrip(strips: readonly Strip[], columns: number, signed = false): Strip {
   const value = new Float32Array(columns).fill(Number.NaN);
   const flags = new Uint8Array(columns);
   for (const strip of strips) {
     const { value: values, flags: more } = strip;
     for (let column = 0; column < columns; column++) {
       const candidate = values[column] as number;
-      const best = value[column] as number;
-      const isWorse = signed ? Math.abs(candidate) > Math.abs(best) : candidate > best;
-      if (isWorse || Number.isNaN(best)) value[column] = candidate;
+      const largest = value[column] as number;
+      const isLarger = signed ? Math.abs(candidate) > Math.abs(largest) : candidate > largest;
+      if (isLarger || Number.isNaN(largest)) value[column] = candidate;
       flags[column] = (flags[column] as number) | (more[column] as number);
     }
   }
   return { value, flags };
 }
 
-/** The cell of a tensor at a step; undefined where the grid does not hold it. */
+/** The cell of a tensor at a step; undefined where the grid does not contain it. */
 export function gridCell(grid: Grid, tensor: string, step: number): GridCell | undefined {
   const strip = gridRow(grid, tensor);
   const column = columnOfStep({ edges: grid.edges, columns: grid.edges.length - 1 }, step);

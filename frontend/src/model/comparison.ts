@@ -1,59 +1,61 @@
-/** Where two runs part, in words. */
+/** Where two runs first differ, as text. */
 
-import type { ComparisonAnswer, Parting } from "../wire/answers";
+import type { ComparisonAnswer, FirstDifference } from "../wire/answers";
 import { numberFromWire } from "../wire/answers";
 import { visibleName } from "./names";
-import { count, counted, measure, roughShare } from "./numbers";
-import { roleWord } from "./verdict";
+import { formatCount, formatCounted, formatNumber, formatShortPercent } from "./numbers";
 
-/** Relative differences of norms that one can choose among. */
+/** Relative differences of norms that can be chosen as the tolerance. */
 export const TOLERANCES = [
-  { value: 0.01, label: "1 %" },
-  { value: 0.1, label: "10 %" },
+  { value: 0.01, label: "1%" },
+  { value: 0.1, label: "10%" },
   { value: 0.5, label: "a factor of 2" },
   { value: 0.9, label: "a factor of 10" },
 ] as const;
 
-/** "They part at step 37", and on what; the tensor's name is told apart. */
-export function partingWords({ parting, first_step, tolerance }: ComparisonAnswer): string {
-  if (first_step === null) return "no step and tensor in common";
-  if (!parting) return `the same within ${roughShare(tolerance)} of every norm`;
-  const { step, last_step, initial } = parting;
-  if (initial) return `they differ before step ${count(step)} already`;
-  if (step === last_step) return `they part at step ${count(step)}`;
-  return `they part within steps ${count(step)}–${count(last_step)}`;
+/** "diverges from healthy at step 37": what follows the name of the second run. */
+export function divergenceText({
+  runs,
+  first_difference,
+  first_step,
+  tolerance,
+}: ComparisonAnswer): string {
+  const base = visibleName(runs[0]);
+  if (first_step === null) return `has no step and tensor in common with ${base}`;
+  if (!first_difference)
+    return `matches ${base}: all norms within ${formatShortPercent(tolerance)}`;
+  const { step, last_step, initial } = first_difference;
+  if (initial) return `differs from ${base} before step ${formatCount(step)}`;
+  if (step === last_step) return `diverges from ${base} at step ${formatCount(step)}`;
+  return `diverges from ${base} within steps ${formatCount(step)}–${formatCount(last_step)}`;
 }
 
-/** "gradient on worker1": what the tensor is on which they part. */
-export function partingPlace({ role, worker }: Parting): string {
-  return worker ? `${roleWord(role)} on ${visibleName(worker)}` : roleWord(role);
-}
-
-/** How they differ there. */
-export function partingReason({ runs }: ComparisonAnswer, parting: Parting): string {
-  const [one, other] = parting.values.map(numberFromWire) as [number, number];
-  const more = parting.tensors - 1;
-  const others = more > 0 ? `, and ${counted(more, "more tensor")} there` : "";
-  if (parting.kind === "nonfinite") {
-    const alone = visibleName(one > 0 ? runs[0] : runs[1]);
-    return `${counted(one || other, "non-finite element")} in ${alone} alone${others}`;
+/** "40 NaN or Inf in b, none in a; 2 more tensors in the same step": how the runs differ there. */
+export function differenceText({ runs }: ComparisonAnswer, difference: FirstDifference): string {
+  const [one, other] = difference.values.map(numberFromWire) as [number, number];
+  const [base, compared] = runs.map(visibleName) as [string, string];
+  const more = difference.tensors - 1;
+  const others = more > 0 ? `; ${formatCounted(more, "more tensor")} in the same step` : "";
+  if (difference.kind === "nonfinite") {
+    const [bad, good] = one > 0 ? [base, compared] : [compared, base];
+    return `${formatCount(one || other)} NaN or Inf in ${bad}, none in ${good}${others}`;
   }
-  const apart = roughShare(parting.relative_difference);
-  return `root mean square ${measure(one)} and ${measure(other)}, norms apart by ${apart}${others}`;
+  const relative = formatShortPercent(difference.relative_difference);
+  return `RMS ${formatNumber(one)} in ${base}, ${formatNumber(other)} in ${compared}, norms differ by ${relative}${others}`;
 }
 
-/** What could not be compared. */
-export function incomparable({ first_step, last_step, ...rest }: ComparisonAnswer): string[] {
+/** What could not be compared, as sentences. */
+export function comparisonLimits({ first_step, last_step, ...rest }: ComparisonAnswer): string[] {
   const sentences: string[] = [];
   const steps = first_step === null || last_step === null ? 0 : last_step - first_step + 1;
   if (rest.norm_steps < steps) {
     sentences.push(
-      `Norms could be compared at ${count(rest.norm_steps)} of ${counted(steps, "step")}: the records of the two runs begin and end at different ones.`,
+      `Norms compared at ${formatCount(rest.norm_steps)} of ${formatCounted(steps, "step")}: elsewhere the recording windows of the runs do not match.`,
     );
   }
   rest.only.forEach((only, index) => {
     const name = visibleName(rest.runs[index] ?? "");
-    if (only > 0) sentences.push(`${counted(only, "tensor")} only in ${name}.`);
+    if (only > 0) sentences.push(`${formatCounted(only, "tensor")} only in ${name}.`);
   });
   return sentences;
 }

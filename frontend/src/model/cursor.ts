@@ -1,15 +1,15 @@
-/** The selected cell, and where the keys take it. */
+/** The selected cell, and where keys move it. */
 
 import type { Tensor } from "../wire/answers";
 import { type Line, tensorsOf } from "./lanes";
 
-/** One tensor at one step. It names a step, not a column: it outlives a change of columns. */
+/** One tensor at one step. A step and not a column, so that it survives a change of columns. */
 export interface Selection {
   tensor: string;
   step: number;
 }
 
-export interface Place {
+export interface CellPosition {
   /** Index among the tensors that are shown. */
   row: number;
   column: number;
@@ -18,14 +18,14 @@ export interface Place {
 const PAGE_COLUMNS = 10;
 const PAGE_ROWS = 10;
 
-/** Where a key leads; undefined for a key that moves nothing. */
-export function moved(
-  { row, column }: Place,
+/** The cell that a key moves to; undefined for a key that moves nothing. */
+export function moveCursor(
+  { row, column }: CellPosition,
   key: string,
   far: boolean,
   rows: number,
   columns: number,
-): Place | undefined {
+): CellPosition | undefined {
   const stride = far ? PAGE_COLUMNS : 1;
   const target = {
     ArrowLeft: { row, column: column - stride },
@@ -44,7 +44,7 @@ export function moved(
   };
 }
 
-/** The lines that have cells, from top to bottom, each with the tensors that it stands for. */
+/** The lines with cells, from top to bottom, each with its tensors. */
 export function rowsOfCells(lines: readonly Line[]): { line: Line; tensors: readonly Tensor[] }[] {
   return lines.flatMap((line) => {
     const tensors = tensorsOf(line);

@@ -1,4 +1,4 @@
-/** What is drawn above the heatmap: the run as a whole over time, from a grid of norms. */
+/** The curves of the whole run above the heatmap, from a grid of norms. */
 
 import { scaleLinear } from "d3-scale";
 import type { Tensor } from "../wire/answers";
@@ -6,27 +6,27 @@ import type { Grid } from "../wire/grid";
 import { gridRow } from "./cells";
 import { legendTicks } from "./magnitude";
 import { NONFINITE, SCALE_SKIPPED } from "./marks";
-import { measure, roughShare } from "./numbers";
+import { formatNumber, formatShortPercent } from "./numbers";
 
 /** A line over the columns of a grid. */
 export interface RunCurve {
   name: "loss" | "gradient" | "ratio" | "scale";
   label: string;
-  meaning: string;
+  description: string;
   /** Of the columns, as of a grid. */
   edges: readonly number[];
   /** Decimal logarithm in each column; NaN where nothing was recorded, -Infinity for zero. */
   values: Float32Array;
-  /** Columns in which something of it was not finite. */
+  /** Columns with a NaN or Inf. */
   nonfinite: Uint8Array;
-  /** Columns in which a step was refused by loss scaling. */
+  /** Columns with a step that loss scaling skipped. */
   skipped: Uint8Array;
 }
 
-/** Roles that the curves are made of. */
+/** The roles that the curves are computed from. */
 export const CURVE_ROLES = ["loss", "gradient", "update", "weight"] as const;
 
-/** Of which nothing is known yet. */
+/** A placeholder until norms arrive. */
 export const NO_NORMS: Grid = {
   ...{ run: "", statistic: "norm", scale: "log10", rows: [], edges: [] },
   value: new Float32Array(),
@@ -43,7 +43,7 @@ export function runCurves(grid: Grid, tensors: readonly Tensor[]): RunCurve[] {
 }
 
 /**
- * The curves that a run's tensors give; of several workers the first one's. Which ones, depends on
+ * The curves of a run, of the first of several workers. Which curves there are depends on
  * the tensors alone: so their place is known before their values are. It stops every few
  * thousand cells, so that no frame has to wait for millions of them.
  */
@@ -55,37 +55,38 @@ export function* curvesInSlices(
   const ofRole = (role: string) =>
     tensors.filter((tensor) => tensor.role === role && tensor.worker === worker);
   const curves: RunCurve[] = [];
-  const add = (name: RunCurve["name"], label: string, meaning: string, norms: Norms) => {
-    curves.push({ name, label, meaning, edges: grid.edges, ...norms });
+  const add = (name: RunCurve["name"], label: string, description: string, norms: Norms) => {
+    curves.push({ name, label, description, edges: grid.edges, ...norms });
   };
   const [loss] = ofRole("loss");
   if (loss) {
-    add("loss", "Loss", "Largest magnitude of the loss in a column.", yield* normOf(grid, [loss]));
+    add("loss", "Loss", "Max abs of the loss in each column", yield* normOf(grid, [loss]));
   }
   const gradients = ofRole("gradient");
   if (gradients.length > 0) {
-    const meaning =
-      "Norm of all gradients together: the root of the sum of their squared largest norms.";
-    add("gradient", "Gradient norm", meaning, yield* normOf(grid, gradients));
+    const description = "Global norm: the root of the sum of the squared norms of all gradients";
+    add("gradient", "Gradient norm", description, yield* normOf(grid, gradients));
   }
   const updates = ofRole("update");
   if (updates.length > 0) {
     const names = new Set(updates.map(({ name }) => name));
-    const moved = yield* normOf(grid, updates);
-    const weights = yield* normOf(
+    const updateNorms = yield* normOf(grid, updates);
+    const weightNorms = yield* normOf(
       grid,
       ofRole("weight").filter(({ name }) => names.has(name)),
     );
-    const values = moved.values.map((value, column) => value - (weights.values[column] as number));
-    add("ratio", "Update ratio", "Norm of all updates over that of what they change.", {
-      ...moved,
+    const values = updateNorms.values.map(
+      (value, column) => value - (weightNorms.values[column] as number),
+    );
+    add("ratio", "Update ratio", "Norm of the weight updates relative to the norm of the weights", {
+      ...updateNorms,
       values,
     });
   }
   const { loss_scale: scales } = grid;
   if (scales) {
     const none = new Uint8Array(scales.length);
-    add("scale", "Loss scale", "Smallest factor that the loss was scaled by in a column.", {
+    add("scale", "Loss scale", "Smallest loss scale in each column", {
       ...{ values: Float32Array.from(scales, Math.log10), nonfinite: none },
       skipped: curves.find(({ name }) => name === "gradient")?.skipped ?? none,
     });
@@ -105,7 +106,7 @@ function* normOf(grid: Grid, tensors: readonly Tensor[]): Generator<void, Norms>
   const squares = new Float64Array(columns).fill(Number.NaN);
   const nonfinite = new Uint8Array(columns);
   const skipped = new Uint8Array(columns);
-  // The largest one is taken out, lest the squares of 1e200 overflow.
+  // Relative to the largest one, so that the square of 1e200 does not overflow.
   const strips = tensors.flatMap(({ id }) => gridRow(grid, id) ?? []);
   const largest = new Float32Array(columns).fill(Number.NEGATIVE_INFINITY);
   for (const [row, { value, flags }] of strips.entries()) {
@@ -160,12 +161,12 @@ export function shareTicks(low: number, high: number): ValueTick[] {
   return scaleLinear()
     .domain([low, high])
     .ticks(2)
-    .map((value) => ({ value, text: roughShare(value) }));
+    .map((value) => ({ value, text: formatShortPercent(value) }));
 }
 
-/** A logarithm's value in words: "0.25", "nothing recorded". */
-export function curveText(values: Float32Array, column: number): string {
+/** The value of a column as text: "0.25", "–" where nothing was recorded. */
+export function formatCurveValue(values: Float32Array, column: number): string {
   const value = values[column];
   if (value === undefined || Number.isNaN(value)) return "–";
-  return measure(value === Number.NEGATIVE_INFINITY ? 0 : 10 ** value);
+  return formatNumber(value === Number.NEGATIVE_INFINITY ? 0 : 10 ** value);
 }

@@ -1,26 +1,26 @@
-/** What two runs differ by, cell by cell: the second one's value less the first one's. */
+/** The difference of two runs, cell by cell: the second run's value minus the first one's. */
 
 import { bisectRight } from "d3-array";
 import type { Grid } from "../wire/grid";
 import { gridRow, type Strip } from "./cells";
 import type { Magnitude } from "./magnitude";
 import { RECORDED } from "./marks";
-import { columnsInSight } from "./timeline";
+import { visibleColumns } from "./timeline";
 
-/** A grid whose values may be negative: those farthest from zero tell most. */
+/** A grid whose values may be negative: those farthest from zero matter most. */
 export interface Difference extends Grid {
   signed: true;
 }
 
-/** Stands for infinitely many times as much: one run has zeros alone. */
+/** An infinite factor: one run has only zeros. */
 const ALL = 1e30;
-/** More decades than these look alike, lest one explosion hides all else. */
+/** More decades than these look alike, so that one explosion does not hide everything else. */
 const MOST_DECADES = 3;
 const FEWEST = 0.1;
 
 /**
  * The difference in the columns of `base`, in the unit that is drawn linearly: decades, or shares.
- * A cell is recorded where both runs are; what either has of NaN and infinities is kept.
+ * A cell is recorded where both runs are; NaN and infinities of both are kept.
  */
 export function differenceOf(base: Grid, other: Grid): Difference {
   const ofBase = known.get(base) ?? new WeakMap<Grid, Difference>();
@@ -44,7 +44,7 @@ function differing(base: Grid, other: Grid): Difference {
   }
   const isCount = base.scale === "count";
   const nothing: Strip = { value: new Float32Array(), flags: new Uint8Array() };
-  // Millions of cells while one pans: few calls in the loop.
+  // Millions of cells during a pan: few calls in the loop.
   base.rows.forEach((id, row) => {
     const ours = gridRow(base, id) as Strip;
     const strip = gridRow(other, id);
@@ -62,7 +62,9 @@ function differing(base: Grid, other: Grid): Difference {
       }
       flags[at] = ((own | seen) & ~RECORDED) | (own & seen & RECORDED);
       const mine = ours.value[column] as number;
-      value[at] = isCount ? apart(Math.log10(1 + mine), Math.log10(1 + most)) : apart(mine, most);
+      value[at] = isCount
+        ? difference(Math.log10(1 + mine), Math.log10(1 + most))
+        : difference(mine, most);
     }
   });
   return { ...base, value, flags, signed: true };
@@ -81,7 +83,7 @@ export function differencesOf(layers: readonly Grid[], others: readonly Grid[]):
     });
 }
 
-/** A scale that is as far to both sides, so that its middle is "the same". */
+/** A scale that is symmetric about zero, so that its middle means "the same". */
 export function signedMagnitude({ value, scale }: Grid): Magnitude {
   let most = FEWEST;
   for (const one of value) {
@@ -92,17 +94,16 @@ export function signedMagnitude({ value, scale }: Grid): Magnitude {
   return { scale, low: -high, high, signed: true };
 }
 
-function apart(ours: number, theirs: number): number {
+function difference(ours: number, theirs: number): number {
   if (ours === theirs) return 0; // Also where both are zero, whose logarithm is -Infinity.
-  const difference = theirs - ours;
-  return difference > ALL ? ALL : difference < -ALL ? -ALL : difference;
+  return Math.min(ALL, Math.max(-ALL, theirs - ours));
 }
 
-/** The columns of `other` that hold a step of a column: from the first to before the second. */
+/** The columns of `other` that overlap a column: from the first to before the second. */
 function overlapped(base: Grid, { edges }: Grid, column: number): [number, number] {
   const [from, to] = [base.edges[column] as number, base.edges[column + 1] as number];
   if (edges.length < 2 || to <= (edges[0] as number)) return [0, 0];
   const columns = edges.length - 1;
   if (bisectRight(edges, from) > columns) return [0, 0];
-  return columnsInSight({ edges, columns, from, to });
+  return visibleColumns({ edges, columns, from, to });
 }

@@ -1,61 +1,23 @@
-/** The findings in words: what broke, when, where. */
+/** Findings: which one comes first, which tensor they are about, and their texts in pieces. */
 
-import type { Finding, FindingPlace, Severity, Tensor } from "../wire/answers";
-import { visibleName } from "./names";
-import { count, counted } from "./numbers";
-import { roleWord } from "./verdict";
+import type { Finding, FindingPlace, Tensor } from "../wire/answers";
+import { ROLES, type Severity } from "../wire/schema";
+import { roleName, tensorTitle, visibleName } from "./names";
 
-const CAUSES: Record<string, string> = {
-  "nonfinite-input": "non-finite input data",
-  "nonfinite-target": "non-finite target",
-  "nonfinite-initial-weight": "non-finite weight before training",
-  "layer-forward": "a layer’s forward pass",
-  "loss-domain": "loss function outside its domain",
-  "layer-backward": "a layer’s backward pass",
-  "loss-backward": "the gradient of the loss",
-  "optimizer-overflow": "overflow in the optimizer",
-  "poisoned-statistics": "poisoned running statistics",
-  "swallowed-nonfinite": "a swallowed non-finite value",
-  "exploding-gradient": "exploding gradients",
-  "vanishing-gradient": "vanishing gradients",
-  "dead-layer": "a dead layer",
-  "unscaled-input": "unscaled input",
-  "unscaled-target": "unscaled target",
-  "range-overflow-risk": "close to overflow",
-  "range-underflow": "underflow",
-  "loss-scale-backoff": "loss scale lowered",
-  "loss-scale-collapse": "loss scale collapsed",
-  divergence: "divergence",
-};
-
-/** The cause as words within a sentence; one of a newer version under its own name. */
-export function causeWords(cause: string): string {
-  return CAUSES[cause] ?? visibleName(cause).replaceAll("-", " ");
-}
-
-const WORST_FIRST: readonly Severity[] = ["error", "warning", "info"];
-
-export function severityWord(severity: Severity): string {
+export function severityLabel(severity: Severity): string {
   return { error: "Error", warning: "Warning", info: "Note" }[severity] ?? visibleName(severity);
 }
 
-/** "Broke at step 37", "Unstable from step 5": when, as a headline begins. */
-export function whenWords({ cause, severity, step }: Finding): string {
-  if (cause === "nonfinite-initial-weight") return `Broke before step ${count(step)}`;
-  if (severity === "error") return `Broke at step ${count(step)}`;
-  return severity === "warning" ? `Unstable from step ${count(step)}` : `From step ${count(step)}`;
-}
-
-/** The finding that the page opens with: the first error, else the first warning. */
-export function primaryOf(findings: readonly Finding[]): number {
-  for (const severity of WORST_FIRST.slice(0, 2)) {
+/** Index of the finding that the page opens with: the first error, else the first warning, else -1. */
+export function primaryFinding(findings: readonly Finding[]): number {
+  for (const severity of ["error", "warning"] as const) {
     const index = findings.findIndex((finding) => finding.severity === severity);
     if (index >= 0) return index;
   }
   return -1;
 }
 
-/** Where a place is among the run's tensors; undefined where it names none of them. */
+/** The tensor of a place; undefined where the run has no such tensor. */
 export function tensorOf(place: FindingPlace, tensors: readonly Tensor[]): Tensor | undefined {
   const named = tensors.filter(({ role, name }) => role === place.role && name === place.tensor);
   const ofLayer = named.filter(({ layer }) => layer === place.layer);
@@ -63,33 +25,49 @@ export function tensorOf(place: FindingPlace, tensors: readonly Tensor[]): Tenso
   return candidates.find(({ worker }) => worker === (place.worker ?? "")) ?? candidates[0];
 }
 
-/** "gradient", "gradient on worker1": what a place is, without its name. */
-export function placeWords({ role, worker }: FindingPlace): string {
-  return worker ? `${roleWord(role)} on ${visibleName(worker)}` : roleWord(role);
+/** "gradient dense/kernel", "gradient dense/kernel on worker1". */
+export function placeTitle({ role, tensor, worker }: FindingPlace): string {
+  const title = tensorTitle({ role, name: tensor });
+  return worker ? `${title} on ${visibleName(worker)}` : title;
 }
 
-/** "4 other tensors after it". */
-export function victimsWords(victims: number): string {
-  return `${counted(victims, "other tensor")} after it`;
+/** What would have pinpointed the origin, as a sentence: "… also record activations:". */
+export function recordAlsoText(roles: readonly string[]): string {
+  const labels = roles.map(
+    (role) => ROLES.find(({ name }) => name === role)?.label.toLowerCase() ?? roleName(role),
+  );
+  return `To pinpoint the origin, also record ${labels.join(", ")}:`;
+}
+
+/** The argument that records more roles, as Python code. */
+export function recordAlsoCode(roles: readonly string[]): string {
+  return `watch=[${["default", ...roles].map((role) => `"${role}"`).join(", ")}]`;
 }
 
 /** A piece of a text: prose or code. */
-export interface Run {
+export interface TextSegment {
   code: boolean;
   /** A block of its own, not a word of the sentence. */
   block: boolean;
   text: string;
 }
 
-/** A text's code, between backticks or fences, apart from its prose. */
-export function runsOf(text: string): Run[] {
+/** Splits a text at its code, which is between backticks or fences. */
+export function segmentsOf(text: string): TextSegment[] {
   const pieces = text.split(/```(?:\w*\n)?([\s\S]*?)```|`([^`\n]+)`/);
-  const runs: Run[] = [];
+  const segments: TextSegment[] = [];
   for (let index = 0; index < pieces.length; index += 3) {
     const [prose, block, inline] = pieces.slice(index, index + 3);
-    if (prose) runs.push({ code: false, block: false, text: prose });
-    if (block !== undefined) runs.push({ code: true, block: true, text: block.trimEnd() });
-    if (inline !== undefined) runs.push({ code: true, block: false, text: inline });
+    if (prose) segments.push({ code: false, block: false, text: prose });
+    if (block !== undefined) segments.push({ code: true, block: true, text: block.trimEnd() });
+    if (inline !== undefined) segments.push({ code: true, block: false, text: inline });
   }
-  return runs;
+  return segments;
+}
+
+/** A text where code cannot be marked: without its backticks. */
+export function plainText(text: string): string {
+  return segmentsOf(text)
+    .map((segment) => segment.text)
+    .join("");
 }

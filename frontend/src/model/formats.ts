@@ -1,7 +1,7 @@
-/** The number formats that a tensor might be held in, and what of it each would lose. */
+/** How a tensor fits narrower number formats: what would flush to zero, lose precision or overflow. */
 
 import type { CellAnswer, HistogramBin } from "../wire/answers";
-import { roughShare } from "./numbers";
+import { formatShortPercent } from "./numbers";
 
 export interface NumberFormat {
   name: string;
@@ -25,26 +25,29 @@ export const FORMATS: readonly NumberFormat[] = [
   { name: "float8_e4m3fn", label: "e4m3", bits: 8, smallest: -6, vanishes: -10, overflows: 9 },
 ];
 
-/** Counts of a tensor's elements in some steps. */
-export interface Spread {
+/** A tensor's elements by binary exponent, over some steps. */
+export interface ExponentCounts {
   bins: readonly HistogramBin[];
   /** Elements below the smallest normal number of the tensor's own format, zero aside. */
   subnormal: number;
-  /** All that were sampled, and those of them that are finite. */
+  /** All elements of the histogram, and the finite ones among them. */
   elements: number;
   finite: number;
 }
 
-export interface Loss {
+export interface FormatFit {
   format: NumberFormat;
-  /** Shares of the finite elements: would be zero, would keep fewer digits, would be infinite. */
+  /** Shares of the finite elements that would flush to zero, lose precision, overflow. */
   zero: number;
   subnormal: number;
   infinite: number;
 }
 
-/** What narrower formats would lose; those that hold all that the tensor's own holds say nothing. */
-export function lossesOf({ bins, subnormal, finite }: Spread, dtype: string): Loss[] {
+/** How well the tensor fits narrower formats; formats at least as wide as its own are left out. */
+export function formatFits(
+  { bins, subnormal, finite }: ExponentCounts,
+  dtype: string,
+): FormatFit[] {
   const own = FORMATS.find(({ name }) => name === dtype);
   const narrower = FORMATS.filter(
     (format) => format.name !== dtype && format.bits <= (own?.bits ?? 64) && format.bits < 32,
@@ -56,7 +59,7 @@ export function lossesOf({ bins, subnormal, finite }: Spread, dtype: string): Lo
         (sum, [, exponent, count]) => sum + (exponent >= low && exponent < high ? count : 0),
         0,
       );
-    // Of what is subnormal already, all that is known is that it is below the own format's limit.
+    // Subnormal elements are only known to be below the limit of their own format.
     const vanished = (own?.smallest ?? -126) <= format.vanishes ? subnormal : 0;
     const zero = within(Number.NEGATIVE_INFINITY, format.vanishes) + vanished;
     return {
@@ -68,38 +71,28 @@ export function lossesOf({ bins, subnormal, finite }: Spread, dtype: string): Lo
   });
 }
 
-/** "4.1% of this gradient would be zero in float16." */
-export function lossSentence(losses: readonly Loss[], what: string): string {
-  const half = losses.find(({ format }) => format.name === "float16");
+/** "Fits in float16.", "In float16, 4.1% of this gradient would flush to zero." */
+export function float16Text(fits: readonly FormatFit[], role: string): string {
+  const half = fits.find(({ format }) => format.name === "float16");
   if (!half) return "";
-  const parts = [
-    ...(half.zero > 0 ? [`${roughShare(half.zero)} of this ${what} would be zero`] : []),
-    ...(half.infinite > 0 ? [`${roughShare(half.infinite)} would overflow`] : []),
-  ];
-  if (parts.length > 0) return `${parts.join(" and ")} in float16.`;
-  if (half.subnormal >= 0.001) {
-    return `float16 holds all of this ${what}, ${roughShare(half.subnormal)} of it with fewer digits.`;
+  const losses = [
+    { share: half.zero, effect: "would flush to zero" },
+    { share: half.infinite, effect: "would overflow" },
+  ].filter(({ share }) => share > 0);
+  if (losses.length > 0) {
+    const texts = losses.map(({ share, effect }, index) =>
+      [formatShortPercent(share), index === 0 ? ` of this ${role}` : "", ` ${effect}`].join(""),
+    );
+    return `In float16, ${texts.join(" and ")}.`;
   }
-  return `float16 holds all of this ${what}.`;
+  if (half.subnormal >= 0.001) {
+    return `Fits in float16, but ${formatShortPercent(half.subnormal)} of this ${role} would lose precision.`;
+  }
+  return "Fits in float16.";
 }
 
-/** "In float8_e4m3fn 37% would be zero and 63% keep fewer digits."; empty where nothing is lost. */
-export function eighthSentence(losses: readonly Loss[]): string {
-  return losses
-    .filter(({ format }) => format.bits === 8)
-    .flatMap(({ format, zero, subnormal, infinite }) => {
-      const parts = [
-        ...(zero > 0 ? [`${roughShare(zero)} would be zero`] : []),
-        ...(infinite > 0 ? [`${roughShare(infinite)} would overflow`] : []),
-        ...(subnormal > 0 ? [`${roughShare(subnormal)} would keep fewer digits`] : []),
-      ];
-      return parts.length > 0 ? [`In ${format.name} ${parts.join(", ")}.`] : [];
-    })
-    .join(" ");
-}
-
-/** The spread of a cell; undefined where no histogram was taken. */
-export function spreadOf({ histogram, columns }: CellAnswer): Spread | undefined {
+/** The exponents of a cell; undefined where no histogram was recorded. */
+export function exponentCountsOf({ histogram, columns }: CellAnswer): ExponentCounts | undefined {
   if (!histogram || !columns) return undefined;
   return {
     bins: histogram,

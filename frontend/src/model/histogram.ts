@@ -9,7 +9,7 @@ export interface Bar {
 }
 
 export interface Bars {
-  /** One bar an exponent, without gaps. */
+  /** One bar per exponent, without gaps. */
   bars: Bar[];
   /** The largest count of one bar. */
   most: number;
@@ -43,16 +43,16 @@ export function barsOf(
   return { bars, most };
 }
 
-export interface Compared extends Bars {
+export interface OverlaidBars extends Bars {
   /** The other histogram as if it were of as many elements, exponent by exponent. */
   other: Bar[];
 }
 
-/** Two histograms upon the same axes. */
-export function comparedBars(
+/** Two histograms on the same axes. */
+export function overlaidBars(
   own: { bins: readonly HistogramBin[]; elements: number },
   other: { bins: readonly HistogramBin[]; elements: number } | undefined,
-): Compared {
+): OverlaidBars {
   const scale = other && other.elements > 0 ? own.elements / other.elements : 0;
   const scaled = (other?.bins ?? []).map(
     ([sign, exponent, count]): HistogramBin => [sign, exponent, count * scale],
@@ -62,7 +62,7 @@ export function comparedBars(
   return { bars, most: Math.max(most, beside.most), other: other ? beside.bars : [] };
 }
 
-/** Height of a count from 0 to 1: logarithmic, so that one element among a million is seen. */
+/** Height of a count from 0 to 1: logarithmic, so that one element among a million is visible. */
 export function barHeight(count: number, most: number): number {
   return count === 0 ? 0 : Math.log10(1 + count) / Math.log10(1 + most);
 }

@@ -1,4 +1,4 @@
-/** The heatmap's lines from top to bottom: one lane a role, in the order of a step's data flow. */
+/** The heatmap's lines from top to bottom: one lane per role, in the order of data flow in a step. */
 
 import { bisectRight } from "d3-array";
 import type { Tensor } from "../wire/answers";
@@ -6,22 +6,21 @@ import type { Grid } from "../wire/grid";
 import { ROLES } from "../wire/schema";
 import { gridCell } from "./cells";
 import { NONFINITE } from "./marks";
-import { visibleName } from "./names";
+import { tensorTitle, visibleName } from "./names";
 import { type Group, type Member, mergeReplicas, treeOf } from "./tree";
-import { roleWord } from "./verdict";
 
 export interface Lane {
-  /** Names it among the lanes: its role, and the replica where each has lanes of its own. */
+  /** Unique among the lanes: the role, and the replica where each has lanes of its own. */
   key: string;
   label: string;
   description: string;
   tensors: readonly Tensor[];
   members: readonly Member[];
-  /** Tensors that went non-finite at some step. */
+  /** How many of them had a NaN or Inf at some step. */
   nonfinite: number;
 }
 
-/** A line of the heatmap. A closed lane's and a closed group's line stand for all their tensors. */
+/** A line of the heatmap. The line of a closed lane or group shows all its tensors merged. */
 export type Line =
   | { kind: "lane"; top: number; height: number; lane: Lane; open: boolean }
   | { kind: "group"; top: number; height: number; group: Group; open: boolean }
@@ -41,12 +40,12 @@ const DENSE = 16;
 const PINNED = "pinned";
 
 export interface Arrangement {
-  /** By their paths, or one after another. */
+  /** Grouped by path, or a flat list. */
   tree: boolean;
-  /** Ids of the tensors that stand in a lane of their own, above all others. */
+  /** Ids of the tensors in a lane of their own, above all others. */
   pinned: ReadonlySet<string>;
-  /** Those of one tensor after another, each in lanes of its own, or as one line. */
-  replicas?: "beside" | "lanes" | "merged";
+  /** All of a tensor one after another, each replica in lanes of its own, or merged into one line. */
+  replicas?: "all" | "separate" | "merged";
 }
 
 export function lanesOf(
@@ -56,13 +55,13 @@ export function lanesOf(
   const byRole = new Map<string, Tensor[]>();
   for (const tensor of tensors) {
     const own =
-      replicas === "lanes" && tensor.worker ? `${tensor.role} ${tensor.worker}` : tensor.role;
+      replicas === "separate" && tensor.worker ? `${tensor.role} ${tensor.worker}` : tensor.role;
     const key = pinned.has(tensor.id) ? PINNED : own;
     const lane = byRole.get(key);
     if (lane) lane.push(tensor);
     else byRole.set(key, [tensor]);
   }
-  // A role of a newer version comes last, under its own name, rather than vanish.
+  // A role of a newer version comes last, under its own name, rather than not at all.
   const known = [PINNED, ...ROLES.map((role) => role.name as string)];
   const rank = (key: string) => {
     const at = known.indexOf(key.split(" ")[0] as string);
@@ -91,13 +90,13 @@ export function lanesOf(
     });
 }
 
-const PINS = { label: "Pinned", description: "Kept in sight by you, whatever its role." };
+const PINS = { label: "Pinned", description: "Pinned by you, of any role" };
 
 function listOf(tensors: readonly Tensor[], withRole: boolean): Member[] {
   return tensors.map((tensor) => ({
     kind: "tensor",
     tensor,
-    label: withRole ? `${roleWord(tensor.role)} ${tensor.name}` : tensor.name,
+    label: withRole ? tensorTitle(tensor) : tensor.name,
     depth: 0,
   }));
 }
@@ -143,23 +142,25 @@ export function lineAt({ lines, height }: Lines, y: number): Line | undefined {
   return lines[indexAt(lines, y)];
 }
 
-/** Of what a line shows at a step the worst tensor: non-finite first, then the largest value. */
+/** The tensor with the largest value at a step among those of a line; NaN and Inf count as largest. */
 export function tensorAt(line: Line, grid: Grid | undefined, step: number): Tensor | undefined {
   if (line.kind === "tensor") return line.tensor;
   if (line.open) return undefined;
   const { tensors } = line.kind === "lane" ? line.lane : line.group;
-  const badness = ({ id }: Tensor) => {
+  const sizeOf = ({ id }: Tensor) => {
     const cell = grid && gridCell(grid, id, step);
     if (!cell) return Number.NEGATIVE_INFINITY;
     if (cell.flags & NONFINITE) return Number.POSITIVE_INFINITY;
     return Number.isNaN(cell.value) ? Number.NEGATIVE_INFINITY : cell.value;
   };
-  let [worst] = tensors;
-  for (const tensor of tensors) if (worst && badness(tensor) > badness(worst)) worst = tensor;
-  return worst;
+  let [largest] = tensors;
+  for (const tensor of tensors) {
+    if (largest && sizeOf(tensor) > sizeOf(largest)) largest = tensor;
+  }
+  return largest;
 }
 
-/** The tensors that a line stands for: several for a closed lane or group, none for an open one. */
+/** The tensors that a line shows: several for a closed lane or group, none for an open one. */
 export function tensorsOf(line: Line): readonly Tensor[] {
   if (line.kind === "tensor") return [line.tensor];
   if (line.open) return [];

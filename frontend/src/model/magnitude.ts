@@ -1,17 +1,17 @@
-/** From a grid's value to a place in the colour table, and the ticks of its legend. */
+/** From a grid's value to a place in the color table, and the ticks of its legend. */
 
 import { scaleLinear } from "d3-scale";
 import type { Scale } from "../wire/schema";
-import { count, measure, powerOfTen, share } from "./numbers";
+import { formatCount, formatNumber, formatPercent, formatPowerOfTen } from "./numbers";
 
 export const TABLE_SIZE = 256;
 
 export interface Magnitude {
   scale: Scale;
-  /** The values at both ends of the colour table, in the unit that is mapped linearly. */
+  /** The values at both ends of the color table, in the unit that is mapped linearly. */
   low: number;
   high: number;
-  /** Of differences, in the unit that is mapped linearly; the middle of the table is zero. */
+  /** Of differences: the middle of the table is zero. */
   signed?: true;
 }
 
@@ -33,7 +33,7 @@ export function magnitudeOf(values: Float32Array, scale: Scale): Magnitude {
     : { scale, low: bottom - 1, high: top + 1 };
 }
 
-/** Index in the colour table. */
+/** Index in the color table. */
 export function tableIndex({ scale, low, high, signed }: Magnitude, value: number): number {
   const linear = scale === "count" && !signed ? Math.log10(1 + value) : value;
   const index = Math.round(((linear - low) / (high - low)) * (TABLE_SIZE - 1));
@@ -52,33 +52,35 @@ export function legendTicks(magnitude: Magnitude): LegendTick[] {
   if (magnitude.signed) {
     return [low, 0, high].map((linear) => ({
       at: at(linear),
-      text: differenceText(linear, scale),
+      text: formatDifference(linear, scale),
     }));
   }
-  if (scale === "share") return [0, 0.5, 1].map((value) => ({ at: value, text: share(value) }));
+  if (scale === "share")
+    return [0, 0.5, 1].map((value) => ({ at: value, text: formatPercent(value) }));
   if (scale === "count") {
     const top = Math.floor(high);
     return [0, 10 ** Math.floor(top / 2), 10 ** top]
       .filter((value, index, all) => all.indexOf(value) === index)
-      .map((value) => ({ at: at(Math.log10(1 + value)), text: count(value) }));
+      .map((value) => ({ at: at(Math.log10(1 + value)), text: formatCount(value) }));
   }
   const decades = scaleLinear()
     .domain([low, high])
     .ticks(3)
     .filter((tick) => Number.isInteger(tick));
-  if (decades.length > 1) return decades.map((tick) => ({ at: at(tick), text: powerOfTen(tick) }));
-  // Less than a decade or two: round values say more than powers.
+  if (decades.length > 1)
+    return decades.map((tick) => ({ at: at(tick), text: formatPowerOfTen(tick) }));
+  // Within a decade or two, round values are easier to read than powers.
   return scaleLinear()
     .domain([10 ** low, 10 ** high])
     .ticks(3)
     .filter((value) => value > 0)
-    .map((value) => ({ at: at(Math.log10(value)), text: measure(value) }));
+    .map((value) => ({ at: at(Math.log10(value)), text: formatNumber(value) }));
 }
 
 /** "×10", "÷2.5", "+3%": a difference in the unit that is mapped linearly. */
-export function differenceText(linear: number, scale: Scale): string {
+export function formatDifference(linear: number, scale: Scale): string {
   if (linear === 0) return "=";
-  if (scale === "share") return `${linear > 0 ? "+" : "−"}${share(Math.abs(linear))}`;
+  if (scale === "share") return `${linear > 0 ? "+" : "−"}${formatPercent(Math.abs(linear))}`;
   const factor = 10 ** Math.abs(linear);
-  return `${linear > 0 ? "×" : "÷"}${Number.isFinite(factor) && factor < 1e30 ? measure(Number(factor.toPrecision(3))) : "∞"}`;
+  return `${linear > 0 ? "×" : "÷"}${Number.isFinite(factor) && factor < 1e30 ? formatNumber(Number(factor.toPrecision(3))) : "∞"}`;
 }

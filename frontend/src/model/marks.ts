@@ -1,4 +1,4 @@
-/** The flags of a grid's cell, and how the three non-finite values are called and ordered. */
+/** The flags of a grid's cell, and the labels and order of NaN and the infinities. */
 
 export const NAN = 1;
 export const POS_INF = 2;
@@ -16,7 +16,7 @@ export interface Mark {
   label: string;
 }
 
-/** Worst first: a NaN hides what it came from, an infinity still has a sign. */
+/** NaN first: it hides its origin, while an infinity still has a sign. */
 export const MARKS: readonly Mark[] = [
   { flag: NAN, name: "nan", label: "NaN" },
   { flag: POS_INF, name: "pos_inf", label: "+Inf" },

@@ -1,6 +1,7 @@
-/** Names of tensors as text that fits a line. A name is the user's: any characters, any length. */
+/** Names of tensors as text that fits a line. Names come from user code: any characters, any length. */
 
 import type { Tensor } from "../wire/answers";
+import { ROLES } from "../wire/schema";
 
 /** Longer names are cut before they reach the page: laying out 10,000 characters takes time. */
 const LONGEST = 400;
@@ -27,8 +28,8 @@ export interface SplitName {
 }
 
 /**
- * Two parts of a name, for an ellipsis in the middle: the head gives way where there is no room,
- * the tail stays. It is what tells siblings apart: the last two parts of a path, or the last one.
+ * Two parts of a name, for an ellipsis in the middle: the head is shortened where there is no room,
+ * the tail stays. Siblings differ in it: the last two parts of a path, or the last one.
  */
 export function splitName(name: string, longestTail: number): SplitName {
   const visible = visibleName(name);
@@ -36,9 +37,9 @@ export function splitName(name: string, longestTail: number): SplitName {
   const two = parts.slice(-2).join("/");
   const tail = two.length <= longestTail ? two : (parts.at(-1) ?? "");
   // Counted in code points: half of a pair is no character.
-  const kept = tail.length <= longestTail ? tail : [...tail].slice(-longestTail >> 1).join("");
-  const head = visible.slice(0, visible.length - kept.length);
-  return { head: head.slice(0, LONGEST), tail: kept };
+  const shown = tail.length <= longestTail ? tail : [...tail].slice(-longestTail >> 1).join("");
+  const head = visible.slice(0, visible.length - shown.length);
+  return { head: head.slice(0, LONGEST), tail: shown };
 }
 
 /** The whole name for a tooltip or a heading, cut in the middle only where it is absurdly long. */
@@ -49,8 +50,19 @@ export function wholeName(name: string): string {
   return `${visible.slice(0, half)} … ${visible.slice(-half)}`;
 }
 
+/** "input", "activation gradient": a role within a sentence. */
+export function roleName(role: string): string {
+  return ROLES.some((known) => known.name === role) ? role.replace(/_/g, " ") : visibleName(role);
+}
+
+/** "gradient dense/kernel"; "input" alone for an input of that name. */
+export function tensorTitle({ role, name }: Pick<Tensor, "role" | "name">): string {
+  const [ofRole, named] = [roleName(role), visibleName(name)];
+  return ofRole === named ? named : `${ofRole} ${named}`;
+}
+
 /** "64 × 128 float32". */
-export function shapeText({ shape, dtype }: Pick<Tensor, "shape" | "dtype">): string {
+export function formatShape({ shape, dtype }: Pick<Tensor, "shape" | "dtype">): string {
   if (shape === null) return `unknown shape, ${dtype}`;
   if (shape.length === 0) return `scalar ${dtype}`;
   return `${shape.map((size) => (size < 0 ? "?" : String(size))).join(" × ")} ${dtype}`;

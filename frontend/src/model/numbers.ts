@@ -11,46 +11,49 @@ const threeDigits = format(".3~r");
 const twoDigits = format(".2~p");
 
 /** A count, exact, with thousands separators. */
-export function count(value: number): string {
+export function formatCount(value: number): string {
   return Number.isFinite(value) ? exactCount(value) : nonfinite(value);
 }
 
-/** A measured value: four significant digits, scientific where that is shorter to read. */
-export function measure(value: number): string {
+/** Four significant digits, scientific where that is easier to read. */
+export function formatNumber(value: number): string {
   if (!Number.isFinite(value)) return nonfinite(value);
   if (value === 0) return "0";
   const size = Math.abs(value);
   return size >= 1e-3 && size < 1e6 ? fourDigits(value) : scientific(value);
 }
 
-export function share(value: number): string {
+/** A percentage with three significant digits. */
+export function formatPercent(value: number): string {
   return Number.isFinite(value) ? percent(value) : nonfinite(value);
 }
 
-/** A share to be read at a glance: two significant digits. */
-export function roughShare(value: number): string {
+/** A percentage with two significant digits. */
+export function formatShortPercent(value: number): string {
   return Number.isFinite(value) ? twoDigits(value) : nonfinite(value);
 }
 
-/** A grid's value in the unit that a person thinks in: a logarithm is undone. */
-export function gridValue(value: number, scale: Scale): string {
-  if (scale === "count") return count(value);
-  if (scale === "share") return share(value);
-  return value === Number.NEGATIVE_INFINITY ? "0" : measure(10 ** value);
+/** A grid's value as people read it: a logarithm is undone. */
+export function formatGridValue(value: number, scale: Scale): string {
+  if (scale === "count") return formatCount(value);
+  if (scale === "share") return formatPercent(value);
+  return value === Number.NEGATIVE_INFINITY ? "0" : formatNumber(10 ** value);
 }
 
 /** "1 NaN", "3 tensors". */
-export function counted(value: number, singular: string, plural = `${singular}s`): string {
-  return `${count(value)} ${value === 1 ? singular : plural}`;
+export function formatCounted(value: number, singular: string, plural = `${singular}s`): string {
+  return `${formatCount(value)} ${value === 1 ? singular : plural}`;
 }
 
 /** A closed range of steps: "step 12" or "steps 12–15". */
-export function stepRange(first: number, last: number): string {
-  return first === last ? `step ${count(first)}` : `steps ${count(first)}–${count(last)}`;
+export function formatSteps(first: number, last: number): string {
+  return first === last
+    ? `step ${formatCount(first)}`
+    : `steps ${formatCount(first)}–${formatCount(last)}`;
 }
 
 /** A span of time in its two largest units: "2 h 5 min", "1 min 30 s", "12.5 s". */
-export function timeSpan(seconds: number): string {
+export function formatDuration(seconds: number): string {
   const sign = seconds < 0 ? "−" : "";
   const size = Math.abs(seconds);
   if (size < 60) return `${sign}${threeDigits(size)} s`;
@@ -71,7 +74,7 @@ export function timeSpan(seconds: number): string {
 const superscripts = "⁰¹²³⁴⁵⁶⁷⁸⁹";
 
 /** A power of ten: "10⁻³". */
-export function powerOfTen(exponent: number): string {
+export function formatPowerOfTen(exponent: number): string {
   if (exponent === 0) return "1";
   const digits = String(Math.abs(exponent)).replace(
     /\d/g,

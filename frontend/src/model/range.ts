@@ -1,4 +1,4 @@
-/** The steps in sight, and how they are zoomed, moved and asked for. */
+/** The visible steps, and how they are zoomed, moved and requested. */
 
 import { STEPS, type StepScale } from "./scale";
 
@@ -8,20 +8,20 @@ export interface Range {
   to: number;
 }
 
-/** Fewer steps in sight say nothing more. */
+/** Zooming in stops at this many steps. */
 export const FEWEST_STEPS = 8;
 /** A request's columns begin at multiples of this many, so that panning asks for few grids. */
 const ALIGNED_COLUMNS = 64;
-/** What is asked for beyond each end of what is in sight, as a share of it. */
+/** The margin that is loaded at both ends of the visible range, as a share of it. */
 const MARGIN = 0.3;
 
 export function spanOf({ from, to }: Range): number {
   return to - from;
 }
 
-/** The same ends as places on the axis. */
-function placed({ from, to }: Range, { place }: StepScale): Range {
-  return { from: place(from), to: place(to) };
+/** The same ends as positions on the axis. */
+function positions({ from, to }: Range, { position }: StepScale): Range {
+  return { from: position(from), to: position(to) };
 }
 
 function stepped({ from, to }: Range, { step }: StepScale): Range {
@@ -30,13 +30,13 @@ function stepped({ from, to }: Range, { step }: StepScale): Range {
 
 /** Length of a range on the axis. */
 export function lengthOf(range: Range, scale: StepScale): number {
-  return spanOf(placed(range, scale));
+  return spanOf(positions(range, scale));
 }
 
 /** The range moved and shortened so that it lies within `whole`. */
 export function within(range: Range, whole: Range, scale: StepScale = STEPS): Range {
-  const all = placed(whole, scale);
-  const own = placed(range, scale);
+  const all = positions(whole, scale);
+  const own = positions(range, scale);
   const middle = (own.from + own.to) / 2;
   const least = leastAt(middle, whole, scale);
   // As it is: there and back again is not exact on every scale, and an address would drift.
@@ -46,10 +46,10 @@ export function within(range: Range, whole: Range, scale: StepScale = STEPS): Ra
   return stepped({ from, to: from + span }, scale);
 }
 
-/** How long the fewest steps are about a place. */
-function leastAt(place: number, whole: Range, scale: StepScale): number {
+/** How long the fewest steps are about a position. */
+function leastAt(position: number, whole: Range, scale: StepScale): number {
   const few = Math.min(FEWEST_STEPS, spanOf(whole));
-  const middle = scale.step(place);
+  const middle = scale.step(position);
   const from = Math.min(whole.to - few, Math.max(whole.from, middle - few / 2));
   return lengthOf({ from, to: from + few }, scale);
 }
@@ -62,8 +62,8 @@ export function zoomed(
   whole: Range,
   scale: StepScale = STEPS,
 ): Range {
-  const own = placed(range, scale);
-  const about = scale.place(at);
+  const own = positions(range, scale);
+  const about = scale.position(at);
   const wanted = spanOf(own) * factor;
   const least = leastAt(about, whole, scale);
   const span = Math.min(lengthOf(whole, scale), Math.max(least, wanted));
@@ -73,8 +73,8 @@ export function zoomed(
 
 /** The range moved by a distance on the axis. */
 export function panned(range: Range, by: number, whole: Range, scale: StepScale = STEPS): Range {
-  const { from, to } = placed(range, scale);
-  const all = placed(whole, scale);
+  const { from, to } = positions(range, scale);
+  const all = positions(whole, scale);
   // Its length stays, also where a step is wider there.
   const moved = Math.min(all.to - to, Math.max(all.from - from, by));
   return within(stepped({ from: from + moved, to: to + moved }, scale), whole, scale);
@@ -88,19 +88,21 @@ export function including(
   scale: StepScale = STEPS,
 ): Range {
   if (step >= range.from && step + 1 <= range.to) return range;
-  const apart = lengthOf(range, scale) * 0.1;
-  const { from, to } = placed(range, scale);
+  const margin = lengthOf(range, scale) * 0.1;
+  const { from, to } = positions(range, scale);
   const by =
-    step < range.from ? scale.place(step) - apart - from : scale.place(step + 1) + apart - to;
+    step < range.from
+      ? scale.position(step) - margin - from
+      : scale.position(step + 1) + margin - to;
   return panned(range, by, whole, scale);
 }
 
-/** Whether the whole is in sight, but for rounding. */
+/** Whether all steps are visible, but for rounding. */
 export function isWhole(range: Range, whole: Range): boolean {
   return spanOf(range) >= spanOf(whole) - Math.max(1e-6, spanOf(whole) * 1e-12);
 }
 
-/** What the server is asked for: a closed range of steps in so many columns. */
+/** What is requested from the server: a closed range of steps in a number of columns. */
 export interface Cut {
   first: number;
   last: number;
@@ -110,7 +112,7 @@ export interface Cut {
 /**
  * The cut that shows a range in about `columns` columns: they are a power of two steps, or of
  * another scale's unit, wide and begin at multiples of it, so that panning does not shimmer, and
- * some lie beyond both ends, so that it need not wait.
+ * some lie beyond both ends, so that it need not wait for an answer.
  */
 export function cutFor(
   range: Range,
@@ -119,15 +121,15 @@ export function cutFor(
   most: number,
   scale: StepScale = STEPS,
 ): Cut {
-  const [own, all] = [placed(range, scale), placed(whole, scale)];
+  const [own, all] = [positions(range, scale), positions(whole, scale)];
   const isEven = scale.name === "step";
   const level = Math.floor(Math.log2(spanOf(own) / columns));
   // No column is narrower than a step; on another scale the server sees to that.
   const width = 2 ** (isEven ? Math.max(0, level) : level);
   const unit = width * ALIGNED_COLUMNS;
   const margin = spanOf(own) * MARGIN;
-  const aligned = (place: number, round: (value: number) => number) =>
-    all.from + round((place - all.from) / unit) * unit;
+  const aligned = (position: number, round: (value: number) => number) =>
+    all.from + round((position - all.from) / unit) * unit;
   const from = Math.max(all.from, aligned(own.from - margin, Math.floor));
   const to = Math.min(
     all.from + Math.ceil(spanOf(all) / width) * width,
@@ -140,7 +142,7 @@ export function cutFor(
   return { first, last: end - 1, columns: wanted };
 }
 
-/** Whether one cut's columns are as narrow as another's: then what it holds, it shows as well. */
+/** Whether one cut's columns are as narrow as another's. */
 export function isAsFine(cut: Cut, other: Cut, scale: StepScale = STEPS): boolean {
   const widthOf = ({ first, last, columns }: Cut) =>
     lengthOf({ from: first, to: last + 1 }, scale) / columns;

@@ -5,12 +5,12 @@ import type { Grid } from "../wire/grid";
 import { gridRow } from "./cells";
 import { tensorOf } from "./findings";
 import { NONFINITE } from "./marks";
-import { roleWord } from "./verdict";
+import { roleName } from "./names";
 
 export const ORDERS = [
   { name: "model", label: "Model order" },
-  { name: "first", label: "First bad step" },
-  { name: "worst", label: "Worst value" },
+  { name: "first", label: "First NaN or Inf" },
+  { name: "largest", label: "Largest value" },
 ] as const;
 
 export type Order = (typeof ORDERS)[number]["name"];
@@ -20,7 +20,7 @@ export type Filter =
   | { kind: "matches"; test: (tensor: Tensor) => boolean }
   | { kind: "wrong"; message: string };
 
-/** `text` is words that all have to be in a tensor's role or name, or a /regular expression/. */
+/** `text` is words that must all occur in a tensor's role or name, or a /regular expression/. */
 export function filterOf(text: string): Filter {
   const trimmed = text.trim();
   if (trimmed === "") return { kind: "all" };
@@ -39,35 +39,36 @@ export function filterOf(text: string): Filter {
     const pattern = new RegExp(expression, "i");
     return { kind: "matches", test: (tensor) => pattern.test(searched(tensor)) };
   } catch {
-    return { kind: "wrong", message: `${trimmed} is no regular expression.` };
+    return { kind: "wrong", message: `Invalid regular expression: ${trimmed}` };
   }
 }
 
 function searched({ role, name, layer, worker }: Tensor): string {
-  return [roleWord(role), name, layer, worker].filter(Boolean).join(" ");
+  return [roleName(role), name, layer, worker].filter(Boolean).join(" ");
 }
 
-/** Ids of the tensors that were non-finite, or that a finding names. */
-export function troubledTensors(
+/** Ids of the tensors that had a NaN or Inf, or that a finding names. */
+export function affectedTensors(
   tensors: readonly Tensor[],
   findings: readonly Finding[],
 ): Set<string> {
-  const troubled = tensors.filter(({ first_nonfinite_step }) => first_nonfinite_step !== null);
+  const nonfinite = tensors.filter(({ first_nonfinite_step }) => first_nonfinite_step !== null);
   const named = findings
     .filter(({ severity }) => severity !== "info")
-    .flatMap(({ origin, victims }) => [origin, ...victims])
+    .flatMap(({ origin, affected }) => [origin, ...affected])
     .flatMap((place) => tensorOf(place, tensors) ?? []);
-  return new Set([...troubled, ...named].map(({ id }) => id));
+  return new Set([...nonfinite, ...named].map(({ id }) => id));
 }
 
-/** The tensors in an order; those that it says nothing of stay in model order, at the end. */
+/** The tensors in an order; those that it does not rank stay in model order, at the end. */
 export function inOrder(
   tensors: readonly Tensor[],
   order: Order,
   grid: Grid | undefined,
 ): readonly Tensor[] {
   if (order === "model") return tensors;
-  const key = order === "first" ? firstBadStep : (tensor: Tensor) => -badness(tensor, grid);
+  const key =
+    order === "first" ? firstNonfiniteStep : (tensor: Tensor) => -largestValue(tensor, grid);
   const keys = new Map(tensors.map((tensor) => [tensor.id, key(tensor)]));
   const keyOf = ({ id }: Tensor) => keys.get(id) as number;
   return [...tensors].sort((a, b) => {
@@ -76,12 +77,12 @@ export function inOrder(
   });
 }
 
-function firstBadStep({ first_nonfinite_step }: Tensor): number {
+function firstNonfiniteStep({ first_nonfinite_step }: Tensor): number {
   return first_nonfinite_step ?? Number.POSITIVE_INFINITY;
 }
 
-/** Larger is worse: any non-finite element, then the largest value that is shown. */
-function badness(tensor: Tensor, grid: Grid | undefined): number {
+/** A NaN or Inf counts as larger than any value. */
+function largestValue(tensor: Tensor, grid: Grid | undefined): number {
   const strip = grid && gridRow(grid, tensor.id);
   if (!strip) return Number.NEGATIVE_INFINITY;
   if (strip.flags.some((flags) => flags & NONFINITE)) return Number.POSITIVE_INFINITY;

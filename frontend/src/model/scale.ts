@@ -1,44 +1,44 @@
-/** Where steps stand on the horizontal axis: as they count, by their logarithm, by wall time. */
+/** The scales of the horizontal axis: steps, their logarithm, wall time. */
 
 import { bisectRight, median } from "d3-array";
 import type { AxisName, Times } from "../wire/answers";
-import { count, timeSpan } from "./numbers";
+import { formatCount, formatDuration } from "./numbers";
 
 export const AXES: readonly { name: AxisName; label: string; description: string }[] = [
-  { name: "step", label: "Steps", description: "Every step is equally wide" },
+  { name: "step", label: "Step", description: "All steps have the same width" },
   {
     name: "log",
-    label: "Log steps",
-    description: "Steps 1, 10 and 100 are equally far apart: room for the beginning of the run",
+    label: "Log step",
+    description: "Logarithmic, with more room for the first steps",
   },
   {
     name: "wall",
     label: "Time",
-    description: "Wall time since the run began, as its records were written",
+    description: "Wall time since the start of the run",
   },
 ];
 
-/** A strictly ascending map from steps, with their fractions, to places on the axis, and back. */
+/** A strictly ascending map from steps, with their fractions, to positions on the axis, and back. */
 export interface StepScale {
   name: AxisName;
-  place: (step: number) => number;
-  step: (place: number) => number;
-  /** From place to place nothing was done: a night between two sessions. */
+  position: (step: number) => number;
+  step: (position: number) => number;
+  /** Positions between which nothing ran, such as a night between two sessions. */
   pauses: readonly (readonly [from: number, to: number])[];
 }
 
 export const STEPS: StepScale = {
   name: "step",
-  place: (step) => step,
-  step: (place) => place,
+  position: (step) => step,
+  step: (position) => position,
   pauses: [],
 };
 
-/** Step s begins at log10(1 + s), so that step 0 has a place; one before 0 on the other side. */
+/** Step s begins at log10(1 + s), so that step 0 has a position; negative steps mirror it. */
 export const LOG_STEPS: StepScale = {
   name: "log",
-  place: (step) => Math.sign(step) * Math.log10(1 + Math.abs(step)),
-  step: (place) => Math.sign(place) * (10 ** Math.abs(place) - 1),
+  position: (step) => Math.sign(step) * Math.log10(1 + Math.abs(step)),
+  step: (position) => Math.sign(position) * (10 ** Math.abs(position) - 1),
   pauses: [],
 };
 
@@ -48,18 +48,18 @@ export function wallTime({ steps, seconds }: Times): StepScale {
   const since = seconds.map((second) => second - begin);
   return {
     name: "wall",
-    place: (step) => through(step, steps, since),
-    step: (place) => through(place, since, steps),
+    position: (step) => through(step, steps, since),
+    step: (position) => through(position, since, steps),
     pauses: pausesOf(steps, since),
   };
 }
 
-/** A step that took this many times as long as most did not run all that time. */
+/** A step that took this many times as long as the median includes a pause. */
 const PAUSE = 10;
-/** Seconds; what is shorter is a validation, a checkpoint, or a step that was run again. */
+/** Seconds; anything shorter is a validation, a checkpoint, or a re-run step. */
 const LEAST_PAUSE = 300;
 
-/** The server gives a pause to one step; what is left to the step is what most of them take. */
+/** The server gives a pause to one step; the step itself is taken to last the median. */
 function pausesOf(steps: readonly number[], since: readonly number[]): [number, number][] {
   const spans = since.slice(1).map((to, at) => ({
     ...{ from: since[at] as number, to },
@@ -84,36 +84,36 @@ function through(at: number, known: readonly number[], values: readonly number[]
   return begin + ((at - from) / (to - from)) * (end - begin);
 }
 
-/** "12.5 s after the start, 2026-03-01 14:03:05": when a step began, to the second. */
-export function timeWords(times: Times, step: number): string {
-  const since = wallTime(times).place(step);
+/** "12.5 s after start, 2026-03-01 14:03:05": when a step began. */
+export function formatTime(times: Times, step: number): string {
+  const since = wallTime(times).position(step);
   const at = new Date(((times.seconds[0] ?? 0) + since) * 1000);
   const two = (value: number) => String(value).padStart(2, "0");
   const day = [at.getFullYear(), two(at.getMonth() + 1), two(at.getDate())].join("-");
   const clock = [at.getHours(), at.getMinutes(), at.getSeconds()].map(two).join(":");
-  return `${timeSpan(since)} after the start, ${day} ${clock}`;
+  return `${formatDuration(since)} after start, ${day} ${clock}`;
 }
 
 export interface Tick {
   /** Where on the axis, in the unit of the scale. */
-  place: number;
+  position: number;
   text: string;
 }
 
-/** Seconds that a person counts in. */
+/** Round tick intervals in seconds. */
 const SPANS = [
   ...[0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5],
   ...[1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800],
   ...[3600, 7200, 10800, 21600, 43200, 86400, 172800, 604800],
 ];
 
-/** Round spans of time between two places, `apart` seconds from one another at least. */
-export function timeTicks(from: number, to: number, apart: number): Tick[] {
+/** Round spans of time between two positions, `spacing` seconds from one another at least. */
+export function timeTicks(from: number, to: number, spacing: number): Tick[] {
   const longest = SPANS.at(-1) as number;
-  const every = SPANS.find((span) => span >= apart) ?? Math.ceil(apart / longest) * longest;
+  const every = SPANS.find((span) => span >= spacing) ?? Math.ceil(spacing / longest) * longest;
   const ticks: Tick[] = [];
   for (let index = Math.ceil(from / every); index * every <= to; index++) {
-    ticks.push({ place: index * every, text: timeSpan(index * every) });
+    ticks.push({ position: index * every, text: formatDuration(index * every) });
   }
   return ticks;
 }
@@ -123,20 +123,20 @@ const DIGIT = 7;
 const GAP = 20;
 
 /**
- * Round steps on a logarithmic axis, as many as there is room for: 0 and the powers of ten before 5
- * and 2 times them, and those before all others.
+ * Round steps on a logarithmic axis, as many as there is room for: 0 and powers of ten first, then 5
+ * and 2 times them, then all others.
  */
 export function logTicks(first: number, last: number, pixelsPerUnit: number): Tick[] {
-  const middle = (step: number) => (LOG_STEPS.place(step) + LOG_STEPS.place(step + 1)) / 2;
+  const middle = (step: number) => (LOG_STEPS.position(step) + LOG_STEPS.position(step + 1)) / 2;
   const ticks: Tick[] = [];
   const add = (step: number) => {
     if (step < first || step > last) return;
-    const [place, text] = [middle(step), count(step)];
+    const [position, text] = [middle(step), formatCount(step)];
     const isFree = ticks.every((tick) => {
-      const apart = Math.abs(tick.place - place) * pixelsPerUnit;
-      return apart >= GAP + (DIGIT * (text.length + tick.text.length)) / 2;
+      const distance = Math.abs(tick.position - position) * pixelsPerUnit;
+      return distance >= GAP + (DIGIT * (text.length + tick.text.length)) / 2;
     });
-    if (isFree) ticks.push({ place, text });
+    if (isFree) ticks.push({ position, text });
   };
   const most = Math.ceil(Math.log10(1 + Math.max(Math.abs(first), Math.abs(last))));
   add(0);
@@ -145,11 +145,11 @@ export function logTicks(first: number, last: number, pixelsPerUnit: number): Ti
       for (const factor of factors) for (const sign of [1, -1]) add(sign * factor * 10 ** power);
     }
   }
-  // Zoomed in so far that no such step is in sight: steps as round as there are.
+  // Zoomed in so far that none of these is visible: the roundest steps there are.
   for (let unit = 10 ** most; unit >= 1; unit /= 10) {
     const wanted = Math.floor(last / unit) - Math.ceil(first / unit) + 1;
     if (wanted > 60) break;
     for (let step = Math.ceil(first / unit) * unit; step <= last; step += unit) add(step);
   }
-  return ticks.sort((a, b) => a.place - b.place);
+  return ticks.sort((a, b) => a.position - b.position);
 }

@@ -1,24 +1,24 @@
-/** Where steps stand on the horizontal axis, and which columns of a grid are in sight. */
+/** Where steps are on the horizontal axis, and which columns of a grid are visible. */
 
 import { bisectLeft, bisectRight, tickStep } from "d3-array";
-import { count } from "./numbers";
+import { formatCount } from "./numbers";
 import type { Range } from "./range";
 import { LOG_STEPS, logTicks, STEPS, type StepScale, type Tick, timeTicks } from "./scale";
 
-/** A wider cell says nothing more; a run of five steps stays small. */
+/** Cells grow no wider, so that a run of five steps stays small. */
 export const WIDEST_STEP = 28;
 
 export interface Timeline {
-  /** Column j covers the steps edges[j] to edges[j + 1] - 1. They may reach beyond what is in sight. */
+  /** Column j covers the steps edges[j] to edges[j + 1] - 1. They may reach beyond the visible range. */
   edges: readonly number[];
   columns: number;
   /** The step at the left end; a fraction while one pans. */
   from: number;
-  /** The step at the right end, which is no longer in sight. */
+  /** The step at the right end, which is no longer visible. */
   to: number;
-  /** Where steps stand; its unit is a step, a decade or a second. */
+  /** The scale of the axis; its unit is a step, a decade or a second. */
   scale: StepScale;
-  /** The place of `from` on it. */
+  /** The position of `from` on it. */
   start: number;
   /** Pixels of one unit of the scale. */
   pixelsPerUnit: number;
@@ -34,8 +34,8 @@ export function timelineOf(
   scale: StepScale = STEPS,
 ): Timeline {
   const { from, to } = range;
-  const start = scale.place(from);
-  const length = Math.max(0, scale.place(to) - start);
+  const start = scale.position(from);
+  const length = Math.max(0, scale.position(to) - start);
   const widest = scale.name === "step" ? WIDEST_STEP : Number.POSITIVE_INFINITY;
   const pixelsPerUnit = length > 0 ? Math.min(available / length, widest) : 0;
   const columns = Math.max(0, edges.length - 1);
@@ -45,7 +45,7 @@ export function timelineOf(
 
 /** Left end of a step in pixels. */
 export function xOfStep({ scale, start, pixelsPerUnit }: Timeline, step: number): number {
-  return (scale.place(step) - start) * pixelsPerUnit;
+  return (scale.position(step) - start) * pixelsPerUnit;
 }
 
 /** The middle of a step in pixels. */
@@ -58,8 +58,8 @@ export function stepAt({ from, scale, start, pixelsPerUnit }: Timeline, x: numbe
   return pixelsPerUnit > 0 ? scale.step(start + x / pixelsPerUnit) : from;
 }
 
-/** Whether any part of a step is in sight. */
-export function inSight({ from, to }: Timeline, step: number): boolean {
+/** Whether any part of a step is visible. */
+export function isVisible({ from, to }: Timeline, step: number): boolean {
   return step + 1 > from && step < to;
 }
 
@@ -78,12 +78,6 @@ export function columnOfStep(
   return column >= 0 && column < columns ? column : -1;
 }
 
-/** The column at a pixel; -1 where there is none. */
-export function columnAt(timeline: Timeline, x: number): number {
-  if (x < 0 || x >= timeline.width) return -1;
-  return columnOfStep(timeline, Math.floor(stepAt(timeline, x)));
-}
-
 /** First and last step of a column. */
 export function stepsOfColumn(
   { edges }: Pick<Timeline, "edges">,
@@ -92,8 +86,8 @@ export function stepsOfColumn(
   return [edges[column] ?? 0, (edges[column + 1] ?? 1) - 1];
 }
 
-/** The columns in sight: from the first to before the second. */
-export function columnsInSight({
+/** The visible columns: from the first to before the second. */
+export function visibleColumns({
   edges,
   columns,
   from,
@@ -104,31 +98,31 @@ export function columnsInSight({
   return [begin, Math.max(begin, end)];
 }
 
-/** What is round on the axis, in pixels, at least `apart` of them from one another. */
-export function ticksOf(timeline: Timeline, apart: number): { x: number; text: string }[] {
+/** Ticks at round values, at least `spacing` pixels from one another. */
+export function ticksOf(timeline: Timeline, spacing: number): { x: number; text: string }[] {
   const { scale, start, pixelsPerUnit, from, to, width } = timeline;
   if (width <= 0) return [];
-  const inPixels = ({ place, text }: Tick) => ({ x: (place - start) * pixelsPerUnit, text });
+  const inPixels = ({ position, text }: Tick) => ({ x: (position - start) * pixelsPerUnit, text });
   if (scale.name === "wall") {
-    return timeTicks(start, scale.place(to), apart / pixelsPerUnit).map(inPixels);
+    return timeTicks(start, scale.position(to), spacing / pixelsPerUnit).map(inPixels);
   }
   if (scale === LOG_STEPS) {
     return logTicks(Math.ceil(from), Math.ceil(to) - 1, pixelsPerUnit).map(inPixels);
   }
-  return stepTicks(timeline, apart).map((step) => ({
+  return stepTicks(timeline, spacing).map((step) => ({
     x: middleOfStep(timeline, step),
-    text: count(step),
+    text: formatCount(step),
   }));
 }
 
-/** Whole steps at round numbers, at least `apart` pixels from one another. */
+/** Whole steps at round numbers, at least `spacing` pixels from one another. */
 export function stepTicks(
   { from, to, width }: Pick<Timeline, "from" | "to" | "width">,
-  apart: number,
+  spacing: number,
 ): number[] {
   if (width <= 0) return [];
   const [first, last] = [Math.ceil(from), Math.ceil(to) - 1];
-  const wanted = Math.max(1, Math.floor(width / apart));
+  const wanted = Math.max(1, Math.floor(width / spacing));
   const every = Math.max(1, tickStep(first, last + 1, wanted));
   const ticks: number[] = [];
   for (let step = Math.ceil(first / every) * every; step <= last; step += every) ticks.push(step);

@@ -3,11 +3,11 @@
 import type { Tensor } from "../wire/answers";
 
 export interface Group {
-  /** Names it among all groups of the run. */
+  /** Unique among all groups of the run. */
   key: string;
-  /** What it adds to the path of the group around it; several parts where there is no choice. */
+  /** Its part of the path; several parts where a group has only one subgroup. */
   label: string;
-  /** Of how many groups it is a member. */
+  /** The number of groups around it. */
   depth: number;
   members: Member[];
   /** Its tensors and those of its groups, in order. */
@@ -27,7 +27,7 @@ interface Node {
   part: string;
 }
 
-/** The members of a lane. Groups stand where their first tensor does; one tensor is no group. */
+/** The members of a lane. A group is where its first tensor is; one tensor is no group. */
 export function treeOf(tensors: readonly Tensor[], lane: string): Member[] {
   const root: Node = { nodes: new Map(), order: [], part: "" };
   for (const tensor of tensors) {
@@ -76,7 +76,7 @@ function membersOf(node: Node, lane: string, path: string, depth: number): Membe
   });
 }
 
-/** The members with what several replicas have of one tensor as one group. */
+/** The members, with one group for each tensor that several replicas have. */
 export function mergeReplicas(members: readonly Member[], lane: string): Member[] {
   const groups = new Map<string, Group>();
   return members
@@ -101,7 +101,7 @@ export function mergeReplicas(members: readonly Member[], lane: string): Member[
       return [{ kind: "group", group }];
     })
     .map((member) => {
-      // One that is on one replica alone is itself.
+      // A tensor of a single replica needs no group.
       if (member.kind === "tensor" || !member.group.merged || member.group.members.length > 1)
         return member;
       const [only] = member.group.members;
@@ -109,7 +109,7 @@ export function mergeReplicas(members: readonly Member[], lane: string): Member[
     });
 }
 
-/** Keys of the groups that hold a tensor, the outermost first; undefined where none of it is here. */
+/** The groups around a tensor, the outermost first; undefined where it is not among the members. */
 export function groupsAround(members: readonly Member[], tensor: string): Group[] | undefined {
   for (const member of members) {
     if (member.kind === "tensor") {
@@ -123,7 +123,7 @@ export function groupsAround(members: readonly Member[], tensor: string): Group[
   return undefined;
 }
 
-/** How deep groups are open at first: as deep as all of the lines are at most `most`. */
+/** How deep groups are open at first: as deep as shows at most `most` lines. */
 export function openDepth(lanes: readonly (readonly Member[])[], most: number): number {
   const atDepth: number[] = [];
   const visit = (members: readonly Member[]) => {

@@ -1,11 +1,11 @@
-/** The curves above the heatmap, worked out a few milliseconds at a time. */
+/** The curves above the heatmap, computed a few milliseconds at a time. */
 
 import { effect, type ReadonlySignal, signal } from "@preact/signals";
 import { curvesInSlices, NO_NORMS, type RunCurve, runCurves } from "../model/curves";
 import type { Tensor } from "../wire/answers";
 import type { Grid } from "../wire/grid";
 
-/** Leaves of a frame what its drawing takes. */
+/** Leaves enough of a frame for its drawing. */
 const SLICE_MS = 4;
 
 export class RunCurves {
@@ -14,21 +14,21 @@ export class RunCurves {
   #tensors: readonly Tensor[] | undefined;
 
   constructor(
-    /** The norms of what is in sight. */
+    /** The norms of the visible steps. */
     readonly norms: ReadonlySignal<Grid | undefined>,
     readonly tensors: ReadonlySignal<readonly Tensor[] | undefined>,
   ) {}
 
-  /** Follows what is in sight from now on; gives what ends that. */
+  /** Follows the visible steps from now on; returns a function that stops it. */
   start(): () => void {
     return effect(() => {
       const [grid, tensors] = [this.norms.value, this.tensors.value];
       if (tensors !== this.#tensors) {
         this.#tensors = tensors;
         this.#known = new WeakMap();
-        const places = tensors ? runCurves(NO_NORMS, tensors) : [];
-        // A reload keeps what is in sight; else there is their place until their values come.
-        if (namesOf(places) !== namesOf(this.value.peek())) this.value.value = places;
+        const placeholders = tensors ? runCurves(NO_NORMS, tensors) : [];
+        // A reload keeps the drawn curves; otherwise empty ones take their room until the values arrive.
+        if (namesOf(placeholders) !== namesOf(this.value.peek())) this.value.value = placeholders;
       }
       if (!grid || !tensors) return undefined;
       const known = this.#known.get(grid);
@@ -48,7 +48,7 @@ function namesOf(curves: readonly RunCurve[]): string {
   return curves.map(({ name }) => name).join(" ");
 }
 
-/** Does work in slices, the first one now; gives what stops it. */
+/** Does work in slices, the first one now; returns a function that stops it. */
 function inSlices<T>(work: Generator<void, T>, done: (result: T) => void): () => void {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const slice = () => {

@@ -1,4 +1,4 @@
-/** Something that is fetched: what is known, what went wrong, whether an answer is awaited. */
+/** Something that is fetched: its value, its error, whether it is loading. */
 
 import { batch, signal } from "@preact/signals";
 import { Latest } from "../api/latest";
@@ -9,7 +9,7 @@ export class Resource<T> {
   readonly loading = signal(false);
   readonly #latest = new Latest();
 
-  /** What is known stays in sight until the new answer comes; an error replaces neither. */
+  /** The known value stays until the new answer comes, also where that is an error. */
   async load(fetch: (signal: AbortSignal) => Promise<T>): Promise<void> {
     this.loading.value = true;
     try {

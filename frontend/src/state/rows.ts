@@ -2,14 +2,14 @@
 
 import { computed, type ReadonlySignal, signal } from "@preact/signals";
 import { type Lane, lanesOf } from "../model/lanes";
-import { filterOf, inOrder, type Order, troubledTensors } from "../model/rows";
+import { affectedTensors, filterOf, inOrder, type Order } from "../model/rows";
 import { type Group, groupsAround, openDepth } from "../model/tree";
 import type { Finding, Tensor } from "../wire/answers";
 import type { Grid } from "../wire/grid";
 
-/** More tensors than these are a tree at first. */
+/** More tensors than these are grouped by path at first. */
 const LONG_LIST = 60;
-/** As many lines are open at first. */
+/** At most this many lines are open at first. */
 const OPEN_LINES = 60;
 
 export type Layout = "tree" | "list";
@@ -17,15 +17,15 @@ export type Layout = "tree" | "list";
 export class Rows {
   readonly filter = signal("");
   readonly order = signal<Order>("model");
-  readonly onlyTrouble = signal(false);
+  readonly onlyAffected = signal(false);
   /** The one role that is shown; null for all. */
   readonly role = signal<string | null>(null);
-  /** How replicas stand: "beside", "lanes" or "merged" all of them, else "only " and the name of one. */
-  readonly replicas = signal("beside");
+  /** How replicas are shown: "all", "separate", "merged", or "only " and the name of one. */
+  readonly replicas = signal("all");
   readonly workers = computed(() =>
     [...new Set(this.tensors.value.map(({ worker }) => worker))].filter(Boolean),
   );
-  /** What was chosen; null for what fits the run. */
+  /** The chosen layout; null for the one that fits the run. */
   readonly chosenLayout = signal<Layout | null>(null);
   /** Ids of tensors. */
   readonly pinned = signal<ReadonlySet<string>>(new Set());
@@ -41,33 +41,33 @@ export class Rows {
     const parsed = this.parsed.value;
     const role = this.role.value;
     const one = this.workers.value.find((worker) => `only ${worker}` === this.replicas.value);
-    const troubled =
-      this.onlyTrouble.value && troubledTensors(this.tensors.value, this.findings.value);
+    const affected =
+      this.onlyAffected.value && affectedTensors(this.tensors.value, this.findings.value);
     return this.tensors.value.filter(
       (tensor) =>
         this.pinned.value.has(tensor.id) ||
         ((parsed.kind !== "matches" || parsed.test(tensor)) &&
           (role === null || tensor.role === role) &&
           (!one || !tensor.worker || tensor.worker === one) &&
-          (!troubled || troubled.has(tensor.id))),
+          (!affected || affected.has(tensor.id))),
     );
   });
   readonly lanes = computed((): Lane[] => {
     const order = this.order.value;
     // The grid changes far more often than anything that asks for it.
-    const grid = order === "worst" ? this.grid.value : undefined;
+    const grid = order === "largest" ? this.grid.value : undefined;
     const tree = this.layout.value === "tree" && order === "model";
     return lanesOf(inOrder(this.shown.value, order, grid), {
       ...{ tree, pinned: this.pinned.value },
       replicas:
-        this.replicas.value === "lanes" || this.replicas.value === "merged"
+        this.replicas.value === "separate" || this.replicas.value === "merged"
           ? this.replicas.value
-          : "beside",
+          : "all",
     });
   });
   readonly #openDepth = computed(() => {
-    // What one looks for is not folded away.
-    if (this.parsed.value.kind === "matches" || this.onlyTrouble.value) return Number.MAX_VALUE;
+    // A match of a filter is never hidden in a closed group.
+    if (this.parsed.value.kind === "matches" || this.onlyAffected.value) return Number.MAX_VALUE;
     return openDepth(
       this.lanes.value.map(({ members }) => members),
       OPEN_LINES,
@@ -95,7 +95,7 @@ export class Rows {
     this.pinned.value = pinned;
   }
 
-  /** Opens what a tensor is folded into, and drops the filters that hide it. */
+  /** Opens the groups around a tensor, and drops the filters that hide it. */
   reveal(tensor: string): void {
     if (!this.shown.value.some(({ id }) => id === tensor)) this.showAll();
     const lane = this.lanes.value.find(({ tensors }) => tensors.some(({ id }) => id === tensor));
@@ -104,7 +104,7 @@ export class Rows {
     for (const item of [lane, ...around]) if (!this.isOpen(item)) this.toggle(item);
   }
 
-  /** Opens the outermost of what a tensor is folded into; folds the innermost where none is. */
+  /** Opens the outermost closed group around a tensor; closes the innermost where all are open. */
   toggleAround(tensor: string): void {
     const lane = this.lanes.value.find(({ tensors }) => tensors.some(({ id }) => id === tensor));
     if (!lane) return;
@@ -116,7 +116,7 @@ export class Rows {
   showAll(): void {
     this.filter.value = "";
     this.role.value = null;
-    if (this.replicas.value.startsWith("only ")) this.replicas.value = "beside";
-    this.onlyTrouble.value = false;
+    if (this.replicas.value.startsWith("only ")) this.replicas.value = "all";
+    this.onlyAffected.value = false;
   }
 }

@@ -1,185 +1,194 @@
 /**
- * What the tab knows and what is chosen, as signals, and what follows from a change. The one
+ * What the tab knows and what is selected, as signals, and what follows from a change. The one
  * place where the host, the backend and the views meet.
  */
 
 import { batch, computed, effect, signal, untracked } from "@preact/signals";
-import { fetchFindings, fetchRun, fetchRuns } from "../api/routes";
+import { fetchFindings, fetchLogDirectory, fetchRun } from "../api/routes";
 import { connectHost } from "../host/channel";
-import { watchDarkness } from "../host/darkness";
-import { addressWith, readKept, writeKept } from "../host/fragment";
+import { watchDarkMode } from "../host/dark_mode";
+import { addressWith, readUrlState, writeUrlState } from "../host/fragment";
+import { onFirstInput } from "../host/input";
 import { whenShown } from "../host/visibility";
-import { TOLERANCES } from "../model/comparison";
 import type { Selection } from "../model/cursor";
-import { primaryOf, tensorOf } from "../model/findings";
+import { primaryFinding, tensorOf } from "../model/findings";
 import type { Range } from "../model/range";
+import { isAnyPending, runToOpen } from "../model/runs";
 import { AXES, LOG_STEPS, STEPS, type StepScale, wallTime } from "../model/scale";
 import { columnOfStep, stepsOfColumn } from "../model/timeline";
-import { runToOpen } from "../model/verdict";
-import { DARK, LIGHT } from "../theme/colours";
-import type { AxisName, FindingsAnswer, RunDetail, RunSummary, Tensor } from "../wire/answers";
-import { Compared } from "./compared";
+import { DARK, LIGHT } from "../theme/colors";
+import type {
+  AffectedPlace,
+  AxisName,
+  FindingPlace,
+  FindingsAnswer,
+  FirstDifference,
+  RunDetail,
+  Tensor,
+} from "../wire/answers";
+import type { ComparedRun } from "./compared_run";
+import { Comparisons } from "./comparisons";
 import { RunCurves } from "./curves";
-import { TensorDetail } from "./detail";
-import { type Choices, choicesOf, keptOf } from "./kept";
-import { Picture } from "./picture";
+import { distinct } from "./distinct";
+import { HeatmapGrids } from "./grids";
 import { Resource } from "./resource";
 import { Rows } from "./rows";
-import { View } from "./view";
+import { RunList } from "./run_list";
+import { TensorDetail } from "./tensor_detail";
+import { applyChoices, choicesFromUrl, urlStateOf } from "./url_state";
+import { StepViewport } from "./viewport";
 
 /** The address follows once one has come to rest: browsers limit how often it may change. */
-const KEEP_DELAY_MS = 120;
+const URL_DELAY_MS = 120;
 
 const NONE: never[] = [];
 
 export class Session {
-  readonly runs = new Resource<RunSummary[]>();
+  readonly runs = new RunList();
+  readonly logDirectory = new Resource<string>();
   readonly detail = new Resource<RunDetail>();
   readonly findings = new Resource<FindingsAnswer>();
 
   readonly dark = signal(false);
+  readonly theme = computed(() => (this.dark.value ? DARK : LIGHT));
+  /** Name of the selected run. */
   readonly run = signal<string | null>(null);
   readonly selection = signal<Selection | null>(null);
-  /** Index of the finding that is read; -1 for none. */
-  readonly finding = signal(-1);
-  /** Why, and what to do, is told and not folded. */
-  readonly explained = signal(true);
-  /** The run as a whole is drawn above the heatmap. */
-  readonly curves = signal(true);
-  /** The sheet of keys is open. */
-  readonly help = signal(false);
-
-  readonly theme = computed(() => (this.dark.value ? DARK : LIGHT));
-  /** Names of the runs that stand beside the chosen one. */
-  readonly compareWith = signal<readonly string[]>([]);
-  /** They show what they differ by, and not their own values. */
-  readonly difference = signal(false);
-  /** Relative difference of norms from which on runs part. */
-  readonly tolerance = signal<number>(TOLERANCES[0].value);
-  readonly compared = signal<readonly Compared[]>([]);
-  /** The run whose cell was selected; null for the chosen one. */
-  readonly looked = signal<string | null>(null);
-  /** The steps of the whole run and of those beside it; null where there is none. */
-  readonly whole = computed((): Range | null => {
-    // Until its times are known there is no axis to ask for.
-    if (this.axis.value === "wall" && !this.detail.value.value) return null;
-    const runs = this.runs.value.value ?? [];
-    const chosen =
-      this.detail.value.value ?? runs.find(({ run }) => run === this.run.value) ?? undefined;
-    const others = runs.filter(({ run }) => this.compareWith.value.includes(run));
-    const ranges = [chosen, ...others].flatMap((one) =>
-      !one || one.first_step === null || one.last_step === null
-        ? []
-        : { from: one.first_step, to: one.last_step + 1 },
-    );
-    if (ranges.length === 0) return null;
-    return {
-      from: Math.min(...ranges.map(({ from }) => from)),
-      to: Math.max(...ranges.map(({ to }) => to)),
-    };
-  });
-  /** What was chosen for the axis. */
+  /** Index of the open finding; -1 for none. */
+  readonly openFinding = signal(-1);
+  /** The explanation of the open finding is shown. */
+  readonly explanationShown = signal(true);
+  /** The curves of the run are drawn above the heatmap. */
+  readonly curvesShown = signal(true);
+  readonly helpShown = signal(false);
+  /** The compared run whose cell is selected; null for the selected run. */
+  readonly cellRun = signal<string | null>(null);
+  /** The chosen axis. */
   readonly axis = signal<AxisName>("step");
-  /** Where steps stand; as they count where their times are not known. */
+  /** The scale of the axis; plain steps where the run has no times. */
   readonly scale = computed((): StepScale => {
     const times = this.detail.value.value?.times;
     if (this.axis.value === "wall" && times) return wallTime(times);
     return this.axis.value === "log" ? LOG_STEPS : STEPS;
   });
-  readonly view = new View(this.whole, this.scale);
-  readonly picture = new Picture(this.run, this.whole, this.view);
+  /** The steps of the selected and the compared runs together; null where there are none. */
+  readonly allSteps = distinct(
+    () => this.#stepsOfRuns(),
+    (range) => (range ? `${range.from} ${range.to}` : ""),
+  );
+  readonly viewport = new StepViewport(this.allSteps, this.scale);
+  readonly grids = new HeatmapGrids(this.run, this.allSteps, this.viewport);
   readonly runCurves = new RunCurves(
-    this.picture.norms,
+    this.grids.norms,
     computed(() => this.detail.value.value?.tensors),
   );
   readonly rows = new Rows(
     computed(() => this.detail.value.value?.tensors ?? NONE),
     computed(() => this.findings.value.value?.findings ?? NONE),
-    this.picture.overview.value,
+    this.grids.overview.value,
   );
   readonly selectedTensor = computed(() => {
     const id = this.selection.value?.tensor;
     return this.detail.value.value?.tensors.find((tensor) => tensor.id === id);
   });
-  /** First and last step of the column that is selected. */
+  /** First and last step of the selected column. */
   readonly selectedSteps = signal<[number, number] | undefined>(undefined);
 
-  readonly selected = new TensorDetail(
-    computed(() => this.looked.value ?? this.run.value),
+  readonly tensorDetail = new TensorDetail(
+    computed(() => this.cellRun.value ?? this.run.value),
     this.selectedTensor,
     this.selectedSteps,
-    this.whole,
-    this.view,
+    this.allSteps,
+    this.viewport,
   );
 
   /** Counts the reloads of TensorBoard. */
   readonly #generation = signal(0);
-  /** The person closed the details: nothing is to be selected for them in this run. */
-  #dismissed = false;
+  readonly comparisons: Comparisons = new Comparisons(
+    this.runs,
+    this.grids,
+    this.allSteps,
+    this.viewport,
+    this.#generation,
+  );
+  /** The details were closed: nothing is selected automatically in this run. */
+  #isDismissed = false;
+  /** The user or the address selected a run, or the page is already in use. */
+  #isRunSettled = false;
 
   start(): void {
-    this.#restore(choicesOf(readKept()));
-    watchDarkness((dark) => {
+    const choices = choicesFromUrl(readUrlState());
+    this.#isRunSettled = choices.run !== undefined;
+    applyChoices(this, choices);
+    watchDarkMode((dark) => {
       this.dark.value = dark;
     });
     connectHost(whenShown(() => this.reload()));
+    onFirstInput(() => {
+      this.#isRunSettled = true;
+    });
+    this.runs.start();
+    effect(() => this.#openWorstRun());
     effect(() => this.#loadRun());
-    this.picture.start();
-    this.runCurves.start();
-    effect(() => this.#keepCompared());
-    effect(() => this.#findSelectedSteps());
-    this.selected.start();
-    effect(() => this.#selectFirstTrouble());
     effect(() => {
-      const kept = keptOf(this);
-      const timer = setTimeout(() => writeKept(kept), KEEP_DELAY_MS);
+      if (this.runs.value.value?.length === 0) void this.logDirectory.load(fetchLogDirectory);
+    });
+    this.grids.start();
+    this.runCurves.start();
+    this.comparisons.start();
+    effect(() => this.#followColumns());
+    this.tensorDetail.start();
+    effect(() => this.#selectOrigin());
+    effect(() => {
+      const state = urlStateOf(this);
+      const timer = setTimeout(() => writeUrlState(state), URL_DELAY_MS);
       return () => clearTimeout(timer);
     });
-    void this.#loadRuns();
+    void this.runs.reload();
   }
 
-  /** The data may have changed: everything is asked for again, what is chosen stays. */
+  /** The data may have changed: all of it is loaded again, what is selected stays. */
   reload(): void {
-    this.selected.reload();
+    this.tensorDetail.reload();
     this.#generation.value++;
-    this.picture.reload();
-    for (const { picture } of this.compared.value) picture.reload();
-    void this.#loadRuns();
+    this.grids.reload();
+    for (const { grids } of this.comparisons.runs.value) grids.reload();
+    void this.runs.reload();
   }
 
-  /** An address that brings others to what is in sight. */
+  /** A link to the page as it is. */
   address(): string {
-    return addressWith(keptOf(this));
+    return addressWith(urlStateOf(this));
   }
 
-  chooseRun(run: string): void {
+  selectRun(run: string): void {
     if (run === this.run.value) return;
-    this.#dismissed = false;
+    this.#isDismissed = false;
     batch(() => {
       this.run.value = run;
       this.selection.value = null;
-      this.finding.value = -1;
-      this.compareWith.value = this.compareWith.value.filter((other) => other !== run);
-      this.view.reset();
-      for (const resource of [this.detail, this.findings, this.picture, this.selected]) {
+      this.openFinding.value = -1;
+      this.comparisons.remove(run);
+      this.viewport.reset();
+      for (const resource of [this.detail, this.findings, this.grids, this.tensorDetail]) {
         resource.clear();
       }
     });
   }
 
-  /** Selects a cell; of the run `beside` the chosen one, where that has the tensor. */
-  select(selection: Selection | null, beside?: Compared): void {
-    this.#dismissed = selection === null;
+  /** Selects a cell, of a compared run where that has the tensor. */
+  select(selection: Selection | null, compared?: ComparedRun): void {
+    this.#isDismissed = selection === null;
     this.selection.value = selection;
-    const isThere = beside && selection && beside.tensors.value.has(selection.tensor);
-    this.looked.value = isThere ? beside.run : null;
+    const isThere = compared && selection && compared.tensors.value.has(selection.tensor);
+    this.cellRun.value = isThere ? compared.run : null;
   }
 
-  /** Selects a tensor at the step that is selected, or else where it went non-finite. */
-  selectTensor({ id, first_nonfinite_step }: Tensor, beside?: Compared): void {
-    const last = Math.ceil(this.view.range.value?.to ?? 1) - 1;
+  /** Selects a tensor at the selected step, or else at its first NaN or Inf. */
+  selectTensor({ id, first_nonfinite_step }: Tensor, compared?: ComparedRun): void {
+    const last = Math.ceil(this.viewport.range.value?.to ?? 1) - 1;
     const step = this.selection.value?.step ?? first_nonfinite_step ?? last;
-    this.select({ tensor: id, step }, beside);
+    this.select({ tensor: id, step }, compared);
   }
 
   /** Goes from one axis to the next that the run has. */
@@ -191,63 +200,69 @@ export class Session {
     if (next) this.axis.value = next;
   }
 
-  /** Puts a run beside the chosen one, or takes it away. */
-  toggleCompared(run: string): void {
-    const others = this.compareWith.value.filter((other) => other !== run);
-    const added = others.length === this.compareWith.value.length;
-    this.compareWith.value = added ? [...others, run] : others;
-    // Two pictures need the room.
-    if (added) this.explained.value = false;
-    this.looked.value = null;
+  addCompared(run: string): void {
+    this.comparisons.add(run);
+    // Two heatmaps need the room.
+    this.explanationShown.value = false;
+    this.cellRun.value = null;
   }
 
-  /** The picture that shows a run. */
-  pictureOf(run: string | null): Picture {
-    return this.compared.value.find((one) => one.run === run)?.picture ?? this.picture;
+  removeCompared(run: string): void {
+    this.comparisons.remove(run);
+    this.cellRun.value = null;
   }
 
-  /** Goes to where two runs part. */
-  showParting(compared: Compared): void {
-    const parting = compared.comparison.value.value?.parting;
-    if (parting) this.choosePlace(parting);
-  }
-
-  /** Reads a finding: its origin is selected and comes into sight. */
+  /** Opens a finding, selects its origin and scrolls to it. */
   chooseFinding(index: number): void {
     const finding = this.findings.value.value?.findings[index];
     if (!finding) return;
     batch(() => {
-      this.finding.value = index;
-      this.explained.value = true;
-      if (this.#selectPlace(finding.origin, finding.step)) this.view.goTo(finding.step);
+      this.openFinding.value = index;
+      this.explanationShown.value = true;
+      if (this.#selectPlace(finding.origin, finding.step)) this.viewport.goTo(finding.step);
     });
   }
 
   nextFinding(direction: 1 | -1): void {
-    const findings = this.findings.value.value?.findings.length ?? 0;
-    if (findings > 0) this.chooseFinding((this.finding.value + direction + findings) % findings);
+    const count = this.findings.value.value?.findings.length ?? 0;
+    if (count > 0) this.chooseFinding((this.openFinding.value + direction + count) % count);
   }
 
-  /** Goes to where a finding spread. */
-  choosePlace(place: FindingPlaceAt): void {
+  /** Selects a tensor at a step, and scrolls to it. */
+  goToPlace(place: AffectedPlace | FirstDifference): void {
     batch(() => {
-      if (this.#selectPlace(place, place.step)) this.view.goTo(place.step);
+      if (this.#selectPlace(place, place.step)) this.viewport.goTo(place.step);
     });
   }
 
-  /** Goes to another tensor at the step that is selected. */
-  stepAside(tensor: string): void {
+  /** Goes to another tensor at the selected step. */
+  goToTensor(tensor: string): void {
     const selection = this.selection.value;
     if (selection) this.#reveal(tensor, selection.step);
   }
 
-  /** Selects the run's first non-finite value, unfolded. */
-  selectFirstNonfinite(): void {
-    const first = this.detail.value.value?.first_nonfinite;
-    if (first) this.#reveal(first.tensor, first.step);
+  openHelp(): void {
+    this.helpShown.value = true;
   }
 
-  #selectPlace(place: FindingsAnswer["findings"][number]["origin"], step: number): boolean {
+  #stepsOfRuns(): Range | null {
+    // Until its times are known there is no axis to ask for.
+    if (this.axis.value === "wall" && !this.detail.value.value) return null;
+    const selected = this.detail.value.value ?? this.runs.find(this.run.value);
+    const others = this.comparisons.names.value.map((name) => this.runs.find(name));
+    const ranges = [selected, ...others].flatMap((one) =>
+      !one || one.first_step === null || one.last_step === null
+        ? []
+        : { from: one.first_step, to: one.last_step + 1 },
+    );
+    if (ranges.length === 0) return null;
+    return {
+      from: Math.min(...ranges.map(({ from }) => from)),
+      to: Math.max(...ranges.map(({ to }) => to)),
+    };
+  }
+
+  #selectPlace(place: FindingPlace, step: number): boolean {
     const tensor = tensorOf(place, this.detail.value.value?.tensors ?? []);
     if (!tensor) return false;
     this.#reveal(tensor.id, step);
@@ -261,54 +276,15 @@ export class Session {
     });
   }
 
-  #restore(choices: Partial<Choices>): void {
-    batch(() => {
-      if (choices.run !== undefined) this.run.value = choices.run;
-      if (choices.statistic) this.picture.statistic.value = choices.statistic;
-      if (choices.axis) this.axis.value = choices.axis;
-      if (choices.folds) this.rows.folds.value = choices.folds;
-      if (choices.pinned) this.rows.pinned.value = choices.pinned;
-      if (choices.filter) this.rows.filter.value = choices.filter;
-      if (choices.order) this.rows.order.value = choices.order;
-      if (choices.layout) this.rows.chosenLayout.value = choices.layout;
-      if (choices.role) this.rows.role.value = choices.role;
-      if (choices.replicas) this.rows.replicas.value = choices.replicas;
-      if (choices.onlyTrouble) this.rows.onlyTrouble.value = true;
-      if (choices.selection) this.selection.value = choices.selection;
-      if (choices.compareWith) {
-        this.compareWith.value = choices.compareWith;
-        this.explained.value = false;
-      }
-      if (choices.difference) this.difference.value = true;
-      if (choices.tolerance) this.tolerance.value = choices.tolerance;
-      if (choices.curves !== undefined) this.curves.value = choices.curves;
-      if (choices.range) this.view.chosen.value = choices.range;
-    });
-  }
-
-  async #loadRuns(): Promise<void> {
-    await this.runs.load(fetchRuns);
+  /** Opens the run with the earliest trouble. Until the page is used, a diagnosis may bring a worse one. */
+  #openWorstRun(): void {
     const runs = this.runs.value.value;
-    if (!runs || runs.some(({ run }) => run === this.run.value)) return;
-    const open = runToOpen(runs);
-    if (open) this.chooseRun(open.run);
-  }
-
-  #keepCompared(): void {
-    const runs = this.runs.value.value;
-    // What an address names may be gone.
-    const wanted = this.compareWith.value.filter(
-      (name) => name !== this.run.value && runs?.some(({ run }) => run === name),
-    );
-    const held = this.compared.peek();
-    if (wanted.join("\0") === held.map(({ run }) => run).join("\0")) return;
-    for (const one of held) if (!wanted.includes(one.run)) one.end();
-    const { picture, whole, view, tolerance } = this;
-    this.compared.value = wanted.map(
-      (run) =>
-        held.find((one) => one.run === run) ??
-        untracked(() => new Compared(run, picture, whole, view, tolerance, this.#generation)),
-    );
+    if (!runs) return;
+    const isKnown = runs.some(({ run }) => run === this.run.peek());
+    if (isKnown && this.#isRunSettled) return;
+    const worst = runToOpen(runs);
+    if (worst) untracked(() => this.selectRun(worst.run));
+    if (!isAnyPending(runs)) this.#isRunSettled = true;
   }
 
   #loadRun(): void {
@@ -319,38 +295,33 @@ export class Session {
     void this.findings.load((signal) => fetchFindings(run, signal));
   }
 
-  /** They stay as they are where one pans away from them, and change with the columns' width. */
-  #findSelectedSteps(): void {
+  /** The selected column stays as it is while one pans away, and changes with the columns' width. */
+  #followColumns(): void {
     const selection = this.selection.value;
-    const layers = this.picture.layers.value;
-    const grid = selection && this.picture.gridAt(selection.step);
+    const layers = this.grids.layers.value;
+    const grid = selection && this.grids.gridAt(selection.step);
     const known = this.selectedSteps.peek();
-    const holds = selection && known && known[0] <= selection.step && selection.step <= known[1];
+    const contains = selection && known && known[0] <= selection.step && selection.step <= known[1];
     if (!grid) {
-      if (!holds) this.selectedSteps.value = undefined;
+      if (!contains) this.selectedSteps.value = undefined;
       return;
     }
-    if (holds && layers.length > 1 && grid === layers[0]) return;
+    if (contains && layers.length > 1 && grid === layers[0]) return;
     const timeline = { edges: grid.edges, columns: grid.edges.length - 1 };
     const [first, last] = stepsOfColumn(timeline, columnOfStep(timeline, selection.step));
     if (known?.[0] !== first || known[1] !== last) this.selectedSteps.value = [first, last];
   }
 
-  /** Once all is known that tells where the trouble began. */
-  #selectFirstTrouble(): void {
+  /** Selects the origin of the first finding, unless something else is selected. */
+  #selectOrigin(): void {
     const detail = this.detail.value.value;
-    const { value, error } = this.findings;
-    if (!detail || !(value.value || error.value)) return;
-    if (this.finding.peek() < 0 && value.value) {
-      this.finding.value = primaryOf(value.value.findings);
-    }
+    const answer = this.findings.value.value;
+    if (!detail || !answer) return;
+    if (this.openFinding.peek() < 0) this.openFinding.value = primaryFinding(answer.findings);
     // An old address may name a tensor that is no longer there.
-    const selected = this.selection.value !== null && this.selectedTensor.value !== undefined;
-    if (selected || this.#dismissed) return;
-    const finding = value.value?.findings[this.finding.peek()];
-    if (finding && this.#selectPlace(finding.origin, finding.step)) return;
-    if (detail.first_nonfinite) this.selectFirstNonfinite();
+    const isSelected = this.selection.value !== null && this.selectedTensor.value !== undefined;
+    if (isSelected || this.#isDismissed) return;
+    const finding = answer.findings[this.openFinding.peek()];
+    if (finding) this.#selectPlace(finding.origin, finding.step);
   }
 }
-
-type FindingPlaceAt = FindingsAnswer["findings"][number]["victims"][number];

@@ -2,7 +2,7 @@
 
 import { effect, type ReadonlySignal } from "@preact/signals";
 import base from "./base.css?inline";
-import { customProperties, DARK, type Theme } from "./colours";
+import { customProperties, DARK, type Theme } from "./colors";
 import comparison from "./comparison.css?inline";
 import details from "./details.css?inline";
 import findings from "./findings.css?inline";
@@ -14,7 +14,7 @@ import overlays from "./overlays.css?inline";
 import rows from "./rows.css?inline";
 import toolbar from "./toolbar.css?inline";
 
-/** What is narrow changes what goes before it. */
+/** `narrow` overrides the sheets before it. */
 const SHEETS = [
   ...[base, layout, findings, toolbar, narrow],
   ...[heatmap, rows, overlays, comparison, details, notices],
@@ -23,10 +23,10 @@ const SHEETS = [
 export function adoptSheets(theme: ReadonlySignal<Theme>): void {
   const fixed = new CSSStyleSheet();
   fixed.replaceSync(SHEETS.join("\n"));
-  const colours = new CSSStyleSheet();
-  document.adoptedStyleSheets = [colours, fixed];
+  const colors = new CSSStyleSheet();
+  document.adoptedStyleSheets = [colors, fixed];
   effect(() => {
     const scheme = theme.value === DARK ? "dark" : "light";
-    colours.replaceSync(`:root{color-scheme:${scheme};${customProperties(theme.value)}}`);
+    colors.replaceSync(`:root{color-scheme:${scheme};${customProperties(theme.value)}}`);
   });
 }

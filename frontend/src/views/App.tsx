@@ -1,15 +1,19 @@
-/** The whole tab: the runs, and the chosen one's findings, heatmap and details. */
+/** The whole tab. The one module that knows the session: it passes each view what it shows. */
 
 import type { Session } from "../state/session";
+import type { RunDetail, RunSummary } from "../wire/answers";
 import { Comparison } from "./Comparison";
-import { Details } from "./Details";
-import { Findings } from "./Findings";
-import { Heatmap } from "./Heatmap";
+import { Details } from "./details/Details";
 import { Help } from "./Help";
+import { Export } from "./heatmap/Export";
+import { Heatmap } from "./heatmap/Heatmap";
+import { Legend } from "./Legend";
 import { NoData } from "./NoData";
 import { Failure, Loading, Stale } from "./notices";
-import { Runs } from "./Runs";
+import { RowsBar } from "./RowsBar";
+import { RunList } from "./RunList";
 import { Toolbar } from "./Toolbar";
+import { Verdict } from "./verdict/Verdict";
 
 export function App({ session }: { session: Session }) {
   const runs = session.runs.value.value;
@@ -20,7 +24,7 @@ export function App({ session }: { session: Session }) {
         {error ? (
           <Failure what="The list of runs" message={error} onRetry={() => session.reload()} />
         ) : (
-          <Loading what="Loading runs…" />
+          <Loading text="Loading runs…" />
         )}
       </main>
     );
@@ -28,55 +32,174 @@ export function App({ session }: { session: Session }) {
   if (runs.length === 0) {
     return (
       <main class="alone">
-        <NoData title="No data yet" onRetry={() => session.reload()} />
+        <NoData where={session.logDirectory.value.value} onReload={() => session.reload()} />
       </main>
     );
   }
   return (
     <div class="tab">
-      <Runs session={session} runs={runs} />
+      <RunList
+        runs={runs}
+        selected={session.run.value}
+        compared={session.comparisons.names.value}
+        onSelect={(run) => session.selectRun(run)}
+        onCompare={(run) => session.addCompared(run)}
+      />
       <main class="run">
-        <ChosenRun session={session} />
+        <SelectedRun session={session} summary={session.runs.find(session.run.value)} />
       </main>
-      <Help session={session} />
+      <Help shown={session.helpShown} />
     </div>
   );
 }
 
-function ChosenRun({ session }: { session: Session }) {
+interface SelectedRunProps {
+  session: Session;
+  summary: RunSummary | undefined;
+}
+
+function SelectedRun({ session, summary }: SelectedRunProps) {
   const detail = session.detail.value.value;
   const error = session.detail.error.value;
   if (!detail) {
     if (error) return <Failure what="This run" message={error} onRetry={() => session.reload()} />;
-    return <Loading what="Loading run…" />;
+    return <Loading text="Loading run…" />;
   }
-  if (detail.tensors.length === 0 || detail.status === "empty") {
+  const verdict = <RunVerdict session={session} detail={detail} summary={summary} />;
+  if (detail.tensors.length === 0 || detail.first_step === null) {
     return (
       <>
-        <Findings session={session} detail={detail} />
-        <NoData title="No record in this run yet" onRetry={() => session.reload()} />
+        {verdict}
+        <NoData where={detail.run} onReload={() => session.reload()} />
       </>
     );
   }
+  const compared = session.comparisons.runs.value;
   return (
     <>
       <OutOfDate session={session} />
-      <Findings session={session} detail={detail} />
-      <Comparison session={session} />
-      <Toolbar session={session} />
-      <div class={`field ${session.compared.value.length > 0 ? "comparing" : ""}`}>
-        <Heatmap session={session} detail={detail} />
-        <Details session={session} />
+      {verdict}
+      <Comparison
+        compared={compared}
+        showDifference={session.comparisons.showDifference}
+        tolerance={session.comparisons.tolerance}
+        onGoTo={(difference) => session.goToPlace(difference)}
+        onRemove={(run) => session.removeCompared(run)}
+      />
+      <RunToolbar session={session} detail={detail} />
+      <div class={`field ${compared.length > 0 ? "comparing" : ""}`}>
+        <RunHeatmap session={session} detail={detail} />
+        <CellDetails session={session} detail={detail} />
       </div>
     </>
   );
 }
 
-/** A reload or a closer look failed, and what was known before is still shown. */
+interface RunProps {
+  session: Session;
+  detail: RunDetail;
+}
+
+function RunVerdict({ session, detail, summary }: RunProps & SelectedRunProps) {
+  return (
+    <Verdict
+      detail={detail}
+      answer={session.findings.value.value}
+      error={session.findings.error.value}
+      knownHeadline={summary?.headline ?? ""}
+      scaleSkippedSteps={summary?.scale_skipped_steps ?? 0}
+      openFinding={session.openFinding.value}
+      explanationShown={session.explanationShown}
+      onOpenFinding={(index) => session.chooseFinding(index)}
+      onGoTo={(place) => session.goToPlace(place)}
+      onRetry={() => session.reload()}
+    />
+  );
+}
+
+function RunToolbar({ session, detail }: RunProps) {
+  const { grids } = session;
+  return (
+    <Toolbar
+      statistic={grids.statistic}
+      axis={session.axis}
+      shownAxis={session.scale.value.name}
+      hasTimes={detail.times !== null}
+    >
+      <RowsBar rows={session.rows} curvesShown={session.curvesShown} />
+      <Legend
+        grid={grids.overview.value.value}
+        magnitude={grids.magnitude.value}
+        theme={session.theme.value}
+      />
+    </Toolbar>
+  );
+}
+
+const NO_CURVES: never[] = [];
+
+function RunHeatmap({ session, detail }: RunProps) {
+  const { grids, comparisons, tensorDetail } = session;
+  const error = grids.error.value;
+  if (error && grids.layers.value.length === 0) {
+    return <Failure what="The heatmap" message={error} onRetry={() => session.reload()} />;
+  }
+  return (
+    <Heatmap
+      detail={detail}
+      grids={grids}
+      viewport={session.viewport}
+      rows={session.rows}
+      curves={session.curvesShown.value ? session.runCurves.value.value : NO_CURVES}
+      compared={comparisons.runs.value}
+      showDifference={comparisons.showDifference.value}
+      findings={session.findings.value.value?.findings ?? NO_FINDINGS}
+      openFinding={session.openFinding.value}
+      selection={session.selection.value}
+      selectedSteps={session.selectedSteps.value}
+      cells={tensorDetail.cells}
+      theme={session.theme.value}
+      actions={session}
+      renderExport={(image) => (
+        <Export
+          run={detail.run}
+          tensor={session.selectedTensor.value}
+          range={session.viewport.range.value}
+          image={image}
+          addressOf={() => session.address()}
+          loadFinest={(range) => tensorDetail.finest(range)}
+        />
+      )}
+    />
+  );
+}
+
+const NO_FINDINGS: never[] = [];
+
+function CellDetails({ session, detail }: RunProps) {
+  const tensor = session.selectedTensor.value;
+  const steps = session.selectedSteps.value;
+  const selection = session.selection.value;
+  return (
+    <Details
+      run={detail.run}
+      compared={session.comparisons.runs.value.map(({ run }) => run)}
+      tensors={detail.tensors}
+      norms={session.grids.norms.value}
+      selected={tensor && steps && selection ? { tensor, steps, step: selection.step } : undefined}
+      loaded={session.tensorDetail}
+      viewport={session.viewport}
+      theme={session.theme.value}
+      actions={session}
+    />
+  );
+}
+
+/** A reload or a finer grid failed, and what was loaded before is still shown. */
 function OutOfDate({ session }: { session: Session }) {
-  const { runs, detail, picture } = session;
-  const error = runs.error.value ?? detail.error.value ?? picture.error.value;
-  if (!error || (!runs.error.value && !detail.error.value && picture.layers.value.length === 0))
-    return null;
-  return <Stale message={error} onRetry={() => session.reload()} />;
+  const { runs, detail, grids } = session;
+  const reloadError = runs.error.value ?? detail.error.value;
+  const gridError = grids.layers.value.length > 0 ? grids.error.value : undefined;
+  const error = reloadError ?? gridError;
+  return error ? <Stale message={error} onRetry={() => session.reload()} /> : null;
 }

@@ -1,56 +1,48 @@
-/** The runs beside the chosen one: where they part, in words, and what of them is shown. */
+/** Where the compared runs diverge from the selected one, and what of them is shown. */
 
-import {
-  incomparable,
-  partingPlace,
-  partingReason,
-  partingWords,
-  TOLERANCES,
-} from "../model/comparison";
-import { visibleName, wholeName } from "../model/names";
-import type { Compared } from "../state/compared";
-import type { Session } from "../state/session";
+import type { Signal } from "@preact/signals";
+import { comparisonLimits, differenceText, divergenceText, TOLERANCES } from "../model/comparison";
+import { placeTitle } from "../model/findings";
+import { visibleName } from "../model/names";
+import type { ComparedRun } from "../state/compared_run";
+import type { FirstDifference } from "../wire/answers";
 
-export function Comparison({ session }: { session: Session }) {
-  const compared = session.compared.value;
+interface ComparisonProps {
+  compared: readonly ComparedRun[];
+  showDifference: Signal<boolean>;
+  tolerance: Signal<number>;
+  onGoTo: (difference: FirstDifference) => void;
+  onRemove: (run: string) => void;
+}
+
+export function Comparison({
+  compared,
+  showDifference,
+  tolerance,
+  onGoTo,
+  onRemove,
+}: ComparisonProps) {
   if (compared.length === 0) return null;
   return (
     <section class="comparison" aria-label="Comparison">
       <ul>
         {compared.map((one) => (
-          <Parting key={one.run} session={session} compared={one} />
+          <Divergence
+            key={one.run}
+            compared={one}
+            onGoTo={onGoTo}
+            onRemove={() => onRemove(one.run)}
+          />
         ))}
       </ul>
       <div class="comparison-choices">
-        <fieldset class="statistics">
-          <legend>Beside it</legend>
-          {[
-            { difference: false, label: "Values", title: "What each run recorded" },
-            {
-              difference: true,
-              label: "Difference",
-              title: "How much larger or smaller than in the chosen run",
-            },
-          ].map(({ difference, label, title }) => (
-            <label key={label} title={title}>
-              <input
-                type="radio"
-                name="beside"
-                checked={session.difference.value === difference}
-                onChange={() => {
-                  session.difference.value = difference;
-                }}
-              />
-              <span>{label}</span>
-            </label>
-          ))}
-        </fieldset>
+        <ShownChoice showDifference={showDifference} />
         <label>
-          Norms part by more than{" "}
+          Diverged when norms differ by more than{" "}
           <select
-            value={String(session.tolerance.value)}
+            value={String(tolerance.value)}
             onChange={(event) => {
-              session.tolerance.value = Number(event.currentTarget.value);
+              tolerance.value = Number(event.currentTarget.value);
             }}
           >
             {TOLERANCES.map(({ value, label }) => (
@@ -65,35 +57,73 @@ export function Comparison({ session }: { session: Session }) {
   );
 }
 
-function Parting({ session, compared }: { session: Session; compared: Compared }) {
+const SHOWN = [
+  { difference: false, label: "Values", title: "The values of each run" },
+  { difference: true, label: "Difference", title: "The values relative to the selected run" },
+];
+
+function ShownChoice({ showDifference }: Pick<ComparisonProps, "showDifference">) {
+  return (
+    <fieldset class="choice">
+      <legend>Show</legend>
+      {SHOWN.map(({ difference, label, title }) => (
+        <label key={label} title={title}>
+          <input
+            type="radio"
+            name="shown"
+            checked={showDifference.value === difference}
+            onChange={() => {
+              showDifference.value = difference;
+            }}
+          />
+          <span>{label}</span>
+        </label>
+      ))}
+    </fieldset>
+  );
+}
+
+interface DivergenceProps {
+  compared: ComparedRun;
+  onGoTo: (difference: FirstDifference) => void;
+  onRemove: () => void;
+}
+
+function Divergence({ compared, onGoTo, onRemove }: DivergenceProps) {
   const answer = compared.comparison.value.value;
   const error = compared.comparison.error.value ?? compared.detail.error.value;
-  const parting = answer?.parting;
+  const difference = error ? null : answer?.first_difference;
   const name = visibleName(compared.run);
   return (
     <li aria-busy={compared.comparison.loading.value}>
       <p>
-        <b>With {name}: </b>
-        {error ? <span class="wrong">{error}</span> : answer ? partingWords(answer) : "comparing…"}
-        {answer && parting && !error && (
+        <b>{name}</b>{" "}
+        {error ? (
+          <span class="wrong">{error}</span>
+        ) : answer ? (
+          divergenceText(answer)
+        ) : (
+          "is being compared…"
+        )}
+        {answer && difference && (
           <>
-            , first on {partingPlace(parting)} <code>{wholeName(parting.tensor)}</code>:{" "}
-            {partingReason(answer, parting)}.
+            , first in <code>{placeTitle(difference)}</code> ({differenceText(answer, difference)})
           </>
-        )}{" "}
-        {answer && !error && <span class="aside">{incomparable(answer).join(" ")}</span>}
+        )}
+        {answer && !error && ". "}
+        {answer && !error && <span class="aside">{comparisonLimits(answer).join(" ")}</span>}
       </p>
-      {parting && !error && (
-        <button type="button" onClick={() => session.showParting(compared)}>
-          Show it
+      {difference && (
+        <button type="button" onClick={() => onGoTo(difference)}>
+          Jump to it
         </button>
       )}
       <button
         type="button"
         class="close"
-        aria-label={`No longer compare with ${name}`}
-        title="No longer compare"
-        onClick={() => session.toggleCompared(compared.run)}
+        aria-label={`Stop comparing with ${name}`}
+        title="Stop comparing"
+        onClick={onRemove}
       >
         ×
       </button>

@@ -1,105 +1,105 @@
-/** Every gesture and every key, on a sheet. */
+/** All gestures and keys, in a dialog. */
 
+import type { Signal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
-import type { Session } from "../state/session";
 
-const SHEET: readonly [title: string, lines: readonly [keys: string, what: string][]][] = [
+const SECTIONS: readonly [title: string, lines: readonly [keys: string, effect: string][]][] = [
   [
-    "Steps in sight",
+    "Visible steps",
     [
-      ["wheel, pinch", "zoom about the pointer"],
+      ["wheel, pinch", "zoom at the pointer"],
       ["drag", "pan"],
-      ["drag on the axis", "zoom to what is brushed"],
-      ["double click", "the whole run"],
-      ["+ −  or  W S", "zoom about the selected step"],
+      ["drag on the axis", "zoom to the selected range"],
+      ["double click", "reset zoom"],
+      ["+ −  or  W S", "zoom at the selected step"],
       ["A D", "pan"],
-      ["0", "the whole run"],
+      ["0", "reset zoom"],
       ["F", "zoom to the selected step"],
-      ["L", "the axis: steps, their logarithm, wall time"],
+      ["L", "next x axis: step, log step, time"],
     ],
   ],
   [
     "Selection",
     [
-      ["← → ↑ ↓", "move by a cell; with Shift by ten"],
+      ["← → ↑ ↓", "move by one cell; with Shift by ten"],
       ["Page Up, Page Down", "move by ten tensors"],
-      ["Home, End", "the first and the last step"],
+      ["Home, End", "first and last step"],
       ["click on a name", "that tensor at the selected step"],
-      ["click on its mark", "where it first went non-finite"],
-      ["Enter", "go to the details; Esc comes back"],
-      ["Esc", "clear"],
+      ["click on its mark", "its first NaN or Inf"],
+      ["Enter", "go to the details; Esc goes back"],
+      ["Esc", "clear the selection"],
     ],
   ],
   [
     "Findings",
     [
-      ["N, Shift N", "the next and the previous finding"],
-      ["click on the axis", "the finding whose sign it is"],
+      ["N, Shift N", "next and previous finding"],
+      ["click on the axis", "open that finding"],
     ],
   ],
   [
     "Rows",
     [
       ["/", "filter by words or a /regular expression/"],
-      ["P", "pin the selected row, or let it go"],
+      ["P", "pin or unpin the row"],
       ["wheel on the names", "scroll"],
-      ["click on a folded row", "its worst tensor at that step"],
-      ["O", "open or fold the group of the selected row"],
+      ["click on a closed row", "its largest value at that step"],
+      ["O", "open or close the group of the row"],
     ],
   ],
   [
-    "Runs side by side",
+    "Comparing runs",
     [
-      ["Compare with…", "the run stands below, in the same rows and steps"],
-      ["Values, Difference", "what it recorded, or how much more or less that was"],
-      ["click below", "the details of that run’s cell"],
-      ["Show it", "where the two part"],
+      ["Compare with…", "shows the run below, with the same rows and steps"],
+      ["Values, Difference", "its values, or its values relative to the selected run"],
+      ["click below", "details of that run’s cell"],
+      ["Jump to it", "jump to the first difference"],
     ],
   ],
-  ["This sheet", [["?", "open and close"]]],
+  ["This dialog", [["?", "open and close"]]],
 ];
 
-export function Help({ session }: { session: Session }) {
+export function Help({ shown }: { shown: Signal<boolean> }) {
   const dialog = useRef<HTMLDialogElement>(null);
-  const open = session.help.value;
+  const isShown = shown.value;
   useEffect(() => {
-    if (open && !dialog.current?.open) dialog.current?.showModal();
-    if (!open) dialog.current?.close();
-  }, [open]);
+    if (isShown && !dialog.current?.open) dialog.current?.showModal();
+    if (!isShown) dialog.current?.close();
+  }, [isShown]);
   useEffect(() => {
     const onKey = (event: KeyboardEvent) => {
-      const typing =
+      const isTyping =
         event.target instanceof HTMLElement &&
         event.target.matches("input:not([type=radio], [type=checkbox])");
-      if (event.key === "?" && !typing) session.help.value = !session.help.value;
+      if (event.key === "?" && !isTyping) shown.value = !shown.value;
     };
     document.addEventListener("keydown", onKey);
     return () => document.removeEventListener("keydown", onKey);
-  }, [session]);
+  }, [shown]);
   return (
     <dialog
       class="help"
       ref={dialog}
       aria-labelledby="help-title"
       onClose={() => {
-        session.help.value = false;
+        shown.value = false;
       }}
     >
       <form method="dialog">
-        <h2 id="help-title">Mouse and keys</h2>
+        <h2 id="help-title">Mouse and keyboard</h2>
         <button type="submit" class="close" aria-label="Close">
           ×
         </button>
       </form>
       <div class="sheet">
-        {SHEET.map(([title, lines]) => (
+        {SECTIONS.map(([title, lines]) => (
           <section key={title}>
             <h3>{title}</h3>
             <dl>
-              {lines.map(([keys, what]) => (
+              {lines.map(([keys, effect]) => (
                 <div key={keys}>
                   <dt>{keys}</dt>
-                  <dd>{what}</dd>
+                  <dd>{effect}</dd>
                 </div>
               ))}
             </dl>

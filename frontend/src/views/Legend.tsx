@@ -1,21 +1,21 @@
-/** What the colours mean: the palette with its ticks, then what has a mark of its own. */
+/** What the colors mean: the palette with its ticks, then the reserved colors and textures. */
 
 import { useEffect, useRef } from "preact/hooks";
 import { surfaceOf } from "../draw/canvas";
+import { cellColorsOf } from "../draw/cell_colors";
 import { drawGlyph } from "../draw/glyphs";
-import { inksOf } from "../draw/ink";
 import { paintStrip } from "../draw/raster";
 import { legendTicks, type Magnitude } from "../model/magnitude";
-import { MARKS, NAN, NEG_INF, POS_INF, RECORDED, SCALE_SKIPPED } from "../model/marks";
-import type { Session } from "../state/session";
-import { MARK_COLOURS, type Theme } from "../theme/colours";
+import { MARKS, RECORDED, SCALE_SKIPPED } from "../model/marks";
+import { MARK_COLORS, type Theme } from "../theme/colors";
+import type { Grid } from "../wire/grid";
 import type { StatisticName } from "../wire/schema";
 
-/** What a colour of the palette measures. */
+/** The unit of the palette. */
 const UNITS: Record<StatisticName, string> = {
-  nonfinite: "elements",
+  nonfinite: "NaN/Inf elements",
   norm: "L2 norm",
-  largest_magnitude: "largest |x|",
+  largest_magnitude: "max abs",
   zero_share: "zeros",
 };
 
@@ -23,10 +23,14 @@ const PALETTE_WIDTH = 150;
 const SWATCH_WIDTH = 16;
 const HEIGHT = 12;
 
-export function Legend({ session }: { session: Session }) {
-  const magnitude = session.picture.magnitude.value;
-  const theme = session.theme.value;
-  const grid = session.picture.overview.value.value;
+interface LegendProps {
+  /** The grid of the whole run. */
+  grid: Grid | undefined;
+  magnitude: Magnitude | undefined;
+  theme: Theme;
+}
+
+export function Legend({ grid, magnitude, theme }: LegendProps) {
   if (!magnitude || !grid) return <div class="legend" />;
   const skipped = grid.flags.some((flags) => flags & SCALE_SKIPPED);
   const zero = magnitude.scale === "log10" ? Number.NEGATIVE_INFINITY : 0;
@@ -36,21 +40,16 @@ export function Legend({ session }: { session: Session }) {
         {UNITS[grid.statistic]}
         <Palette magnitude={magnitude} theme={theme} />
       </li>
-      <Swatch label="NaN" flags={RECORDED | NAN} value={0} theme={theme} magnitude={magnitude} />
-      <Swatch
-        label="+Inf"
-        flags={RECORDED | POS_INF}
-        value={0}
-        theme={theme}
-        magnitude={magnitude}
-      />
-      <Swatch
-        label="−Inf"
-        flags={RECORDED | NEG_INF}
-        value={0}
-        theme={theme}
-        magnitude={magnitude}
-      />
+      {MARKS.map(({ name, label, flag }) => (
+        <Swatch
+          key={name}
+          label={label}
+          flags={RECORDED | flag}
+          value={0}
+          theme={theme}
+          magnitude={magnitude}
+        />
+      ))}
       {magnitude.scale !== "share" && (
         <Swatch label="zero" flags={RECORDED} value={zero} theme={theme} magnitude={magnitude} />
       )}
@@ -68,7 +67,7 @@ export function Legend({ session }: { session: Session }) {
   );
 }
 
-/** The colours with their ticks. */
+/** The colors with their ticks. */
 export function Palette({ magnitude, theme }: { magnitude: Magnitude; theme: Theme }) {
   const canvas = useRef<HTMLCanvasElement>(null);
   const { signed } = magnitude;
@@ -76,13 +75,13 @@ export function Palette({ magnitude, theme }: { magnitude: Magnitude; theme: The
     if (!canvas.current) return;
     const surface = surfaceOf(canvas.current, PALETTE_WIDTH, HEIGHT);
     if (!surface) return;
-    const { table, diverging } = inksOf(theme, surface.density);
-    const colours = signed ? diverging : table;
+    const { table, diverging } = cellColorsOf(theme, surface.density);
+    const colors = signed ? diverging : table;
     const image = surface.context.createImageData(canvas.current.width, canvas.current.height);
     const pixels = new Uint32Array(image.data.buffer);
     for (let index = 0; index < pixels.length; index++) {
       const at = (index % image.width) / (image.width - 1);
-      pixels[index] = colours[Math.round(at * (colours.length - 1))] as number;
+      pixels[index] = colors[Math.round(at * (colors.length - 1))] as number;
     }
     surface.context.putImageData(image, 0, 0);
   }, [theme, signed]);
@@ -127,12 +126,12 @@ function Swatch({ label, flags, value, theme, magnitude }: SwatchProps) {
       { begin: 0, edges: Int32Array.of(0, width) },
       strip,
       magnitude,
-      inksOf(theme, density),
+      cellColorsOf(theme, density),
     );
     context.putImageData(image, 0, 0);
     const mark = MARKS.find((candidate) => flags & candidate.flag);
     if (mark) {
-      const { glyph } = MARK_COLOURS[mark.name];
+      const { glyph } = MARK_COLORS[mark.name];
       drawGlyph(context, mark.name, SWATCH_WIDTH / 2, HEIGHT / 2, 7, glyph);
     }
   }, [theme, magnitude, flags, value]);

@@ -1,7 +1,7 @@
 /** How to record, where nothing has been recorded. */
 
-import { useState } from "preact/hooks";
-import { copyText } from "./files";
+import { visibleName } from "../model/names";
+import { CodeBlock } from "./CodeBlock";
 
 const FIT = `import tb_nanwatch as nanwatch
 
@@ -13,39 +13,25 @@ writer = tf.summary.create_file_writer("logs/run1")
 with writer.as_default():
     nanwatch.summary("gradients", zip(grads, model.trainable_variables), step=step)`;
 
-export function NoData({ title, onRetry }: { title: string; onRetry: () => void }) {
-  return (
-    <section class="no-data">
-      <h2>{title}</h2>
-      <p>
-        NaNWatch shows what training code records. Record it like this, into the directory that
-        TensorBoard reads, and the first window of steps appears with TensorBoard’s next reload.
-      </p>
-      <Snippet title="With model.fit" code={FIT} />
-      <Snippet title="In a custom training loop" code={LOOP} />
-      <button type="button" onClick={onRetry}>
-        Look again
-      </button>
-    </section>
-  );
+interface NoDataProps {
+  /** The log directory or the run that is empty, where it is known. */
+  where: string | undefined;
+  onReload: () => void;
 }
 
-function Snippet({ title, code }: { title: string; code: string }) {
-  const [copied, setCopied] = useState(false);
-  const copy = async () => {
-    setCopied(await copyText(code));
-  };
+export function NoData({ where, onReload }: NoDataProps) {
   return (
-    <figure class="snippet">
-      <figcaption>
-        {title}
-        <button type="button" aria-label={`Copy: ${title}`} onClick={copy}>
-          {copied ? "Copied" : "Copy"}
-        </button>
-      </figcaption>
-      <pre>
-        <code>{code}</code>
-      </pre>
-    </figure>
+    <section class="no-data">
+      <h2>No NaNWatch data in {where ? <code>{visibleName(where)}</code> : "the log directory"}</h2>
+      <p>
+        Add the callback to your training and point it below the directory that TensorBoard reads.
+        The first steps appear after the next reload.
+      </p>
+      <CodeBlock title="With model.fit" code={FIT} />
+      <CodeBlock title="In a custom training loop" code={LOOP} />
+      <button type="button" onClick={onReload}>
+        Reload
+      </button>
+    </section>
   );
 }

@@ -1,49 +1,29 @@
 /** Which rows are shown, and in which order. */
 
+import type { Signal } from "@preact/signals";
 import { visibleName } from "../model/names";
-import { counted } from "../model/numbers";
+import { formatCounted } from "../model/numbers";
 import { ORDERS, type Order } from "../model/rows";
-import type { Session } from "../state/session";
+import type { Rows } from "../state/rows";
 import { ROLES } from "../wire/schema";
 
 export const FILTER_ID = "rows-filter";
 
-export function RowsBar({ session }: { session: Session }) {
-  const { rows } = session;
-  const parsed = rows.parsed.value;
-  const [shown, all] = [rows.shown.value.length, rows.tensors.value.length];
-  const roles = [...new Set(rows.tensors.value.map(({ role }) => role))];
-  const tree = rows.layout.value === "tree";
+const FILTER_HELP =
+  "All words must occur in the role, layer or name. A regular expression goes between slashes: /dense_\\d/";
+
+interface RowsBarProps {
+  rows: Rows;
+  curvesShown: Signal<boolean>;
+}
+
+export function RowsBar({ rows, curvesShown }: RowsBarProps) {
+  const isGrouped = rows.layout.value === "tree";
+  const isModelOrder = rows.order.value === "model";
   return (
     <search class="rows-bar" aria-label="Rows">
-      <input
-        id={FILTER_ID}
-        type="search"
-        placeholder="Filter: words or /regex/"
-        aria-label="Filter rows by words or by a /regular expression/"
-        aria-invalid={parsed.kind === "wrong"}
-        title={parsed.kind === "wrong" ? parsed.message : ""}
-        value={rows.filter.value}
-        onInput={(event) => {
-          rows.filter.value = event.currentTarget.value;
-        }}
-      />
-      {roles.length > 1 && (
-        <select
-          aria-label="Roles"
-          value={rows.role.value ?? ""}
-          onChange={(event) => {
-            rows.role.value = event.currentTarget.value || null;
-          }}
-        >
-          <option value="">All roles</option>
-          {roles.map((role) => (
-            <option key={role} value={role}>
-              {ROLES.find(({ name }) => name === role)?.label ?? visibleName(role)}
-            </option>
-          ))}
-        </select>
-      )}
+      <FilterInput rows={rows} />
+      <RoleMenu rows={rows} />
       <select
         aria-label="Order of the rows"
         value={rows.order.value}
@@ -57,64 +37,127 @@ export function RowsBar({ session }: { session: Session }) {
           </option>
         ))}
       </select>
-      {rows.workers.value.length > 1 && (
-        <select
-          aria-label="Replicas"
-          value={rows.replicas.value}
-          onChange={(event) => {
-            rows.replicas.value = event.currentTarget.value;
-          }}
-        >
-          <option value="beside">All replicas</option>
-          <option value="lanes">Replicas apart</option>
-          <option value="merged">Replicas merged</option>
-          {rows.workers.value.map((worker) => (
-            <option key={worker} value={`only ${worker}`}>
-              Only {visibleName(worker)}
-            </option>
-          ))}
-        </select>
-      )}
-      <label class="check">
-        <input
-          type="checkbox"
-          checked={tree && rows.order.value === "model"}
-          disabled={rows.order.value !== "model"}
-          onChange={() => {
-            rows.chosenLayout.value = tree ? "list" : "tree";
-          }}
-        />
-        Tree
-      </label>
-      <label class="check">
-        <input
-          type="checkbox"
-          checked={rows.onlyTrouble.value}
-          onChange={(event) => {
-            rows.onlyTrouble.value = event.currentTarget.checked;
-          }}
-        />
-        Only trouble
-      </label>
-      <label class="check">
-        <input
-          type="checkbox"
-          checked={session.curves.value}
-          onChange={(event) => {
-            session.curves.value = event.currentTarget.checked;
-          }}
-        />
-        Curves
-      </label>
-      <span class="shown" role="status">
-        {parsed.kind === "wrong" ? (
-          <span class="wrong">{parsed.message}</span>
-        ) : shown < all ? (
-          `${shown} of ${counted(all, "tensor")}`
-        ) : (
-          ""
-        )}
-      </span>
+      <ReplicaMenu rows={rows} />
+      <Checkbox
+        label="Group by path"
+        checked={isGrouped && isModelOrder}
+        disabled={!isModelOrder}
+        onChange={() => {
+          rows.chosenLayout.value = isGrouped ? "list" : "tree";
+        }}
+      />
+      <Checkbox
+        label="Only affected"
+        checked={rows.onlyAffected.value}
+        onChange={(checked) => {
+          rows.onlyAffected.value = checked;
+        }}
+      />
+      <Checkbox
+        label="Loss and gradient curves"
+        checked={curvesShown.value}
+        onChange={(checked) => {
+          curvesShown.value = checked;
+        }}
+      />
+      <ShownCount rows={rows} />
     </search>
+  );
+}
+
+function FilterInput({ rows }: { rows: Rows }) {
+  const parsed = rows.parsed.value;
+  const isWrong = parsed.kind === "wrong";
+  return (
+    <input
+      id={FILTER_ID}
+      type="search"
+      placeholder="Filter tensors…"
+      aria-label="Filter tensors by words or by a /regular expression/"
+      aria-invalid={isWrong}
+      title={isWrong ? parsed.message : FILTER_HELP}
+      value={rows.filter.value}
+      onInput={(event) => {
+        rows.filter.value = event.currentTarget.value;
+      }}
+    />
+  );
+}
+
+function RoleMenu({ rows }: { rows: Rows }) {
+  const roles = [...new Set(rows.tensors.value.map(({ role }) => role))];
+  if (roles.length < 2) return null;
+  return (
+    <select
+      aria-label="Roles"
+      value={rows.role.value ?? ""}
+      onChange={(event) => {
+        rows.role.value = event.currentTarget.value || null;
+      }}
+    >
+      <option value="">All roles</option>
+      {roles.map((role) => (
+        <option key={role} value={role}>
+          {ROLES.find(({ name }) => name === role)?.label ?? visibleName(role)}
+        </option>
+      ))}
+    </select>
+  );
+}
+
+function ReplicaMenu({ rows }: { rows: Rows }) {
+  if (rows.workers.value.length < 2) return null;
+  return (
+    <select
+      aria-label="Replicas"
+      value={rows.replicas.value}
+      onChange={(event) => {
+        rows.replicas.value = event.currentTarget.value;
+      }}
+    >
+      <option value="all">All replicas</option>
+      <option value="separate">Separate replicas</option>
+      <option value="merged">Merged replicas</option>
+      {rows.workers.value.map((worker) => (
+        <option key={worker} value={`only ${worker}`}>
+          Only {visibleName(worker)}
+        </option>
+      ))}
+    </select>
+  );
+}
+
+interface CheckboxProps {
+  label: string;
+  checked: boolean;
+  disabled?: boolean;
+  onChange: (checked: boolean) => void;
+}
+
+function Checkbox({ label, checked, disabled = false, onChange }: CheckboxProps) {
+  return (
+    <label class="check">
+      <input
+        type="checkbox"
+        checked={checked}
+        disabled={disabled}
+        onChange={(event) => onChange(event.currentTarget.checked)}
+      />
+      {label}
+    </label>
+  );
+}
+
+function ShownCount({ rows }: { rows: Rows }) {
+  const parsed = rows.parsed.value;
+  const [shown, all] = [rows.shown.value.length, rows.tensors.value.length];
+  return (
+    <span class="shown" role="status">
+      {parsed.kind === "wrong" ? (
+        <span class="wrong">{parsed.message}</span>
+      ) : (
+        shown < all && `${shown} of ${formatCounted(all, "tensor")}`
+      )}
+    </span>
   );
 }

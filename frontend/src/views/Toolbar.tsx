@@ -1,57 +1,64 @@
-/** The choice of the statistic, of the axis and of the rows, and the legend of what is painted. */
+/** The choice of the statistic and of the axis, beside the controls of the rows and the legend. */
 
+import type { Signal } from "@preact/signals";
+import type { ComponentChildren } from "preact";
 import { AXES } from "../model/scale";
-import type { Session } from "../state/session";
-import { STATISTICS } from "../wire/schema";
-import { Legend } from "./Legend";
-import { RowsBar } from "./RowsBar";
+import type { AxisName } from "../wire/answers";
+import { STATISTICS, type StatisticName } from "../wire/schema";
 
-/** The legend has it. */
-const UNIT = / \(log10\)$/;
+const NO_TIMES = "Not available: fewer than two recording windows have a time";
 
-const NO_TIMES = "Fewer than two records of this run tell when they were written";
+interface ToolbarProps {
+  statistic: Signal<StatisticName>;
+  axis: Signal<AxisName>;
+  /** The axis as drawn: not the chosen one where the run has no times. */
+  shownAxis: AxisName;
+  hasTimes: boolean;
+  children: ComponentChildren;
+}
 
-export function Toolbar({ session }: { session: Session }) {
-  const times = session.detail.value.value?.times;
+export function Toolbar({ statistic, axis, shownAxis, hasTimes, children }: ToolbarProps) {
   return (
     <div class="toolbar">
-      <fieldset class="statistics">
-        <legend>Colour</legend>
+      <fieldset class="choice">
+        <legend>Color by</legend>
         {STATISTICS.map(({ name, label, description }) => (
           <label key={name} title={description}>
             <input
               type="radio"
               name="statistic"
               value={name}
-              checked={session.picture.statistic.value === name}
+              checked={statistic.value === name}
               onChange={() => {
-                session.picture.statistic.value = name;
-              }}
-            />
-            <span>{label.replace(UNIT, "")}</span>
-          </label>
-        ))}
-      </fieldset>
-      <fieldset class="statistics">
-        <legend>Axis</legend>
-        {AXES.map(({ name, label, description }) => (
-          <label key={name} title={name === "wall" && !times ? NO_TIMES : description}>
-            <input
-              type="radio"
-              name="axis"
-              value={name}
-              disabled={name === "wall" && !times}
-              checked={session.scale.value.name === name}
-              onChange={() => {
-                session.axis.value = name;
+                statistic.value = name;
               }}
             />
             <span>{label}</span>
           </label>
         ))}
       </fieldset>
-      <RowsBar session={session} />
-      <Legend session={session} />
+      <fieldset class="choice">
+        <legend>X axis</legend>
+        {AXES.map(({ name, label, description }) => {
+          const isMissing = name === "wall" && !hasTimes;
+          return (
+            <label key={name} title={isMissing ? NO_TIMES : description}>
+              <input
+                type="radio"
+                name="axis"
+                value={name}
+                disabled={isMissing}
+                checked={shownAxis === name}
+                onChange={() => {
+                  axis.value = name;
+                }}
+              />
+              <span>{label}</span>
+            </label>
+          );
+        })}
+      </fieldset>
+      {children}
     </div>
   );
 }

@@ -1,9 +1,9 @@
-/** What stands where data will or should be: waiting, and what went wrong. */
+/** What is shown while data is loading, and where loading it failed. */
 
-export function Loading({ what }: { what: string }) {
+export function Loading({ text }: { text: string }) {
   return (
     <p class="loading" role="status">
-      {what}
+      {text}
     </p>
   );
 }
@@ -27,12 +27,12 @@ export function Failure({ what, message, onRetry }: FailureProps) {
   );
 }
 
-/** What is known stays in sight, and that it is of before. */
+/** What was loaded before is still shown, but may be out of date. */
 export function Stale({ message, onRetry }: Omit<FailureProps, "what">) {
   return (
     <div class="stale" role="alert">
       <p>
-        <b>What is shown may be out of date.</b> <span class="server-message">{message}</span>
+        <b>This view may be out of date.</b> <span class="server-message">{message}</span>
       </p>
       <button type="button" onClick={onRetry}>
         Try again

@@ -1,11 +1,11 @@
 /** The shapes of the server's JSON answers, named as they are on the wire (tb_nanwatch/http/http_api.md). */
 
-import type { ColumnName, StatisticName } from "./schema";
+import type { ColumnName, RunStatus, Severity, StatisticName } from "./schema";
 
-/** A number as JSON can hold it; null where the value does not exist. */
+/** A number in JSON, which has no NaN and Inf; null where the value does not exist. */
 export type WireNumber = number | "NaN" | "Infinity" | "-Infinity" | null;
 
-/** What columns may be equally wide in. */
+/** The horizontal axis on which a grid's columns have equal widths. */
 export type AxisName = "step" | "log" | "wall";
 
 /** When steps began: each of `steps` at one of `seconds` since the epoch; both ascend. */
@@ -14,31 +14,26 @@ export interface Times {
   seconds: readonly number[];
 }
 
-export type RunStatus = "nonfinite" | "unstable" | "healthy" | "empty";
-
-export interface FirstNonfinite {
-  step: number;
-  tensor: string;
-  role: string;
-  layer: string;
-  name: string;
-  nan: number;
-  pos_inf: number;
-  neg_inf: number;
-  /** The value was non-finite before the first step. */
-  initial: boolean;
+export interface RecordCounts {
+  written: number;
+  /** Fewer than written where TensorBoard dropped records or a file is damaged. */
+  read: number;
 }
 
 export interface RunSummary {
   run: string;
+  /** `pending` until the run has been diagnosed. */
   status: RunStatus;
+  /** The diagnosis in one line, code between backticks; "" while it is pending. */
+  headline: string;
   first_step: number | null;
   last_step: number | null;
   tensors: number;
-  records: { written: number; read: number };
-  first_nonfinite: FirstNonfinite | null;
+  records: RecordCounts;
   nonfinite_tensors: number;
   scale_skipped_steps: number;
+  /** The most important finding; null for none, and while the run is pending. */
+  finding: Pick<Finding, "cause" | "severity" | "step" | "headline"> | null;
 }
 
 export interface Tensor {
@@ -54,40 +49,38 @@ export interface Tensor {
   first_nonfinite_step: number | null;
   last_nonfinite_step: number | null;
   nonfinite_steps: number;
-  /** Its place in the flow of a step; a cell's tensor has none. */
+  /** Its rank in the order of execution within a step; the tensor of a cell has none. */
   flow?: number;
+  /** Ids of the tensors directly upstream in the recorded call graph; empty where it is unknown. */
+  inputs?: readonly string[];
 }
 
 export interface RunDetail {
   run: string;
-  status: RunStatus;
   first_step: number | null;
   last_step: number | null;
-  records: { written: number; read: number };
-  first_nonfinite: FirstNonfinite | null;
+  records: RecordCounts;
   problems: string[];
-  /** Null where the records do not tell. */
+  /** Null where fewer than two records have a time. */
   times: Times | null;
   tensors: Tensor[];
 }
 
-export type Severity = "error" | "warning" | "info";
-
-/** What goes into an operation or comes out of it, with the elements that matter. */
+/** An input or the result of an operation, with the elements that matter. */
 export interface Operand {
   name?: string;
   dtype?: string;
   shape?: number[];
-  /** `value` is text, so that it is exact, and NaN too. */
+  /** `value` is text, so that it is exact, NaN included. */
   elements?: { index: number[]; value: string }[];
 }
 
-/** The operation that broke; keys are there where they are known. */
+/** The operation that produced the first NaN or Inf; keys are present where they are known. */
 export interface Operation {
   type: string;
   pass?: string;
   layer?: string;
-  /** What applied the update, where it is of one. */
+  /** The optimizer whose update ran it. */
   optimizer?: string;
   file?: string;
   line?: number;
@@ -98,14 +91,14 @@ export interface Operation {
   result?: Operand;
 }
 
-/** What came of running the step again. */
+/** The result of running the failing step again. */
 export interface Rerun {
   reproduced: boolean;
   mode: string;
   note?: string;
 }
 
-/** Which tensor a finding speaks of; `tensor` is its name. */
+/** Which tensor a finding is about; `tensor` is its name. */
 export interface FindingPlace {
   role: string;
   layer: string;
@@ -116,34 +109,45 @@ export interface FindingPlace {
   examples?: number[];
 }
 
+/** A tensor that a NaN or Inf spread to, and the step at which it arrived. */
+export type AffectedPlace = FindingPlace & { step: number };
+
+/** Headline, message and advice are complete texts, code between backticks: show them as they are. */
 export interface Finding {
   cause: string;
   severity: Severity;
   step: number;
   last_step: number;
   origin: FindingPlace;
-  victims: (FindingPlace & { step: number })[];
+  affected: AffectedPlace[];
   evidence: Record<string, WireNumber>;
+  headline: string;
   message: string;
   advice: string;
+  /** Code to copy, maybe of several lines; "" for none. */
+  fix_code: string;
+  /** The page about the cause, relative to docs/: `findings.md#<cause>`. */
+  help: string;
   rerun?: Rerun;
-  /** Roles whose recording would give the exact reading. */
-  turn_on?: string[];
+  /** Roles whose recording would pinpoint the origin. */
+  record_also?: string[];
 }
 
 /** The findings of a run, the most important first. */
 export interface FindingsAnswer {
   run: string;
   status: RunStatus;
+  /** That of the most important finding, or what was checked in a healthy run. */
+  headline: string;
   first_step: number | null;
   last_step: number | null;
   findings: Finding[];
 }
 
-/** The first difference of two runs. */
-export interface Parting {
+/** Where two runs first differ. */
+export interface FirstDifference {
   step: number;
-  /** The last of the steps among which it is. */
+  /** Later than `step` where a recording window covers several steps. */
   last_step: number;
   /** The runs differ before that step already. */
   initial: boolean;
@@ -152,9 +156,10 @@ export interface Parting {
   layer: string;
   tensor: string;
   worker?: string;
-  /** Of both runs: non-finite elements, or roots of the mean square. */
+  /** Of both runs: elements that are NaN or Inf, or the root mean square. */
   values: [WireNumber, WireNumber];
   relative_difference: number;
+  /** Tensors that differ at that step, this one included. */
   tensors: number;
 }
 
@@ -165,8 +170,9 @@ export interface ComparisonAnswer {
   last_step: number | null;
   norm_steps: number;
   tensors: number;
+  /** Tensors that one of the runs alone has. */
   only: [number, number];
-  parting: Parting | null;
+  first_difference: FirstDifference | null;
 }
 
 /** `count` elements x of this sign with 2**exponent <= |x| < 2**(exponent + 1). */
@@ -175,7 +181,7 @@ export type HistogramBin = [sign: number, exponent: number, count: number];
 export interface CellAnswer {
   run: string;
   tensor: Tensor;
-  /** What the merged records cover; null, like all below, where there is none. */
+  /** The steps that the merged records cover; null, like all below, where there is no record. */
   first_step: number | null;
   last_step: number | null;
   records: number;
@@ -188,7 +194,7 @@ export interface CellAnswer {
   histogram: HistogramBin[] | null;
 }
 
-/** The number that JSON could not hold; NaN where there is none. */
+/** The number behind its JSON form; NaN where there is none. */
 export function numberFromWire(value: WireNumber | undefined): number {
   return value === null || value === undefined ? Number.NaN : Number(value);
 }

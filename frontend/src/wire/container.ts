@@ -7,7 +7,7 @@ const MAGIC = "NWGR";
 const VERSION = 1;
 const PREAMBLE_BYTES = 12;
 
-/** The bytes are not what this page can read; the message says what was found. */
+/** The bytes are not what this page can read; the message has what was found. */
 export class GridFormatError extends Error {
   override name = "GridFormatError";
 }

@@ -5,7 +5,7 @@ import type { Scale, StatisticName } from "./schema";
 
 export { GridFormatError } from "./container";
 
-/** The cells of a run: row-major, one row a tensor, one column a range of steps. */
+/** The cells of a run: row-major, one row per tensor, one column per range of steps. */
 export interface Grid {
   run: string;
   statistic: StatisticName;

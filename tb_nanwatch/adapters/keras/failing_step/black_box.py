@@ -32,7 +32,7 @@ from tb_nanwatch.adapters.keras.failing_step.trials import (
     Program,
     Subject,
     program_of,
-    rerun_and_try,
+    try_remedies,
 )
 from tb_nanwatch.adapters.keras.failing_step.update_policy import UpdatePolicy
 from tb_nanwatch.adapters.keras.instrument.batch import Batch
@@ -224,19 +224,22 @@ class BlackBox:
         search, failure = None, ""
         trials: tuple[Trial, ...] = ()
         state: dict[str, Any] = {}
+        progress = self._progress(number)
+        subject = Subject(lambda batch: step.rerun(batch, progress), step.batch, step.program)
         try:
             with variables_as_before(() if captured is None else captured.before):
+                began = time.monotonic()
                 try:
-                    progress = self._progress(number)
-                    subject = Subject(
-                        lambda batch: step.rerun(batch, progress), step.batch, step.program
-                    )
-                    search, trials = rerun_and_try(subject)
+                    search = subject.rerun(step.batch)
                 except Exception as error:
                     failure = rerun_notes.rerun_failed(type(error).__name__, _first_lines_of(error))
+                seconds = time.monotonic() - began
+                # Before the trials: with a remedy the step may read more variables.
                 state = step.state() if self._dump_level == "state" else {}
+                if search is not None:
+                    trials = tuple(try_remedies(subject, search, seconds))
         except Exception as error:
-            warn(f"could not save the state before step {number} ({error}).")
+            warn(f"could not finish the analysis of step {number} ({error}).")
         return search, trials, failure, state
 
     def step_end(self, nonfinite_steps: int) -> None:

@@ -8,6 +8,7 @@ import importlib
 import inspect
 import os
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -27,7 +28,7 @@ from tb_nanwatch.adapters.keras.failing_step.trials import (
     Program,
     Subject,
     program_of,
-    rerun_and_try,
+    try_remedies,
 )
 from tb_nanwatch.adapters.keras.instrument.model_state import model_variables
 from tb_nanwatch.adapters.keras.instrument.optimizers import build_optimizer
@@ -97,7 +98,10 @@ def replay(program: Any, dump: StepDump) -> Rerun:
     data = _nested(dump.batch)
     subject_of = _of_model if isinstance(program, keras.Model) else _of_function
     try:
-        search, trials = rerun_and_try(subject_of(program, data, dump))
+        subject = subject_of(program, data, dump)
+        began = time.monotonic()
+        search = subject.rerun(subject.batch)
+        trials = tuple(try_remedies(subject, search, time.monotonic() - began))
     except ReplayError:
         raise
     except Exception as error:

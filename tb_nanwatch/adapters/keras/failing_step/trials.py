@@ -87,15 +87,14 @@ class _Change(NamedTuple):
     applies: Callable[[], bool] = lambda: True
 
 
-def rerun_and_try(subject: Subject) -> tuple[Search, tuple[Trial, ...]]:
-    """Runs a step as it was, and again with what may cure it, until one remedy does."""
-    began = time.monotonic()
-    found = subject.rerun(subject.batch)
-    return found, tuple(_trials(subject, found, time.monotonic() - began))
+def try_remedies(subject: Subject, found: Search, seconds: float) -> Iterator[Trial]:
+    """Tries what may cure a step, until one remedy does.
 
-
-def _trials(subject: Subject, found: Search, seconds: float) -> Iterator[Trial]:
-    """The trials of a step whose rerun took so many seconds."""
+    Args:
+      subject: the step.
+      found: what running it as it was has found.
+      seconds: how long that took.
+    """
     began = time.monotonic()
     tried = 0
     for change in _changes(subject, found):

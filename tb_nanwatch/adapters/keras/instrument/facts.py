@@ -49,7 +49,7 @@ def called_facts(calls: CallGraph, optimizers: Iterable[Any]) -> ModelFacts:
     """What is known of a custom loop: the layers that a step calls, and its optimizers."""
     # Keras sets the path when a layer is built, which some never are.
     layers = {
-        id(each): each.path or each.name for each in calls.layers if not is_pass_through(each)
+        id(each): str(each.path or each.name) for each in calls.layers if not is_pass_through(each)
     }
     found = [
         _layer_facts(layer, layers[id(layer)], _consumed(calls, layer, layers), "")

@@ -1,0 +1,63 @@
+/** What a grid knows about one cell, as text. */
+
+import type { CellAnswer } from "../wire/answers";
+import { numberFromWire } from "../wire/answers";
+import type { Grid } from "../wire/grid";
+import { STATISTICS, type StatisticName } from "../wire/schema";
+import { gridCell } from "./cells";
+import type { Difference } from "./difference";
+import { formatDifference } from "./magnitude";
+import { MARKS, marksOf, RECORDED, SCALE_SKIPPED } from "./marks";
+import { formatCount, formatGridValue } from "./numbers";
+
+/** The name of a statistic as the toolbar shows it. */
+export function statisticLabel(name: StatisticName): string {
+  return STATISTICS.find((candidate) => candidate.name === name)?.label ?? name;
+}
+
+/** "NaN, +Inf; L2 norm 3.2", "nothing recorded". */
+export function describeCell(grid: Grid, tensor: string, step: number): string {
+  const cell = gridCell(grid, tensor, step);
+  if (!cell || !(cell.flags & (RECORDED | SCALE_SKIPPED))) return "nothing recorded";
+  const marks = marksOf(cell.flags).map(({ label }) => label);
+  const parts = marks.length > 0 ? [marks.join(", ")] : [];
+  if (cell.flags & SCALE_SKIPPED) parts.push("step skipped by loss scaling");
+  // Statistics are of the finite elements: a norm of 0 beside a NaN means that there are none.
+  const isOfNothing = marks.length > 0 && cell.value === Number.NEGATIVE_INFINITY;
+  if (!Number.isNaN(cell.value) && !isOfNothing) parts.push(describeValue(grid, cell.value));
+  return parts.join("; ") || "recorded, without a value";
+}
+
+/** "L2 norm 3.2", "3 NaN/Inf", "25% zeros". */
+function describeValue({ statistic, scale }: Grid, value: number): string {
+  const text = formatGridValue(value, scale);
+  if (scale === "share") return `${text} zeros`;
+  return scale === "count" ? `${text} NaN/Inf` : `${statisticLabel(statistic)} ${text}`;
+}
+
+/** "All 2,048 elements are NaN"; empty where they are not all one of the marks. */
+export function allNonfiniteText(columns: NonNullable<CellAnswer["columns"]>): string {
+  const elements = numberFromWire(columns.elements);
+  const mark = MARKS.find(({ name }) => elements > 0 && numberFromWire(columns[name]) === elements);
+  if (!mark) return "";
+  return elements === 1
+    ? `The only element is ${mark.label}`
+    : `All ${formatCount(elements)} elements are ${mark.label}`;
+}
+
+/** "×12 relative to healthy", "same as in healthy": a cell of a difference. */
+export function describeDifference(
+  layers: readonly Difference[],
+  tensor: string,
+  step: number,
+  run: string,
+): string {
+  const cells = layers.flatMap((layer) => {
+    const cell = gridCell(layer, tensor, step);
+    return cell ? { ...cell, scale: layer.scale } : [];
+  });
+  const cell = cells.at(-1);
+  if (!cell || Number.isNaN(cell.value)) return `not comparable with ${run}`;
+  if (cell.value === 0) return `same as in ${run}`;
+  return `${formatDifference(cell.value, cell.scale)} relative to ${run}`;
+}

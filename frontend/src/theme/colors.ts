@@ -1,0 +1,100 @@
+/**
+ * Every color of the tab, once: canvases take them from here, and style sheets as custom
+ * properties of the same names. Text has a contrast of at least 4.5 to its ground in both themes.
+ */
+
+import type { MarkName } from "../model/marks";
+
+export interface MarkColors {
+  fill: string;
+  /** Texture and glyph on the fill: a mark is never known by its color alone. */
+  texture: string;
+  glyph: string;
+}
+
+/** Reserved: no other color of the tab or of the palette is close to these. */
+export const MARK_COLORS: Record<MarkName, MarkColors> = {
+  nan: { fill: "#e0009b", texture: "#a80074", glyph: "#ffffff" },
+  pos_inf: { fill: "#ff5a1f", texture: "#d93a00", glyph: "#1b0a02" },
+  neg_inf: { fill: "#19c3ef", texture: "#0a9cc4", glyph: "#02161c" },
+};
+
+export interface Theme {
+  ground: string;
+  surface: string;
+  raised: string;
+  line: string;
+  strong: string;
+  text: string;
+  muted: string;
+  accent: string;
+  "accent-ground": string;
+  alarm: string;
+  "alarm-ground": string;
+  calm: string;
+  caution: string;
+  "caution-ground": string;
+  /** Cells: texture of "nothing recorded", ground and line of an exact zero. */
+  none: string;
+  zero: string;
+  "zero-line": string;
+  positive: string;
+  negative: string;
+}
+
+export const LIGHT: Theme = {
+  ground: "#ffffff",
+  surface: "#f5f6f8",
+  raised: "#ffffff",
+  line: "#dde1e7",
+  strong: "#b4bcc8",
+  text: "#1a1f27",
+  muted: "#57616f",
+  accent: "#1f5fd0",
+  "accent-ground": "#e6eefc",
+  alarm: "#a80074",
+  "alarm-ground": "#fdeef8",
+  calm: "#1b7048",
+  caution: "#7a5200",
+  "caution-ground": "#fdf5e0",
+  none: "#e3e6eb",
+  zero: "#e9ecf1",
+  "zero-line": "#8c96a5",
+  positive: "#2a5b9c",
+  negative: "#a8843a",
+};
+
+export const DARK: Theme = {
+  ground: "#14171c",
+  surface: "#1b1f26",
+  raised: "#232830",
+  line: "#2e353f",
+  strong: "#4b5563",
+  text: "#e3e7ed",
+  muted: "#9ba6b5",
+  accent: "#86b3ff",
+  "accent-ground": "#1d2c47",
+  alarm: "#ff85cf",
+  "alarm-ground": "#35142a",
+  calm: "#6fcf9f",
+  caution: "#e8bd62",
+  "caution-ground": "#332a14",
+  none: "#262c35",
+  zero: "#2b313b",
+  "zero-line": "#8391a3",
+  positive: "#7aa7e0",
+  negative: "#d8b25f",
+};
+
+/** Differences from "less" over "the same" to "more": brown and teal, distinct also with color vision deficiency. */
+export const DIVERGING_LIGHT = ["#7a4a08", "#c79a4b", "#f1f2f4", "#62b3a8", "#00584f"] as const;
+export const DIVERGING_DARK = ["#f2c46d", "#9c7432", "#2a3038", "#31817a", "#7fe3d3"] as const;
+
+/** The custom properties of a theme, for a style sheet. */
+export function customProperties(theme: Theme): string {
+  const names = Object.entries(theme).map(([name, color]) => `--${name}:${color}`);
+  const marks = Object.entries(MARK_COLORS).map(
+    ([name, { fill }]) => `--${name.replace("_", "-")}:${fill}`,
+  );
+  return [...names, ...marks].join(";");
+}

@@ -1,0 +1,179 @@
+/** The selected tensor: what is upstream of it, its steps, its histogram and all numbers of the cell. */
+
+import type { Selection } from "../../model/cursor";
+import { formatShape, roleName, visibleName, wholeName } from "../../model/names";
+import { formatCounted, formatSteps } from "../../model/numbers";
+import type { TensorDetail } from "../../state/tensor_detail";
+import type { StepViewport } from "../../state/viewport";
+import type { Theme } from "../../theme/colors";
+import type { CellAnswer, Tensor } from "../../wire/answers";
+import type { Grid } from "../../wire/grid";
+import { Failure, Loading } from "../notices";
+import { CellNumbers } from "./CellNumbers";
+import { Formats } from "./Formats";
+import { Highlights } from "./Highlights";
+import { Neighbors } from "./Neighbors";
+import { OutlinedHistogram } from "./OutlinedHistogram";
+import { OverTime } from "./OverTime";
+
+export interface DetailActions {
+  select(selection: Selection | null): void;
+  /** Goes to another tensor at the selected step. */
+  goToTensor(tensor: string): void;
+  reload(): void;
+}
+
+/** The selected cell: a tensor, the steps of its column, and the selected one of them. */
+export interface SelectedCell {
+  tensor: Tensor;
+  steps: [number, number];
+  step: number;
+}
+
+interface DetailsProps {
+  run: string;
+  /** Names of the compared runs. */
+  compared: readonly string[];
+  tensors: readonly Tensor[];
+  /** The norms of the visible steps. */
+  norms: Grid | undefined;
+  selected: SelectedCell | undefined;
+  loaded: TensorDetail;
+  viewport: StepViewport;
+  theme: Theme;
+  actions: DetailActions;
+}
+
+export function Details(props: DetailsProps) {
+  const { selected, tensors, norms, actions } = props;
+  if (!selected) {
+    return (
+      <aside class="details none" id="details" tabIndex={-1} aria-label="Details">
+        <p>Click a cell, or use the arrow keys, to see its histogram and statistics.</p>
+        <Highlights norms={norms} tensors={tensors} onSelect={(cell) => actions.select(cell)} />
+      </aside>
+    );
+  }
+  return <SelectedDetails {...props} selected={selected} />;
+}
+
+function SelectedDetails(props: DetailsProps & { selected: SelectedCell }) {
+  const { run, compared, tensors, selected, loaded, actions } = props;
+  const { tensor, steps } = selected;
+  const close = () => {
+    actions.select(null);
+    focusHeatmap();
+  };
+  return (
+    <aside
+      class="details"
+      id="details"
+      tabIndex={-1}
+      aria-label="Details"
+      onKeyDown={(event) => event.key === "Escape" && focusHeatmap()}
+    >
+      <header>
+        <p class="where">
+          {compared.length > 0 && `${visibleName(loaded.run.value ?? run)} · `}
+          {roleName(tensor.role)} · {formatSteps(...steps)}
+        </p>
+        <button type="button" class="close" aria-label="Close details" onClick={close}>
+          ×
+        </button>
+        <h2 class="name">
+          <BreakableName name={tensor.name} />
+        </h2>
+        <p class="belongs">{belongsText(tensor)}</p>
+        <Neighbors
+          tensor={tensor}
+          tensors={tensors}
+          onGoTo={(neighbor) => actions.goToTensor(neighbor)}
+        />
+      </header>
+      <Numbers {...props} />
+    </aside>
+  );
+}
+
+/** It breaks after a slash before it breaks anywhere else. */
+function BreakableName({ name }: { name: string }) {
+  return wholeName(name)
+    .split(/(?<=\/)/)
+    .map((part, index) => (
+      <span key={index}>
+        {part}
+        <wbr />
+      </span>
+    ));
+}
+
+/** "layer dense · 8 × 16 float32 · on worker1". */
+function belongsText(tensor: Tensor): string {
+  const parts = [formatShape(tensor)];
+  if (tensor.layer) parts.unshift(`layer ${wholeName(tensor.layer)}`);
+  if (tensor.worker) parts.push(`on ${visibleName(tensor.worker)}`);
+  return parts.join(" · ");
+}
+
+function Numbers(props: DetailsProps & { selected: SelectedCell }) {
+  const { run, compared, selected, loaded, viewport, theme, actions } = props;
+  const answer = loaded.cell.value.value;
+  const error = loaded.cell.error.value;
+  if (!answer) {
+    if (error) return <Failure what="This cell" message={error} onRetry={() => actions.reload()} />;
+    return <Loading text="Loading…" />;
+  }
+  if (answer.records === 0 || !answer.columns) {
+    return (
+      <p class="nothing">Nothing recorded for this tensor at {formatSteps(...selected.steps)}.</p>
+    );
+  }
+  const selectStep = (step: number) => actions.select({ tensor: selected.tensor.id, step });
+  return (
+    <div class="numbers" aria-busy={loaded.isStale.value}>
+      <CoveredSteps answer={answer} selected={selected.steps} />
+      <Formats answer={answer} />
+      <OverTime
+        spectrogram={loaded.spectrogram}
+        range={viewport.range.value}
+        scale={viewport.scale.value}
+        selectedStep={selected.step}
+        theme={theme}
+        onSelectStep={selectStep}
+      />
+      <OutlinedHistogram
+        answer={answer}
+        columns={answer.columns}
+        loaded={loaded}
+        runs={[run, ...compared]}
+        tensor={selected.tensor}
+        step={selected.step}
+        onSelectStep={selectStep}
+      />
+      <CellNumbers answer={answer} columns={answer.columns} />
+    </div>
+  );
+}
+
+interface CoveredStepsProps {
+  answer: CellAnswer;
+  selected: [number, number];
+}
+
+/** A record may cover more steps than the cell: then the values are of all of them. */
+function CoveredSteps({ answer, selected }: CoveredStepsProps) {
+  const { first_step, last_step, records } = answer;
+  if (first_step === null || last_step === null) return null;
+  if (first_step === selected[0] && last_step === selected[1]) return null;
+  const windows =
+    records === 1 ? "one recording window" : formatCounted(records, "recording window");
+  return (
+    <p class="covered">
+      Values cover {formatSteps(first_step, last_step)} ({windows})
+    </p>
+  );
+}
+
+function focusHeatmap(): void {
+  document.querySelector<HTMLElement>(".scroller")?.focus();
+}

@@ -1,0 +1,161 @@
+/** The labels of the visible lines: headers of lanes and groups, and names of tensors. */
+
+import { type Lane, type Line, type Lines, linesWithin } from "../../model/lanes";
+import { visibleName, wholeName } from "../../model/names";
+import { formatCount } from "../../model/numbers";
+import type { Group } from "../../model/tree";
+import type { ComparedRun } from "../../state/compared_run";
+import type { HeatmapGrids } from "../../state/grids";
+import type { Rows } from "../../state/rows";
+import type { Tensor } from "../../wire/answers";
+import type { HeatmapActions } from "./actions";
+import { GROUP_INDENT, INDENT, TensorLabel } from "./TensorLabel";
+
+/** The chevron is within the indent. */
+const CHEVRON = 16;
+
+export interface RowLabelsProps {
+  rows: Rows;
+  lines: Lines;
+  scrollTop: number;
+  height: number;
+  width: number;
+  /** Ids of tensors. */
+  selected: string | undefined;
+  hovered: string | undefined;
+  /** The grids of the run that the lines are of. */
+  grids: HeatmapGrids;
+  /** That run, where it is not the selected one. */
+  compared?: ComparedRun;
+  actions: HeatmapActions;
+}
+
+export function RowLabels(props: RowLabelsProps) {
+  const { lines, scrollTop, height } = props;
+  return (
+    <div class={`labels ${lines.rowHeight < 20 ? "dense" : ""}`}>
+      {linesWithin(lines, scrollTop, scrollTop + height).map((line) => (
+        <LineLabel key={keyOf(line)} {...props} line={line} />
+      ))}
+    </div>
+  );
+}
+
+function keyOf(line: Line): string {
+  if (line.kind === "tensor") return line.tensor.id;
+  return line.kind === "lane" ? `lane ${line.lane.key}` : `group ${line.group.key}`;
+}
+
+function LineLabel(props: RowLabelsProps & { line: Line }) {
+  const { line, scrollTop, width, rows, compared, selected, hovered } = props;
+  const box = { top: `${line.top - scrollTop}px`, height: `${line.height}px` };
+  const countsNonfinite = compared === undefined;
+  if (line.kind === "lane") {
+    return (
+      <LaneHeader
+        {...{ line, box, width, countsNonfinite }}
+        onToggle={() => rows.toggle(line.lane)}
+      />
+    );
+  }
+  if (line.kind === "group") {
+    return (
+      <GroupHeader
+        {...{ line, box, width, countsNonfinite }}
+        onToggle={() => rows.toggle(line.group)}
+      />
+    );
+  }
+  return (
+    <TensorLabel
+      {...{ line, box, width, rows, compared }}
+      grids={props.grids}
+      actions={props.actions}
+      isSelected={line.tensor.id === selected}
+      isHovered={line.tensor.id === hovered}
+    />
+  );
+}
+
+interface HeaderProps<Kind extends Line["kind"]> {
+  line: Extract<Line, { kind: Kind }>;
+  box: { top: string; height: string };
+  width: number;
+  /** Counts of NaN and Inf are of the selected run. */
+  countsNonfinite: boolean;
+  onToggle: () => void;
+}
+
+function LaneHeader({ line, box, width, countsNonfinite, onToggle }: HeaderProps<"lane">) {
+  const { lane, open } = line;
+  return (
+    <div class={`lane ${open ? "open" : "closed"}`} style={box}>
+      <button
+        type="button"
+        style={{ width: `${width}px` }}
+        aria-expanded={open}
+        title={lane.description}
+        onClick={onToggle}
+      >
+        <Chevron />
+        <span class="lane-name">{lane.label}</span>
+        <Counts tensors={lane.tensors} nonfinite={countsNonfinite ? lane.nonfinite : 0} />
+      </button>
+      {open && <span class="lane-description">{lane.description}</span>}
+    </div>
+  );
+}
+
+function GroupHeader({ line, box, width, countsNonfinite, onToggle }: HeaderProps<"group">) {
+  const { group, open } = line;
+  return (
+    <div class={`group ${open ? "open" : "closed"}`} style={{ ...box, width: `${width}px` }}>
+      <button
+        type="button"
+        style={{ paddingLeft: `${INDENT - CHEVRON + group.depth * GROUP_INDENT}px` }}
+        aria-expanded={open}
+        title={wholeName(pathOf(group))}
+        onClick={onToggle}
+      >
+        <Chevron />
+        <span class="group-name">{visibleName(group.label)}</span>
+        <Counts tensors={group.tensors} nonfinite={countsNonfinite ? nonfiniteOf(group) : 0} />
+      </button>
+    </div>
+  );
+}
+
+/** A group's key is its lane and its path. */
+function pathOf({ key }: Group): string {
+  return key.slice(key.indexOf(":") + 1);
+}
+
+function nonfiniteOf({ tensors }: Group): number {
+  return tensors.filter(({ first_nonfinite_step }) => first_nonfinite_step !== null).length;
+}
+
+function Chevron() {
+  return (
+    <span class="chevron" aria-hidden="true">
+      ▸
+    </span>
+  );
+}
+
+function Counts({
+  tensors,
+  nonfinite,
+}: {
+  tensors: readonly Tensor[];
+  nonfinite: Lane["nonfinite"];
+}) {
+  return (
+    <span
+      class="lane-counts"
+      title={nonfinite > 0 ? `${formatCount(nonfinite)} with NaN or Inf` : undefined}
+    >
+      {nonfinite > 0 && <b>{formatCount(nonfinite)} of </b>}
+      {formatCount(tensors.length)}
+    </span>
+  );
+}

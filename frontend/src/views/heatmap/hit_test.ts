@@ -1,0 +1,73 @@
+/** What is under the pointer. */
+
+import type { RefObject } from "preact";
+import { type FindingMarker, markerAt } from "../../draw/axis";
+import { GUTTER } from "../../draw/canvas";
+import { type Lines, lineAt, tensorAt } from "../../model/lanes";
+import { columnOfStep, stepAt, stepsOfColumn, type Timeline } from "../../model/timeline";
+import type { ComparedRun } from "../../state/compared_run";
+import type { HeatmapGrids } from "../../state/grids";
+import type { Tensor } from "../../wire/answers";
+import type { HeatmapLayout } from "./layout";
+
+/** The cell under the pointer. */
+export interface HoveredCell {
+  tensor: Tensor;
+  steps: [number, number];
+  /** Where the pointer is, in the page. */
+  x: number;
+  y: number;
+  /** The run of the cell, where it is not the selected one. */
+  compared: ComparedRun | undefined;
+}
+
+export interface HitField {
+  /** The rows of the selected run. */
+  plot: RefObject<HTMLDivElement | null>;
+  axis: RefObject<HTMLCanvasElement | null>;
+  layout: HeatmapLayout;
+  lines: Lines;
+  scrollTop: number;
+  timeline: Timeline;
+  grids: HeatmapGrids;
+  compared: readonly ComparedRun[];
+  markers: readonly FindingMarker[];
+}
+
+export function cellUnder(event: MouseEvent, field: HitField): HoveredCell | null {
+  const { layout, lines, scrollTop, timeline, grids, compared } = field;
+  const box = field.plot.current?.getBoundingClientRect();
+  if (!box || event.clientY < box.top) return null;
+  const stride = layout.paneHeight + layout.paneHeaderHeight;
+  const pane = Math.floor((event.clientY - box.top) / (stride || 1));
+  const y = event.clientY - box.top - pane * stride;
+  if (pane > compared.length || y >= layout.paneHeight) return null;
+  const line = lineAt(lines, y + scrollTop);
+  const run = compared[pane - 1];
+  const shown = run?.grids ?? grids;
+  const steps = stepsUnder(shown, timeline, event.clientX - box.left - layout.labelWidth);
+  const tensor = line && steps && tensorAt(line, shown.gridAt(steps[0]), steps[0]);
+  if (!tensor || !steps) return null;
+  return { tensor, steps, x: event.clientX, y: event.clientY, compared: run };
+}
+
+/** Index of the finding whose marker on the axis is under the pointer; -1 for none. */
+export function markerUnder(event: MouseEvent, { axis, markers, timeline }: HitField): number {
+  const box = axis.current?.getBoundingClientRect();
+  if (!box || event.clientY > box.bottom) return -1;
+  return markerAt(markers, timeline, event.clientX - box.left - GUTTER, event.clientY - box.top);
+}
+
+/** First and last step of the cell at a pixel; undefined where there is none. */
+function stepsUnder(
+  grids: HeatmapGrids,
+  timeline: Timeline,
+  x: number,
+): [number, number] | undefined {
+  if (x < 0 || x >= timeline.width) return undefined;
+  const step = Math.floor(stepAt(timeline, x));
+  const grid = grids.gridAt(step);
+  if (!grid) return undefined;
+  const { edges } = grid;
+  return stepsOfColumn(grid, columnOfStep({ edges, columns: edges.length - 1 }, step));
+}

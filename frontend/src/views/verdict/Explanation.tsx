@@ -1,0 +1,67 @@
+/** Why a finding is known, how to fix it, and where the NaN or Inf spread. */
+
+import { placeTitle, recordAlsoCode, recordAlsoText } from "../../model/findings";
+import { visibleName } from "../../model/names";
+import { formatCount, formatCounted } from "../../model/numbers";
+import type { AffectedPlace, Finding } from "../../wire/answers";
+import { CodeBlock } from "../CodeBlock";
+import { FailedOperation } from "./FailedOperation";
+import { MarkedText } from "./MarkedText";
+
+interface ExplanationProps {
+  finding: Finding;
+  onGoTo: (place: AffectedPlace) => void;
+}
+
+export function Explanation({ finding, onGoTo }: ExplanationProps) {
+  const { message, advice, fix_code, help, affected, record_also = [] } = finding;
+  return (
+    <div class={`explained ${finding.origin.operation ? "with-operation" : ""}`}>
+      <div>
+        <h2>Why</h2>
+        <p class="prose">
+          <MarkedText text={message} />
+        </p>
+        <AffectedPlaces places={affected} onGoTo={onGoTo} />
+      </div>
+      <div class="fix">
+        <h2>Fix</h2>
+        <p class="prose">
+          <MarkedText text={advice} />
+        </p>
+        {fix_code && <CodeBlock code={fix_code} />}
+        {record_also.length > 0 && (
+          <>
+            <p class="record-also">{recordAlsoText(record_also)}</p>
+            <CodeBlock code={recordAlsoCode(record_also)} />
+          </>
+        )}
+        {help && <p class="help-page">More: docs/{visibleName(help)}</p>}
+      </div>
+      <FailedOperation origin={finding.origin} rerun={finding.rerun} />
+    </div>
+  );
+}
+
+interface AffectedPlacesProps {
+  places: readonly AffectedPlace[];
+  onGoTo: (place: AffectedPlace) => void;
+}
+
+function AffectedPlaces({ places, onGoTo }: AffectedPlacesProps) {
+  if (places.length === 0) return null;
+  return (
+    <details class="affected">
+      <summary>Spread to {formatCounted(places.length, "more tensor")}</summary>
+      <ul>
+        {places.map((place) => (
+          <li key={`${place.role} ${place.worker ?? ""} ${place.tensor}`}>
+            <button type="button" class="link" onClick={() => onGoTo(place)}>
+              step {formatCount(place.step)} · <code>{placeTitle(place)}</code>
+            </button>
+          </li>
+        ))}
+      </ul>
+    </details>
+  );
+}
