@@ -6,7 +6,7 @@
 - `record_writer`: numbers records, lays them out in blocks, and survives a failing sink.
 - `levels`: the merges of records that make a long run quick to read.
 - `session`: the identity of one stream of records.
-- `live_diagnosis`: what is wrong with the training, said while it runs.
+- `live_diagnosis`: what is wrong with the training run, printed while it runs.
 - `warnings`: warnings, and trouble of our own, that cannot end the training.
 - `failing_step`: what is kept of a step that failed.
 """

@@ -283,16 +283,15 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
         tripped, self._tripped = self._tripped, False
         diagnosis = self._recorder.diagnosis
         if self._policy in ("stop", "raise") and tripped:
-            diagnosis.news()
+            diagnosis.new_findings()
             if self._policy == "raise":
-                raise FloatingPointError(diagnosis.message(diagnosis.worst()))
-            self._stop(diagnosis.worst())
+                raise FloatingPointError(diagnosis.message(diagnosis.most_severe()))
+            self._stop(diagnosis.most_severe())
         elif self._skip_streak >= self._max_skips:
-            self._stop(
-                f"{self._skip_streak} steps were skipped one after another: {diagnosis.worst()}"
-            )
+            why = diagnosis.most_severe()
+            self._stop(f"{self._skip_streak} steps were skipped one after another: {why}")
         else:
-            diagnosis.print_news()
+            diagnosis.print_new_findings()
 
     def _react_to_logs(self, batch: int, logs: dict[str, Any]) -> None:
         """What is left of a policy where steps cannot be recorded: the logs of the batch."""
@@ -318,7 +317,7 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
         self._is_due = self._is_begun = self._in_batch = False
         # Not closed: a file for each of a thousand short fits would burden TensorBoard.
         self._flush()
-        self._recorder.diagnosis.print_news(last=True)
+        self._recorder.diagnosis.print_new_findings(last=True)
 
     def _flush(self) -> None:
         with self._guard("record the last steps"):

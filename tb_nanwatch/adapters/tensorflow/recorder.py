@@ -115,7 +115,7 @@ class Recorder:
         manifest = self._manifest_of(_infos(tensors))
         record = Record(window, *accumulator.drain(clock.signal()))
         self._writer.write_initial(manifest, record)
-        self.diagnosis.take_initial(manifest.tensors, record)
+        self.diagnosis.add_initial(manifest.tensors, record)
 
     def add(
         self,
@@ -172,7 +172,7 @@ class Recorder:
     def write_rerun(self, rerun: Rerun) -> None:
         """On the host, before the record of the step: writes what running it again has found."""
         self._writer.write_rerun(rerun)
-        self.diagnosis.take_rerun(rerun)
+        self.diagnosis.add_rerun(rerun)
 
     def step_end(self) -> Signal:
         """On the host, after a call of the step: writes the window where it is full.
@@ -244,7 +244,7 @@ class Recorder:
         infos, record = _join(parts)
         manifest = self._manifest_of(infos)
         size = self._writer.write(manifest, record, urgent=urgent)
-        self.diagnosis.take(infos, record, nonfinite=signal.trips > 0)
+        self.diagnosis.add_record(infos, record, nonfinite=signal.trips > 0)
         steps = signal.next_step - self._first_step
         self._schedule.written(size, steps, by_change=by_change)
         self._begin_window(signal)

@@ -134,7 +134,7 @@ class Watcher:
         """
         self._unwatched.tell()
         signal = self._recorder.step_end()
-        self._recorder.diagnosis.print_news()
+        self._recorder.diagnosis.print_new_findings()
         self._step_ended(signal.trips)
         return signal.trips > 0
 
