@@ -47,7 +47,7 @@ EVERYWHERE = [
     (Recorder, "flush"),
     (Recorder, "write_rerun"),
     (RecordWriter, "write"),
-    (LiveDiagnosis, "take"),
+    (LiveDiagnosis, "add_record"),
 ]
 INTO = [
     (UpdateGuard, "_take_in"),

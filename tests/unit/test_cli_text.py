@@ -207,8 +207,8 @@ def comparison(difference: Difference | None = None, norm_steps: int = 10) -> Co
 
 def test_a_comparison_says_what_was_compared() -> None:
     assert comparison_text(["a", "b"], comparison()) == (
-        "No difference: all norms agree within 1.00%. Compared steps 0-9 of 3 tensors (1 tensor "
-        "only in `b`)."
+        "No difference: norms agree within a relative tolerance of 0.01. Compared steps 0-9 of 3 "
+        "tensors (1 tensor only in `b`)."
     )
     assert "Norms could be compared in 4 of 10 steps" in comparison_text(
         ["a", "b"], comparison(norm_steps=4)

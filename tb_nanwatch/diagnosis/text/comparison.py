@@ -31,7 +31,8 @@ def comparison_text(names: Sequence[str], comparison: Comparison) -> str:
             "the records of the two runs begin and end at different steps."
         )
     if difference is None:
-        return f"No difference: all norms agree within {comparison.tolerance:.2%}. {compared}"
+        tolerance = f"{comparison.tolerance:g}"
+        return f"No difference: norms agree within a relative tolerance of {tolerance}. {compared}"
     return f"{difference_text(names, difference)} {compared}"
 
 
