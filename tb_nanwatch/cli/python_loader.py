@@ -100,7 +100,7 @@ def _noticed(problems: list[str]) -> Iterator[None]:
             text = record.getMessage()
             if record.levelno >= logging.ERROR:
                 problems.append(f"TensorBoard: {text}")
-            # A record that is cut off at the end is one of a training that goes on, or was killed.
+            # A truncated last record is that of a run in progress, or of one that was killed.
             elif "Truncated record" in text and "crc32 check" in text:
                 file = record.args[0] if isinstance(record.args, tuple) else text
                 problems.append(f"{file!r} is corrupt; everything after the corruption is lost.")

@@ -1,4 +1,4 @@
-"""What a terminal can show: width, color, and text that it does not obey."""
+"""What a terminal can show: width, color, and text without control sequences."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LONGEST_TEXT = 2000
 
 _CODE = re.compile(r"`[^`]+`")
 _GLUE = "\0"
-"""Stands for a space that no line is broken at. Printable text holds none."""
+"""Replaces a space at which no line may break. Printable text contains none."""
 
 Color = int
 """A parameter of the escape sequence "select graphic rendition"."""
@@ -68,7 +68,7 @@ class Terminal:
     def labelled(self, label: str, text: str, *, indent: int, column: int) -> Iterator[str]:
         """Lines of `text`, wrapped, that begin at `column`; the first with `label` before it.
 
-        What stands between backticks, code to copy, is not broken where it fits a line. Long words
+        Code between backticks is not broken where it fits a line. Long words
         are shortened, and text that is absurdly long is cut.
         """
         room = max(self.width - column, 16)

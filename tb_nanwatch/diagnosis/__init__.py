@@ -1,8 +1,8 @@
 """From arrays to what is wrong with a run: pure.
 
 - `facts`: a run as rules see it: histories, intervals, order, layers, causal chain.
-- `rules`: from facts to findings; one module a cause, listed in one place. How to add one stands in
-  its docstring.
+- `rules`: from facts to findings; one module a cause, listed in one place. Its docstring explains
+  how to add one.
 - `text`: findings in words; the only place with sentences.
 
 Around them:
@@ -13,7 +13,7 @@ Around them:
 - `thresholds`: every number that a rule compares with.
 - `compare`, `comparison`: the first difference of two runs.
 
-`facts` import no rule, `rules` no text: names and numbers go one way, and are put into words last.
+`facts` import no rule and `rules` no text: findings are facts until the very end.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ SEVERITIES: tuple[Severity, ...] = ("error", "warning", "info")
 
 
 class CauseInfo(NamedTuple):
-    """What is fixed of a cause: its severity, and the variants that text tells apart."""
+    """The severity of a cause, and the variants that have texts of their own."""
 
     severity: Severity
     variants: tuple[str, ...] = ("",)
@@ -112,7 +112,7 @@ class Finding:
       origin: the tensor on which it was seen first; its `layer` is the culprit where that is known.
       variant: one of the cause's variants.
       evidence: numbers by name; `nan`, `pos_inf` and `neg_inf` count the origin's elements in the
-        record that holds `step`. Units are in the name or those of the tensor; none is NaN.
+        record of `step`. Units are in the name or those of the tensor; no number is NaN.
       related: names that the evidence speaks of, by what they are to it: `next_layer`,
         `last_layer`, `from_layer`, `to_layer`, `hiding_layer`, `quantity` (a role), `trouble` (a
         cause), `dtype`.
@@ -124,7 +124,7 @@ class Finding:
       record_also: roles that were not recorded, and would tell more.
       rerun: what running the step again found; None where it was not.
       is_partial: whether records of the run are missing.
-      model: what the framework said of the model.
+      model: what the framework reported of the model.
     """
 
     cause: str

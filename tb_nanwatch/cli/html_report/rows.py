@@ -1,4 +1,4 @@
-"""Which rows the heatmap has: a tensor each while they fit, else ever larger parts of the model."""
+"""The rows of the heatmap: one per tensor while they fit, else larger parts of the model."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tb_nanwatch.format.roles import FLOW
 from tb_nanwatch.format.tensor_info import TensorInfo
 
 MOST_ROWS = 120
-"""What a page can hold and an eye can follow."""
+"""As many as fit a page."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Row:
 
     Attributes:
       role: of its tensors.
-      label: what tells it from the other rows of its role; "" for a row of all of them.
+      label: what distinguishes it within its role; "" for a row of the whole role.
       tensors: their indices.
     """
 
@@ -34,7 +34,7 @@ def rows(tensors: Sequence[TensorInfo], workers: Sequence[str]) -> list[Row]:
     """The rows, by role in the flow of data, then in model order.
 
     Up to MOST_ROWS of them, but one for each role at the least: as long as there are more, the role
-    with the most rows is told in larger parts (its tensors, its layers, the modules around them);
+    with the most rows is shown in larger units (tensors, layers, the modules around them);
     of equal ones the last in the flow, so that gradients stay fine the longest.
     """
     by_role: dict[str, list[int]] = {}

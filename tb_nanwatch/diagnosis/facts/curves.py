@@ -68,7 +68,7 @@ def norm_curve(histories: Iterable[TensorHistory]) -> Curve:
 
 
 def growth(curve: Curve, decades: float, records: int, jump: float) -> Growth | None:
-    """The sustained rise that a curve ends with; None where it does not end with one.
+    """The sustained rise at the end of a curve; None where there is none.
 
     Args:
       curve: what is judged.
@@ -77,7 +77,7 @@ def growth(curve: Curve, decades: float, records: int, jump: float) -> Growth | 
       jump: the least rise where there are two points in all.
 
     A rise is sustained where it is not the work of one point, and where most of its points are
-    above those before them. One spike that heals is none: the curve has to end at its top.
+    above those before them. A spike that recovers is not one: the curve has to end at its top.
     """
     y = curve.log10
     if len(y) < 2:

@@ -1,7 +1,7 @@
 """What the built-in classes of Keras do with numbers.
 
-Class names of the framework, not of layers: a class of the user's that has the same name is told
-apart by `LayerFacts.is_builtin`, and nothing is assumed of it.
+Class names of the framework, not names of layers. Nothing is assumed of a class of the user's that
+has the same name: `LayerFacts.is_builtin` is false for it.
 """
 
 from __future__ import annotations
@@ -41,4 +41,4 @@ DROPS_NAN = frozenset(
 everywhere, ReLU with oneDNN)."""
 
 ACTIVATIONS_THAT_DROP_NAN = frozenset({"relu", "relu6"})
-"""The same of activation functions, by the name that Keras gives them."""
+"""Activation functions that do the same, by their names in Keras."""

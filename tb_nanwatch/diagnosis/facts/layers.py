@@ -1,4 +1,4 @@
-"""What each layer is and what feeds it, as the framework said."""
+"""What each layer is and what feeds it, as the framework reported."""
 
 from __future__ import annotations
 

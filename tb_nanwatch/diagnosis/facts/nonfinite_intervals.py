@@ -36,7 +36,7 @@ class NonfiniteIntervals:
         none.
       initial: bool [intervals], whether it was so before step `first` began.
       steps: int64 [intervals], how many non-finite steps were seen.
-      counts: float64 [intervals, 3], NaN, +Inf and -Inf elements of the record that holds `first`.
+      counts: float64 [intervals, 3], NaN, +Inf and -Inf elements of the record of `first`.
     """
 
     tensor: Steps

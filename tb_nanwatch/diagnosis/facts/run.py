@@ -30,7 +30,7 @@ class Run:
     Attributes:
       history: what was recorded.
       thresholds: what the rules compare with.
-      order: where each tensor stands in a step.
+      order: the order of the tensors within a step.
       layers: what each layer is.
       matrices: the records by tensors that share them.
       histories: the records of each tensor that has any.

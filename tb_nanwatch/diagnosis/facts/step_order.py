@@ -19,7 +19,7 @@ _STATE = frozenset({"weight", "slot"})
 
 @dataclass(frozen=True)
 class StepOrder:
-    """Where each tensor of a run stands in a step.
+    """The order of the tensors of a run within a step.
 
     Attributes:
       tensors: of the run.
@@ -116,5 +116,5 @@ def layer_order(
 
 
 def _layer(info: TensorInfo) -> str:
-    """The layer; a tensor that names none and has to have one stands for itself."""
+    """The layer; a tensor that needs one and has none is a layer of its own."""
     return info.layer or (info.name if info.role in _OF_LAYERS else "")

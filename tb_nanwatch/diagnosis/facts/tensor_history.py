@@ -107,7 +107,7 @@ class TensorHistory:
     def saw(self, step: int) -> bool:
         """Whether the tensor is known to have been seen at this very step.
 
-        A record that holds fewer steps than its window saw the last one: what is observed only in
+        A record with fewer steps than its window saw the last one: what is observed only in
         trouble is observed at the step that ends the window.
         """
         index = self.record_at(step)

@@ -5,16 +5,16 @@ There are two kinds of rules:
 - An **event rule** explains one event: something that became non-finite of itself, by the causal
   chain (`facts.causal_chain`). It is given the run and the event, and answers with a finding, with
   `NO_FINDING` where the event is no trouble, or with None to leave it to the rules after it. The
-  first answer holds, so that the order of `EVENT_RULES` is the order of precedence.
+  first answer counts, so the order of `EVENT_RULES` is the order of precedence.
 - A **run rule** looks at the whole run, and at the findings so far: trends, ranges, whatever stays
   finite. It yields any number of findings.
 
 To add a rule, such as "predictions outside of [0, 1] under a cross entropy":
 
 1. Name the cause, with its severity and variants, in `diagnosis.finding.CAUSES`.
-2. Write a module here: `run.recorded("prediction")` gives the tensors, `run.histories[t].column(
-   "max")` their numbers, `run.history.model.losses` what the framework said of the loss. Numbers it
-   compares with go into `diagnosis.thresholds`. Never look at what a name means.
+2. Write a module here. `run.recorded("prediction")` lists the tensors, `run.histories[t]` has their
+   records (`.column("max")`), and `run.history.model.losses` is what the framework reported of the
+   loss. Numbers to compare with go into `diagnosis.thresholds`. Never parse a name.
 3. List its function below.
 4. Give it words in `diagnosis.text`: `headlines`, `explanations`, `fixes`. Tests fail until each
    variant has them.

@@ -23,7 +23,7 @@ Answer = Finding | NoFinding | None
 
 
 def counts(run: Run, event: Event) -> dict[str, float]:
-    """Non-finite elements of the record that holds the event's first step."""
+    """Non-finite elements in the record of the event's first step."""
     nan, pos_inf, neg_inf = run.intervals.counts[event.interval].astype(np.int64).tolist()
     return {"nan": nan, "pos_inf": pos_inf, "neg_inf": neg_inf}
 

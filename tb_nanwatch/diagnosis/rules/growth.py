@@ -32,7 +32,7 @@ def grown_until_overflow(run: Run, event: Event) -> Answer:
         related={"quantity": quantity},
         evidence={
             "growth_decades": rise.decades,
-            # The state before the first step stands at -1.
+            # The state before the first step counts as step -1.
             "growth_first_step": max(rise.first, 0),
         },
     )

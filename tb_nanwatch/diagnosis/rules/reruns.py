@@ -55,7 +55,7 @@ def _of_operation(finding: Finding, rerun: Rerun, operation: Operation) -> Findi
     cause, variant = finding.cause, finding.variant
     if _is_update(operation):
         cause, variant = "optimizer-overflow", "operation"
-    # Outside of layers it may be the loss or the model's own call: what the records say holds.
+    # Outside of layers it may be the loss or the model's own call: the records decide.
     elif operation.layer and cause != "swallowed-nonfinite":
         cause = f"layer-{operation.direction}"
     elif operation.direction == "backward" and cause in ("layer-forward", "loss-domain"):

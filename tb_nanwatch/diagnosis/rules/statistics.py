@@ -1,4 +1,4 @@
-"""`poisoned-statistics`: variables that are not trained stay non-finite while training goes on."""
+"""`poisoned-statistics`: untrained variables stay non-finite while training goes on."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def lost_statistics(run: Run, event: Event) -> Answer:
 
 
 def poisoned_statistics(run: Run, findings: Sequence[Finding]) -> Iterator[Finding]:
-    """One for each event that left statistics non-finite in a training that goes on well."""
+    """One for each event that left statistics non-finite in a training run that goes on well."""
     for event in run.events:
         own = _of_event(run, event)
         if own is not None:

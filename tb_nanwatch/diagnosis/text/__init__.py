@@ -12,8 +12,8 @@ take them from here.
 - `layout`: what a report says of a finding besides: what it spread to, what to record.
 - `names`, `numbers`: tensors, counts and numbers as people read them.
 
-How it speaks: first what happened, then why it is known, then the fix as code. One idea a sentence,
-subject first. A guess says that it is one. "Will not fix this" is said only of what is certain.
+Style: first what happened, then why it is known, then the fix as code. One idea a sentence, subject
+first. A guess is called one. "Will not fix this" is only for what is certain.
 """
 
 from __future__ import annotations
