@@ -26,12 +26,14 @@ class Verdict:
       steps: how many steps its records cover.
       tensors: how many tensors have records.
       roles: those of these tensors.
+      is_short: whether the run is too short for trends to be judged.
     """
 
     findings: tuple[Finding, ...]
     steps: int
     tensors: int
     roles: frozenset[str]
+    is_short: bool = False
 
     @property
     def status(self) -> Status:
@@ -51,17 +53,21 @@ class Verdict:
 
 def verdict(history: History, thresholds: Thresholds | None = None) -> Verdict:
     """The verdict on a run."""
-    return verdict_of(history, diagnose(history, thresholds))
+    return verdict_of(history, diagnose(history, thresholds), thresholds)
 
 
-def verdict_of(history: History, findings: Sequence[Finding]) -> Verdict:
-    """The verdict that the findings of a history are."""
+def verdict_of(
+    history: History, findings: Sequence[Finding], thresholds: Thresholds | None = None
+) -> Verdict:
+    """The verdict on a run whose findings are known."""
+    steps = _steps(history)
     recorded = {tensor for series in history.series for tensor in series.rows.tolist()}
     return Verdict(
         tuple(findings),
-        _steps(history),
+        steps,
         len(recorded),
         frozenset(history.tensors[tensor].role for tensor in recorded),
+        steps < (thresholds or Thresholds()).trend_steps,
     )
 
 

@@ -481,6 +481,7 @@ def test_a_layer_may_spoil_its_own_gradient_alone(roles: Collection[str]) -> Non
         (("Dropout", "Norm"), "c"),
         (("Lambda", "Dropout"), "b"),
         (("Mine", "Flatten"), "b"),
+        (("Flatten", "Dense with my_activation"), "c"),
         (("Dropout", "Flatten"), "a"),
     ],
 )
@@ -489,7 +490,8 @@ def test_what_a_layer_is_names_the_likely_one(kinds: tuple[str, str], expected: 
     classes = dict(zip("abcd", ("Dense", *kinds, "Dense"), strict=True))
     model = ModelFacts(
         layers=tuple(
-            LayerFacts(path, name, is_builtin=name != "Mine") for path, name in classes.items()
+            LayerFacts(path, name.split()[0], name != "Mine", "".join(name.split()[2:]))
+            for path, name in classes.items()
         )
     )
 

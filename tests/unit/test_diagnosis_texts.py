@@ -424,6 +424,15 @@ def test_code_is_for_the_framework_and_of_the_run(framework: str) -> None:
     assert fix_code(found) == expected[framework]
 
 
+def test_code_says_where_the_optimizer_is_not_known() -> None:
+    found = finding("exploding-gradient", KERNEL, {})
+    assert fix_code(found) == (
+        "optimizer = keras.optimizers.Adam(  # or your optimizer\n"
+        "    learning_rate=learning_rate / 10, global_clipnorm=1.0\n"
+        ")"
+    )
+
+
 def test_code_fits_a_terminal_and_is_code() -> None:
     keys = {key.split("/")[0] for key in FIXES}
     assert keys == set(CAUSES)
@@ -442,6 +451,9 @@ def test_the_headline_of_a_run() -> None:
     )
     assert run_headline(replace(HEALTHY, roles=frozenset({"loss"}), tensors=1)) == (
         "Healthy: no NaN or Inf (57 steps, 1 tensor); gradients were not recorded"
+    )
+    assert run_headline(replace(HEALTHY, steps=5, is_short=True)) == (
+        "Healthy: no NaN or Inf (5 steps, 22 tensors); too short to judge trends"
     )
     assert run_headline(replace(HEALTHY, steps=0)) == "Nothing recorded yet"
     backoff, loss = EXPECTED["loss-scale-backoff"][0], EXPECTED["divergence/loss"][0]
@@ -473,13 +485,16 @@ def test_numbers_as_people_read_them() -> None:
 
 
 def operation(kind: str, values: tuple[str, ...], result: str, name: str = "result") -> Operation:
+    axis = Operand("axis", "int32", (), (Element((), "-1"),))
     operands = tuple(
         Operand("xy"[n], "float32", (32, 2), (Element((3, 0), value),))
         for n, value in enumerate(values)
     )
     made = Operand(name, "float32", (32, 2), (Element((3, 0), result),))
     direction: Any = "backward" if name == "gradient" else "forward"
-    return Operation(kind, direction, "gate", "model.py", 57, operands=operands, result=made)
+    return Operation(
+        kind, direction, "gate", "model.py", 57, operands=(axis, *operands), result=made
+    )
 
 
 @pytest.mark.parametrize(
@@ -519,6 +534,7 @@ def test_rows_and_operands() -> None:
     ]
     assert rows_text(replace(rerun, examples=tuple(range(16)))) == "at least 16 of 32 batch rows"
     assert list(operand_lines(made)) == [
+        "axis = -1 (int32, scalar)",
         "x[3, 0] = -1.0 (float32, 32 x 2)",
         "y[3, 0] = 0.3 (float32, 32 x 2)",
         "result[3, 0] = NaN (float32, 32 x 2)",

@@ -42,3 +42,14 @@ everywhere, ReLU with oneDNN)."""
 
 ACTIVATIONS_THAT_DROP_NAN = frozenset({"relu", "relu6"})
 """Activation functions that do the same, by their names in Keras."""
+
+KNOWN_ACTIVATIONS = frozenset(
+    {
+        *("", "linear", "relu", "relu6", "leaky_relu", "elu", "selu", "celu", "gelu", "glu"),
+        *("silu", "swish", "mish", "softplus", "softsign", "squareplus", "tanh", "tanh_shrink"),
+        *("sigmoid", "hard_sigmoid", "log_sigmoid", "sparse_sigmoid", "exponential", "threshold"),
+        *("softmax", "log_softmax", "sparsemax", "sparse_plus", "soft_shrink", "hard_shrink"),
+        *("hard_silu", "hard_swish", "hard_tanh"),
+    }
+)
+"""The activation functions of Keras: their derivatives are finite. Any other is the user's own."""

@@ -8,6 +8,7 @@ from tb_nanwatch.diagnosis.facts.layer_kinds import (
     ACTIVATIONS_THAT_DROP_NAN,
     DROPS_NAN,
     INFINITE_DERIVATIVE,
+    KNOWN_ACTIVATIONS,
     MULTIPLIES_INPUT,
     RUNS_USER_CODE,
 )
@@ -67,13 +68,16 @@ class Layers:
         layer = self._facts.get(path)
         if layer is None:
             return False
-        return not layer.is_builtin or layer.class_name in RUNS_USER_CODE
+        return (
+            not layer.is_builtin
+            or layer.class_name in RUNS_USER_CODE
+            or layer.activation not in KNOWN_ACTIVATIONS
+        )
 
     def is_smooth(self, path: str) -> bool:
         """Whether it is a built-in layer whose derivative is finite everywhere."""
-        layer = self._builtin(path)
-        return layer is not None and not (
-            layer.class_name in INFINITE_DERIVATIVE or layer.class_name in RUNS_USER_CODE
+        return path in self._facts and not (
+            self.has_infinite_derivative(path) or self.runs_user_code(path)
         )
 
     def _builtin(self, path: str) -> LayerFacts | None:

@@ -9,7 +9,7 @@ import numpy as np
 from tb_nanwatch.diagnosis.facts.layer_gradients import LayerGradients, layer_gradients
 from tb_nanwatch.diagnosis.facts.run import Run
 from tb_nanwatch.diagnosis.facts.trends import is_short
-from tb_nanwatch.diagnosis.finding import Affected, Finding
+from tb_nanwatch.diagnosis.finding import Finding
 from tb_nanwatch.diagnosis.rules.trend_finding import finding_of_trend
 
 _TINY = 1e-46
@@ -63,8 +63,5 @@ def _dead(run: Run, layers: Sequence[LayerGradients]) -> Finding | None:
         (since, origin.last),
         {"zero_steps": origin.zero_steps, "layers": len(dead)},
         variant="loss" if len(dead) == len(layers) else "units" if died else "cut",
-        affected=tuple(
-            Affected("gradient", layer.layer, run.info(layer.tensor).name, layer.zero_since or 0)
-            for layer in dead[:-1]
-        ),
+        affected=tuple(run.affected(layer.tensor, layer.zero_since or 0) for layer in dead[:-1]),
     )

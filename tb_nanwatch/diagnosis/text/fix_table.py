@@ -2,8 +2,8 @@
 
 Keys are a cause, or "cause/variant" where a cause has several. `keras` is code for `model.fit`,
 `tensorflow` for a loop of one's own where that differs. In words and code, {layer} is the layer to
-look in, {optimizer} the class of the optimizer and {rate} a learning rate, a tenth of the present
-one where that is known. The live message has room for the first sentence only.
+look in, {optimizer} the class of the optimizer, and {rate} a tenth of the learning rate. The live
+message has room for the first sentence only.
 """
 
 from __future__ import annotations

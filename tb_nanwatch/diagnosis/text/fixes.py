@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 from tb_nanwatch.diagnosis.finding import Finding
 from tb_nanwatch.diagnosis.text.fix_table import FIXES, OPERATION_FIXES, Fix
 from tb_nanwatch.diagnosis.text.names import layer, sentence
 from tb_nanwatch.diagnosis.text.operation import source_line
+
+_OPTIMIZER = re.compile(r"(?m)^.*\{optimizer\}.*$")
 
 _NOT_OF_OPERATION = frozenset({"exploding-gradient", "nonfinite-input", "nonfinite-target"})
 """Causes that lie before the operation at which they show."""
@@ -61,8 +65,10 @@ def _filled(text: str, finding: Finding) -> str:
         )
     elif "next_layer" in related and not finding.origin.layer:
         where = f"everything upstream of {layer(related['next_layer'])}"
+    if len(names) != 1:
+        text = _OPTIMIZER.sub(r"\g<0>  # or your optimizer", text)
     return (
         text.replace("{layer}", where)
         .replace("{optimizer}", names[0] if len(names) == 1 else "Adam")
-        .replace("{rate}", f"{rates[0] / 10:g}" if len(rates) == 1 else "1e-4")
+        .replace("{rate}", f"{rates[0] / 10:g}" if len(rates) == 1 else "learning_rate / 10")
     )

@@ -33,12 +33,13 @@ def run_headline(verdict: Verdict) -> str:
     if verdict.finding is not None and status != "healthy":
         return headline(verdict.finding)
     seen = f"({plural(verdict.steps, 'step')}, {plural(verdict.tensors, 'tensor')})"
-    checked = "no NaN or Inf"
-    missing = ""
-    if "gradient" in verdict.roles:
-        checked += ", no exploding, vanishing or dead gradients"
-    else:
+    checked, missing = "no NaN or Inf", ""
+    if "gradient" not in verdict.roles:
         missing = "; gradients were not recorded"
+    elif verdict.is_short:
+        missing = "; too short to judge trends"
+    else:
+        checked += ", no exploding, vanishing or dead gradients"
     infos = "".join(f"; {headline(each)}" for each in verdict.findings)
     return f"Healthy: {checked} {seen}{missing}{infos}"
 
@@ -177,8 +178,9 @@ def _vanishing(finding: Finding) -> tuple[str, str]:
 def _dead(finding: Finding) -> tuple[str, str]:
     if finding.variant == "loss":
         return f"All gradients are zero {_from(finding)}", "the loss does not depend on the weights"
-    where = layer(finding.origin.layer, code(finding.origin.tensor))
-    return f"Dead layer {_from(finding)}", where
+    if not finding.origin.layer:
+        return f"Gradient is zero {_from(finding)}", code(finding.origin.tensor)
+    return f"Dead layer {_from(finding)}", layer(finding.origin.layer)
 
 
 def _unscaled(finding: Finding) -> tuple[str, str]:

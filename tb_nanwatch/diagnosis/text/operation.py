@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from tb_nanwatch.diagnosis.text.names import code
 from tb_nanwatch.diagnosis.text.numbers import element, plural
 from tb_nanwatch.format.rerun import Operand, Operation, Rerun
+from tb_nanwatch.stats.floats import COMPONENT
 
 _ROWS = 6
 _MOST_RECORDED_ROWS = 16
@@ -44,7 +45,8 @@ def operation_sentence(operation: Operation, rerun: Rerun) -> str:
 def _did(operation: Operation) -> str:
     result = operation.result
     made = _first(result) or "NaN or Inf"
-    given = [value for value in map(_first, operation.operands) if value]
+    numbers = (each for each in operation.operands if each.dtype in COMPONENT)
+    given = [value for value in map(_first, numbers) if value]
     if result is not None and result.name == "gradient":
         of = f" where the input is {given[0]}" if given else ""
         return f"has a gradient of {made}{of}"

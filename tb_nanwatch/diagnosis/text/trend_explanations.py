@@ -59,16 +59,19 @@ def _divergence(finding: Finding) -> Iterator[str]:
 def _vanishing(finding: Finding) -> Iterator[str]:
     evidence = finding.evidence
     last = finding.related["last_layer"]
+    first = finding.origin.layer or finding.origin.tensor
     yield (
         f"Gradient RMS falls from {number(evidence['rms_last_layer'])} in {code(last)} to "
-        f"{number(evidence['rms_first_layer'])} in {code(finding.origin.layer)} across "
+        f"{number(evidence['rms_first_layer'])} in {code(first)} across "
         f"{int(evidence['layers']):,} layers. The first layers barely learn."
     )
 
 
 def _dead(finding: Finding) -> Iterator[str]:
     others = int(finding.evidence["layers"]) - 1
-    what = "of the model" if finding.variant == "loss" else f"of {layer(finding.origin.layer)}"
+    what = f"of {layer(finding.origin.layer, code(finding.origin.tensor))}"
+    if finding.variant == "loss":
+        what = "of the model"
     if others and finding.variant != "loss":
         what += f" and of {plural(others, 'more layer')} before it"
     why = {
