@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -91,6 +92,13 @@ def test_the_operation_names_layer_pass_and_what_to_write() -> None:
 )
 def test_another_finding_stays_as_it_is(other: Finding) -> None:
     assert with_rerun(other, [RERUN]) is other
+
+
+def test_an_operation_ends_the_search_between_layers() -> None:
+    between = {"from_layer": "one", "to_layer": "two"}
+    wide = replace(finding("layer-backward"), variant="between", related=between)
+    found = with_rerun(wide, [replace(RERUN, operation=replace(OPERATION, direction="backward"))])
+    assert (found.origin.layer, found.related) == ("gate", {})
 
 
 def test_without_an_operation_the_note_and_the_rows_are_kept() -> None:

@@ -424,6 +424,14 @@ def test_code_is_for_the_framework_and_of_the_run(framework: str) -> None:
     assert fix_code(found) == expected[framework]
 
 
+@pytest.mark.parametrize("key", ["exploding-gradient", "divergence/loss"])
+def test_nobody_is_advised_to_clip_what_is_clipped(key: str) -> None:
+    clips = OptimizerFacts("sgd", "SGD", True, learning_rate=0.1, clipnorm=1.0)
+    found = replace(EXPECTED[key][0], model=ModelFacts(optimizers=(clips,)))
+    assert "the optimizer clips gradients already" in advice(found)
+    assert fix_code(found) == "optimizer = keras.optimizers.SGD(learning_rate=0.01)  # and clip"
+
+
 def test_code_says_where_the_optimizer_is_not_known() -> None:
     found = finding("exploding-gradient", KERNEL, {})
     assert fix_code(found) == (

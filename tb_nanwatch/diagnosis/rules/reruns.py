@@ -66,6 +66,8 @@ def _of_operation(finding: Finding, rerun: Rerun, operation: Operation) -> Findi
         finding,
         cause=cause,
         variant=variant,
+        # The layers among which it was are no longer of interest.
+        related=finding.related if cause == "swallowed-nonfinite" else {},
         origin=_place(finding.origin, operation),
         inferred_from="",
         record_also=(),

@@ -216,6 +216,11 @@ FIXES: dict[str, Fix] = {
         _CLIPPING_OPTIMIZER,
         _CLIPPED,
     ),
+    "exploding-gradient/clipped": Fix(
+        "Lower the learning rate (try 10x lower first) or warm it up; the optimizer clips gradients"
+        " already. Also check that inputs and targets have roughly unit variance.",
+        "optimizer = keras.optimizers.{optimizer}(learning_rate={rate})  # and clip",
+    ),
     "exploding-gradient/depth": Fix(
         "Use gated cells (LSTM or GRU), an orthogonal initializer with gain 1, normalization "
         "between layers, or shorter sequences: gains compound across layers or time steps. Also "
@@ -228,6 +233,11 @@ FIXES: dict[str, Fix] = {
         "Lower the learning rate (try 10x lower first) or warm it up, and clip by the global norm.",
         _CLIPPING_OPTIMIZER,
         _CLIPPED,
+    ),
+    "divergence/clipped": Fix(
+        "Lower the learning rate (try 10x lower first) or warm it up; the optimizer clips gradients"
+        " already.",
+        "optimizer = keras.optimizers.{optimizer}(learning_rate={rate})  # and clip",
     ),
     "divergence/amplified": Fix(
         "Look in {layer} for a division by a small number, and use a larger epsilon. Where several "

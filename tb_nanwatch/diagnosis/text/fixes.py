@@ -6,13 +6,20 @@ import re
 
 from tb_nanwatch.diagnosis.finding import Finding
 from tb_nanwatch.diagnosis.text.fix_table import FIXES, OPERATION_FIXES, Fix
-from tb_nanwatch.diagnosis.text.names import layer, sentence
+from tb_nanwatch.diagnosis.text.names import code, layer, sentence
 from tb_nanwatch.diagnosis.text.operation import source_line
+from tb_nanwatch.format.facts import OptimizerFacts
 
 _OPTIMIZER = re.compile(r"(?m)^.*\{optimizer\}.*$")
 
+_PLACEHOLDER = re.compile(r"\{(layer|optimizer|rate)\}")
+
 _NOT_OF_OPERATION = frozenset({"exploding-gradient", "nonfinite-input", "nonfinite-target"})
 """Causes that lie before the operation at which they show."""
+
+
+_CURED_BY_CLIPPING = frozenset({"", "overflow", "loss", "weight"})
+"""Variants of divergence and exploding gradients whose fix is to clip, unless that is done."""
 
 
 def advice(finding: Finding) -> str:
@@ -48,27 +55,35 @@ def _fix(finding: Finding) -> Fix:
     keys = [f"{finding.cause}/{finding.variant}", finding.cause]
     if finding.inferred_from and not finding.origin.layer and finding.operation is None:
         keys.insert(0, f"{finding.cause}/inferred")
+    if finding.variant in _CURED_BY_CLIPPING and any(map(_clips, finding.model.optimizers)):
+        keys.insert(0, f"{finding.cause}/clipped")
     return next(FIXES[key] for key in keys if key in FIXES)
+
+
+def _clips(optimizer: OptimizerFacts) -> bool:
+    return not (optimizer.clipnorm is optimizer.global_clipnorm is optimizer.clipvalue is None)
 
 
 def _filled(text: str, finding: Finding) -> str:
     optimizers = finding.model.optimizers
     rates = [each.learning_rate for each in optimizers if each.learning_rate is not None]
     names = [each.class_name for each in optimizers if each.is_builtin]
-    where = layer(finding.origin.layer, "the layer at fault")
-    related = finding.related
-    if "from_layer" in related and related["from_layer"] != related["to_layer"]:
-        where = (
-            f"the layers from {layer(related['from_layer']).removeprefix('layer ')} to "
-            f"{layer(related['to_layer']).removeprefix('layer ')}, including those without "
-            "weights,"
-        )
-    elif "next_layer" in related and not finding.origin.layer:
-        where = f"everything upstream of {layer(related['next_layer'])}"
     if len(names) != 1:
         text = _OPTIMIZER.sub(r"\g<0>  # or your optimizer", text)
-    return (
-        text.replace("{layer}", where)
-        .replace("{optimizer}", names[0] if len(names) == 1 else "Adam")
-        .replace("{rate}", f"{rates[0] / 10:g}" if len(rates) == 1 else "learning_rate / 10")
-    )
+    words = {
+        "layer": _where(finding),
+        "optimizer": names[0] if len(names) == 1 else "Adam",
+        "rate": f"{rates[0] / 10:g}" if len(rates) == 1 else "learning_rate / 10",
+    }
+    return _PLACEHOLDER.sub(lambda found: words[found[1]], text)
+
+
+def _where(finding: Finding) -> str:
+    """Where to look: the layer, or those that it may be."""
+    related = finding.related
+    first, last = related.get("from_layer", ""), related.get("to_layer", "")
+    if first != last:
+        return f"the layers from {code(first)} to {code(last)}, including those without weights,"
+    if "next_layer" in related and not finding.origin.layer:
+        return f"everything upstream of {layer(related['next_layer'])}"
+    return layer(finding.origin.layer, "the layer at fault")
