@@ -488,6 +488,7 @@ def test_numbers_as_people_read_them() -> None:
     assert [number(float(x)) for x in ("nan", "inf", "-inf")] == ["NaN", "Inf", "-Inf"]
     assert [growth(x) for x in (0.5, 2, 4.64, 38.2)] == ["3.2x", "100x", "44,000x", "10^38-fold"]
     assert [element(x) for x in ("nan", "-inf", "0.0")] == ["NaN", "-Inf", "0.0"]
+    assert [element(x) for x in ("-0.09629187", "(1+2.5001j)")] == ["-0.09629", "(1+2.5001j)"]
     assert listed(["a", "b", "c", "d", "e"]) == "a, b, c and 2 more"
     assert listed(["a", "b", "c", "d"]) == "a, b, c and d"
 

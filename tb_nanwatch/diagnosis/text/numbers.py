@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 _LARGEST_PLAIN, _SMALLEST_PLAIN = 1e5, 1e-2
+_LONGEST_ELEMENT = 7
 _LARGEST_FACTOR = 6
 """Decades up to which a factor is written out."""
 
@@ -28,9 +29,14 @@ def number(value: float) -> str:
 
 
 def element(value: str) -> str:
-    """An element of a tensor, given as text: "NaN", "-Inf", and any other as it is."""
+    """An element of a tensor, given as text: "NaN", "-Inf", "0.0"; of many digits the first four."""
     known = {"nan": "NaN", "-nan": "NaN", "inf": "Inf", "+inf": "Inf", "-inf": "-Inf"}
-    return known.get(value.lower(), value)
+    if value.lower() in known:
+        return known[value.lower()]
+    try:
+        return f"{float(value):.4g}" if len(value) > _LONGEST_ELEMENT else value
+    except ValueError:  # A complex number.
+        return value
 
 
 def growth(decades: float) -> str:
