@@ -29,7 +29,7 @@ def number(value: float) -> str:
 
 
 def element(value: str) -> str:
-    """An element of a tensor, given as text: "NaN", "-Inf", "0.0"; of many digits the first four."""
+    """An element of a tensor, given as text: "NaN", "-Inf", "0.0"; at most four digits."""
     known = {"nan": "NaN", "-nan": "NaN", "inf": "Inf", "+inf": "Inf", "-inf": "-Inf"}
     if value.lower() in known:
         return known[value.lower()]
