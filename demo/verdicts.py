@@ -1,4 +1,4 @@
-"""What is expected of a run beside what NaNWatch says of it."""
+"""What is expected of a run, compared with what NaNWatch found."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from typing import Any
 
 from tb_nanwatch_demo.truth import Truth
 
-HEADINGS = ("run", "expected", "said")
+HEADINGS = ("run", "expected", "found")
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """One run, as `nanwatch report --json` tells it, against its truth.
+    """One run in `nanwatch report --json`, compared with its truth.
 
     Attributes:
       run: its name.
       truth: what is known of it.
-      status: what NaNWatch calls the run.
+      status: of the run, by NaNWatch.
       finding: the finding that is judged; None where there is none.
       others: causes of the other warnings and errors.
       causes: of all findings, information too.
@@ -33,7 +33,7 @@ class Verdict:
 
     @property
     def detected(self) -> bool:
-        """Whether the run is called what it is: non-finite, unstable or healthy."""
+        """Whether the status of the run is right: non-finite, unstable or healthy."""
         return self.status == self.truth.status
 
     @property
@@ -52,9 +52,9 @@ class Verdict:
     @property
     def operation(self) -> bool:
         """Whether the operation is named that the truth knows; True where it knows none."""
-        told = self._operation
+        found = self._operation
         wanted = self.truth.operation
-        return wanted is None or (told.get("type"), told.get("pass")) == wanted
+        return wanted is None or (found.get("type"), found.get("pass")) == wanted
 
     @property
     def line(self) -> bool:
@@ -75,8 +75,8 @@ class Verdict:
     def false_alarms(self) -> tuple[str, ...]:
         """Causes of warnings and errors that the truth does not know."""
         known = {*self.truth.causes, *self.truth.also, *self.truth.beside}
-        said = [*self.others, *([self.finding["cause"]] if self.finding else [])]
-        return tuple(cause for cause in said if cause not in known)
+        found = [*self.others, *([self.finding["cause"]] if self.finding else [])]
+        return tuple(cause for cause in found if cause not in known)
 
     @property
     def agrees(self) -> bool:
@@ -100,28 +100,28 @@ def judge(report: Mapping[str, Any], truth: Truth) -> Verdict:
     Judged is the first finding; where all stays finite, the first of an expected cause: what came
     before it may be true as well.
     """
-    findings = [found for found in report["findings"] if found["severity"] != "info"]
+    findings = [each for each in report["findings"] if each["severity"] != "info"]
     judged = findings[:1]
     if truth.status == "unstable":
-        judged = [found for found in findings if found["cause"] in truth.causes][:1] or judged
-    others = tuple(found["cause"] for found in findings if found not in judged)
+        judged = [each for each in findings if each["cause"] in truth.causes][:1] or judged
+    others = tuple(each["cause"] for each in findings if each not in judged)
     return Verdict(
         run=report["run"],
         truth=truth,
         status=report["status"],
         finding=judged[0] if judged else None,
         others=others,
-        causes=frozenset(found["cause"] for found in report["findings"]),
+        causes=frozenset(each["cause"] for each in report["findings"]),
     )
 
 
 def table(verdicts: Sequence[Verdict]) -> Iterator[str]:
-    """Lines to print: a heading, a line a run, and how many differ, which a `!` marks."""
-    rows = [HEADINGS, *((v.run, expected(v.truth), said(v)) for v in verdicts)]
+    """Lines to print: a heading, one line per run (`!` marks those that differ), and a total."""
+    rows = [HEADINGS, *((v.run, expected(v.truth), found(v)) for v in verdicts)]
     widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
     marks = [" ", *(" " if verdict.agrees else "!" for verdict in verdicts)]
-    for mark, (run, wanted, found) in zip(marks, rows, strict=True):
-        yield f"{mark} {run:{widths[0]}}  {wanted:{widths[1]}}  {found}"
+    for mark, (run, wanted, actual) in zip(marks, rows, strict=True):
+        yield f"{mark} {run:{widths[0]}}  {wanted:{widths[1]}}  {actual}"
     differ = marks.count("!")
     yield ""
     yield f"{len(verdicts) - differ} of {len(verdicts)} runs as expected" + (
@@ -135,7 +135,7 @@ def expected(truth: Truth) -> str:
     return _place(" or ".join(truth.causes), truth.step, truth.layer or "", "")
 
 
-def said(verdict: Verdict) -> str:
+def found(verdict: Verdict) -> str:
     if verdict.finding is None:
         causes = sorted(verdict.causes)
         return _healthy(causes) if verdict.status == "healthy" else verdict.status

@@ -8,11 +8,19 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from tb_nanwatch.format.facts import (
+    UNKNOWN_MODEL,
+    LayerFacts,
+    LossFacts,
+    ModelFacts,
+    OptimizerFacts,
+)
 from tb_nanwatch.format.history import History, Series
 from tb_nanwatch.format.tensor_info import TensorInfo
 from tb_nanwatch.stats.columns import COLUMN, COLUMNS, WINDOW_FIELD
@@ -28,6 +36,22 @@ WEIGHTS = {layer: ("gamma", "beta") if layer == "norm" else ("kernel", "bias") f
 DEFAULT = ("input", "target", "prediction", "loss", "gradient", "weight")
 ALL = (*DEFAULT, "activation", "activation_gradient", "slot", "update")
 STATISTICS = (("weight", "norm/moving_mean"), ("weight", "norm/moving_variance"))
+MODEL = ModelFacts(
+    framework="keras",
+    layers=tuple(
+        LayerFacts(
+            layer,
+            "BatchNormalization" if layer == "norm" else "Dense",
+            True,
+            "" if layer in ("norm", "four") else "relu",
+            LAYERS[max(0, place - 1) : place],
+        )
+        for place, layer in enumerate(LAYERS)
+    ),
+    losses=(LossFacts("", "MeanSquaredError", True),),
+    optimizers=(OptimizerFacts("adam", "Adam", True, learning_rate=0.01, epsilon=1e-7),),
+)
+"""What the framework says of that network."""
 _SAMPLED = [c.name for c in COLUMNS if c.name in (
     "sampled_steps", "sampled_elements", "sampled_finite", "zero", "subnormal", "min", "max", "sum"
 )]  # fmt: skip
@@ -80,6 +104,18 @@ def layer_of(key: Key) -> str:
     return name.split("/")[0] if role not in ("input", "target", "prediction", "loss") else ""
 
 
+def _facts(key: Key) -> dict[str, Any]:
+    """What the recorder knows of a tensor."""
+    role, name = key
+    if role == "target" and name == "sample_weight":
+        return {"attribute": "sample_weight"}
+    if role not in ("gradient", "weight"):
+        return {}
+    is_statistic = key in STATISTICS
+    attribute = name.rpartition("/")[2]
+    return {"attribute": attribute, "trainable": not is_statistic, "is_statistic": is_statistic}
+
+
 def of_role(values: Values, *roles: str, layers: Collection[str] = LAYERS) -> list[Key]:
     """The tensors of these roles and, where they have one, of these layers."""
     return [key for key in values if key[0] in roles and layer_of(key) in ("", *layers)]
@@ -117,6 +153,7 @@ def history(
     skipped: Collection[int] = (),
     dtypes: Mapping[str, str] | None = None,
     make: Callable[[int], Values] = healthy,
+    model: ModelFacts = MODEL,
 ) -> History:
     """A recording of `steps` steps.
 
@@ -133,13 +170,17 @@ def history(
       skipped: steps that a loss-scaling optimizer refused.
       dtypes: of the roles that are not float32, by name.
       make: gives the values of a healthy step.
+      model: what the framework said of it; where that is nothing, the tensors have no facts either.
     """
     keys = [key for key in make(0) if key[0] in roles]
     infos = []
     for role, name in keys:
         dtype = (dtypes or {}).get(role, "float32")
         shape = make(0)[role, name].shape
-        infos.append(TensorInfo(role, layer_of((role, name)), name, shape, dtype))
+        info = TensorInfo(role, layer_of((role, name)), name, shape, dtype)
+        if model is not UNKNOWN_MODEL:
+            info = replace(info, **_facts((role, name)))
+        infos.append(info)
 
     def rows(step: int, edit: Change, sampled: bool) -> npt.NDArray[np.float64]:
         values = make(step)
@@ -189,4 +230,5 @@ def history(
         series=[Series(everything, np.array(windows), np.array(columns))] if windows else [],
         initial=before,
         is_complete=True,
+        model=model,
     )

@@ -1,15 +1,15 @@
-"""The console command `nanwatch`: `report` says what is wrong with runs, `demo` shows some,
-`replay` runs a step again that a black box kept.
+"""The console command `nanwatch`: `report` diagnoses runs, `demo` trains some that break, `replay`
+re-runs a step that the black box stored.
 
-- `arguments`: what the command line may hold.
-- `status`: the exit statuses.
+- `arguments`: the command line.
+- `exit_status`: the exit statuses.
 - `report`: the command of that name, from the arguments to the exit status.
-- `runs`: the runs of log directories, each with what is wrong with it.
+- `runs`: the runs of log directories, each with its verdict.
 - `thresholds`: those of the diagnosis, from flags and from a file.
 - `loading`: a log directory as a DataProvider; by `data_server` or by `python_loader`.
 - `progress`: a bar for what takes long.
-- `terminal`, `text`: the report as text.
-- `page`: the report as one HTML file.
+- `terminal`, `console_report`: the report as text. Its sentences are those of `diagnosis.text`.
+- `html_report`: the report as one HTML file.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from tb_nanwatch.cli.status import NO_ERROR, TROUBLE
+from tb_nanwatch.cli.exit_status import NO_ERROR, TROUBLE
 
 _GALLERY = "tb_nanwatch_demo"
 
@@ -60,14 +60,14 @@ def _run(words: list[str]) -> int:
 
 
 def _replay(words: list[str]) -> int:
-    """Runs a step that a black box kept once more."""
+    """Re-runs a step that the black box stored."""
     import runpy
     from importlib import util
 
     if util.find_spec("tensorflow") is None:
         print(
             "nanwatch: replay runs the model, which needs TensorFlow. Install it, or use the "
-            "environment that trains.",
+            "environment that you train in.",
             file=sys.stderr,
         )
         return TROUBLE
@@ -86,7 +86,7 @@ def _demo(words: list[str]) -> int:
 
     if util.find_spec(_GALLERY) is None:
         print(
-            "nanwatch: the gallery is not part of this installation. Install tb-nanwatch, or run "
+            "nanwatch: this installation does not include the demo. Install tb-nanwatch, or run "
             "demo/run in its repository.",
             file=sys.stderr,
         )

@@ -1,4 +1,4 @@
-"""What the command line may hold."""
+"""The command line."""
 
 from __future__ import annotations
 
@@ -7,40 +7,44 @@ import math
 import re
 
 DEFAULT_TOLERANCE = 0.01
-"""Relative difference of norms from which on two runs part."""
+"""Relative difference of norms beyond which two runs diverge."""
 
 
 def parser() -> argparse.ArgumentParser:
     """The parser of the whole command but `demo`, whose arguments are the gallery's own."""
     command = argparse.ArgumentParser(
-        prog="nanwatch", description="Numerical health of TensorFlow training."
+        prog="nanwatch",
+        description="Find where, when and why TensorFlow training runs hit NaN, explode or stall.",
     )
     command.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
     commands = command.add_subparsers(dest="command", metavar="command")
     _add_report(
         commands.add_parser(
             "report",
-            help="say what went wrong in which run: where, when, why, and what to do",
-            description="Says what went wrong in each run: where it began, when, why, and what to "
-            "do. Exit status 0: no finding of severity error; 1: at least one; 2: nothing "
-            "readable, or wrong arguments.",
+            help="diagnose runs: what broke, where, when, why, and how to fix it",
+            description="Diagnose each run: what broke, where, when, why, and how to fix it. Exit "
+            "status: 0 if there is no error, 1 if there is at least one, 2 if nothing could be "
+            "read or the arguments are invalid.",
         )
     )
-    commands.add_parser("replay", help="run a step again that a black box kept")
-    commands.add_parser("demo", help="train runs that break, and look at them in TensorBoard")
+    commands.add_parser("replay", help="re-run a failing step that the black box stored")
+    commands.add_parser("demo", help="train models that break, and show them in TensorBoard")
     return command
 
 
 def _add_report(report: argparse.ArgumentParser) -> None:
+    report.add_argument("logdir", metavar="LOGDIR", nargs="+", help="a TensorBoard log directory")
     report.add_argument(
-        "logdir", metavar="LOGDIR", nargs="+", help="what TensorBoard takes as --logdir"
+        "--run",
+        metavar="RE",
+        type=_pattern,
+        help="only runs whose name matches the regular expression RE",
     )
+    report.add_argument("--json", action="store_true", help="print JSON instead of text")
     report.add_argument(
-        "--run", metavar="RE", type=_pattern, help="only runs whose name holds a match of RE"
-    )
-    report.add_argument("--json", action="store_true", help="print JSON in place of text")
-    report.add_argument(
-        "--html", metavar="FILE", help="also write a page to attach to a bug report"
+        "--html",
+        metavar="FILE",
+        help="also write an HTML report, for example to attach to a bug report",
     )
     report.add_argument(
         "--threshold",
@@ -48,33 +52,33 @@ def _add_report(report: argparse.ArgumentParser) -> None:
         type=_assignment,
         action="append",
         default=[],
-        help="change a threshold of the diagnosis; may be given several times",
+        help="change a threshold of the diagnosis; can be repeated",
     )
     report.add_argument(
-        "--thresholds", metavar="FILE", help="the same from a file, a NAME=VALUE a line"
+        "--thresholds", metavar="FILE", help="read thresholds from a file, one NAME=VALUE per line"
     )
     report.add_argument(
         "--list-thresholds",
         action=_ListThresholds,
         nargs=0,
-        help="print every threshold as a FILE for --thresholds, and exit",
+        help="print all thresholds in the format of --thresholds and exit",
     )
     report.add_argument(
         "--compare",
         action="store_true",
-        help="also say where two runs part: the first step and tensor that differ",
+        help="also compare two runs: the first step and tensor in which they differ",
     )
     report.add_argument(
         "--tolerance",
-        metavar="SHARE",
+        metavar="TOLERANCE",
         type=_share,
         default=DEFAULT_TOLERANCE,
-        help="relative difference of norms from which on two runs part (default: %(default)s)",
+        help="relative difference of norms beyond which two runs differ (default: %(default)s)",
     )
 
 
 class _Version(argparse.Action):
-    """Prints the version, looked up only then."""
+    """Prints the version; looks it up only then."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
         print(f"nanwatch {version()}")
@@ -98,7 +102,7 @@ def version() -> str:
     try:
         return metadata.version("tb-nanwatch")
     except metadata.PackageNotFoundError:
-        return "(a source tree that is not installed)"
+        return "(not installed)"
 
 
 def _pattern(text: str) -> re.Pattern[str]:
@@ -106,8 +110,8 @@ def _pattern(text: str) -> re.Pattern[str]:
         return re.compile(text)
     except re.error as error:
         raise argparse.ArgumentTypeError(
-            f"{text!r} is no regular expression: {error}. Put a backslash before a character "
-            "of .*+?()[]{}^$| that stands for itself."
+            f"invalid regular expression {text!r}: {error}. Escape the characters "
+            "`.*+?()[]{}^$|` with a backslash to match them literally."
         ) from error
 
 
@@ -126,7 +130,9 @@ def assignment(text: str) -> tuple[str, float]:
     except ValueError:
         number = math.nan
     if not (equals and name and math.isfinite(number)):
-        raise ValueError(f"{text!r} is no threshold. Expected NAME=VALUE, VALUE a finite number.")
+        raise ValueError(
+            f"invalid threshold {text!r}: expected NAME=VALUE, with a finite number as VALUE."
+        )
     return name, number
 
 
@@ -136,5 +142,7 @@ def _share(text: str) -> float:
     except ValueError:
         number = math.nan
     if not 0 <= number < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is no share. Expected a number, such as 0.01.")
+        raise argparse.ArgumentTypeError(
+            f"invalid tolerance {text!r}: expected a number of at least 0, such as 0.01."
+        )
     return number

@@ -1,7 +1,7 @@
 """TensorBoard's data server, as a process of our own that ends with us.
 
 TensorBoard itself starts it so too (`tensorboard.data.server_ingester`), but to reload for ever,
-and never learns when the first load is done; the server's log says so.
+and never learns when the first load is done; the server's log shows it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ START_SECONDS = 10
 
 _PORT = re.compile(r"listening on .*:(\d+)$")
 _BEGUN, _LOADED = "Starting load cycle", "Finished load cycle"
-_TROUBLE = re.compile(r" WARN +\S+\] (?:Read error in (?P<file>.*?): \w+\(|(?P<said>.*))")
+_TROUBLE = re.compile(r" WARN +\S+\] (?:Read error in (?P<file>.*?): \w+\(|(?P<text>.*))")
 
 
 @contextmanager
@@ -63,7 +63,7 @@ def serve(logdir: str, progress: Progress) -> Iterator[Logs | None]:
 
 
 class _Log:
-    """Reads what the server says, for as long as it lives: a full pipe would stop it."""
+    """Reads the server's log for as long as it lives: a full pipe would stop it."""
 
     def __init__(self, process: subprocess.Popen[str]):
         self.port = ""
@@ -75,7 +75,7 @@ class _Log:
         self._thread.start()
 
     def join(self) -> None:
-        """Waits for the end of what the server says."""
+        """Waits for the end of the log."""
         self._thread.join()
 
     def loaded(self, progress: Progress) -> bool:
@@ -97,9 +97,9 @@ class _Log:
             self.port = port[1]
         elif trouble and not self._complete:
             self.problems.append(
-                f"{trouble['file']!r} is damaged, and is read up to there only."
+                f"{trouble['file']!r} is corrupt; everything after the corruption is lost."
                 if trouble["file"]
-                else f"TensorBoard's data server says: {trouble['said']}"
+                else f"TensorBoard's data server: {trouble['text']}"
             )
         elif _BEGUN in line:
             self._begun.set()

@@ -71,7 +71,7 @@ def _local_bytes(logdir: str) -> int | None:
         return None if logdir.startswith("gs://") else 0
     if not os.path.isdir(logdir):
         raise NotReadableError(
-            f"{logdir!r} is no directory. Expected what TensorBoard takes as --logdir."
+            f"{logdir!r} is not a directory. Expected a TensorBoard log directory."
         )
     total = 0
     seen: set[tuple[int, int]] = set()

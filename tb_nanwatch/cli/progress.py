@@ -1,4 +1,4 @@
-"""A line on a terminal that says how far long work is; nothing anywhere else."""
+"""A progress bar on a terminal; nothing anywhere else."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _CELLS = 24
 
 
 class Progress:
-    """Shows the share of the work that is done, and takes its line away at the end.
+    """Shows progress on one line, and removes it at the end.
 
     Args:
       out: where to; nothing is written unless it is a terminal.
-      clock: gives seconds.
+      clock: returns seconds.
     """
 
     def __init__(self, out: TextIO, clock: Callable[[], float] = time.monotonic):
@@ -54,7 +54,7 @@ class Progress:
         self._show()
 
     def clear(self) -> None:
-        """Takes the line away, so that something else can be printed."""
+        """Removes the line, so that something else can be printed."""
         if self._out is not None and self._length:
             self._out.write("\r" + " " * self._length + "\r")
             self._out.flush()

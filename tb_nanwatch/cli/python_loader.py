@@ -23,7 +23,7 @@ def load(logdir: str, progress: Progress) -> Logs:
     try:
         if not gfile.isdir(logdir):
             raise NotReadableError(
-                f"{logdir!r} is no directory. Expected what TensorBoard takes as --logdir."
+                f"{logdir!r} is not a directory. Expected a TensorBoard log directory."
             )
         folders = sorted(io_wrapper.GetLogdirSubdirectories(logdir))
     except NotReadableError:
@@ -31,7 +31,7 @@ def load(logdir: str, progress: Progress) -> Logs:
     except Exception as error:  # ValueError, ImportError, and whatever a file system raises.
         raise NotReadableError(
             f"TensorBoard cannot read {logdir!r} ({error}). Paths with :// need the Python package "
-            "fsspec, and the one that it names for the file system."
+            "fsspec and its backend for that file system."
         ) from error
 
     multiplexer = EventMultiplexer(tensor_size_guidance={"nanwatch": 0})
@@ -45,8 +45,8 @@ def load(logdir: str, progress: Progress) -> Logs:
             try:
                 multiplexer.AddRun(folder, name)
             except Exception as error:  # Whatever damaged files make TensorBoard's loaders raise.
-                said = f"{type(error).__name__}: {error}"
-                problems.append(f"run {name!r} is read in part only ({said}).")
+                reason = f"{type(error).__name__}: {error}"
+                problems.append(f"run {name!r} could be read only in part ({reason}).")
     provider = MultiplexerDataProvider(multiplexer, logdir)
     return Logs(provider, RequestContext(), tuple(dict.fromkeys(problems)))
 
@@ -99,11 +99,11 @@ def _noticed(problems: list[str]) -> Iterator[None]:
         def emit(self, record: logging.LogRecord) -> None:
             text = record.getMessage()
             if record.levelno >= logging.ERROR:
-                problems.append(f"TensorBoard says: {text}")
-            # A record that is cut off at the end is one of a training that goes on, or was killed.
+                problems.append(f"TensorBoard: {text}")
+            # A truncated last record is that of a run in progress, or of one that was killed.
             elif "Truncated record" in text and "crc32 check" in text:
                 file = record.args[0] if isinstance(record.args, tuple) else text
-                problems.append(f"{file!r} is damaged, and is read up to there only.")
+                problems.append(f"{file!r} is corrupt; everything after the corruption is lost.")
 
     logger = logging.getLogger("tensorboard")
     level, propagate, handler = logger.level, logger.propagate, Handler()

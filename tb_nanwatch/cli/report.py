@@ -11,21 +11,22 @@ from pathlib import Path
 from typing import Any
 
 from tb_nanwatch.cli import runs
+from tb_nanwatch.cli.console_report import comparison_lines, run_lines
+from tb_nanwatch.cli.exit_status import ERROR, NO_ERROR, TROUBLE
 from tb_nanwatch.cli.loading import NotReadableError
 from tb_nanwatch.cli.progress import Progress
-from tb_nanwatch.cli.status import ERROR, NO_ERROR, TROUBLE
 from tb_nanwatch.cli.terminal import Terminal
-from tb_nanwatch.cli.text import comparison_lines, run_lines
 from tb_nanwatch.cli.thresholds import chosen
-from tb_nanwatch.diagnosis.compare import Comparison, compare
-from tb_nanwatch.diagnosis.run_report import finite
+from tb_nanwatch.diagnosis.compare import compare
+from tb_nanwatch.diagnosis.comparison import Comparison
+from tb_nanwatch.diagnosis.text.report import finite
 
 VERSION = 1
-"""Of the JSON. A key may be added within a version; none goes away or changes what it means."""
+"""Of the JSON. Keys may be added within a version; none is removed or changes its meaning."""
 
 
 def report(arguments: argparse.Namespace) -> int:
-    """Does what the arguments say; returns the exit status."""
+    """Runs the command; returns the exit status."""
     with Progress(sys.stderr) as progress, ExitStack() as opened:
 
         def say(text: str) -> None:
@@ -40,7 +41,7 @@ def report(arguments: argparse.Namespace) -> int:
 
 
 class _WrongArgumentsError(Exception):
-    """Arguments that cannot be obeyed; the text says what was expected."""
+    """Arguments that are invalid; the text says what was expected."""
 
 
 def _report(
@@ -53,13 +54,13 @@ def _report(
         thresholds = chosen(arguments.thresholds, arguments.threshold)
     except (OSError, ValueError) as error:
         raise _WrongArgumentsError(str(error)) from error
-    page = None if arguments.html is None else _writable(arguments.html)
+    html = None if arguments.html is None else _writable(arguments.html)
 
     found = runs.choose(runs.find(arguments.logdir, progress, opened, say), arguments.run)
     if arguments.compare and len(found) != 2:
         raise _WrongArgumentsError(
-            f"--compare is of two runs, and here are {len(found)}: {runs.names(found)}. "
-            "Choose two with --run or by their directories."
+            f"--compare needs exactly two runs, but {len(found)} match: {runs.names(found)}. "
+            "Select two with --run or by their directories."
         )
     diagnosed = list(runs.diagnosed(found, thresholds, progress))
     comparison = None
@@ -71,21 +72,21 @@ def _report(
         _print_json(diagnosed, comparison)
     else:
         _print_text(diagnosed, comparison)
-    if page is not None:
-        _write_page(page, arguments.logdir, diagnosed, comparison, progress)
+    if html is not None:
+        _write_html(html, arguments.logdir, diagnosed, comparison, progress)
         say(f"wrote {arguments.html}")
-    if all(run.status == "empty" for run in diagnosed):
+    if all(run.verdict.status == "empty" for run in diagnosed):
         raise NotReadableError("no record could be read.")
-    errors = any(each.severity == "error" for run in diagnosed for each in run.findings)
+    errors = any(each.severity == "error" for run in diagnosed for each in run.verdict.findings)
     return ERROR if errors else NO_ERROR
 
 
 def _writable(file: str) -> Path:
-    """The file's path, if it looks as if it could be written: found out before much is read."""
+    """The file's path, if it looks writable: checked before much is read."""
     path = Path(file)
     if path.is_dir() or not path.absolute().parent.is_dir():
         raise _WrongArgumentsError(
-            f"cannot write {file!r}. Expected a file in a directory that exists."
+            f"cannot write {file!r}. Expected a file in an existing directory."
         )
     return path
 
@@ -108,17 +109,17 @@ def _print_text(diagnosed: Sequence[runs.DiagnosedRun], comparison: Comparison |
         print(*([""] if number else []), *lines, sep="\n")
 
 
-def _write_page(
+def _write_html(
     path: Path,
     logdirs: Sequence[str],
     diagnosed: Sequence[runs.DiagnosedRun],
     comparison: Comparison | None,
     progress: Progress,
 ) -> None:
-    from tb_nanwatch.cli.page import page
+    from tb_nanwatch.cli.html_report import html_report
 
     progress.start("Drawing", len(diagnosed))
-    text = page(logdirs, diagnosed, comparison, lambda: progress.advance(1))
+    text = html_report(logdirs, diagnosed, comparison, lambda: progress.advance(1))
     try:
         path.write_text(text, encoding="utf-8")
     except OSError as error:

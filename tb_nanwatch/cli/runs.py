@@ -1,4 +1,4 @@
-"""The runs of log directories, each with what is wrong with it."""
+"""The runs of log directories, each with its verdict."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 from tb_nanwatch.cli.loading import NotReadableError, load
 from tb_nanwatch.cli.progress import Progress
-from tb_nanwatch.diagnosis import Finding, Thresholds, diagnose, run_report, status
+from tb_nanwatch.diagnosis import Thresholds, Verdict, run_report, verdict
 from tb_nanwatch.format.history import History
 from tb_nanwatch.reader import Access, Reader, RunIndex
 
@@ -20,10 +20,10 @@ _LISTED = 20
 
 @dataclass(frozen=True)
 class FoundRun:
-    """A run, and how to read on in it.
+    """A run, and how to read more of it.
 
     Attributes:
-      name: what the report calls it: as TensorBoard does, below its log directory where there are
+      name: as TensorBoard has it, below its log directory where there are
         several.
     """
 
@@ -33,17 +33,16 @@ class FoundRun:
     index: RunIndex
 
     def history(self) -> History:
-        """All that it recorded; read anew at each call, as that may be much."""
+        """All that it recorded; read at each call, because that can be much."""
         return self.reader.history(self.access, self.index)
 
 
 @dataclass(frozen=True)
 class DiagnosedRun:
-    """A run with what is said of it; `findings` are most important first."""
+    """A run with the verdict on it."""
 
     found: FoundRun
-    status: str
-    findings: tuple[Finding, ...]
+    verdict: Verdict
 
     @property
     def name(self) -> str:
@@ -58,12 +57,11 @@ class DiagnosedRun:
         index = self.index
         return run_report(
             self.name,
-            status=self.status,
+            self.verdict,
             first_step=index.first_step,
             last_step=index.last_step,
             written=index.written,
             read=index.read,
-            findings=self.findings,
             problems=index.problems,
         )
 
@@ -71,10 +69,10 @@ class DiagnosedRun:
 def find(
     logdirs: Sequence[str], progress: Progress, opened: ExitStack, say: Callable[[str], None]
 ) -> Iterator[FoundRun]:
-    """Every run with NaNWatch data; what cannot be read is said. Open for as long as `opened` is.
+    """Every run with NaNWatch data, open for as long as `opened` is. `say` gets what is unreadable.
 
     Raises:
-      NotReadableError: where a directory is none, or where there is no run at all.
+      NotReadableError: where a directory does not exist, or has no run.
     """
     seen = False
     for logdir in logdirs:
@@ -99,7 +97,7 @@ def find(
 
 
 def choose(found: Iterable[FoundRun], pattern: re.Pattern[str] | None) -> list[FoundRun]:
-    """Those whose name holds a match; raises NotReadableError where there is none."""
+    """Those whose name matches; raises NotReadableError where there is none."""
     found = list(found)
     chosen = [run for run in found if pattern is None or pattern.search(run.name)]
     if not chosen and pattern is not None:
@@ -116,10 +114,8 @@ def names(found: Sequence[FoundRun]) -> str:
 def diagnosed(
     found: Sequence[FoundRun], thresholds: Thresholds, progress: Progress
 ) -> Iterator[DiagnosedRun]:
-    """Each run with its findings."""
-    progress.start("Looking for what went wrong", len(found))
+    """Each run with its verdict."""
+    progress.start("Diagnosing", len(found))
     for run in found:
-        history = run.history()
-        findings = diagnose(history, thresholds)
-        yield DiagnosedRun(run, status(history, findings), findings)
+        yield DiagnosedRun(run, verdict(run.history(), thresholds))
         progress.advance(1)

@@ -1,4 +1,4 @@
-"""What a terminal can show: width, colour, and text that it does not obey."""
+"""What a terminal can show: width, color, and text without control sequences."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _LONGEST_TEXT = 2000
 
 _CODE = re.compile(r"`[^`]+`")
 _GLUE = "\0"
-"""Stands for a space that no line is broken at. Printable text holds none."""
+"""Replaces a space at which no line may break. Printable text contains none."""
 
-Colour = int
+Color = int
 """A parameter of the escape sequence "select graphic rendition"."""
 
 RED, GREEN, YELLOW, BLUE, BOLD, DIM = 31, 32, 33, 34, 1, 2
@@ -32,17 +32,17 @@ class Terminal:
 
     Attributes:
       width: columns to wrap at.
-      colour: whether escape sequences may be used.
+      color: whether escape sequences may be used.
       encoding: of the output; what it cannot express is escaped.
     """
 
     width: int = PLAIN_WIDTH
-    colour: bool = False
+    color: bool = False
     encoding: str = "utf-8"
 
     @classmethod
     def of(cls, out: TextIO, environment: Mapping[str, str] = os.environ) -> Terminal:
-        """What `out` is. Colour on a terminal alone, and not where NO_COLOR is set to anything."""
+        """What `out` is. Color on a terminal alone, and not where NO_COLOR is set to anything."""
         encoding = out.encoding or "utf-8"
         if not out.isatty():
             return cls(encoding=encoding)
@@ -55,9 +55,9 @@ class Terminal:
         dumb = environment.get("TERM") == "dumb"
         return cls(width, not (environment.get("NO_COLOR") or dumb), encoding)
 
-    def paint(self, text: str, *styles: Colour) -> str:
+    def paint(self, text: str, *styles: Color) -> str:
         """`text` in these styles, or as it is."""
-        if not self.colour or not styles:
+        if not self.color or not styles:
             return text
         return f"\x1b[{';'.join(map(str, styles))}m{text}\x1b[0m"
 
@@ -68,7 +68,7 @@ class Terminal:
     def labelled(self, label: str, text: str, *, indent: int, column: int) -> Iterator[str]:
         """Lines of `text`, wrapped, that begin at `column`; the first with `label` before it.
 
-        What stands between backticks, code to copy, is not broken where it fits a line. Long words
+        Code between backticks is not broken where it fits a line. Long words
         are shortened, and text that is absurdly long is cut.
         """
         room = max(self.width - column, 16)

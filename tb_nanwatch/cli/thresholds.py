@@ -13,7 +13,7 @@ def chosen(file: str | None, flags: Iterable[tuple[str, float]]) -> Thresholds:
 
     Raises:
       OSError: where the file cannot be read.
-      ValueError: for what is no threshold, or no value of one.
+      ValueError: for an unknown threshold, or an invalid value.
     """
     values = dict(_of_file(file) if file else ())
     values.update(flags)
@@ -24,7 +24,7 @@ def chosen(file: str | None, flags: Iterable[tuple[str, float]]) -> Thresholds:
 
 
 def _of_file(file: str) -> Iterator[tuple[str, float]]:
-    """One NAME=VALUE a line; empty lines and what follows a # say nothing."""
+    """One NAME=VALUE a line; empty lines and what follows a # are ignored."""
     try:
         with open(file, encoding="utf-8") as lines:
             for number, line in enumerate(lines, 1):
@@ -35,7 +35,7 @@ def _of_file(file: str) -> Iterator[tuple[str, float]]:
                     except ValueError as error:
                         raise ValueError(f"line {number} of {file!r}: {error}") from error
     except UnicodeDecodeError as error:
-        raise ValueError(f"{file!r} is no text in UTF-8.") from error
+        raise ValueError(f"{file!r} is not UTF-8 text.") from error
 
 
 def listing() -> str:

@@ -1,49 +1,60 @@
 """From arrays to what is wrong with a run: pure.
 
+- `facts`: a run as rules see it: histories, intervals, order, layers, causal chain.
+- `rules`: from facts to findings; one module a cause, listed in one place. Its docstring explains
+  how to add one.
+- `text`: findings in words; the only place with sentences.
+
+Around them:
+
 - `diagnose`: the way in, a history to its findings.
-- `finding`: what a finding is, and its form as JSON.
-- `run_report`: what is said of one run, as JSON.
-- `compare`: where two runs part.
+- `verdict`: what a run is, with its most important finding.
+- `finding`: what a finding is, and every cause.
 - `thresholds`: every number that a rule compares with.
-- `tracks`: a history by tensor.
-- `spells`: when each tensor was non-finite.
-- `flow`: the order in which data flows through a step.
-- `cascade`: which non-finite tensor explains which.
-- `curves`: norms over the steps, and when they have run away.
-- `run`: all of that for one run, as the rules look at it.
-- `origins`: the rules for what became non-finite, one for each role, and of them apart
-  `frontier` (which layer did it backward), `runaway` (growth until it overflows) and `poisoned`
-  (statistics that stay non-finite); `events`: an event of the cascade as a finding.
-- `trends`: the rules for what grows, fades or stands still.
-- `ranges`: the rules for magnitudes, dtypes and data that is not scaled.
-- `scaling`: the rule for loss scaling.
-- `reruns`: what running a step again adds to its finding.
-- `advice`, `words`: what findings say.
-- `first_nonfinite`: where it began, from the counts alone.
+- `compare`, `comparison`: the first difference of two runs.
+
+`facts` import no rule and `rules` no text: findings are facts until the very end.
 """
 
 from __future__ import annotations
 
-from tb_nanwatch.diagnosis.diagnose import Status, diagnose, status
-from tb_nanwatch.diagnosis.finding import CAUSES, Finding, Place, Victim, short_text, to_json
-from tb_nanwatch.diagnosis.first_nonfinite import FirstNonfinite, first_nonfinite
-from tb_nanwatch.diagnosis.run_report import run_report
+from tb_nanwatch.diagnosis.diagnose import diagnose
+from tb_nanwatch.diagnosis.finding import CAUSES, SEVERITIES, Affected, Finding, Place, Severity
+from tb_nanwatch.diagnosis.text import (
+    advice,
+    explanation,
+    fix_code,
+    headline,
+    live_message,
+    run_headline,
+    run_report,
+    to_json,
+)
 from tb_nanwatch.diagnosis.thresholds import Threshold, Thresholds, thresholds
+from tb_nanwatch.diagnosis.verdict import Status, Verdict, status, verdict, verdict_of
 
 __all__ = [
     "CAUSES",
+    "SEVERITIES",
+    "Affected",
     "Finding",
-    "FirstNonfinite",
     "Place",
+    "Severity",
     "Status",
     "Threshold",
     "Thresholds",
-    "Victim",
+    "Verdict",
+    "advice",
     "diagnose",
-    "first_nonfinite",
+    "explanation",
+    "fix_code",
+    "headline",
+    "live_message",
+    "run_headline",
     "run_report",
-    "short_text",
     "status",
     "thresholds",
     "to_json",
+    "verdict",
+    "verdict_of",
 ]

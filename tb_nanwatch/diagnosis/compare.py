@@ -1,124 +1,35 @@
-"""Where two runs part: the first step and tensor that differ."""
+"""The first difference of two runs: the first step and tensor that differ."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from tb_nanwatch.diagnosis.comparison import Comparison, Difference
+from tb_nanwatch.diagnosis.facts.common_stretches import (
+    Stream,
+    Stretch,
+    common_stretches,
+    pooled,
+    streams,
+)
+from tb_nanwatch.diagnosis.facts.tensor_history import Steps
 from tb_nanwatch.diagnosis.finding import Place
 from tb_nanwatch.format.history import History, Series
 from tb_nanwatch.format.roles import FLOW
 from tb_nanwatch.stats.columns import COLUMN, WINDOW_FIELD
 from tb_nanwatch.stats.record import Matrix
 
-Steps = npt.NDArray[np.int64]
-
 _NONFINITE = [COLUMN["nan"], COLUMN["pos_inf"], COLUMN["neg_inf"]]
 _NEVER = 2**62
 """A step after all steps."""
 
 
-@dataclass(frozen=True)
-class Parting:
-    """The first difference of two runs.
-
-    Attributes:
-      step: the step; or the first of those among which it is, where the runs' records do not tell.
-      last_step: the last of those.
-      is_initial: whether the runs differ before `step` already, in the state that it finds.
-      place: the tensor, the earliest in the flow of data of those that part there.
-      kind: "nonfinite" where it is non-finite in one run alone, or "norm".
-      values: of each run: non-finite elements, or the root of the mean square of the finite ones.
-      relative_difference: of the two norms, 0 to 1; 1 for "nonfinite".
-      tensors: how many tensors part there, this one among them.
-    """
-
-    step: int
-    last_step: int
-    is_initial: bool
-    place: Place
-    kind: Literal["nonfinite", "norm"]
-    values: tuple[float, float]
-    relative_difference: float
-    tensors: int
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """What came of comparing two runs.
-
-    Attributes:
-      tolerance: the relative difference of norms from which on they part.
-      first_step: of those that both runs recorded; None where there is none.
-      last_step: likewise.
-      norm_steps: at how many of them norms could be compared, as both runs have records that begin
-        and end there.
-      tensors: how many tensors both runs have.
-      only: how many tensors only the one and only the other has.
-      parting: their first difference; None where there is none.
-    """
-
-    tolerance: float
-    first_step: int | None
-    last_step: int | None
-    norm_steps: int
-    tensors: int
-    only: tuple[int, int]
-    parting: Parting | None
-
-    def to_json(self) -> dict[str, Any]:
-        """`comparison` in `nanwatch report --json`, but for the names of the runs."""
-        parting = None
-        if self.parting is not None:
-            place = self.parting.place
-            parting = {
-                "step": self.parting.step,
-                "last_step": self.parting.last_step,
-                "initial": self.parting.is_initial,
-                "kind": self.parting.kind,
-                "role": place.role,
-                "layer": place.layer,
-                "tensor": place.tensor,
-                **({"worker": place.worker} if place.worker else {}),
-                "values": list(self.parting.values),
-                "relative_difference": self.parting.relative_difference,
-                "tensors": self.parting.tensors,
-            }
-        return {
-            "tolerance": self.tolerance,
-            "first_step": self.first_step,
-            "last_step": self.last_step,
-            "norm_steps": self.norm_steps,
-            "tensors": self.tensors,
-            "only": list(self.only),
-            "parting": parting,
-        }
-
-
-@dataclass(frozen=True)
-class _Stream:
-    """All records of the same tensors, disjoint and ascending.
-
-    Attributes:
-      rows: int64 [rows], index in `History.tensors`.
-      first: int64 [records].
-      last: int64 [records].
-      columns: float64 [records, rows, len(COLUMNS)].
-    """
-
-    rows: Steps
-    first: Steps
-    last: Steps
-    columns: Matrix
-
-
 @dataclass(frozen=True, order=True)
-class _Difference:
-    """How one tensor differs somewhere; the least is where runs part.
+class _Candidate:
+    """How one tensor differs somewhere; the least is the first difference.
 
     Attributes:
       is_later: than the state before the first step.
@@ -126,7 +37,7 @@ class _Difference:
         after a NaN of step 37, which may be its reason, and before one of step 48.
       is_finite: whether it is a norm that differs.
       step: the first of those steps.
-      flow: place of the tensor's role in the flow of data.
+      rank: place of the tensor's role in a step.
       tensor: index in the left run.
       values: of both runs.
       relative: difference of the norms.
@@ -136,7 +47,7 @@ class _Difference:
     last_step: int
     is_finite: bool
     step: int
-    flow: int
+    rank: int
     tensor: int
     values: tuple[float, float]
     relative: float
@@ -152,23 +63,25 @@ def compare(left: History, right: History, *, tolerance: float) -> Comparison:
     Args:
       left: one run.
       right: the other.
-      tolerance: relative difference of norms, |a - b| / max(a, b), beyond which they part.
+      tolerance: relative difference of norms, |a - b| / max(a, b), beyond which they differ.
     """
     common = _common(left, right)
-    found: list[_Difference] = []
+    found: list[_Candidate] = []
     norm_steps = 0
     for is_later, ours, theirs in (
         (False, left.initial, right.initial),
         (True, left.series, right.series),
     ):
         found += _nonfinite_alone(left, common, ours, theirs, is_later)
-        others = list(_streams(theirs))
-        for one in _streams(ours):
+        others = list(streams(theirs))
+        for one in streams(ours):
             for other in others:
                 rows = _common_rows(common, one, other)
-                stretches = _common_stretches(one, other) if len(rows) else []
+                stretches = common_stretches(one, other) if len(rows) else []
                 if stretches:
-                    found += _norms_apart(left, one, other, rows, stretches, tolerance, is_later)
+                    found += _different_norms(
+                        left, one, other, rows, stretches, tolerance, is_later
+                    )
                 if is_later:
                     norm_steps = max(norm_steps, sum(s.last - s.first + 1 for s in stretches))
     spans = _span(left.series), _span(right.series)
@@ -181,7 +94,7 @@ def compare(left: History, right: History, *, tolerance: float) -> Comparison:
         norm_steps=norm_steps,
         tensors=len(common),
         only=(len(left.tensors) - len(common), len(right.tensors) - len(common)),
-        parting=_parting(left, found),
+        first_difference=_first(left, found),
     )
 
 
@@ -225,17 +138,17 @@ def _health(series: Iterable[Series]) -> dict[int, _Health]:
     health: dict[int, _Health] = {}
     for each in series:
         counts = each.columns[..., _NONFINITE].sum(axis=-1)
-        said = each.columns[..., COLUMN["first_nonfinite_step"]]
+        first_bad = each.columns[..., COLUMN["first_nonfinite_step"]]
         # Infinities that a loss-scaling optimizer handled have no such step.
-        bad = (counts > 0) & ~np.isnan(said)
+        bad = (counts > 0) & ~np.isnan(first_bad)
         span = _span([each])
         for row, tensor in enumerate(each.rows.tolist()):
             known = health.setdefault(tensor, _Health())
             known.first, known.last = min(known.first, span[0]), max(known.last, span[1])
             if bad[:, row].any():
-                at = int(np.where(bad[:, row], said[:, row], np.inf).argmin())
-                if said[at, row] < known.step:
-                    known.step, known.elements = int(said[at, row]), float(counts[at, row])
+                at = int(np.where(bad[:, row], first_bad[:, row], np.inf).argmin())
+                if first_bad[at, row] < known.step:
+                    known.step, known.elements = int(first_bad[at, row]), float(counts[at, row])
     return health
 
 
@@ -245,7 +158,7 @@ def _nonfinite_alone(
     ours: Sequence[Series],
     theirs: Sequence[Series],
     is_later: bool,
-) -> Iterator[_Difference]:
+) -> Iterator[_Candidate]:
     """The tensors that one run has non-finite at a step at which the other has them finite."""
     health = _health(ours), _health(theirs)
     for tensor, other in common.items():
@@ -254,12 +167,12 @@ def _nonfinite_alone(
         one, two = health[0][tensor], health[1][other]
         step = min(one.step, two.step)
         if one.step != two.step and max(one.first, two.first) <= step <= min(one.last, two.last):
-            yield _Difference(
+            yield _Candidate(
                 is_later=is_later,
                 last_step=step,
                 is_finite=False,
                 step=step,
-                flow=_flow(left, tensor),
+                rank=_rank(left, tensor),
                 tensor=tensor,
                 values=(
                     one.elements if one.step == step else 0.0,
@@ -269,29 +182,11 @@ def _nonfinite_alone(
             )
 
 
-def _flow(history: History, tensor: int) -> int:
+def _rank(history: History, tensor: int) -> int:
     return FLOW.get(history.tensors[tensor].role, len(FLOW))
 
 
-def _streams(series: Iterable[Series]) -> Iterator[_Stream]:
-    """The series, those of the same tensors together."""
-    by_rows: dict[bytes, list[Series]] = {}
-    for each in series:
-        by_rows.setdefault(each.rows.tobytes(), []).append(each)
-    for parts in by_rows.values():
-        windows = np.concatenate([part.windows for part in parts])
-        columns = np.concatenate([part.columns for part in parts])
-        first, last = (windows[:, WINDOW_FIELD[name]] for name in ("first_step", "last_step"))
-        order = np.argsort(first, kind="stable")
-        yield _Stream(
-            parts[0].rows,
-            first[order].astype(np.int64),
-            last[order].astype(np.int64),
-            columns[order],
-        )
-
-
-def _common_rows(common: Mapping[int, int], one: _Stream, other: _Stream) -> Steps:
+def _common_rows(common: Mapping[int, int], one: Stream, other: Stream) -> Steps:
     """Rows of the same tensors in two streams, int64 [tensors, 2]."""
     place = {tensor: row for row, tensor in enumerate(other.rows.tolist())}
     pairs = [
@@ -302,61 +197,6 @@ def _common_rows(common: Mapping[int, int], one: _Stream, other: _Stream) -> Ste
     return np.array(pairs, np.int64).reshape(-1, 2)
 
 
-class _Stretch(NamedTuple):
-    """Steps that whole records of both runs make up: from `begin` to `end` - 1 of each."""
-
-    first: int
-    last: int
-    begin: tuple[int, int]
-    end: tuple[int, int]
-
-
-def _common_stretches(one: _Stream, other: _Stream) -> list[_Stretch]:
-    """The shortest stretches of steps that both streams cover with whole records."""
-    first = one.first.tolist(), other.first.tolist()
-    last = one.last.tolist(), other.last.tolist()
-    at = [0, 0]
-    stretches = []
-    while at[0] < len(first[0]) and at[1] < len(first[1]):
-        starts = first[0][at[0]], first[1][at[1]]
-        if starts[0] != starts[1]:
-            at[starts[0] > starts[1]] += 1
-            continue
-        begin, end = tuple(at), list(at)
-        while last[0][end[0]] != last[1][end[1]]:
-            side = int(last[0][end[0]] > last[1][end[1]])
-            step = last[side][end[side]]
-            end[side] += 1
-            if end[side] == len(first[side]) or first[side][end[side]] != step + 1:
-                break  # A gap before both end together.
-        else:
-            stretches.append(
-                _Stretch(starts[0], last[0][end[0]], (begin[0], begin[1]), (end[0] + 1, end[1] + 1))
-            )
-            end = [end[0] + 1, end[1] + 1]
-        at = end
-    return stretches
-
-
-def _pooled(
-    stream: _Stream, rows: Steps, stretches: Sequence[_Stretch], side: int
-) -> tuple[Matrix, Matrix]:
-    """Root of the mean square and largest norm over each stretch, both [stretches, tensors]."""
-    begin = np.array([stretch.begin[side] for stretch in stretches])
-    end = np.array([stretch.end[side] for stretch in stretches])
-    at = np.stack([begin, end], axis=1).reshape(-1)
-
-    def pool(ufunc: np.ufunc, name: str) -> Matrix:
-        values = stream.columns[:, rows, COLUMN[name]]
-        # Every other result is of a stretch; one record more, so that every end is an index.
-        pooled: Matrix = ufunc.reduceat(np.concatenate([values, values[-1:]]), at, axis=0)[::2]
-        return pooled
-
-    elements = np.maximum(pool(np.add, "elements"), 1)
-    rms = np.sqrt(pool(np.add, "sum_squares") / elements)
-    return rms, np.nan_to_num(pool(np.fmax, "largest_norm"))
-
-
 def _relative(ours: Matrix, theirs: Matrix) -> Matrix:
     """|a - b| / max(a, b); 0 where both are the same, and 1 where one alone is infinite."""
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -364,46 +204,46 @@ def _relative(ours: Matrix, theirs: Matrix) -> Matrix:
     return np.where(ours == theirs, 0.0, np.nan_to_num(share, nan=1.0))
 
 
-def _norms_apart(
+def _different_norms(
     left: History,
-    one: _Stream,
-    other: _Stream,
+    one: Stream,
+    other: Stream,
     rows: Steps,
-    stretches: Sequence[_Stretch],
+    stretches: Sequence[Stretch],
     tolerance: float,
     is_later: bool,
-) -> Iterator[_Difference]:
-    """The tensors whose norms part in the first stretch in which any of these do."""
+) -> Iterator[_Candidate]:
+    """The tensors whose norms differ in the first stretch in which any of these do."""
     rms, norm = zip(
-        _pooled(one, rows[:, 0], stretches, 0),
-        _pooled(other, rows[:, 1], stretches, 1),
+        pooled(one, rows[:, 0], stretches, 0),
+        pooled(other, rows[:, 1], stretches, 1),
         strict=True,
     )
     relative = np.maximum(_relative(*rms), _relative(*norm))
-    parted = relative > tolerance
-    if not parted.any():
+    differs = relative > tolerance
+    if not differs.any():
         return
-    at = int(parted.any(axis=1).argmax())
-    for column in np.flatnonzero(parted[at]).tolist():
+    at = int(differs.any(axis=1).argmax())
+    for column in np.flatnonzero(differs[at]).tolist():
         tensor = int(one.rows[rows[column, 0]])
-        yield _Difference(
+        yield _Candidate(
             is_later=is_later,
             last_step=stretches[at].last,
             is_finite=True,
             step=stretches[at].first,
-            flow=_flow(left, tensor),
+            rank=_rank(left, tensor),
             tensor=tensor,
             values=(float(rms[0][at, column]), float(rms[1][at, column])),
             relative=float(relative[at, column]),
         )
 
 
-def _parting(left: History, found: Sequence[_Difference]) -> Parting | None:
+def _first(left: History, found: Sequence[_Candidate]) -> Difference | None:
     if not found:
         return None
     least = min(found)
     info = left.tensors[least.tensor]
-    return Parting(
+    return Difference(
         step=least.step,
         last_step=least.last_step,
         is_initial=not least.is_later,

@@ -1,38 +1,52 @@
-"""What a diagnosis says: findings, and their form as JSON."""
+"""What a diagnosis finds: facts, without a sentence. `diagnosis.text` puts them into words."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
 
-from tb_nanwatch.format.rerun import Rerun, operation_to_json
+from tb_nanwatch.format.facts import UNKNOWN_MODEL, ModelFacts
+from tb_nanwatch.format.rerun import Operation, Rerun
 
 Severity = Literal["error", "warning", "info"]
 
-CAUSES: dict[str, Severity] = {
-    "nonfinite-input": "error",
-    "nonfinite-target": "error",
-    "nonfinite-initial-weight": "error",
-    "layer-forward": "error",
-    "loss-domain": "error",
-    "layer-backward": "error",
-    "loss-backward": "error",
-    "optimizer-overflow": "error",
-    "poisoned-statistics": "error",
-    "swallowed-nonfinite": "error",
-    "exploding-gradient": "warning",
-    "loss-scale-collapse": "error",
-    "divergence": "warning",
-    "vanishing-gradient": "warning",
-    "dead-layer": "warning",
-    "unscaled-input": "warning",
-    "unscaled-target": "warning",
-    "range-overflow-risk": "warning",
-    "range-underflow": "warning",
-    "loss-scale-backoff": "info",
+SEVERITIES: tuple[Severity, ...] = ("error", "warning", "info")
+"""The most important first."""
+
+
+class CauseInfo(NamedTuple):
+    """The severity of a cause, and the variants that have texts of their own."""
+
+    severity: Severity
+    variants: tuple[str, ...] = ("",)
+
+
+CAUSES: dict[str, CauseInfo] = {
+    "nonfinite-input": CauseInfo("error"),
+    "nonfinite-target": CauseInfo("error", ("", "sample-weight")),
+    "nonfinite-initial-weight": CauseInfo("error"),
+    "layer-forward": CauseInfo("error", ("invalid", "division", "overflow", "hidden")),
+    "loss-domain": CauseInfo("error", ("probabilities", "formula", "overflow")),
+    "layer-backward": CauseInfo("error", ("", "own-variables", "between")),
+    "loss-backward": CauseInfo("error"),
+    "optimizer-overflow": CauseInfo(
+        "error", ("squares", "learning-rate", "elements", "epsilon", "float16", "operation")
+    ),
+    "poisoned-statistics": CauseInfo("error"),
+    "swallowed-nonfinite": CauseInfo("error"),
+    "exploding-gradient": CauseInfo("warning", ("", "overflow", "depth")),
+    "loss-scale-collapse": CauseInfo("error", ("forward", "backward")),
+    "divergence": CauseInfo("warning", ("loss", "weight", "amplified")),
+    "vanishing-gradient": CauseInfo("warning"),
+    "dead-layer": CauseInfo("warning", ("units", "cut", "loss")),
+    "unscaled-input": CauseInfo("warning"),
+    "unscaled-target": CauseInfo("warning"),
+    "range-overflow-risk": CauseInfo("warning", ("", "squares")),
+    "range-underflow": CauseInfo("warning", ("float16", "float32")),
+    "loss-scale-backoff": CauseInfo("info"),
 }
-"""Every cause and its severity. `exploding-gradient` is an error where it ends non-finite."""
+"""Every cause. `exploding-gradient` is an error where it ends non-finite (its variants)."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +55,7 @@ class Place:
 
     Attributes:
       role: one of `format.roles`.
-      layer: path of the layer; "" where there is none or it cannot be told.
+      layer: path of the layer; "" where there is none or it is not known.
       tensor: name of the tensor.
       worker: which worker or replica saw it; "" where there is one alone.
     """
@@ -53,8 +67,8 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Victim:
-    """Where a non-finite value only arrived; the attributes of `Place`, and the first step."""
+class Affected:
+    """A tensor that a non-finite value spread to; the attributes of `Place`, and the first step."""
 
     role: str
     layer: str
@@ -64,22 +78,53 @@ class Victim:
 
 
 @dataclass(frozen=True)
+class Consequences:
+    """What a non-finite value did to the training.
+
+    Attributes:
+      lost_variables: trainable variables that became non-finite.
+      variables: trainable variables that were recorded.
+      since: the first step at which one was; -1 for none.
+      is_spread_by_clipping: whether variables are lost whose own gradients are finite, as clipping
+        by the global norm does.
+      is_loss_finite: whether the loss stays finite, so that its curve does not show it.
+    """
+
+    lost_variables: int = 0
+    variables: int = 0
+    since: int = -1
+    is_spread_by_clipping: bool = False
+    is_loss_finite: bool = False
+
+
+NO_CONSEQUENCES = Consequences()
+
+
+@dataclass(frozen=True)
 class Finding:
-    """One diagnosed event, said once however long it lasts.
+    """One diagnosed event, found once however long it lasts.
 
     Attributes:
       cause: a key of `CAUSES`.
-      severity: "error", "warning" or "info".
-      step: its first step.
-      last_step: the last step at which it, or what it led to, is seen.
-      origin: where it began.
-      victims: what else it reached, in the order in which that happened.
-      evidence: the numbers that it rests on; counts are of the record that holds `step`.
-      message: what, where and when, in a short paragraph.
-      advice: what to do.
-      turn_on: roles whose recording would give the exact reading.
-      aftermath: the part of `message` that says what came of it.
-      rerun: what running the step again, operation by operation, has found; None where it was not.
+      severity: how serious it is.
+      step: the exact step where it begins; of a trend, where it departs from the run's own past.
+      last_step: the last step at which it is seen.
+      origin: the tensor on which it was seen first; its `layer` is the culprit where that is known.
+      variant: one of the cause's variants.
+      evidence: numbers by name; `nan`, `pos_inf` and `neg_inf` count the origin's elements in the
+        record of `step`. Units are in the name or those of the tensor; no number is NaN.
+      related: names that the evidence speaks of, by what they are to it: `next_layer`,
+        `last_layer`, `from_layer`, `to_layer`, `hiding_layer`, `quantity` (a role), `trouble` (a
+        cause), `dtype`.
+      affected: what it spread to, by step and by the order within it.
+      consequences: what it did to the training.
+      inferred_from: the role of the only tensors that show it, where nothing closer to the origin
+        was recorded: the cause is then the most likely one. "" where it is known.
+      masked: whether the prediction of the same step is finite again.
+      record_also: roles that were not recorded, and would tell more.
+      rerun: what running the step again found; None where it was not.
+      is_partial: whether records of the run are missing.
+      model: what the framework reported of the model.
     """
 
     cause: str
@@ -87,58 +132,19 @@ class Finding:
     step: int
     last_step: int
     origin: Place
-    victims: tuple[Victim, ...]
-    evidence: Mapping[str, float]
-    message: str
-    advice: str
-    turn_on: tuple[str, ...] = ()
-    aftermath: str = ""
+    variant: str = ""
+    evidence: Mapping[str, float] = field(default_factory=dict)
+    related: Mapping[str, str] = field(default_factory=dict)
+    affected: tuple[Affected, ...] = ()
+    consequences: Consequences = NO_CONSEQUENCES
+    inferred_from: str = ""
+    masked: bool = False
+    record_also: tuple[str, ...] = ()
     rerun: Rerun | None = None
+    is_partial: bool = False
+    model: ModelFacts = UNKNOWN_MODEL
 
-
-def to_json(finding: Finding) -> dict[str, Any]:
-    """The finding as an element of `findings` in `nanwatch report --json`, version 1.
-
-    The keys `worker` and `turn_on`, and those of a rerun (`operation` and `examples` of the origin,
-    `rerun`), are there only where they say something.
-    """
-    origin, rerun = finding.origin, finding.rerun
-    answer: dict[str, Any] = {
-        "cause": finding.cause,
-        "severity": finding.severity,
-        "step": finding.step,
-        "last_step": finding.last_step,
-        "origin": _place(origin.role, origin.layer, origin.tensor, origin.worker),
-        "victims": [
-            {**_place(each.role, each.layer, each.tensor, each.worker), "step": each.step}
-            for each in finding.victims
-        ],
-        "evidence": dict(finding.evidence),
-        "message": finding.message,
-        "advice": finding.advice,
-    }
-    if rerun is not None:
-        if rerun.operation is not None:
-            answer["origin"]["operation"] = operation_to_json(rerun.operation)
-        if rerun.examples:
-            answer["origin"]["examples"] = list(rerun.examples)
-        answer["rerun"] = {
-            "reproduced": rerun.reproduced,
-            "mode": rerun.mode,
-            "note": rerun.note,
-        }
-    if finding.turn_on:
-        answer["turn_on"] = list(finding.turn_on)
-    return answer
-
-
-def _place(role: str, layer: str, tensor: str, worker: str) -> dict[str, str]:
-    place = {"role": role, "layer": layer, "tensor": tensor}
-    return {**place, "worker": worker} if worker else place
-
-
-def short_text(finding: Finding) -> str:
-    """The finding in one line, for the console of a training that runs."""
-    message = " ".join(finding.message.split())
-    to_do = finding.advice.split(". ")[0].removesuffix(".")
-    return f"{finding.cause} at step {finding.step}: {message} {to_do}."
+    @property
+    def operation(self) -> Operation | None:
+        """The operation at fault, where running the step again found one."""
+        return None if self.rerun is None else self.rerun.operation

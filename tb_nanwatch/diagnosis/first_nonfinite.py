@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from tb_nanwatch.diagnosis.flow import flow
+from tb_nanwatch.diagnosis.facts.step_order import step_order
 from tb_nanwatch.format.tensor_info import TensorInfo
 
 Status = Literal["nonfinite", "healthy", "empty"]
@@ -42,7 +42,7 @@ def first_nonfinite(
     initial: npt.NDArray[np.bool_],
     counts: npt.NDArray[np.float64],
 ) -> FirstNonfinite | None:
-    """The first by step, then by the flow of data through a step (`flow`), as findings see it.
+    """The first by step, then by the order within a step (`step_order`), as findings see it.
 
     Args:
       tensors: in model order; roles that `format.roles` does not know come last.
@@ -58,7 +58,7 @@ def first_nonfinite(
     bad = np.flatnonzero(~np.isnan(steps))
     if not len(bad):
         return None
-    rank = flow(tensors).rank[bad]
+    rank = step_order(tensors).execution_rank[bad]
     tensor = int(bad[np.lexsort((bad, rank, ~initial[bad], steps[bad]))[0]])
     nan, pos_inf, neg_inf = (int(count) for count in counts[tensor])
     return FirstNonfinite(tensor, int(steps[tensor]), bool(initial[tensor]), nan, pos_inf, neg_inf)

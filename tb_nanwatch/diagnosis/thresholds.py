@@ -22,79 +22,79 @@ class Thresholds:
     growth_decades: float = _threshold(
         3.0,
         "decades",
-        "A norm that rises this far over its own earlier level, and stays there, has run away: "
-        "training moves norms by one or two.",
+        "A norm that rises this far above its own earlier level and stays there has exploded; "
+        "normal training moves norms by one or two decades.",
     )
     growth_steps: int = _threshold(
-        2, "records", "Growth is a rise over so many records in a row at least: one jump is none."
+        2,
+        "records",
+        "Growth spans at least this many records in a row; a single jump is not growth.",
     )
     jump_decades: float = _threshold(
         5.0,
         "decades",
-        "Where a run has only two finite records before it breaks, such a jump is growth too.",
+        "If a run has only two finite records before it breaks, a jump this large is growth too.",
     )
     trend_records: int = _threshold(
-        5, "records", "A finite trend is not judged over less: its levels are medians of three."
+        5, "records", "Finite trends need at least this many records; levels are medians of three."
     )
     trend_steps: int = _threshold(
-        16, "steps", "A finite trend is not judged over less: short runs have no history."
+        16, "steps", "Finite trends need at least this many steps; short runs have no history."
     )
     divergence_decades: float = _threshold(
         2.0,
         "decades",
-        "A loss that ends a hundred times above its start diverges; noise and warm-up stay below.",
+        "A loss that ends 100x above its start diverges; noise and warm-up stay below that.",
     )
     amplification: float = _threshold(
         1e5,
         "ratio",
-        "Activations or predictions so far above the largest input and target are out of "
-        "proportion: logits and regressions stay within a thousand times.",
+        "Activations or predictions this far above the largest input and target are out of "
+        "proportion; logits and regressions stay within 1,000x.",
     )
     exploding_norm: float = _threshold(
         1e3,
         "value",
-        "Gradients whose norm is below this are not called exploding while finite, however much "
-        "they grew: leaving a plateau is growth too.",
+        "Finite gradients below this norm are not exploding, however much they grew: leaving a "
+        "plateau is growth, too.",
     )
     vanishing_ratio: float = _threshold(
         1e-5,
         "ratio",
-        "First layers' root mean square gradient over the last layers': below it, float32 "
-        "training moves the last layers alone. Deep residual networks stay above 1e-3.",
+        "RMS gradient of the first layers over that of the last ones. Below this, training moves "
+        "only the last layers; deep residual networks stay above 1e-3.",
     )
-    vanishing_layers: int = _threshold(
-        4, "layers", "Fewer layers give no trend over depth to judge."
-    )
+    vanishing_layers: int = _threshold(4, "layers", "Fewer layers show no trend over depth.")
     dead_steps: int = _threshold(
-        8, "steps", "Gradients that are exactly zero for fewer steps in a row may come back."
+        8, "steps", "Gradients that are exactly zero for fewer steps in a row may recover."
     )
     converged_loss: float = _threshold(
-        1e-6, "value", "Below it the loss is near zero, and zero gradients are what is wanted."
+        1e-6, "value", "Below this the loss has converged, and zero gradients are expected."
     )
     unscaled_magnitude: float = _threshold(
         100.0,
         "value",
-        "Data whose largest magnitude is above it calls for normalisation where trouble follows; "
-        "alone it is no finding.",
+        "Data above this magnitude calls for normalization if trouble follows; it is not a "
+        "finding by itself.",
     )
     overflow_decades: float = _threshold(
-        1.0, "decades", "Magnitudes this near to the dtype's largest number are a risk."
+        1.0, "decades", "Magnitudes this close to the largest number of the dtype are a risk."
     )
     underflow_share: float = _threshold(
         0.2,
         "share of elements",
-        "So many non-zero elements under the smallest normal number are a loss of signal.",
+        "With this share of non-zero elements below the smallest normal number, signal is lost.",
     )
     underflow_records: int = _threshold(
-        4, "records", "In fewer a small gradient may be a matter of one batch."
+        4, "records", "In fewer records a small gradient may be due to a single batch."
     )
     skip_streak: int = _threshold(
         20,
         "steps",
-        "Halving 2**15 so often leaves a scale below 1: a healthy start needs about 8 skips.",
+        "Halving 2**15 this often leaves a scale below 1; a healthy start skips about 8 steps.",
     )
     scale_floor: float = _threshold(
-        1.0, "loss scale", "A loss scale that falls to it and is refused again cannot help."
+        1.0, "loss scale", "If a step is skipped at this loss scale, loss scaling cannot help."
     )
 
     def __post_init__(self) -> None:
@@ -109,13 +109,13 @@ class Thresholds:
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> Thresholds:
-        """The defaults with these put in their place, as read from a JSON or TOML file.
+        """The defaults with these instead, as read from a JSON or TOML file.
 
-        Raises ValueError for a name that is none, naming the known ones, and for a value that is
-        no positive number.
+        Raises ValueError for an unknown name, naming the known ones, and for a value that is not a
+        positive number.
         """
         if not isinstance(values, Mapping):
-            raise ValueError(f"Expected thresholds as names with numbers, got {values!r}.")
+            raise ValueError(f"Expected a mapping of threshold names to numbers, got {values!r}.")
         known = [each.name for each in fields(cls)]
         unknown = [name for name in values if name not in known]
         if unknown:

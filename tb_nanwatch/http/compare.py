@@ -1,4 +1,4 @@
-"""`compare`: where two runs part; the same as `nanwatch report --compare --json` says of them."""
+"""`compare`: the first difference of two runs; as in `nanwatch report --compare --json`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 from werkzeug import wrappers
 
 from tb_nanwatch.diagnosis.compare import compare
-from tb_nanwatch.diagnosis.run_report import finite
+from tb_nanwatch.diagnosis.text.report import finite
 from tb_nanwatch.http import params
 from tb_nanwatch.http.memo import Memo
 from tb_nanwatch.http.respond import json_answer

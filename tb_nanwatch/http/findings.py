@@ -1,4 +1,4 @@
-"""`findings`: what is wrong with one run; the same as `nanwatch report --json` says of it."""
+"""`findings`: what is wrong with one run; the same as in `nanwatch report --json`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 from werkzeug import wrappers
 
-from tb_nanwatch.diagnosis import diagnose, run_report, status
+from tb_nanwatch.diagnosis import run_report, verdict
 from tb_nanwatch.http import params
 from tb_nanwatch.http.memo import Memo
 from tb_nanwatch.http.respond import json_answer
@@ -22,15 +22,12 @@ def serve(request: wrappers.Request, reader: Reader, memo: Memo) -> wrappers.Res
 
 def _answer(reader: Reader, access: Access, index: RunIndex) -> dict[str, Any]:
     """The run's element of `runs` in `nanwatch report --json`."""
-    history = reader.history(access, index)
-    findings = diagnose(history)
     return run_report(
         index.run,
-        status=status(history, findings),
+        verdict(reader.history(access, index)),
         first_step=index.first_step,
         last_step=index.last_step,
         written=index.written,
         read=index.read,
-        findings=findings,
         problems=index.problems,
     )

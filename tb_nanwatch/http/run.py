@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from werkzeug import wrappers
 
-from tb_nanwatch.diagnosis.flow import flow
+from tb_nanwatch.diagnosis.facts.step_order import step_order
 from tb_nanwatch.http import params
 from tb_nanwatch.http.respond import json_answer, step
 from tb_nanwatch.http.runs import summary
@@ -28,7 +28,7 @@ def serve(request: wrappers.Request, reader: Reader) -> wrappers.Response:
 
 
 def _tensors(index: RunIndex) -> list[dict[str, Any]]:
-    ranks = flow([tensor.info for tensor in index.tensors]).rank
+    ranks = step_order([tensor.info for tensor in index.tensors]).execution_rank
     # Argsort twice: from the order to the place of each in it.
     places = np.argsort(np.argsort(ranks, kind="stable"), kind="stable").tolist()
     return [{**describe(index, at), "flow": place} for at, place in enumerate(places)]

@@ -1,4 +1,4 @@
-"""What is wrong with a training, said while it runs: the diagnosis of its latest records."""
+"""What is wrong with a training run, printed while it runs: the diagnosis of its latest records."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from itertools import groupby
 
 import numpy as np
 
-from tb_nanwatch.diagnosis import Finding, Place, diagnose, short_text
+from tb_nanwatch.diagnosis import Finding, Place, diagnose, live_message
 from tb_nanwatch.format.facts import UNKNOWN_MODEL, ModelFacts
 from tb_nanwatch.format.history import History, Series
 from tb_nanwatch.format.rerun import Rerun
@@ -22,16 +22,16 @@ KEPT_RECORDS = 256
 KEPT_BYTES = 16 * 2**20
 
 LOOK_EVERY = 64
-"""Records between two looks at a training in which nothing has changed."""
+"""Records between two looks at a training run in which nothing has changed."""
 
 Infos = tuple[TensorInfo, ...]
 
 
 class LiveDiagnosis:
-    """Tells each finding once, in a line.
+    """Reports each finding once.
 
     Args:
-      log_dir: the run's directory, where the messages send people.
+      log_dir: the run's directory, which the messages name.
     """
 
     def __init__(self, log_dir: str) -> None:
@@ -41,23 +41,23 @@ class LiveDiagnosis:
         self._latest: deque[tuple[Infos, Record]] = deque()
         self._bytes = 0
         self._unseen = 0
-        self._model = UNKNOWN_MODEL
         self._is_due = False
-        self._told: set[tuple[str, Place]] = set()
-        self._worst = ""
+        self._reported: set[tuple[str, Place]] = set()
+        self._most_severe = ""
+        self._model = UNKNOWN_MODEL
 
-    def take_model(self, model: ModelFacts) -> None:
-        """Takes what the framework knows of the model."""
+    def set_model(self, model: ModelFacts) -> None:
+        """Sets what the framework knows of the model."""
         self._model = model
 
-    def take_initial(self, infos: Infos, record: Record) -> None:
-        """Takes the state before the first step."""
+    def add_initial(self, infos: Infos, record: Record) -> None:
+        """Adds the state before the first step."""
         self._initial.append((infos, record))
 
-    def take(self, infos: Infos, record: Record, *, nonfinite: bool) -> None:
-        """Takes a record, and whether one of its steps was non-finite.
+    def add_record(self, infos: Infos, record: Record, *, nonfinite: bool) -> None:
+        """Adds a record, and whether one of its steps was non-finite.
 
-        Exponent histograms are not looked at.
+        Its exponent histograms are dropped.
         """
         self._latest.append((infos, Record(record.window, record.columns)))
         self._bytes += record.columns.nbytes
@@ -68,14 +68,14 @@ class LiveDiagnosis:
         self._unseen += 1
         self._is_due |= nonfinite or self._unseen >= LOOK_EVERY
 
-    def take_rerun(self, rerun: Rerun) -> None:
-        """Takes what running a step again has found, before the record of the step."""
+    def add_rerun(self, rerun: Rerun) -> None:
+        """Adds what running a step again has found, before the record of the step."""
         self._reruns.append(rerun)
 
-    def news(self, *, last: bool = False) -> list[str]:
-        """Findings of severity error or warning that were not told yet, a line each.
+    def new_findings(self, *, last: bool = False) -> list[str]:
+        """Findings of severity error or warning that were not reported yet, in words.
 
-        Looked for after a non-finite step, at times, and where it is the `last` time to ask.
+        Looked for after a non-finite step, every LOOK_EVERY records, and at the `last` call.
         """
         if not (self._is_due or (last and self._unseen)):
             return []
@@ -83,32 +83,32 @@ class LiveDiagnosis:
         try:
             findings = diagnose(self._history())
         except Exception as error:  # Whatever is wrong with a rule, the recording goes on.
-            warn(f"could not diagnose the training ({type(error).__name__}: {error}).")
+            warn(f"could not diagnose the training run ({type(error).__name__}: {error}).")
             return []
         errors = [each for each in findings if each.severity == "error"]
         if errors:
-            self._worst = short_text(errors[0])
-        return [short_text(each) for each in self._new(findings)]
+            self._most_severe = live_message(errors[0])
+        return [live_message(each) for each in self._new(findings)]
 
-    def worst(self) -> str:
-        """The most important error that `news` found so far."""
-        return self._worst or "a step went non-finite."
+    def most_severe(self) -> str:
+        """The most important error that `new_findings` found so far."""
+        return self._most_severe or "NaN or Inf in this step."
 
     def message(self, text: str) -> str:
-        """The text as it is printed or raised: by whom, and where to look."""
-        return f"NaNWatch: {text}\nSee tensorboard --logdir {self._log_dir}, tab NaNWatch."
+        """The text as it is printed or raised: by whom, and where to see more."""
+        return f"NaNWatch: {text}\nDetails: tensorboard --logdir {self._log_dir}, tab NaNWatch."
 
-    def print_news(self, *, last: bool = False) -> None:
-        """Prints the news, if there are any, and not at the end of Keras's progress bar."""
-        news = self.news(last=last)
-        if news:
-            print("\n" + self.message("\n".join(news)), flush=True)
+    def print_new_findings(self, *, last: bool = False) -> None:
+        """Prints new findings, if there are any, below Keras's progress bar."""
+        found = self.new_findings(last=last)
+        if found:
+            print("\n" + self.message("\n".join(found)), flush=True)
 
     def _new(self, findings: Iterable[Finding]) -> Iterator[Finding]:
         for each in findings:
             key = each.cause, each.origin
-            if each.severity != "info" and key not in self._told:
-                self._told.add(key)
+            if each.severity != "info" and key not in self._reported:
+                self._reported.add(key)
                 yield each
 
     def _history(self) -> History:

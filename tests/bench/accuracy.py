@@ -1,6 +1,6 @@
 """How often NaNWatch is right: over the gallery, its twins, the controls and random networks.
 
-Counted are runs called what they are (detected), and where the first finding has the exact step,
+Counted are runs whose status is right (detected), and where the first finding has the exact step,
 the layer, the role and the cause of the origin, the operation and its line of source; false alarms
 are warnings and errors that no truth knows. What is true of the gallery is tested in
 tests/integration/test_demo.py, by a loop that knows nothing of NaNWatch; a random network has its

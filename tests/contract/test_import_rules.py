@@ -29,6 +29,14 @@ TABLE: dict[str, set[str]] = {
     "format": {"stats", "numpy", "google.protobuf", "tensorboard.compat.proto"},
     "grid": CONTRACTS,
     "diagnosis": CONTRACTS,
+    # Facts know no rule, and rules no sentence.
+    "diagnosis.facts": CONTRACTS | {f"{PACKAGE}.diagnosis.{m}" for m in ("finding", "thresholds")},
+    "diagnosis.rules": CONTRACTS
+    | {"diagnosis.facts"}
+    | {f"{PACKAGE}.diagnosis.{m}" for m in ("finding", "thresholds")},
+    "diagnosis.text": CONTRACTS
+    | {"diagnosis.facts", "diagnosis.rules"}
+    | {f"{PACKAGE}.diagnosis.{m}" for m in ("finding", "verdict", "comparison")},
     # The protos, here and in the adapters: the events that format makes, passed on.
     "training": CONTRACTS | {"diagnosis", "tensorboard.compat.proto"},
     "adapters": set(),
@@ -67,7 +75,8 @@ LAYERS: dict[str, set[str]] = {
     "adapters.keras.failing_step": {"adapters.tensorflow", "adapters.keras.instrument"},
 }
 """Which room within the adapters may import which others of the adapters: only downward."""
-SERVING = ("stats", "format", "grid", "diagnosis", "reader", "http", "cli", "plugin")
+DIAGNOSIS = ("diagnosis", "diagnosis.facts", "diagnosis.rules", "diagnosis.text")
+SERVING = ("stats", "format", "grid", *DIAGNOSIS, "reader", "http", "cli", "plugin")
 
 
 class Import(NamedTuple):
@@ -111,9 +120,8 @@ def imports(source: str, module: str, is_package: bool) -> Iterator[Import]:
 def room_of(module: str) -> str:
     """The row of the table that a module of the package belongs to."""
     parts = module.split(".")[1:] or ["__init__"]
-    if parts[0] == "adapters" and len(parts) > 1:
-        return ".".join(parts[:2])
-    return parts[0]
+    inner = ".".join(parts[:2])
+    return inner if (parts[0] == "adapters" and len(parts) > 1) or inner in TABLE else parts[0]
 
 
 def within(name: str, allowed: str) -> bool:
@@ -234,6 +242,16 @@ def test_serving_rooms_have_no_framework_in_their_rows() -> None:
         ),
         ("tb_nanwatch.plugin", "from tb_nanwatch import http", "inside load() only"),
         ("tb_nanwatch.training.x", "import tensorflow", "training may not import tensorflow"),
+        (
+            "tb_nanwatch.diagnosis.rules.x",
+            "from tb_nanwatch.diagnosis.text import headline",
+            "diagnosis.rules may not import tb_nanwatch.diagnosis.text",
+        ),
+        (
+            "tb_nanwatch.diagnosis.facts.x",
+            "from tb_nanwatch.diagnosis import rules",
+            "diagnosis.facts may not import tb_nanwatch.diagnosis.rules",
+        ),
         ("tb_nanwatch.adapters.torch.x", "import torch", "has no row"),
         ("tb_nanwatch.format.x", "import tensorboard.compat.prototypes", "format may not import"),
     ],

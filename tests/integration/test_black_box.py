@@ -16,6 +16,7 @@ from recorded import read_recorded
 
 import tb_nanwatch as nanwatch
 from tb_nanwatch.adapters.keras.failing_step.step_guard import StepGuard
+from tb_nanwatch.diagnosis import explanation
 from tb_nanwatch.format.rerun import Rerun
 from tb_nanwatch.training.failing_step.step_dump import StepDump, pack_dump, unpack_dump
 
@@ -441,7 +442,7 @@ def test_an_update_of_keras_is_named_by_its_optimizer(tmp_path: Path) -> None:
     assert (operation.optimizer, operation.file) == ("keras.optimizers.Adam", "")
     (finding, *_) = findings(tmp_path)
     assert finding.cause == "optimizer-overflow"
-    assert "`RealDiv` in keras.optimizers.Adam, update" in finding.message
+    assert "`RealDiv` in `keras.optimizers.Adam`, update" in explanation(finding)
 
 
 def test_of_finite_gradients_nothing_is_run_again_without_copies(tmp_path: Path) -> None:

@@ -48,7 +48,7 @@ EVERYWHERE = [
     (Recorder, "flush"),
     (Recorder, "write_rerun"),
     (RecordWriter, "write"),
-    (LiveDiagnosis, "take"),
+    (LiveDiagnosis, "add_record"),
 ]
 INTO = [
     (BaseGuard, "_to_check"),

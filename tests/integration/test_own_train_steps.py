@@ -354,8 +354,8 @@ def test_a_train_step_that_is_a_tf_function_is_looked_into(
     assert found.names("target") == ["target"]
     assert len(found.names("gradient")) == len(found.names("activation")) == 1
     said = capsys.readouterr().out
-    assert "optimizer-overflow" not in said
-    assert "nonfinite-input at step 2" in said
+    assert "ptimizer" not in said
+    assert "NaN in the input data at step 2" in said
 
 
 def test_a_train_step_that_xla_compiles_by_itself_is_left_alone(
@@ -380,8 +380,8 @@ def test_a_train_step_that_xla_compiles_by_itself_is_left_alone(
     assert {name for role, name in found.nonfinite()} == set(found.names("weight"))
     # A weight that went bad while nothing else was seen is not known to be the optimizer's fault.
     said = capsys.readouterr().out
-    assert "optimizer-overflow" not in said
-    assert "None was recorded" in said
+    assert "ptimizer" not in said
+    assert "none of them was recorded" in said
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -403,9 +403,9 @@ def test_the_black_box_names_the_line_within_a_tf_function(
     model.compile("sgd", **MODES[mode])
     fit(model, tmp_path, data(3), data(1))
     said = capsys.readouterr().out
-    assert "loss-domain at step 2: `Sqrt`, forward pass, " in said
-    assert "test_own_train_steps.py line" in said
-    assert "`loss *= tf.sqrt(1.5" in said
+    source = Path(__file__).read_text(encoding="utf-8").splitlines()
+    line = next(n for n, text in enumerate(source, 1) if "loss *= tf.sqrt(1.5" in text)
+    assert f"NaN in the loss at step 2 · `Sqrt`, forward · test_own_train_steps.py:{line}" in said
 
 
 class FlatPenalty(WganGp):

@@ -142,7 +142,7 @@ def test_the_report_names_operation_line_and_rows(folder: Path) -> None:
     assert done.returncode == 1
     (finding,) = json.loads(done.stdout)["runs"][0]["findings"]
     assert (finding["cause"], finding["step"]) == ("layer-backward", 4)
-    assert "turn_on" not in finding
+    assert "record_also" not in finding
     assert finding["rerun"] == {"reproduced": True, "mode": "eager", "note": ""}
     origin = finding["origin"]
     assert (origin["layer"], origin["examples"]) == ("gate", [3])
@@ -161,7 +161,7 @@ def test_the_report_names_operation_line_and_rows(folder: Path) -> None:
     assert operation["operands"][0]["elements"] == [{"index": [3, 2], "value": "0.0"}]
     text = command(folder, "-m", "tb_nanwatch", "report", "logs").stdout
     assert f"train.py:{line}, in call" in text
-    assert "[3, 2] is 0.0" in text
+    assert "[3, 2] = 0.0" in text
 
 
 @pytest.mark.parametrize("words", [(), ("--step", "4")])

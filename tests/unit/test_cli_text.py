@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import io
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import pytest
 
+from tb_nanwatch.cli.console_report import run_lines
 from tb_nanwatch.cli.progress import Progress
+from tb_nanwatch.cli.runs import DiagnosedRun
 from tb_nanwatch.cli.terminal import Terminal, shortened
-from tb_nanwatch.cli.text import comparison_text, place_text, plural, turn_on_text, victims_text
-from tb_nanwatch.diagnosis import Place, Victim
-from tb_nanwatch.diagnosis.compare import Comparison, Parting
+from tb_nanwatch.diagnosis import Affected, Finding, Place, Verdict
+from tb_nanwatch.diagnosis.comparison import Comparison, Difference
+from tb_nanwatch.diagnosis.text.comparison import comparison_text
+from tb_nanwatch.diagnosis.text.layout import record_also, seen_on, spread_to
+from tb_nanwatch.diagnosis.text.numbers import plural
+from tb_nanwatch.format.rerun import Element, Operand, Operation, Rerun, SourceLine
 
 
 class Screen(io.StringIO):
@@ -89,55 +96,136 @@ def test_numbers_of_things() -> None:
 
 
 def test_places_name_what_tells_them_apart() -> None:
-    assert place_text(Place("loss", "", "loss")) == "loss"
-    assert place_text(Place("activation", "a/b", "a/b")) == "activation a/b"
+    assert seen_on(Place("loss", "", "loss")) == "loss"
+    assert seen_on(Place("activation", "a/b", "a/b")) == "activation `a/b`"
     assert (
-        place_text(Place("activation_gradient", "b", "a/b#2", "w1"))
-        == "activation gradient a/b#2, layer b (worker w1)"
+        seen_on(Place("activation_gradient", "b", "a/b#2", "w1"))
+        == "activation gradient `a/b#2`, layer `b`, worker `w1`"
     )
 
 
-def test_victims_are_counted_by_role_and_named_by_layer() -> None:
-    victims = [Victim("gradient", f"dense_{n}", f"m/dense_{n}/kernel", 7) for n in range(5)]
-    victims.append(Victim("loss", "", "loss", 9))
-    assert victims_text(victims) == (
-        "5 gradients, 1 loss, from step 7 to 9, in dense_0, dense_1, dense_2 and 2 more"
+def test_what_it_spread_to_is_counted_by_role_and_named_by_layer() -> None:
+    affected = [Affected("gradient", f"dense_{n}", f"m/dense_{n}/kernel", 7) for n in range(5)]
+    affected.append(Affected("loss", "", "loss", 9))
+    assert spread_to(affected) == (
+        "5 gradients and 1 loss (steps 7-9), in `dense_0`, `dense_1`, `dense_2` and 2 more"
+    )
+    assert spread_to(affected[:1]) == "1 gradient (step 7), in `dense_0`"
+    assert spread_to([]) == ""
+
+
+def finding(*roles: str) -> Finding:
+    origin = Place("prediction", "", "prediction")
+    evidence = {"nan": 3, "pos_inf": 0, "neg_inf": 0}
+    return Finding(
+        *("layer-forward", "error", 17, 40, origin),
+        variant="invalid",
+        evidence=evidence,
+        record_also=roles,
     )
 
 
-def test_what_to_turn_on_is_code_where_it_is_not_the_default() -> None:
-    assert turn_on_text(["loss"]) == "recording loss too would tell more precisely."
-    assert turn_on_text(["input", "slot", "activation_gradient"]) == (
-        "recording input, slot and activation gradient too would tell more precisely: "
-        '`Callback(..., watch=["default", "slot", "activation_gradient"])`.'
+def test_what_to_record_is_code_where_it_is_not_the_default() -> None:
+    assert record_also(finding("loss")) == "To pinpoint the origin, also record loss."
+    assert record_also(finding("input", "slot", "activation_gradient")) == (
+        "To pinpoint the origin, also record inputs, slots and activation gradients: "
+        '`nanwatch.Callback(log_dir, watch=["default", "slot", "activation_gradient"])`.'
     )
+    assert record_also(finding()) == ""
 
 
-def comparison(parting: Parting | None = None, norm_steps: int = 10) -> Comparison:
-    return Comparison(0.01, 0, 9, norm_steps, 3, (0, 1), parting)
+@dataclass
+class Index:
+    """What the console reads of a run's index."""
+
+    read: int = 3
+    written: int = 3
+    first_step: int | None = 0
+    last_step: int | None = 40
+    scale_skipped_steps: int = 0
+    problems: tuple[str, ...] = ()
+
+
+@dataclass
+class Found:
+    name: str = "a_run"
+    index: Index = field(default_factory=Index)
+
+
+def lines(*findings: Finding, index: Index | None = None) -> list[str]:
+    verdict = Verdict(findings, 41, 9, frozenset({"gradient"}))
+    found: Any = Found(index=index or Index())
+    return list(run_lines(Terminal(88), DiagnosedRun(found, verdict)))
+
+
+def test_a_finding_on_the_console() -> None:
+    operation = Operation(
+        *("Log", "forward", "gate", "src/model.py", 57, "call"),
+        (SourceLine(57, "    return tf.math.log(x)"),),
+        (Operand("x", "float32", (8, 16), (Element((0, 3), "0.0"),)),),
+        Operand("result", "float32", (8, 16), (Element((0, 3), "-inf"),)),
+    )
+    found = replace(
+        finding(),
+        origin=Place("prediction", "gate", "prediction"),
+        affected=(Affected("loss", "", "loss", 17),),
+        rerun=Rerun(17, True, "eager", "", operation, (0,)),
+    )
+    assert lines(found) == [
+        "a_run: NaN or Inf",
+        "  steps 0-40",
+        "",
+        "  ERROR NaN at step 17 · `Log` in layer `gate`, forward · model.py:57",
+        "    why         `Log` in layer `gate`, forward (src/model.py:57), returns -Inf for an",
+        "                input of 0.0 (batch row 0). The prediction contains 3 NaN at step 17.",
+        "    fix         At src/model.py:57, clamp its argument.",
+        "      tf.math.log(tf.maximum(x, 1e-6))",
+        "    source      src/model.py:57, in call: `return tf.math.log(x)`",
+        "    operands    x[0, 3] = 0.0 (float32, 8 x 16)",
+        "                result[0, 3] = -Inf (float32, 8 x 16)",
+        "    re-run      reproduced when re-run eagerly",
+        "    cause       layer-forward (steps 17-40)",
+        "    seen on     prediction, layer `gate`",
+        "    spread to   1 loss (step 17)",
+    ]
+
+
+def test_a_healthy_run_on_the_console() -> None:
+    index = Index(read=2, scale_skipped_steps=1, problems=("1 record is missing.",))
+    assert lines(index=index) == [
+        "a_run: healthy",
+        "  Healthy: no NaN or Inf, no exploding, vanishing or dead gradients (41 steps, 9",
+        "  tensors)",
+        "  steps 0-40, 2 of 3 records read, 1 step skipped by LossScaleOptimizer",
+        "  note          1 record is missing.",
+    ]
+
+
+def comparison(difference: Difference | None = None, norm_steps: int = 10) -> Comparison:
+    return Comparison(0.01, 0, 9, norm_steps, 3, (0, 1), difference)
 
 
 def test_a_comparison_says_what_was_compared() -> None:
     assert comparison_text(["a", "b"], comparison()) == (
-        "the same within 0.01 of every norm. Compared: steps 0 to 9 of 3 tensors (1 tensor only "
-        "in b)."
+        "No difference: norms agree within a relative tolerance of 0.01. Compared steps 0-9 of 3 "
+        "tensors (1 tensor only in `b`)."
     )
-    assert "Norms could be compared at 4 of the 10 steps" in comparison_text(
+    assert "Norms could be compared in 4 of 10 steps" in comparison_text(
         ["a", "b"], comparison(norm_steps=4)
     )
     nothing = Comparison(0.01, None, None, 0, 3, (0, 0), None)
-    assert comparison_text(["a", "b"], nothing) == "no steps of any tensor can be compared."
+    assert comparison_text(["a", "b"], nothing) == "No step of any tensor can be compared."
 
 
-def test_a_parting_says_where_and_how_much() -> None:
+def test_a_difference_says_where_and_how_much() -> None:
     place = Place("gradient", "d", "d/kernel")
-    norm = Parting(0, 15, False, place, "norm", (1.0, 1.5), 1 / 3, 4)
+    norm = Difference(0, 15, False, place, "norm", (1.0, 1.5), 1 / 3, 4)
     assert comparison_text(["a", "b"], comparison(norm)).startswith(
-        "they part within the steps 0 to 15, first on gradient d/kernel, layer d: root mean square "
-        "1 and 1.5, norms apart by 33.33%. 3 more tensors there. Compared:"
+        "They diverge between step 0 and step 15, first in gradient `d/kernel`, layer `d`: RMS 1 "
+        "and 1.5, norms 33.33% apart. 3 more tensors differ there. Compared "
     )
-    initial = Parting(5, 5, True, place, "nonfinite", (0.0, 7.0), 1.0, 1)
+    initial = Difference(5, 5, True, place, "nonfinite", (0.0, 7.0), 1.0, 2)
     assert comparison_text(["a", "b"], comparison(initial)).startswith(
-        "they differ before step 5 already, first on gradient d/kernel, layer d: 7 non-finite "
-        "elements in b alone. Compared:"
+        "They differ before step 5 begins, first in gradient `d/kernel`, layer `d`: 7 NaN or Inf "
+        "elements in `b`, none in `a`. 1 more tensor differs there. Compared "
     )

@@ -1,4 +1,4 @@
-"""Where two runs part, against histories whose differences are known."""
+"""The first difference of two runs, against histories whose differences are known."""
 
 from __future__ import annotations
 
@@ -66,12 +66,12 @@ def every(width: int, last: int) -> list[tuple[int, int]]:
     return [(first, first + width - 1) for first in range(0, last, width)]
 
 
-def test_equal_runs_do_not_part() -> None:
+def test_equal_runs_do_not_diverge() -> None:
     one = history([series(every(4, 32), steady)])
     other = history([series(every(8, 32)[:2], steady), series(every(8, 32)[2:], steady)])
     # But for the last bits of sums that were made in another order.
     found = compare(one, other, tolerance=1e-12)
-    assert found.parting is None
+    assert found.first_difference is None
     assert (found.first_step, found.last_step, found.norm_steps, found.tensors) == (0, 31, 32, 3)
 
 
@@ -89,28 +89,28 @@ def test_a_norm_that_differs_is_found_in_its_records(step: int, widths: tuple[in
         history([series(every(widths[1], last), drifts)]),
         tolerance=0.01,
     )
-    parting = found.parting
-    assert parting is not None
+    difference = found.first_difference
+    assert difference is not None
     width = int(np.lcm(*widths))
-    assert (parting.step, parting.last_step) == (
+    assert (difference.step, difference.last_step) == (
         step // width * width,
         step // width * width + width - 1,
     )
-    # The input comes before the gradient in the flow of data, and the loss does not part.
-    assert (parting.place, parting.kind) == (Place("input", "", "input"), "norm")
-    assert parting.tensors == 2
-    assert parting.relative_difference == pytest.approx(1 - 1 / 1.2, rel=0.3)
-    assert not parting.is_initial
+    # The input comes before the gradient in a step, and the loss does not differ.
+    assert (difference.place, difference.kind) == (Place("input", "", "input"), "norm")
+    assert difference.tensors == 2
+    assert difference.relative_difference == pytest.approx(1 - 1 / 1.2, rel=0.3)
+    assert not difference.is_initial
 
 
 def test_the_tolerance_is_relative() -> None:
     one = history([series(every(4, 8), lambda tensor, step: 1e-6)])
     other = history([series(every(4, 8), lambda tensor, step: 1.05e-6)])
-    assert compare(one, other, tolerance=0.06).parting is None
-    parting = compare(one, other, tolerance=0.04).parting
-    assert parting is not None
-    assert parting.relative_difference == pytest.approx(1 - 1 / 1.05)
-    assert parting.values == pytest.approx((1e-6, 1.05e-6))
+    assert compare(one, other, tolerance=0.06).first_difference is None
+    difference = compare(one, other, tolerance=0.04).first_difference
+    assert difference is not None
+    assert difference.relative_difference == pytest.approx(1 - 1 / 1.05)
+    assert difference.values == pytest.approx((1e-6, 1.05e-6))
 
 
 @pytest.mark.parametrize("widths", [(4, 4), (4, 7)])
@@ -121,11 +121,11 @@ def test_a_nan_in_one_alone_has_its_exact_step(widths: tuple[int, int]) -> None:
     one = history([series(every(widths[0], 28), steady)])
     other = history([series(every(widths[1], 28), breaks)])
     for sides, values in (((one, other), (0.0, 1.0)), ((other, one), (1.0, 0.0))):
-        parting = compare(*sides, tolerance=0.5).parting
-        assert parting is not None
-        assert (parting.step, parting.last_step, parting.kind) == (17, 17, "nonfinite")
-        assert parting.place.tensor == "dense/kernel"
-        assert (parting.values, parting.relative_difference) == (values, 1.0)
+        difference = compare(*sides, tolerance=0.5).first_difference
+        assert difference is not None
+        assert (difference.step, difference.last_step, difference.kind) == (17, 17, "nonfinite")
+        assert difference.place.tensor == "dense/kernel"
+        assert (difference.values, difference.relative_difference) == (values, 1.0)
 
 
 def test_a_nan_in_both_at_one_step_is_no_difference() -> None:
@@ -133,17 +133,17 @@ def test_a_nan_in_both_at_one_step_is_no_difference() -> None:
         return np.nan if step >= 5 else steady(tensor, step)
 
     one = history([series(every(4, 12), breaks)])
-    assert compare(one, one, tolerance=0.0).parting is None
+    assert compare(one, one, tolerance=0.0).first_difference is None
 
 
-def test_a_norm_that_parts_before_a_nan_comes_first() -> None:
+def test_a_norm_that_differs_before_a_nan_comes_first() -> None:
     def breaks(tensor: int, step: int) -> float:
         return np.nan if step >= 9 else steady(tensor, step) * (1.1 if step >= 6 else 1)
 
     one, other = (history([series(every(4, 12), norm)]) for norm in (steady, breaks))
-    parting = compare(one, other, tolerance=0.01).parting
-    assert parting is not None
-    assert (parting.step, parting.last_step, parting.kind) == (4, 7, "norm")
+    difference = compare(one, other, tolerance=0.01).first_difference
+    assert difference is not None
+    assert (difference.step, difference.last_step, difference.kind) == (4, 7, "norm")
 
 
 def test_the_state_before_the_first_step_comes_first() -> None:
@@ -153,28 +153,28 @@ def test_the_state_before_the_first_step_comes_first() -> None:
     later = series(every(4, 8), steady)
     one = history([later], [series([(0, 0)], steady, [2])])
     other = history([later], [series([(0, 0)], elsewhere, [2])])
-    parting = compare(one, other, tolerance=0.01).parting
-    assert parting is not None
-    assert (parting.is_initial, parting.step) == (True, 0)
-    assert parting.place.tensor == "dense/kernel"
+    difference = compare(one, other, tolerance=0.01).first_difference
+    assert difference is not None
+    assert (difference.is_initial, difference.step) == (True, 0)
+    assert difference.place.tensor == "dense/kernel"
 
 
 def test_tensors_of_one_run_alone_are_counted() -> None:
     one = history([series(every(4, 8), steady)])
     other = history([series(every(4, 8), steady, [0, 1])], tensors=TENSORS[:2])
     found = compare(one, other, tolerance=0.01)
-    assert (found.tensors, found.only, found.parting) == (2, (1, 0), None)
+    assert (found.tensors, found.only, found.first_difference) == (2, (1, 0), None)
 
 
 def test_runs_without_a_step_in_common_cannot_be_compared() -> None:
     one = history([series(every(4, 8), steady)])
     for other in (history([]), history([series([(8, 11)], steady)])):
         found = compare(one, other, tolerance=0.01)
-        assert (found.first_step, found.norm_steps, found.parting) == (None, 0, None)
+        assert (found.first_step, found.norm_steps, found.first_difference) == (None, 0, None)
 
 
 def test_gaps_are_no_reason_to_compare_other_steps() -> None:
     one = history([series([(0, 3), (4, 7), (12, 15), (16, 19)], steady)])
     other = history([series([(0, 7), (8, 15), (16, 19)], steady)])
     found = compare(one, other, tolerance=1e-12)
-    assert (found.parting, found.norm_steps) == (None, 12)
+    assert (found.first_difference, found.norm_steps) == (None, 12)

@@ -89,7 +89,7 @@ def test_table_marks_what_differs() -> None:
     right = judge(report("nonfinite", finding()), BROKEN)
     wrong = judge(report("healthy"), BROKEN)
     heading, first, second, _, total = table([right, wrong])
-    assert heading.split() == ["run", "expected", "said"]
+    assert heading.split() == ["run", "expected", "found"]
     assert first.startswith(
         "  a_run  layer-forward, step 7, scale  layer-forward, step 7, activation"
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +12,21 @@ import pytest
 
 from tb_nanwatch.diagnosis import (
     CAUSES,
+    Affected,
     Finding,
     Place,
     Thresholds,
-    Victim,
-    short_text,
+    Verdict,
+    advice,
+    explanation,
+    fix_code,
+    headline,
+    live_message,
+    run_report,
     thresholds,
     to_json,
 )
-from tb_nanwatch.diagnosis.advice import _TEXTS, advice
+from tb_nanwatch.format.rerun import Operation, Rerun
 
 FINDING = Finding(
     cause="loss-domain",
@@ -27,10 +34,9 @@ FINDING = Finding(
     step=17,
     last_step=240,
     origin=Place("loss", "", "loss"),
-    victims=(Victim("gradient", "dense_1", "sequential/dense_1/kernel", 17),),
+    variant="probabilities",
+    affected=(Affected("gradient", "dense_1", "sequential/dense_1/kernel", 17),),
     evidence={"nan": 1, "pos_inf": 0, "neg_inf": 0},
-    message="The loss is\nNaN.",
-    advice="Use from_logits=True. It is stable.",
 )
 
 
@@ -41,7 +47,7 @@ def test_json_is_version_1_of_the_report() -> None:
         "step": 17,
         "last_step": 240,
         "origin": {"role": "loss", "layer": "", "tensor": "loss"},
-        "victims": [
+        "affected": [
             {
                 "role": "gradient",
                 "layer": "dense_1",
@@ -50,25 +56,55 @@ def test_json_is_version_1_of_the_report() -> None:
             }
         ],
         "evidence": {"nan": 1, "pos_inf": 0, "neg_inf": 0},
-        "message": "The loss is\nNaN.",
-        "advice": "Use from_logits=True. It is stable.",
+        "headline": "NaN in the loss at step 17",
+        "message": explanation(FINDING),
+        "advice": advice(FINDING),
+        "fix_code": fix_code(FINDING),
+        "help": "findings.md#loss-domain",
     }
 
 
-def test_json_says_more_where_there_is_more() -> None:
-    more = Finding(
-        **{**vars(FINDING), "origin": Place("loss", "", "loss", "w1"), "turn_on": ("slot",)}
+def test_json_has_more_where_there_is_more() -> None:
+    operation = Operation("Log", "forward", file="loss.py", line=3)
+    more = replace(
+        FINDING,
+        origin=Place("loss", "", "loss", "w1"),
+        record_also=("slot",),
+        rerun=Rerun(17, True, "eager", "", operation, (3,)),
     )
     answer = to_json(more)
     assert answer["origin"]["worker"] == "w1"
-    assert answer["turn_on"] == ["slot"]
+    assert answer["origin"]["operation"]["type"] == "Log"
+    assert answer["origin"]["examples"] == [3]
+    assert answer["record_also"] == ["slot"]
+    assert answer["rerun"] == {"reproduced": True, "mode": "eager", "note": ""}
 
 
-def test_short_text_is_one_line() -> None:
-    said = short_text(FINDING)
-    assert said == "loss-domain at step 17: The loss is NaN. Use from_logits=True."
-    brief = Finding(**{**vars(FINDING), "advice": "Use from_logits=True."})
-    assert short_text(brief) == said
+def test_json_of_a_run() -> None:
+    steps = {"first_step": 0, "last_step": 9, "written": 3, "read": 2}
+    verdict = Verdict((FINDING,), 10, 4, frozenset({"loss"}))
+    answer = run_report("a_run", verdict, **steps, problems=["1 record is missing."])
+    assert answer == {
+        "run": "a_run",
+        "status": "nonfinite",
+        "headline": headline(FINDING),
+        "first_step": 0,
+        "last_step": 9,
+        "records": {"written": 3, "read": 2},
+        "findings": [to_json(FINDING)],
+        "problems": ["1 record is missing."],
+    }
+    evidence = replace(FINDING, evidence={"nan": 1, "largest_prediction": float("inf")})
+    (found,) = run_report("a_run", replace(verdict, findings=(evidence,)), **steps)["findings"]
+    assert found["evidence"]["largest_prediction"] == "Infinity"
+
+
+def test_the_live_message_is_headline_reason_and_first_thing_to_do() -> None:
+    lines = live_message(FINDING).splitlines()
+    assert lines[0] == "NaN in the loss at step 17"
+    assert lines[1].startswith("  why: The loss is NaN at step 17")
+    assert lines[2] == "  fix: Compute the loss from logits: it then stays finite."
+    assert lines[3].startswith("       outputs = keras.layers.Dense(units)(x)")
 
 
 def test_the_readme_lists_every_cause_with_its_severity() -> None:
@@ -78,7 +114,7 @@ def test_the_readme_lists_every_cause_with_its_severity() -> None:
     for row in table.splitlines()[2:]:
         names, severity, _ = (cell.strip() for cell in row.strip("|").split("|"))
         listed.update(dict.fromkeys(re.findall("`(.*?)`", names), severity))
-    assert listed == CAUSES
+    assert listed == {cause: info.severity for cause, info in CAUSES.items()}
 
 
 def test_thresholds_are_documented_and_can_be_replaced() -> None:
@@ -98,29 +134,9 @@ def test_thresholds_are_documented_and_can_be_replaced() -> None:
         ({"growth_decades": -1}, "Expected growth_decades to be a number above 0, got -1"),
         ({"growth_decades": float("nan")}, "Expected growth_decades to be a number above 0"),
         ({"growth_decades": True}, "Expected growth_decades to be a number above 0, got True"),
-        ([3], r"Expected thresholds as names with numbers, got \[3\]"),
+        ([3], r"Expected a mapping of threshold names to numbers, got \[3\]"),
     ],
 )
 def test_wrong_thresholds_say_what_is_right(values: Any, said: str) -> None:
     with pytest.raises(ValueError, match=said):
         Thresholds.from_mapping(values)
-
-
-VERBS = ("Find", "Keep", "Let", "Load", "Look", "Lower", "Make", "Normalise", "Nothing")
-VERBS += ("Repair", "Scale", "See", "Train", "Use")
-
-
-@pytest.mark.parametrize("key", _TEXTS)
-def test_advice_begins_with_what_to_do(key: str) -> None:
-    """In the console of a training there is room for one sentence."""
-    assert key.split("/")[0] in CAUSES
-    for layer in ("dense", ""):
-        text = advice(key, Place("gradient", layer, "dense/kernel"))
-        assert text.split()[0] in VERBS
-        assert text.endswith(".")
-        assert "{" not in text
-        assert len(text.split(". ")[0]) < 320
-
-
-def test_every_cause_has_advice() -> None:
-    assert {key.split("/")[0] for key in _TEXTS} == set(CAUSES)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from tb_nanwatch.diagnosis.finding import Finding, Place, to_json
-from tb_nanwatch.diagnosis.reruns import with_rerun
+from tb_nanwatch.diagnosis import advice, explanation, fix_code, headline, to_json
+from tb_nanwatch.diagnosis.finding import Consequences, Finding, Place
+from tb_nanwatch.diagnosis.rules.reruns import with_rerun
 from tb_nanwatch.format import FormatError, VersionError
 from tb_nanwatch.format.rerun import (
     Element,
@@ -33,33 +36,45 @@ OPERATION = Operation(
 RERUN = Rerun(7, True, "eager", "", OPERATION, (3,))
 
 
+VARIANTS = {
+    "loss-domain": "formula",
+    "layer-forward": "invalid",
+    "divergence": "loss",
+    "optimizer-overflow": "elements",
+    "exploding-gradient": "overflow",
+    "loss-scale-collapse": "backward",
+}
+
+
 def finding(cause: str, step: int = 7, severity: str = "error") -> Finding:
-    origin = Place("prediction", "", "prediction")
+    evidence = {"nan": 0, "pos_inf": 0, "neg_inf": 2, "growth_decades": 5, "growth_first_step": 2}
     return Finding(
         cause,
         severity,  # type: ignore[arg-type]
         step,
         9,
-        origin,
-        (),
-        {"nan": 0, "pos_inf": 0, "neg_inf": 2},
-        "The prediction holds 2 -Inf. Which layer makes it was not recorded. From step 7 on all.",
-        "Look in the layer that makes it.",
-        ("activation",),
-        "From step 7 on all.",
+        Place("prediction", "", "prediction"),
+        variant=VARIANTS.get(cause, ""),
+        evidence={**evidence, "skipped_steps": 3, "longest_streak": 3},
+        related={"quantity": "gradient"},
+        consequences=Consequences(6, 6, 7),
+        record_also=("activation",),
     )
 
 
-def test_the_operation_tells_layer_pass_and_what_to_write() -> None:
-    told = with_rerun(finding("loss-domain"), [RERUN])
-    assert (told.cause, told.origin.layer, told.turn_on) == ("layer-forward", "gate", ())
-    assert told.message == (
-        "`Log` in layer 'gate', forward pass, model.py line 57: `return tf.math.log(x)`, gives "
-        "-inf of 0.0 in row 3 of the batch. The prediction holds 2 -Inf at step 7. From step 7 on "
-        "all."
+def test_the_operation_names_layer_pass_and_what_to_write() -> None:
+    found = with_rerun(finding("loss-domain"), [RERUN])
+    assert (found.cause, found.variant) == ("layer-forward", "invalid")
+    assert (found.origin.layer, found.record_also) == ("gate", ())
+    assert headline(found) == "-Inf at step 7 · `Log` in layer `gate`, forward · model.py:57"
+    assert explanation(found) == (
+        "`Log` in layer `gate`, forward (model.py:57), returns -Inf for an input of 0.0 (batch row "
+        "3). The prediction contains 2 -Inf at step 7. From step 7 on, all 6 trainable variables "
+        "contain NaN or Inf."
     )
-    assert told.advice.startswith("At model.py line 57 keep its argument above 0: `tf.math.log(")
-    answer = to_json(told)
+    assert advice(found) == "At model.py:57, clamp its argument."
+    assert fix_code(found) == "tf.math.log(tf.maximum(x, 1e-6))"
+    answer = to_json(found)
     assert answer["origin"]["examples"] == [3]
     assert answer["origin"]["operation"]["code"] == "return tf.math.log(x)"
     assert answer["rerun"] == {"reproduced": True, "mode": "eager", "note": ""}
@@ -79,11 +94,18 @@ def test_another_finding_stays_as_it_is(other: Finding) -> None:
     assert with_rerun(other, [RERUN]) is other
 
 
+def test_an_operation_ends_the_search_between_layers() -> None:
+    between = {"from_layer": "one", "to_layer": "two"}
+    wide = replace(finding("layer-backward"), variant="between", related=between)
+    found = with_rerun(wide, [replace(RERUN, operation=replace(OPERATION, direction="backward"))])
+    assert (found.origin.layer, found.related) == ("gate", {})
+
+
 def test_without_an_operation_the_note_and_the_rows_are_kept() -> None:
-    bare = Rerun(7, True, "eager", "It comes with the batch.", None, (1, 3))
-    told = with_rerun(finding("nonfinite-input"), [bare])
-    assert told.message == finding("nonfinite-input").message
-    answer = to_json(told)
+    bare = Rerun(7, True, "eager", "The NaN is already in the batch.", None, (1, 3))
+    found = with_rerun(finding("nonfinite-input"), [bare])
+    assert headline(found).endswith("in the input data at step 7 · batch rows 1 and 3")
+    answer = to_json(found)
     assert (answer["origin"]["examples"], answer["rerun"]["note"]) == ([1, 3], bare.note)
     assert "operation" not in answer["origin"]
 
@@ -115,40 +137,45 @@ def test_a_newer_one_is_named() -> None:
         unpack_rerun(b'{"version": 2}')
 
 
-def test_of_an_update_the_optimizer_is_told() -> None:
+def test_of_an_update_the_optimizer_is_named() -> None:
     operation = Operation("RealDiv", "update", optimizer="keras.optimizers.Adam")
-    told = with_rerun(finding("optimizer-overflow"), [Rerun(7, True, "eager", "", operation)])
-    assert told.cause == "optimizer-overflow"
-    assert told.message.startswith(
-        "`RealDiv` in keras.optimizers.Adam, update, gives what is not finite. "
+    found = with_rerun(finding("optimizer-overflow"), [Rerun(7, True, "eager", "", operation)])
+    assert found.cause == "optimizer-overflow"
+    assert explanation(found).startswith(
+        "`RealDiv` in `keras.optimizers.Adam`, update, returns NaN or Inf. "
     )
-    assert "epsilon is not 0" in told.advice
+    assert "check that epsilon is not 0" in advice(found)
     # What is made of gradients before they are applied is no layer's fault.
-    told = with_rerun(finding("layer-backward"), [Rerun(7, True, "eager", "", operation)])
-    assert told.cause == "optimizer-overflow"
+    found = with_rerun(finding("layer-backward"), [Rerun(7, True, "eager", "", operation)])
+    assert (found.cause, found.variant) == ("optimizer-overflow", "operation")
 
 
-def test_where_no_loss_scale_helps_a_later_step_may_tell() -> None:
+def test_where_no_loss_scale_helps_a_later_step_may_show_it() -> None:
     late = Rerun(9, True, "eager", "", OPERATION, (3,))
-    told = with_rerun(finding("loss-scale-collapse"), [late])
-    assert told.message.startswith(finding("loss-scale-collapse").message)
-    assert "At step 9 `Log` in layer 'gate', forward pass, model.py line 57" in told.message
-    assert told.advice.startswith("At model.py line 57 keep its argument above 0")
+    found = with_rerun(finding("loss-scale-collapse"), [late])
+    assert "At step 9, `Log` in layer `gate`, forward (model.py:57), returns -Inf" in (
+        explanation(found)
+    )
+    assert advice(found) == "At model.py:57, clamp its argument."
     after = Rerun(10, True, "eager", "", OPERATION)
     assert with_rerun(finding("loss-scale-collapse"), [after]).rerun is None
 
 
-def test_outside_of_layers_the_pass_tells_the_cause() -> None:
+def test_outside_of_layers_the_pass_decides_the_cause() -> None:
     operation = Operation("Sqrt", "backward", file="train.py", line=3)
-    told = with_rerun(finding("loss-domain"), [Rerun(7, True, "eager", "", operation)])
-    assert told.cause == "loss-backward"
+    found = with_rerun(finding("loss-domain"), [Rerun(7, True, "eager", "", operation)])
+    assert (found.cause, found.variant) == ("loss-backward", "")
 
 
-def test_what_grew_until_its_square_overflowed_is_told_first() -> None:
+@pytest.mark.parametrize("direction", ["update", "forward"])
+def test_growth_comes_before_the_operation_at_its_end(direction: Any) -> None:
     grown = finding("exploding-gradient")
-    operation = Operation("Square", "update", optimizer="keras.optimizers.Adam")
-    told = with_rerun(grown, [Rerun(7, True, "eager", "", operation)])
-    assert told.message == (
-        f"{grown.message} `Square` in keras.optimizers.Adam, update, gives what is not finite."
+    operation = Operation("Square", direction, optimizer="keras.optimizers.Adam")
+    found = with_rerun(grown, [Rerun(7, True, "eager", "", operation)])
+    assert found.cause == "exploding-gradient"
+    assert explanation(found).startswith(
+        "The gradient norm grew 100,000x from step 2 to 7, then training overflowed. The "
+        "prediction "
+        "contains 2 -Inf at step 7. It overflowed here: `Square` in `keras.optimizers.Adam`, "
     )
-    assert told.advice == grown.advice
+    assert advice(found) == advice(grown)

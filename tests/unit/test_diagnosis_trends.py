@@ -105,7 +105,7 @@ def test_an_overflow_in_one_step_is_no_growth_over_steps() -> None:
     found = diagnose(history(change, roles=DEFAULT))
     assert causes(found) == ["exploding-gradient"]
     assert (found[0].step, found[0].severity) == (0, "error")
-    assert "time step after time step" in found[0].message
+    assert (found[0].variant, found[0].related) == ("depth", {"quantity": "prediction"})
 
 
 @pytest.mark.parametrize(
@@ -212,7 +212,7 @@ def test_a_layer_dies(every: int, sample_every: int) -> None:
     found = diagnose(history(dies(["one", "two"]), every=every, sample_every=sample_every))
     assert causes(found) == ["dead-layer"]
     assert (found[0].origin.layer, found[0].step, found[0].last_step) == ("two", 12, 39)
-    assert [victim.layer for victim in found[0].victims] == ["one"]
+    assert [each.layer for each in found[0].affected] == ["one"]
 
 
 @pytest.mark.parametrize(
@@ -227,10 +227,9 @@ def test_sixty_steps_are_enough_in_windows_that_double(change: Change, cause: st
 def test_what_never_had_a_gradient_was_killed_by_no_step() -> None:
     (found,) = diagnose(history(dies(["one"], since=0)))
     assert (found.cause, found.step) == ("dead-layer", 0)
-    assert "tf.stop_gradient" in found.advice
-    assert "learning rate" not in found.advice
+    assert found.variant == "cut"
     (found,) = diagnose(history(dies(["one"])))
-    assert "learning rate" in found.advice
+    assert found.variant == "units"
 
 
 def test_the_loss_is_judged_while_the_gradients_are_zero() -> None:
@@ -247,8 +246,7 @@ def test_the_loss_is_judged_while_the_gradients_are_zero() -> None:
 def test_the_loss_is_cut_off() -> None:
     found = diagnose(history(dies(LAYERS, since=0)))
     assert causes(found) == ["dead-layer"]
-    assert "the loss does not depend on the weights" in found[0].message
-    assert "Huber" in found[0].advice
+    assert found[0].variant == "loss"
 
 
 def test_zero_gradients_at_a_loss_of_zero_are_what_is_wanted() -> None:
@@ -275,7 +273,8 @@ def test_data_that_is_not_scaled_is_named_with_the_trouble_it_leads_to() -> None
     found = diagnose(history(change, roles=DEFAULT, sample_every=4, flush_at={25}))
     assert causes(found) == ["exploding-gradient", "unscaled-input"]
     assert found[1].evidence["largest_magnitude"] > 1e3
-    assert "exploding-gradient" in found[1].message
+    assert found[1].related == {"trouble": "exploding-gradient"}
+    assert found[1].evidence["trouble_step"] == found[0].step
 
 
 @pytest.mark.parametrize("sample_every", [1, 4])
@@ -284,7 +283,7 @@ def test_near_the_limit_of_the_dtype(sample_every: int) -> None:
     found = diagnose(history(risky, dtypes={"activation": "float16"}, sample_every=sample_every))
     assert causes(found) == ["range-overflow-risk"]
     assert found[0].step >= 9
-    assert "mixed_bfloat16" in found[0].advice
+    assert (found[0].variant, found[0].related) == ("", {"dtype": "float16"})
     assert diagnose(history(risky)) == ()
 
 
@@ -305,7 +304,7 @@ def test_half_precision_without_loss_scaling_loses_gradients() -> None:
     dtypes = {"activation": "float16", "prediction": "float16", "activation_gradient": "float16"}
     found = diagnose(history(half, dtypes=dtypes))
     assert causes(found) == ["range-underflow"]
-    assert "LossScaleOptimizer" in found[0].advice
+    assert (found[0].variant, found[0].related) == ("float16", {"dtype": "float16"})
     assert diagnose(history(half, dtypes=dtypes, loss_scale=lambda step: 2.0**15)) == ()
     assert diagnose(history(half)) == ()
 
@@ -336,21 +335,21 @@ def test_a_scale_that_backs_off_is_information() -> None:
 
 
 @pytest.mark.parametrize(
-    ("steps", "role", "said"),
+    ("steps", "role", "variant"),
     [
-        (range(5, 40), "gradient", "not finite at any of them"),
-        (range(5, 40), "loss", "not finite before any scaling"),
-        ([30], "gradient", "not finite at any of them"),
+        (range(5, 40), "gradient", "backward"),
+        (range(5, 40), "loss", "forward"),
+        ([30], "gradient", "backward"),
     ],
     ids=["a streak", "a streak that the forward pass makes", "at the floor"],
 )
-def test_a_scale_that_collapses_is_an_error(steps: Sequence[int], role: str, said: str) -> None:
+def test_a_scale_that_collapses_is_an_error(steps: Sequence[int], role: str, variant: str) -> None:
     recorded = refused(steps, lambda step: 2.0 ** (15 - max(0, step - 4)), role)
     found = diagnose(recorded)
     assert causes(found) == ["loss-scale-collapse"]
     assert (found[0].severity, found[0].step) == ("error", steps[0])
     assert found[0].origin.role == role
-    assert said in found[0].advice
+    assert found[0].variant == variant
     assert status(recorded, found) == "nonfinite"
 
 
@@ -388,6 +387,6 @@ def test_a_streak_of_refused_steps_may_begin_within_a_record() -> None:
     assert (found.cause, found.step, found.last_step) == ("loss-scale-collapse", 12, 46)
     assert (found.origin.role, found.origin.layer) == ("activation", "two")
     assert found.evidence["skipped_steps"] == found.evidence["longest_streak"] == 35
-    assert found.turn_on == ()
+    assert found.record_also == ()
     (found,) = diagnose(recorded(roles=DEFAULT))
-    assert (found.origin.role, found.turn_on) == ("prediction", ("activation",))
+    assert (found.origin.role, found.record_also) == ("prediction", ("activation",))

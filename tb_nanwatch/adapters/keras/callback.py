@@ -285,14 +285,16 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
         is_nonfinite, self._is_nonfinite = self._is_nonfinite, False
         diagnosis = self._recorder.diagnosis
         if self._policy in ("stop", "raise") and is_nonfinite:
-            diagnosis.news()
+            diagnosis.new_findings()
             if self._policy == "raise":
-                raise FloatingPointError(diagnosis.message(diagnosis.worst()))
-            self._stop(diagnosis.worst())
+                raise FloatingPointError(diagnosis.message(diagnosis.most_severe()))
+            self._stop(diagnosis.most_severe())
         elif self._skip_streak >= self._max_skips:
-            self._stop(f"{self._skip_streak:,} steps in a row were skipped. {diagnosis.worst()}")
+            self._stop(
+                f"{self._skip_streak:,} steps in a row were skipped. {diagnosis.most_severe()}"
+            )
         else:
-            diagnosis.print_news()
+            diagnosis.print_new_findings()
 
     def _react_to_logs(self, batch: int, logs: dict[str, Any]) -> None:
         """The policy where steps cannot be recorded: by the logs of the batch."""
@@ -318,7 +320,7 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
         self._begins_at_next_step = self._has_begun = self._in_batch = False
         # Not closed: a file for each of a thousand short fits would burden TensorBoard.
         self._flush()
-        self._recorder.diagnosis.print_news(last=True)
+        self._recorder.diagnosis.print_new_findings(last=True)
 
     def _flush(self) -> None:
         with self._error_guard("record the last steps"):

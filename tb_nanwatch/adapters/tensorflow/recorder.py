@@ -80,7 +80,7 @@ class Recorder:
     def describe(self, model: ModelFacts) -> None:
         """On the host: takes what the framework knows of the model, for the records to come."""
         self._model = model
-        self.diagnosis.take_model(model)
+        self.diagnosis.set_model(model)
 
     @property
     def has_begun(self) -> bool:
@@ -120,7 +120,7 @@ class Recorder:
         manifest = self._manifest_of(_infos(tensors))
         record = Record(window, *accumulator.read_and_reset(step_state.counters()))
         self._writer.write_initial(manifest, record)
-        self.diagnosis.take_initial(manifest.tensors, record)
+        self.diagnosis.add_initial(manifest.tensors, record)
 
     def add(
         self,
@@ -182,7 +182,7 @@ class Recorder:
     def write_rerun(self, rerun: Rerun) -> None:
         """On the host, before the record of the step: writes the result of running it again."""
         self._writer.write_rerun(rerun)
-        self.diagnosis.take_rerun(rerun)
+        self.diagnosis.add_rerun(rerun)
 
     def step_end(self) -> StepCounters:
         """On the host, after a call of the step: writes the window where it is full.
@@ -249,7 +249,7 @@ class Recorder:
         infos, record = join(parts)
         manifest = self._manifest_of(infos)
         size = self._writer.write(manifest, record, urgent=urgent)
-        self.diagnosis.take(infos, record, nonfinite=counters.nonfinite_steps > 0)
+        self.diagnosis.add_record(infos, record, nonfinite=counters.nonfinite_steps > 0)
         self._window.end_window(counters, size, by_change=by_change)
         self._begin_window(counters, self._window.begin_window(counters.next_step))
 

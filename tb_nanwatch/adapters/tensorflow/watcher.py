@@ -139,7 +139,7 @@ class Watcher:
         """
         self._warnings.flush()
         counters = self._recorder.step_end()
-        self._recorder.diagnosis.print_news()
+        self._recorder.diagnosis.print_new_findings()
         self._end_step(counters.nonfinite_steps)
         return counters.nonfinite_steps > 0
 

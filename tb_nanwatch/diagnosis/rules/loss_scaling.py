@@ -1,0 +1,104 @@
+"""`loss-scale-backoff`, `loss-scale-collapse`: the steps that a loss-scaling optimizer skipped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from tb_nanwatch.diagnosis.facts.nonfinite_intervals import find_nonfinite_intervals
+from tb_nanwatch.diagnosis.facts.run import Run
+from tb_nanwatch.diagnosis.facts.tensor_history import RecordMatrix
+from tb_nanwatch.diagnosis.finding import CAUSES, Finding, Place
+from tb_nanwatch.diagnosis.rules.backward_origin import locate_backward_origin
+from tb_nanwatch.stats.columns import WINDOW_FIELD
+
+_FORWARD = ("activation", "prediction", "loss")
+
+
+def loss_scaling(run: Run, findings: Sequence[Finding]) -> Iterator[Finding]:
+    """One finding about all such steps; none without any."""
+    skipping = [matrix for matrix in run.matrices if _skips(matrix).any()]
+    if not skipping:
+        return
+    matrix = max(skipping, key=lambda each: int(_skips(each).sum()))
+    skips, scale = _skips(matrix), matrix.windows[:, WINDOW_FIELD["loss_scale"]]
+    at = np.flatnonzero(skips > 0)
+    begin, end, streak = _longest_streak(matrix, skips)
+    floored = np.flatnonzero((skips > 0) & (scale <= run.thresholds.scale_floor))
+    collapsed = streak >= run.thresholds.skip_streak or len(floored) > 0
+    if collapsed and streak < run.thresholds.skip_streak:
+        begin, end = int(floored[0]), int(floored[-1])
+    elif not collapsed:
+        begin, end = int(at[0]), int(at[-1])
+    first, last = int(matrix.first[begin]), int(matrix.last[end])
+    if collapsed and begin > 0 and 0 < skips[begin - 1] < _widths(matrix)[begin - 1]:
+        # The record before was partly skipped: its last steps, as they go on.
+        first -= int(skips[begin - 1])
+        streak += int(skips[begin - 1])
+        begin -= 1
+    evidence: dict[str, float] = {
+        "skipped_steps": int(skips[begin : end + 1].sum()),
+        "longest_streak": streak,
+    }
+    if not np.isnan(scale[begin : end + 1]).all():
+        evidence["lowest_loss_scale"] = float(np.nanmin(scale[begin : end + 1]))
+    origin, is_forward = _origin(run, first, last)
+    cause = "loss-scale-collapse" if collapsed else "loss-scale-backoff"
+    needs_layer = is_forward and not origin.layer and not run.recorded("activation")
+    yield Finding(
+        cause,
+        CAUSES[cause].severity,
+        first,
+        last,
+        origin,
+        variant=("forward" if is_forward else "backward") if collapsed else "",
+        evidence=evidence,
+        record_also=("activation",) if collapsed and needs_layer else (),
+        model=run.history.model,
+    )
+
+
+def _skips(matrix: RecordMatrix) -> npt.NDArray[np.float64]:
+    skips: npt.NDArray[np.float64] = matrix.windows[:, WINDOW_FIELD["scale_skipped_steps"]]
+    return skips
+
+
+def _widths(matrix: RecordMatrix) -> npt.NDArray[np.int64]:
+    return matrix.last - matrix.first + 1
+
+
+def _longest_streak(matrix: RecordMatrix, skips: npt.NDArray[np.float64]) -> tuple[int, int, int]:
+    """First and last record of the longest run of skipped steps, and its number of steps.
+
+    A window in which some steps were taken ends one: which of its steps, the record does not say.
+    """
+    widths = _widths(matrix)
+    whole = skips >= widths
+    best, start, steps = (0, 0, 0), 0, 0
+    for record in range(len(skips)):
+        if whole[record]:
+            start = record if steps == 0 else start
+            steps += int(widths[record])
+            best = max(best, (start, record, steps), key=lambda each: each[2])
+        else:
+            steps = 0
+    return best
+
+
+def _origin(run: Run, first: int, last: int) -> tuple[Place, bool]:
+    """What was first non-finite in those steps, and whether the forward pass made it."""
+    spans = find_nonfinite_intervals(
+        run.history, run.matrices, is_state=run.order.is_state, scale_skipped=True
+    )
+    within = np.flatnonzero((spans.last >= first) & (spans.first <= last))
+    if not len(within):
+        return Place("gradient", "", "gradient"), False
+    rank = run.order.execution_rank
+    at = min(within.tolist(), key=lambda i: (spans.first[i], rank[spans.tensor[i]]))
+    tensor = int(spans.tensor[at])
+    if run.info(tensor).role in _FORWARD:
+        return run.place(tensor), True
+    layer = locate_backward_origin(run, tensor, int(spans.first[at])).layer
+    return run.place(tensor, layer), False

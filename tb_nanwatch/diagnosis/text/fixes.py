@@ -1,0 +1,89 @@
+"""What to do about a finding: the entry of the table that is for it, filled in."""
+
+from __future__ import annotations
+
+import re
+
+from tb_nanwatch.diagnosis.finding import Finding
+from tb_nanwatch.diagnosis.text.fix_table import FIXES, OPERATION_FIXES, Fix
+from tb_nanwatch.diagnosis.text.names import code, layer, sentence
+from tb_nanwatch.diagnosis.text.operation import source_line
+from tb_nanwatch.format.facts import OptimizerFacts
+
+_OPTIMIZER = re.compile(r"(?m)^.*\{optimizer\}.*$")
+
+_PLACEHOLDER = re.compile(r"\{(layer|optimizer|rate)\}")
+
+_NOT_OF_OPERATION = frozenset({"exploding-gradient", "nonfinite-input", "nonfinite-target"})
+"""Causes that lie before the operation at which they show."""
+
+
+_CURED_BY_CLIPPING = frozenset({"", "overflow", "loss", "weight"})
+"""Variants of divergence and exploding gradients whose fix is to clip, unless that is done."""
+
+
+def advice(finding: Finding) -> str:
+    """What to do, in words: an imperative first, then where it does not apply."""
+    fix = _operation_fix(finding)
+    if fix is None or finding.operation is None:
+        return _filled(_fix(finding).words, finding)
+    line = source_line(finding.operation)
+    return f"{f'At {line}, {fix.words}' if line else sentence(fix.words)}."
+
+
+def fix_code(finding: Finding) -> str:
+    """Code to copy, of several lines at times; "" for none."""
+    fix = _operation_fix(finding) or _fix(finding)
+    return _filled(fix.code(finding.model.framework), finding)
+
+
+def help_link(finding: Finding) -> str:
+    """Where the documentation has more, relative to its folder."""
+    return f"findings.md#{finding.cause}"
+
+
+def _operation_fix(finding: Finding) -> Fix | None:
+    """The entry for the operation at fault; None where there is none."""
+    operation = finding.operation
+    if operation is None or finding.cause in _NOT_OF_OPERATION:
+        return None
+    return OPERATION_FIXES.get((operation.type, operation.direction))
+
+
+def _fix(finding: Finding) -> Fix:
+    """The entry for the cause: for what is inferred, for its variant, or for all of it."""
+    keys = [f"{finding.cause}/{finding.variant}", finding.cause]
+    if finding.inferred_from and not finding.origin.layer and finding.operation is None:
+        keys.insert(0, f"{finding.cause}/inferred")
+    if finding.variant in _CURED_BY_CLIPPING and any(map(_clips, finding.model.optimizers)):
+        keys.insert(0, f"{finding.cause}/clipped")
+    return next(FIXES[key] for key in keys if key in FIXES)
+
+
+def _clips(optimizer: OptimizerFacts) -> bool:
+    return not (optimizer.clipnorm is optimizer.global_clipnorm is optimizer.clipvalue is None)
+
+
+def _filled(text: str, finding: Finding) -> str:
+    optimizers = finding.model.optimizers
+    rates = [each.learning_rate for each in optimizers if each.learning_rate is not None]
+    names = [each.class_name for each in optimizers if each.is_builtin]
+    if len(names) != 1:
+        text = _OPTIMIZER.sub(r"\g<0>  # or your optimizer", text)
+    words = {
+        "layer": _where(finding),
+        "optimizer": names[0] if len(names) == 1 else "Adam",
+        "rate": f"{rates[0] / 10:g}" if len(rates) == 1 else "learning_rate / 10",
+    }
+    return _PLACEHOLDER.sub(lambda found: words[found[1]], text)
+
+
+def _where(finding: Finding) -> str:
+    """Where to look: the layer, or those that it may be."""
+    related = finding.related
+    first, last = related.get("from_layer", ""), related.get("to_layer", "")
+    if first != last:
+        return f"the layers from {code(first)} to {code(last)}, including those without weights,"
+    if "next_layer" in related and not finding.origin.layer:
+        return f"everything upstream of {layer(related['next_layer'])}"
+    return layer(finding.origin.layer, "the layer at fault")

@@ -1,0 +1,206 @@
+"""Why it is known what made NaN or Inf: sentences by cause."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from tb_nanwatch.diagnosis.finding import Finding
+from tb_nanwatch.diagnosis.text.names import code, contains, layer, sentence
+from tb_nanwatch.diagnosis.text.numbers import listed, number
+from tb_nanwatch.diagnosis.text.operation import rows_text
+
+
+def _data(finding: Finding) -> Iterator[str]:
+    others = [code(each.tensor) for each in finding.affected if each.role == finding.origin.role]
+    also = f", and so {'do' if len(others) > 1 else 'does'} {listed(others)}" if others else ""
+    yield f"{contains(finding)}{also}: the data is not finite before the model sees it."
+    if finding.rerun is not None and finding.rerun.examples:
+        yield f"Affected: {rows_text(finding.rerun)}."
+
+
+def _initial_weight(finding: Finding) -> Iterator[str]:
+    yield (
+        f"{contains(finding).rpartition(' at step')[0]} before step {finding.step:,} begins: it "
+        "comes from the checkpoint or the initializer."
+    )
+
+
+def _finite(finding: Finding, what: str, *names: str) -> str:
+    """ "although its inputs are finite (max abs 13.6)"."""
+    numbers = [number(finding.evidence[name]) for name in names if name in finding.evidence]
+    largest = f" (max abs {numbers[0]})" if numbers else ""
+    return f"although {what} finite{largest}"
+
+
+_INVALID = {
+    "invalid": "an invalid operation such as 0/0 or the log of a negative number",
+    "division": "a division by zero, log(0) or an exponential",
+    "overflow": "an overflow",
+}
+
+
+def _layer_forward(finding: Finding) -> Iterator[str]:
+    if finding.variant == "hidden":
+        yield from _hidden(finding)
+        return
+    is_prediction = finding.origin.role == "prediction"
+    what = "the model's inputs are" if is_prediction else "its inputs are"
+    yield (
+        f"{contains(finding)} {_finite(finding, what, 'largest_input')}: "
+        f"{_INVALID[finding.variant]}."
+    )
+    if finding.masked:
+        yield "The prediction is finite again."
+    if "activation" in finding.record_also:
+        yield "The layer was not recorded."
+
+
+def _hidden(finding: Finding) -> Iterator[str]:
+    into = layer(finding.related["next_layer"])
+    yield (
+        f"{contains(finding)}, while the gradient of the bias of {into} is finite. So the input of "
+        "that layer is not finite, and ReLU or max-pooling hides it from the loss."
+    )
+    made = layer(finding.origin.layer, "")
+    yield (
+        f"It comes from {made} or before." if made else f"It comes from somewhere before {into}."
+    )
+
+
+def _loss_domain(finding: Finding) -> Iterator[str]:
+    if finding.inferred_from == "gradient":
+        yield (
+            f"Every recorded gradient is non-finite at step {finding.step:,}. Most likely the loss "
+            "was already, or the forward pass; neither was recorded."
+        )
+        return
+    if finding.inferred_from:
+        yield (
+            f"{contains(finding)}. Most likely the loss, its gradient or the forward pass was "
+            "non-finite first; none of them was recorded."
+        )
+        return
+    evidence = finding.evidence
+    known = [
+        (word, evidence[name])
+        for word, name in (("predictions", "largest_prediction"), ("targets", "largest_target"))
+        if name in evidence
+    ]
+    finite = " while nothing upstream of it was recorded"
+    if known:
+        numbers = " and ".join(number(value) for _, value in known)
+        words = " and ".join(word for word, _ in known)
+        finite = f" although {words} are finite (max abs {numbers})"
+    reasons = {
+        "overflow": "values this large overflow in the loss",
+        "probabilities": "it takes the log, root or quotient of an invalid value, such as log(0)",
+        "formula": "it takes the log, root or quotient of an invalid value",
+    }
+    yield f"{contains(finding)}{finite}: {reasons[finding.variant]}."
+
+
+def _layer_backward(finding: Finding) -> Iterator[str]:
+    related, origin = finding.related, finding.origin
+    if finding.inferred_from and finding.inferred_from != "gradient":
+        yield (
+            f"{contains(finding)} while the loss is finite. Most likely its gradient was "
+            "non-finite, or the optimizer made it so; gradients were not recorded."
+        )
+    elif finding.variant == "own-variables":
+        yield (
+            f"{contains(finding)}: {layer(origin.layer)} makes it from a finite gradient, while "
+            "other layers are finite."
+        )
+    elif "from_layer" in related:
+        yield (
+            f"{contains(finding)}. Gradients are finite from the loss back to "
+            f"{layer(related['to_layer'])}, and non-finite from {layer(related['from_layer'])} on."
+        )
+        if origin.layer not in related.values():
+            yield f"Most likely {layer(origin.layer)} in between makes it."
+        else:
+            yield f"The best guess is {layer(origin.layer)}."
+        yield "The exact layer was not recorded."
+    elif finding.inferred_from:
+        yield f"{contains(finding)}. Most likely {layer(origin.layer)} makes it."
+    else:
+        yield (
+            f"{contains(finding)}: {layer(origin.layer)} receives a finite gradient and returns a "
+            "non-finite one."
+        )
+
+
+def _loss_backward(finding: Finding) -> Iterator[str]:
+    yield f"{contains(finding)} while the loss is finite."
+    if finding.inferred_from:
+        yield (
+            "The backward pass of the loss makes it, or that of a layer after the last variables; "
+            "which one was not recorded."
+        )
+    else:
+        yield "The gradient of the loss itself is not finite."
+
+
+def _optimizer(finding: Finding) -> Iterator[str]:
+    gradients = "every gradient is" if "largest_gradient" in finding.evidence else "gradients are"
+    yield f"{contains(finding)} {_finite(finding, gradients, 'largest_gradient')}."
+    dtype = finding.related.get("dtype", "its dtype")
+    reasons = {
+        "squares": (
+            f"The squares of the gradients overflow {dtype} in the optimizer update, from step "
+            f"{finding.step:,} on."
+        ),
+        "float16": (
+            "The optimizer computes in float16, where the squares of small gradients round to 0 "
+            "and a division by them overflows beyond 65,504."
+        ),
+        "learning-rate": (
+            "All elements of all trainable variables are lost at once, as by a learning rate that "
+            "is NaN or Inf."
+        ),
+        "elements": (
+            "Only some elements are lost, so it is not the learning rate: the optimizer or a "
+            "constraint divides by zero there."
+        ),
+        "epsilon": (
+            "The epsilon of the optimizer is 0, so it divides 0 by 0 where a gradient has always "
+            "been zero."
+        ),
+    }
+    if finding.variant in reasons:
+        yield reasons[finding.variant]
+
+
+def _statistics(finding: Finding) -> Iterator[str]:
+    others = len(finding.affected)
+    more = f", and so {'does' if others == 1 else 'do'} {others:,} more" if others else ""
+    yield (
+        f"{contains(finding)}{more}. These are non-trainable moving statistics: training "
+        "normalizes with the statistics of each batch and continues, but evaluation and inference "
+        "use them and will be wrong."
+    )
+
+
+def _swallowed(finding: Finding) -> Iterator[str]:
+    yield f"{contains(finding)}."
+    yield from hidden_by(finding)
+
+
+def hidden_by(finding: Finding) -> Iterator[str]:
+    hiding = layer(finding.related.get("hiding_layer", ""), "a later layer")
+    yield f"{sentence(hiding)} drops it, so prediction, loss and gradients look fine."
+
+
+EXPLANATIONS: dict[str, Callable[[Finding], Iterator[str]]] = {
+    "nonfinite-input": _data,
+    "nonfinite-target": _data,
+    "nonfinite-initial-weight": _initial_weight,
+    "layer-forward": _layer_forward,
+    "loss-domain": _loss_domain,
+    "layer-backward": _layer_backward,
+    "loss-backward": _loss_backward,
+    "optimizer-overflow": _optimizer,
+    "poisoned-statistics": _statistics,
+    "swallowed-nonfinite": _swallowed,
+}
+"""The sentences of each cause that is seen on NaN or Inf."""
