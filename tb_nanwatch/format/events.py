@@ -84,12 +84,12 @@ def _string_tensor(content: bytes) -> TensorProto:
     return TensorProto(dtype=DT_STRING, tensor_shape=TensorShapeProto(), string_val=[content])
 
 
-def record_values(stream: Stream, level: int, block: int, record: Record) -> list[Summary.Value]:
+def record_values(stream: Stream, block: int, record: Record) -> list[Summary.Value]:
     """The record, and its exponent histograms where it has any, under one block's tags."""
-    values = [_value(block_tag("stats", stream, level, block), array_tensor(pack_record(record)))]
+    values = [_value(block_tag("stats", stream, block), array_tensor(pack_record(record)))]
     if record.histograms is not None:
         packed = pack_histograms(record.histograms)
-        values.append(_value(block_tag("hist", stream, level, block), array_tensor(packed)))
+        values.append(_value(block_tag("hist", stream, block), array_tensor(packed)))
     return values
 
 

@@ -70,7 +70,9 @@ def unpack_histogram(packed: npt.NDArray[np.uint8], tensor: int) -> Histograms |
     end = int(lengths[: tensor + 1].sum())
     entries = slice(end - int(lengths[tensor]), end)
     own = codes[entries].astype(np.int64), counts[entries].astype(np.int64)
-    return merge_histograms([Histograms(lengths[tensor : tensor + 1], *own)])
+    histogram = Histograms(lengths[tensor : tensor + 1], *own)
+    is_split = bool(np.any(own[0][1:] == own[0][:-1]))
+    return merge_histograms([histogram]) if is_split else histogram
 
 
 def _entries(

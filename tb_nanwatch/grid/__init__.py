@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from tb_nanwatch.grid.cells import Slab, cells
+from tb_nanwatch.grid.cells import RecordChunk, cells
 from tb_nanwatch.grid.edges import aligned_edges, column_edges
 from tb_nanwatch.grid.scales import AXES, LogScale, Scale, WallScale
 from tb_nanwatch.grid.spectrogram import Spectrogram, spectrogram, totals
@@ -18,8 +18,8 @@ from tb_nanwatch.grid.windows import lowest_loss_scale
 __all__ = [
     "AXES",
     "LogScale",
+    "RecordChunk",
     "Scale",
-    "Slab",
     "Spectrogram",
     "WallScale",
     "aligned_edges",

@@ -63,7 +63,7 @@ def json_answer(request: wrappers.Request, content: Mapping[str, Any]) -> wrappe
 def grid_answer(
     request: wrappers.Request, header: Mapping[str, Any], channels: Mapping[str, npt.NDArray[Any]]
 ) -> wrappers.Response:
-    """A 200 of a packed grid (`wire.grid`)."""
+    """A 200 of a packed grid (`http.encoding`)."""
     # Cells repeat a lot: level 1 makes them several times smaller for a tunnel, in a few ms.
     # Respond unpacks again for a client that takes no gzip.
     return respond(
@@ -82,12 +82,12 @@ def respond(
     return response
 
 
-def number(value: float) -> float | None:
+def number_or_null(value: float) -> float | None:
     """A number that NaN says there is none of."""
     return None if math.isnan(value) else float(value)
 
 
-def step(value: float) -> int | None:
+def step_or_null(value: float) -> int | None:
     """A step that NaN says there is none of."""
     return None if math.isnan(value) else int(value)
 

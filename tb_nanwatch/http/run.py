@@ -9,7 +9,7 @@ from werkzeug import wrappers
 
 from tb_nanwatch.diagnosis.flow import flow
 from tb_nanwatch.http import params
-from tb_nanwatch.http.respond import json_answer, step
+from tb_nanwatch.http.respond import json_answer, step_or_null
 from tb_nanwatch.http.runs import summary
 from tb_nanwatch.reader import Reader, RunIndex
 
@@ -53,7 +53,7 @@ def describe(index: RunIndex, position: int) -> dict[str, Any]:
         "dtype": tensor.info.dtype,
         "worker": tensor.worker,
         "description": tensor.description,
-        "first_nonfinite_step": step(index.nonfinite.first[position]),
-        "last_nonfinite_step": step(index.nonfinite.last[position]),
+        "first_nonfinite_step": step_or_null(index.nonfinite.first[position]),
+        "last_nonfinite_step": step_or_null(index.nonfinite.last[position]),
         "nonfinite_steps": int(index.nonfinite.steps[position]),
     }

@@ -4,7 +4,6 @@
 - `schedule`: how long the windows are, so that any run fits its budget.
 - `budget`: how many bytes may still be written.
 - `record_writer`: numbers records, lays them out in blocks, and survives a failing sink.
-- `levels`: the merges of records that make a long run quick to read.
 - `session`: the identity of one stream of records.
 - `live_diagnosis`: what is wrong with the training, said while it runs.
 - `warnings`: warnings, and trouble of our own, that cannot end the training.

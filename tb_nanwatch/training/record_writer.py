@@ -1,9 +1,8 @@
-"""Numbers records, lays them out in levels and blocks, and survives a failing sink."""
+"""Numbers records, lays them out in blocks, and survives a failing sink."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from itertools import chain
 from typing import Protocol
 
 from tensorboard.compat.proto.summary_pb2 import Summary
@@ -23,7 +22,6 @@ from tb_nanwatch.format.tensorboard_histograms import tensorboard_histograms
 from tb_nanwatch.stats.columns import WINDOW_FIELD
 from tb_nanwatch.stats.record import Record, merge
 from tb_nanwatch.training.budget import Budget
-from tb_nanwatch.training.levels import Levels
 from tb_nanwatch.training.warnings import warn
 
 _MOST_SKIPPED = 32
@@ -54,8 +52,8 @@ class RecordWriter:
       open_sink: makes the sink, when there is something to write for the first time.
       stream: the identity of the stream.
       where: what a warning calls the sink.
-      budget: of all that is written, exactly kept. Near its end a record goes without what can be
-        spared: TensorBoard's histograms, those of higher levels, the higher levels, its own.
+      budget: of all that is written, exactly kept. Near its end a record is written without
+        TensorBoard's histograms, and then without its own.
       tensorboard_histograms: whether to write histograms for TensorBoard's own tabs, too.
 
     No method raises because of the sink. The first failure is a warning; a record that could not be
@@ -77,7 +75,6 @@ class RecordWriter:
         self._where = where
         self._budget = budget
         self._tensorboard_histograms = tensorboard_histograms
-        self._levels = Levels()
         self._sink: Sink | None = None
         self._sequence = 0
         self._unwritten: tuple[Manifest, Record] | None = None
@@ -89,13 +86,13 @@ class RecordWriter:
         self._is_full = False
 
     def write(self, manifest: Manifest, record: Record, *, urgent: bool = False) -> int:
-        """Writes the record, and those of higher levels that it completes, as one event.
+        """Writes the record as one event.
 
         Fills in the window's manifest, sequence and lost_records. An `urgent` record is tried even
         where the sink has just failed, and takes what ordinary ones leave of the budget.
 
         Returns:
-          Its size in bytes, without the higher levels, once it is in the file; 0 if it waits.
+          Its size in bytes, once it is in the file; 0 if it waits.
         """
         if self._unwritten is not None:
             unwritten_manifest, unwritten = self._unwritten
@@ -107,29 +104,22 @@ class RecordWriter:
         record.window[WINDOW_FIELD["manifest"]] = manifest.hash()
         record.window[WINDOW_FIELD["sequence"]] = self._sequence
         record.window[WINDOW_FIELD["lost_records"]] = self._lost
-        levels, completed = self._levels.add(record)
-        values = self._values(0, record)  # The statistics, then the histograms.
-        higher = [self._values(level, merged) for level, merged in enumerate(completed, 1)]
+        block = self._sequence // RECORDS_PER_BLOCK
+        # The statistics, then the histograms.
+        values = record_values(self._stream, block, record)
         mirrored = tensorboard_histograms(manifest, record) if self._tensorboard_histograms else []
-        forms = (
-            [*values, *chain.from_iterable(higher), *mirrored],
-            [*values, *chain.from_iterable(higher)],
-            [*values, *(statistics for statistics, *_ in higher)],
-            values,
-            values[:1],
-        )
+        forms = ([*values, *mirrored], values, values[:1])
         if urgent:
             self._skip = 0
         bare = event_bytes(values[:1])
         # An urgent record leaves room for a bare one, unless it is bare itself.
-        keep = [*[bare] * 4, 0] if urgent else [_KEPT * bare] * 5
+        keep = (bare, bare, 0) if urgent else (_KEPT * bare,) * 3
         step = int(record.field("last_step"))
         if not self._write(manifest, zip(forms, keep, strict=True), step):
             self._unwritten = manifest, record
             return 0
         self._unwritten = None
         self._sequence += 1
-        self._levels = levels
         return sum(int(value.ByteSize()) for value in values)
 
     def write_initial(self, manifest: Manifest, record: Record) -> None:
@@ -150,10 +140,6 @@ class RecordWriter:
         sink, self._sink = self._sink, None
         if sink is not None:
             self._attempt(sink.close)
-
-    def _values(self, level: int, record: Record) -> list[Summary.Value]:
-        block = int(record.field("sequence")) // RECORDS_PER_BLOCK
-        return record_values(self._stream, level, block, record)
 
     def _write(
         self, manifest: Manifest | None, forms: Iterable[tuple[list[Summary.Value], int]], step: int

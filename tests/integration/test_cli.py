@@ -267,7 +267,7 @@ def test_records_of_a_newer_version_say_so(environment: dict[str, str], tmp_path
     manifest = mlp_manifest()
     with StreamWriter(tmp_path / "nanwatch", Stream("0a"), manifest) as writer:
         record = window_record(manifest, 0, 0, 3, mlp_values(manifest))
-        values = record_values(writer.stream, 0, 0, record)
+        values = record_values(writer.stream, 0, record)
         packed = np.frombuffer(values[0].tensor.tensor_content).copy()
         packed[WINDOW_FIELD["version"]] = 99
         values[0].tensor.tensor_content = packed.tobytes()
