@@ -25,7 +25,15 @@
 from __future__ import annotations
 
 from tb_nanwatch.diagnosis.diagnose import Status, diagnose, status
-from tb_nanwatch.diagnosis.finding import CAUSES, Finding, Place, Victim, short_text, to_json
+from tb_nanwatch.diagnosis.finding import (
+    CAUSES,
+    Finding,
+    Place,
+    Victim,
+    headline,
+    short_text,
+    to_json,
+)
 from tb_nanwatch.diagnosis.first_nonfinite import FirstNonfinite, first_nonfinite
 from tb_nanwatch.diagnosis.run_report import run_report
 from tb_nanwatch.diagnosis.thresholds import Threshold, Thresholds, thresholds
@@ -41,6 +49,7 @@ __all__ = [
     "Victim",
     "diagnose",
     "first_nonfinite",
+    "headline",
     "run_report",
     "short_text",
     "status",

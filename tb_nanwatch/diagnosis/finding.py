@@ -114,6 +114,7 @@ def to_json(finding: Finding) -> dict[str, Any]:
             for each in finding.victims
         ],
         "evidence": dict(finding.evidence),
+        "headline": headline(finding),
         "message": finding.message,
         "advice": finding.advice,
     }
@@ -135,6 +136,11 @@ def to_json(finding: Finding) -> dict[str, Any]:
 def _place(role: str, layer: str, tensor: str, worker: str) -> dict[str, str]:
     place = {"role": role, "layer": layer, "tensor": tensor}
     return {**place, "worker": worker} if worker else place
+
+
+def headline(finding: Finding) -> str:
+    """The finding in one line."""
+    return short_text(finding)
 
 
 def short_text(finding: Finding) -> str:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from tb_nanwatch.diagnosis.finding import Finding, to_json
+from tb_nanwatch.diagnosis.finding import Finding, headline, to_json
 
 
 def run_report(
@@ -39,6 +39,7 @@ def run_report(
     answer: dict[str, Any] = {
         "run": run,
         "status": status,
+        "headline": headline(findings[0]) if findings else status.capitalize(),
         "first_step": first_step,
         "last_step": last_step,
         "records": {"written": written, "read": read},

@@ -62,6 +62,7 @@ def _merged(windows: Matrix, rows: Matrix, histograms: list[Histograms]) -> dict
         )
         return dict.fromkeys(names)
     merged = merge_columns(rows)
+    sampled = np.fmax.reduce(windows[:, WINDOW_FIELD["sampled_step"]])
     return {
         "first_step": int(windows[:, WINDOW_FIELD["first_step"]].min()),
         "last_step": int(windows[:, WINDOW_FIELD["last_step"]].max()),
@@ -75,9 +76,7 @@ def _merged(windows: Matrix, rows: Matrix, histograms: list[Histograms]) -> dict
         "mean": number_or_null(float(mean(merged))),
         "rms": number_or_null(float(rms(merged))),
         "largest_magnitude": number_or_null(float(largest_magnitude(merged))),
-        "sampled_step": step_or_null(
-            float(np.fmax.reduce(windows[:, WINDOW_FIELD["sampled_step"]]))
-        ),
+        "sampled_step": step_or_null(float(sampled)),
         "histogram": _bins(histograms),
     }
 

@@ -10,7 +10,8 @@ from werkzeug import wrappers
 from tb_nanwatch.diagnosis.flow import flow
 from tb_nanwatch.http import params
 from tb_nanwatch.http.respond import json_answer, step_or_null
-from tb_nanwatch.http.runs import summary
+from tb_nanwatch.http.upstream import upstream
+from tb_nanwatch.http.verdicts import summary
 from tb_nanwatch.reader import Reader, RunIndex
 
 
@@ -31,7 +32,19 @@ def _tensors(index: RunIndex) -> list[dict[str, Any]]:
     ranks = flow([tensor.info for tensor in index.tensors]).rank
     # Argsort twice: from the order to the place of each in it.
     places = np.argsort(np.argsort(ranks, kind="stable"), kind="stable").tolist()
-    return [{**describe(index, at), "flow": place} for at, place in enumerate(places)]
+    above = upstream(
+        [tensor.info for tensor in index.tensors],
+        [tensor.worker for tensor in index.tensors],
+        index.model,
+    )
+    return [
+        {
+            **describe(index, at),
+            "flow": place,
+            "inputs": [index.tensors[other].id for other in above[at]],
+        }
+        for at, place in enumerate(places)
+    ]
 
 
 def _times(index: RunIndex) -> dict[str, list[float]] | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +26,36 @@ from tb_nanwatch.reader.store import CACHE_BYTES, PackedHistograms, Store
 from tb_nanwatch.stats.histogram import Histograms
 
 Entries = tuple[Entry, ...]
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A run as far as it is known without reading anything.
+
+    Attributes:
+      entries: its tags.
+      index: the last one that was made; None where the run was never read.
+      is_current: whether the index is of the run's present data.
+    """
+
+    entries: Entries
+    index: RunIndex | None
+    is_current: bool
+
+
+@dataclass(frozen=True)
+class _Known:
+    """An index, and what it was made from.
+
+    Attributes:
+      entries: the run's tags.
+      index: made from them.
+      is_complete: whether TensorBoard could read them all; if not it is asked again.
+    """
+
+    entries: Entries
+    index: RunIndex
+    is_complete: bool
 
 
 class UnknownRunError(LookupError):
@@ -65,7 +96,7 @@ class Reader:
         self._listing = Listing(provider, clock)
         self._provider, self._cache_bytes = provider, cache_bytes
         self._stores: dict[str, Store] = {}
-        self._indexes: dict[tuple[str, str], tuple[Entries, RunIndex]] = {}
+        self._indexes: dict[tuple[str, str], _Known] = {}
         self._merged: Cache[MergedRun] = Cache(cache_bytes, lambda merged: merged.nbytes)
         self._lock = threading.RLock()
 
@@ -80,18 +111,15 @@ class Reader:
             raise UnknownRunError(name, list(listed))
         return self._refresh(access, {name: listed[name]})[name]
 
-    def listed(self, access: Access) -> dict[str, tuple[Entries, RunIndex | None, bool]]:
-        """Every run with data of ours, by name, without reading any.
-
-        Returns:
-          Of each run its tags; its index, None where it was never read; and whether the index is of
-          the run's present data.
-        """
+    def listed(self, access: Access) -> dict[str, Listed]:
+        """Every run with data of ours, by name, without reading any."""
         found = {}
         for name, entries in self._listing.entries(access).items():
             known = self._indexes.get((access.experiment, name))
-            index = None if known is None else known[1]
-            found[name] = entries, index, known is not None and known[0] == entries
+            if known is None:
+                found[name] = Listed(entries, None, False)
+            else:
+                found[name] = Listed(entries, known.index, known.entries == entries)
         return found
 
     def read(self, access: Access, names: Iterable[str]) -> None:
@@ -185,9 +213,9 @@ class Reader:
         with self._lock:
             known = {name: self._indexes.get((access.experiment, name)) for name in wanted}
             fresh = {
-                name: held[1]
-                for name, held in known.items()
-                if held is not None and held[0] == wanted[name]
+                name: each.index
+                for name, each in known.items()
+                if each is not None and each.is_complete and each.entries == wanted[name]
             }
             stale = [name for name in wanted if name not in fresh]
             store = self._store(access)
@@ -203,8 +231,10 @@ class Reader:
             for name in stale:
                 contents = store.contents(wanted[name])
                 fresh[name] = build(name, contents, lambda part: self._summarize(access, part))
-                if None not in contents.summaries.values():
-                    self._indexes[access.experiment, name] = wanted[name], fresh[name]
+                is_complete = None not in contents.summaries.values()
+                self._indexes[access.experiment, name] = _Known(
+                    wanted[name], fresh[name], is_complete
+                )
             return {name: fresh[name] for name in wanted}
 
     def _parts(

@@ -107,15 +107,6 @@ class Store:
                 # Now, while it is in memory: it may not be when the picture is asked for.
                 self._merged.put(entry.key, entry.state, merge_block(block))
 
-    def estimate(self, entries: Iterable[Entry]) -> int:
-        """Bytes of the blocks of a run that are not summarized yet, at most; of a run whose
-        manifest was not read, a guess."""
-        return sum(
-            self._estimate(entry) or _SMALL * RECORDS_PER_BLOCK // 16
-            for entry in entries
-            if entry.parsed.kind == "stats" and entry not in self._summaries
-        )
-
     def _sizes(self, entries: Iterable[Entry]) -> Iterator[tuple[int, int]]:
         """Records and tensors of each block of a run, at most."""
         for entry in entries:

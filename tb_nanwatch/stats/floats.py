@@ -52,6 +52,31 @@ class FloatFormat:
         """The bits of +Inf; a larger magnitude is a NaN."""
         return self.exponent_mask << self.mantissa_bits
 
+    @property
+    def largest_exponent(self) -> int:
+        """Binary exponent of the largest finite number."""
+        return self.bias
+
+    @property
+    def smallest_exponent(self) -> int:
+        """Binary exponent of the smallest normal number."""
+        return 1 - self.bias
+
+    @property
+    def largest(self) -> float:
+        """The largest finite number."""
+        return (2.0 - 2.0**-self.mantissa_bits) * 2.0**self.largest_exponent
+
+    @property
+    def smallest_normal(self) -> float:
+        """The smallest positive number that has all its digits."""
+        return 2.0**self.smallest_exponent
+
+    @property
+    def smallest_subnormal(self) -> float:
+        """The smallest positive number; half of it or less rounds to zero."""
+        return 2.0 ** (self.smallest_exponent - self.mantissa_bits)
+
 
 FORMATS: dict[str, FloatFormat] = {
     format.name: format

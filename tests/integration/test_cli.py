@@ -274,7 +274,7 @@ def test_records_of_a_newer_version_say_so(environment: dict[str, str], tmp_path
         writer.add(3, values)
     done = nanwatch(environment, "report", tmp_path)
     assert done.returncode == 2
-    assert "1 of 1 record is of version 99" in done.stdout
+    assert "1 of 1 record has version 99" in done.stdout
     assert "no record could be read" in done.stderr
 
 
@@ -292,11 +292,11 @@ def test_findings_of_a_part_of_the_records_say_so(
     )
     assert done.returncode == 1, done.stderr
     assert "4 of 5 records" in done.stdout
-    assert "1 of 5 records did not arrive" in done.stdout
+    assert "1 of 5 records is missing" in done.stdout
     assert "Records are missing from this run" in " ".join(done.stdout.split())
     (run,) = as_json(structured)["runs"]
     assert run["records"] == {"written": 5, "read": 4}
-    assert "1 of 5 records did not arrive" in run["problems"][0]
+    assert "1 of 5 records is missing" in run["problems"][0]
 
 
 def on_terminal(

@@ -225,7 +225,7 @@ def test_sampling_is_on_screen_where_the_user_asks_for_it(
         with tensorboard(gallery, loader, "--samples_per_plugin", "nanwatch=7") as url:
             run = get_json(url, "run", run="nan_feature")
             assert run["records"] == {"written": 19, "read": 7}, loader
-            assert "12 of 19 records did not arrive" in run["problems"][0]
+            assert "12 of 19 records are missing" in run["problems"][0]
             assert get(url, "grid", run="nan_feature")[:4] == b"NWGR"
 
 

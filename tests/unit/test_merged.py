@@ -209,7 +209,7 @@ def test_a_sampled_run_is_counted_exactly(long_run: Path, monkeypatch: pytest.Mo
     index = reader.run(ACCESS, ".")
     # 46 full blocks lost a record each; the last one has 56.
     assert (index.written, index.read) == (3000, 3000 - 46)
-    assert "46 of 3,000 records did not arrive" in index.problems[0]
+    assert "46 of 3,000 records are missing" in index.problems[0]
     assert count(list(reader.records(ACCESS, index, 0, 5999, merged=True))) == 2954
 
 

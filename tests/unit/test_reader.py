@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -23,6 +24,7 @@ from synthetic_logs import (
 )
 
 from tb_nanwatch.format.events import manifest_value, record_values
+from tb_nanwatch.format.facts import ModelFacts, OptimizerFacts
 from tb_nanwatch.format.manifest import Manifest
 from tb_nanwatch.format.tags import Stream, block_tag
 from tb_nanwatch.format.tensor_info import TensorInfo
@@ -186,8 +188,8 @@ def test_a_resumed_session_replaces_what_it_does_again(gallery: Path) -> None:
     assert (index.first_step, index.last_step) == (0, 159)
     assert len(index.tensors) == len(mlp_manifest().tensors)
     assert index.problems == (
-        "2 records of an earlier session (steps 64 to 95) are replaced by those of a later one, "
-        "which did these steps again.",
+        "2 records of an earlier session (steps 64 to 95) are replaced by a later session, which "
+        "repeated these steps.",
     )
 
 
@@ -350,11 +352,11 @@ def test_problems_are_named_and_the_rest_is_shown(tmp_path: Path) -> None:
     assert sorted(columns_of(reader, index)) == [0, 2, 6, 12, 14]
     version, *others = sorted(index.problems, key=lambda text: "version 2" not in text)
     assert version == (
-        "1 of 8 records is of version 2, written by a newer NaNWatch: "
+        "1 of 8 records has version 2, written by a newer NaNWatch: "
         "upgrade tb-nanwatch to see them."
     )
-    assert any("1 of 8 records is left out, because the manifest" in text for text in others)
-    assert any("1 of 8 records is damaged and left out" in text for text in others)
+    assert any("1 of 8 records is not shown, because the manifest" in text for text in others)
+    assert any("1 of 8 records is damaged and not shown" in text for text in others)
     assert len(others) == 2
 
 
@@ -378,6 +380,64 @@ def test_a_manifest_that_comes_late_brings_its_records(tmp_path: Path) -> None:
     assert (index.written, index.read, index.problems) == (1, 1, ())
 
 
+def test_a_record_that_is_no_matrix_costs_itself_alone(tmp_path: Path) -> None:
+    with StreamWriter(tmp_path / "nanwatch", Stream("0a"), ONE) as writer:
+        writer.write(0, 0, constant(1))
+        values = record_values(writer.stream, 0, window_record(ONE, 1, 1, 1, constant(1)))
+        values[0].tensor.tensor_shape.dim.pop()
+        values[0].tensor.tensor_shape.dim[0].size = len(values[0].tensor.tensor_content) // 8
+        writer.add(1, values)
+        writer.put(window_record(ONE, 2, 2, 2, constant(1)))
+    index = reader_of(tmp_path).run(ACCESS, ".")
+    assert (index.written, index.read) == (3, 2)
+    assert "1 of 3 records is damaged" in index.problems[0]
+
+
+def test_columns_that_a_manifest_lacks_are_empty(tmp_path: Path) -> None:
+    """As of an older version: fewer columns, in another order."""
+    names = ("max", "nan", "steps")
+    old = dataclasses.replace(ONE, columns=(*names, *(f"gone{n}" for n in range(16))))
+    with StreamWriter(tmp_path / "nanwatch", Stream("0a"), old) as writer:
+        record = window_record(old, 0, 0, 3, constant(5))
+        record.columns[:, : len(names)] = [7, 2, 4]
+        writer.put(record)
+    reader = reader_of(tmp_path)
+    (columns,) = columns_of(reader, reader.run(ACCESS, ".")).values()
+    assert [columns[COLUMN[name]] for name in names] == [7, 2, 4]
+    assert np.isnan(columns[COLUMN["min"]])
+    assert columns[COLUMN["zero"]] == 0
+
+
+def test_facts_of_a_tensor_are_no_part_of_its_identity(tmp_path: Path) -> None:
+    """Two sessions whose manifests differ in facts alone are one run of the same tensors."""
+    for session, start, attribute in (("0a", 1.7e9, ""), ("0b", 1.8e9, "kernel")):
+        info = dataclasses.replace(ONE.tensors[0], trainable=bool(attribute), attribute=attribute)
+        model = ModelFacts("keras", optimizers=(OptimizerFacts("sgd", attribute or "SGD", True),))
+        manifest = dataclasses.replace(ONE, tensors=(info,), model=model)
+        with StreamWriter(tmp_path / "nanwatch", Stream(session), manifest, start) as writer:
+            first = 10 * (session == "0b")
+            writer.write(first, first + 9, constant(1))
+    reader = reader_of(tmp_path)
+    index = reader.run(ACCESS, ".")
+    (tensor,) = index.tensors
+    assert tensor.id == tensor_id("loss", "loss", "")
+    assert (tensor.info.attribute, index.read) == ("kernel", 2)
+    history = reader.history(ACCESS, index)
+    assert history.model.optimizers[0].class_name == "kernel"  # As the latest session has it.
+
+
+def test_of_several_workers_the_first_tells_the_model(tmp_path: Path) -> None:
+    for worker, framework in (("worker-1", "later"), ("worker-0", "first")):
+        manifest = dataclasses.replace(ONE, worker=worker, model=ModelFacts(framework))
+        folder = tmp_path / "nanwatch" / worker
+        with StreamWriter(folder, Stream(f"0{worker[-1]}"), manifest) as writer:
+            writer.write(0, 9, constant(1))
+    with StreamWriter(tmp_path, Stream("0c", "loss", "x"), named("x"), 1.9e9) as writer:
+        writer.write(0, 0, constant(1))  # A manifest that knows of no model.
+    reader = reader_of(tmp_path)
+    assert reader.history(ACCESS, reader.run(ACCESS, ".")).model.framework == "first"
+
+
 def test_lost_records_are_named(tmp_path: Path) -> None:
     with StreamWriter(tmp_path / "nanwatch", Stream("0a"), ONE) as writer:
         for sequence in (0, 5):
@@ -393,7 +453,7 @@ def test_lost_records_are_named(tmp_path: Path) -> None:
 def test_sampled_records_are_counted(gallery: Path) -> None:
     index = Reader(Provider(gallery, keep=7)).run(ACCESS, "nan_feature")
     assert (index.written, index.read) == (19, 7)
-    assert "12 of 19 records did not arrive" in index.problems[0]
+    assert "12 of 19 records are missing" in index.problems[0]
     assert "--samples_per_plugin=nanwatch=0" in index.problems[0]
 
 
@@ -454,3 +514,29 @@ def test_what_is_too_large_is_not_kept(cache: Cache[str]) -> None:
     cache.put("a", 0, "A" * 4)
     cache.put("a", 1, "A" * 11)
     assert (cache.get("a", 1), cache.bytes) == (None, 0)
+
+
+def test_one_thread_computes_what_several_want(cache: Cache[str]) -> None:
+    computed: list[str] = []
+    both = threading.Barrier(2, timeout=30)
+
+    def compute(key: str) -> str:
+        both.wait()  # Of two keys at the same time.
+        computed.append(key)
+        return key
+
+    with ThreadPoolExecutor(8) as threads:
+        keys = ["a", "b"] * 8
+        answers = threads.map(lambda key: cache.get_or_compute(key, 0, lambda: compute(key)), keys)
+        assert list(answers) == keys
+    assert sorted(computed) == ["a", "b"]
+    assert cache.get_or_compute("a", 1, lambda: "other") == "other"
+
+
+def test_a_failed_computation_is_tried_again(cache: Cache[str]) -> None:
+    def fail() -> str:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        cache.get_or_compute("a", 0, fail)
+    assert cache.get_or_compute("a", 0, lambda: "A") == "A"
