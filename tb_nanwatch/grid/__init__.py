@@ -1,9 +1,9 @@
-"""From records to a viewport's cells: pure, NumPy alone.
+"""From records to a viewport's cells: pure, only NumPy.
 
 - `scales`: where steps stand on an axis that does not count them one by one.
 - `edges`: the steps at which a viewport's columns begin.
 - `cells`: value and flags of each tensor in each column.
-- `windows`: what records say of their steps as a whole, in each column.
+- `windows`: the fields of records' windows, in each column.
 - `spectrogram`: one tensor's exponent histogram in each column.
 """
 

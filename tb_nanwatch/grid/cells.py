@@ -63,7 +63,7 @@ def cells(
       a step of the cell, NaN where there is none; of a sampled statistic, where none of those
       records was sampled, that of the nearest cell before which was, or else after; and flags,
       uint8 [rows, columns], a sum of the constants above. A record's NaN and infinities are
-      flagged between its first and its last non-finite step alone; a record that is valid beyond
+      flagged between its first and its last non-finite step; a record that is valid beyond
       its last step, and is non-finite there, is so further on.
 
     Merges of records that lie within one cell give the same as those records do.
@@ -80,7 +80,7 @@ def cells(
         if len(inside) and len(tensors):
             records = slice(int(inside[0]), int(inside[-1]) + 1)
             _add(chunk, records, tensors, edges, STATISTIC_COLUMNS[name], planes, flags)
-    with np.errstate(over="ignore"):  # Only a damaged file holds counts beyond float32.
+    with np.errstate(over="ignore"):  # Only a damaged file has counts beyond float32.
         value = statistic(name, np.moveaxis(planes, 0, -1)).astype(np.float32).T
     flags = flags.T
     if "sampled_steps" in STATISTIC_COLUMNS[name]:

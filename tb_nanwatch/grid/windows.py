@@ -1,4 +1,4 @@
-"""What records say of their steps as a whole, in each column of a viewport."""
+"""The fields of records' windows, in each column of a viewport."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ def serve(request: wrappers.Request, reader: Reader) -> wrappers.Response:
 
 
 def _of_tensor(records: Iterable[Records], tensor: int) -> list[Records]:
-    """The records with the tensor's row alone, so that the other rows leave the memory."""
+    """The records with only the tensor's row, so that the other rows can be freed."""
     kept = []
     for chunk in records:
         own = np.flatnonzero(chunk.rows == tensor)

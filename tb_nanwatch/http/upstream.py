@@ -97,10 +97,10 @@ def _nearest(
     onward: dict[str, tuple[str, ...]],
     at_the_end: list[int],
 ) -> list[int]:
-    """The tensors of the layers, each where it has none replaced by those further on.
+    """The tensors of the layers; of a layer without any, those of the layers that follow it.
 
     Args:
-      layers: to begin with; () stands for the end of the graph.
+      layers: to begin with; () is the end of the graph.
       tensors_of: the recorded tensors of a layer.
       onward: of each layer, those that follow it in this direction.
       at_the_end: the tensors where a path through the graph ends.

@@ -165,7 +165,7 @@ class Verdicts:
         return bool(left)
 
     def _read(self, access: Access, names: list[str]) -> None:
-        """Reads some runs; where that fails each by itself, so that one costs itself alone."""
+        """Reads some runs; where that fails, each by itself, so that one does not affect others."""
         listed = self._reader.listed(access)
         try:
             self._reader.read(access, names)
@@ -202,12 +202,6 @@ def summary(index: RunIndex) -> dict[str, Any]:
 
 
 def _report(reader: Reader, access: Access, index: RunIndex) -> dict[str, Any]:
-    about: dict[str, Any] = {
-        "first_step": index.first_step,
-        "last_step": index.last_step,
-        "written": index.written,
-        "read": index.read,
-    }
     try:
         history = reader.history(access, index)
         findings = diagnose(history)
@@ -215,8 +209,11 @@ def _report(reader: Reader, access: Access, index: RunIndex) -> dict[str, Any]:
             index.run,
             status=status(history, findings),
             findings=findings,
+            first_step=index.first_step,
+            last_step=index.last_step,
+            written=index.written,
+            read=index.read,
             problems=index.problems,
-            **about,
         )
     except Exception as error:
         # A run that cannot be diagnosed is still worth looking at, and so are the others.
@@ -226,8 +223,10 @@ def _report(reader: Reader, access: Access, index: RunIndex) -> dict[str, Any]:
             "TensorBoard's log has the traceback; please report it."
         )
         return {
-            **run_report(index.run, status="pending", findings=(), problems=(), **about),
+            **summary(index),
+            "status": "pending",
             "headline": "",
+            "findings": [],
             "problems": [*index.problems, problem],
         }
 

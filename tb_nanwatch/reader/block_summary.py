@@ -25,7 +25,7 @@ class PartSummary:
     nonfinite: NonfiniteSummary
 
     def steps(self, name: str) -> npt.NDArray[np.int64]:
-        """A field of the windows that holds integers, int64 [records]."""
+        """An integer field of the windows, int64 [records]."""
         return self.windows[:, WINDOW_FIELD[name]].astype(np.int64)
 
 

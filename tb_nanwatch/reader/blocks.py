@@ -53,7 +53,7 @@ class BlockPart:
     columns: Matrix
 
     def steps(self, name: str) -> npt.NDArray[np.int64]:
-        """A field of the windows that holds integers, int64 [records]."""
+        """An integer field of the windows, int64 [records]."""
         return self.windows[:, WINDOW_FIELD[name]].astype(np.int64)
 
 
@@ -74,7 +74,7 @@ class Block:
 
 
 def decode_manifest(datums: Sequence[TensorDatum]) -> Manifest | Unreadable:
-    """The manifest that these events of a manifest's tag hold; or why there is none."""
+    """The manifest in these events of a manifest's tag; or why there is none."""
     for datum in datums:
         content = datum.numpy.item() if datum.numpy.size == 1 else None
         if not isinstance(content, bytes):
@@ -150,8 +150,7 @@ def decode_block(
                     _columns([datum.numpy for datum in alike], manifest),
                 )
             )
-    # A Counter compares equal with zeros in it; they would still be told as problems.
-    return Block(tuple(parts), +unreadable)
+    return Block(tuple(parts), unreadable)
 
 
 def _alike(
@@ -191,7 +190,7 @@ def _manifest(
 
 
 def _have_steps(windows: Matrix) -> npt.NDArray[np.bool_]:
-    """Which windows have steps and a sequence number; damaged files may hold any numbers."""
+    """Which windows have steps and a sequence number; damaged files may contain any numbers."""
     names = ("first_step", "last_step", "sequence")
     numbers = windows[:, [WINDOW_FIELD[name] for name in names]]
     with np.errstate(invalid="ignore"):

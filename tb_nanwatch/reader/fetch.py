@@ -67,7 +67,7 @@ def _calls(wanted: Mapping[Entry, int]) -> Iterator[list[Entry]]:
 
 
 def _read(provider: DataProvider, access: Access, call: Sequence[Entry]) -> Answer:
-    """One call; where it fails, both halves of it, so that one bad tag costs itself alone."""
+    """One call; where it fails, both halves of it, so that one bad tag does not affect others."""
     tags = RunTagFilter(runs={entry.run for entry in call}, tags={entry.tag for entry in call})
     try:
         read = provider.read_tensors(

@@ -149,7 +149,7 @@ def _indexed_records(sessions: Sequence[Session]) -> Iterator[tuple[PartSummary,
             for index, (entry, part) in enumerate(session.parts):
                 rows = by_part[ends[index] : ends[index + 1]]
                 if len(rows):
-                    # A watcher sees every step: its records are valid for their own steps alone.
+                    # A watcher sees every step: its records are valid for their own steps only.
                     position = session.position[alive[rows]]
                     is_watcher = entry.parsed.stream.is_watcher
                     yield (

@@ -35,7 +35,7 @@ class Access:
 
 @dataclass(frozen=True)
 class Entry:
-    """A tag that holds data.
+    """A tag with data.
 
     Attributes:
       run: TensorBoard's name of the run.

@@ -32,6 +32,13 @@ MOST_RECORDS = 4096
 MOST_BYTES = 64 * 2**20
 """And up to so many bytes of them."""
 
+MOST_HISTORY_BYTES = 256 * 2**20
+"""Up to so many bytes of records are diagnosed as they were recorded. That is four times what a run
+writes by default, and a diagnosis takes two to three times as much memory."""
+
+
+_NO_STEPS = np.zeros(0, np.int64)
+
 
 def record_bytes(tensors: int) -> int:
     """Bytes of one record, without its histograms."""
@@ -40,11 +47,17 @@ def record_bytes(tensors: int) -> int:
 
 def is_large(sizes: Iterable[tuple[int, int]]) -> bool:
     """Whether records, given as (how many, of how many tensors), are drawn from their merges."""
-    records = size = 0
-    for count, tensors in sizes:
-        records += count
-        size += count * record_bytes(tensors)
-    return records > MOST_RECORDS or size > MOST_BYTES
+    sizes = list(sizes)
+    return sum(count for count, _ in sizes) > MOST_RECORDS or _bytes(sizes) > MOST_BYTES
+
+
+def is_long_history(sizes: Iterable[tuple[int, int]]) -> bool:
+    """Whether records, given likewise, are diagnosed from their merges."""
+    return _bytes(sizes) > MOST_HISTORY_BYTES
+
+
+def _bytes(sizes: Iterable[tuple[int, int]]) -> int:
+    return sum(count * record_bytes(tensors) for count, tensors in sizes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,17 +124,24 @@ class MergedRun:
         return sum(chunk.columns.nbytes for chunk in self.chunks)
 
     def choose(
-        self, records: Sequence[IndexedRecords], first: int, last: int
+        self,
+        records: Sequence[IndexedRecords],
+        first: int,
+        last: int,
+        single: Steps = _NO_STEPS,
     ) -> tuple[list[Records], list[IndexedRecords]]:
-        """What is drawn of the closed range: merges that lie within it, and the other records.
+        """What is read of the closed range: merges that lie within it, and the other records.
 
         Args:
           records: of the index that this was made of.
           first: first step.
           last: last step.
+          single: int64, ascending; steps whose records, and those before them, are not merged.
         """
-        inside = [(c.first >= first) & (c.valid_until <= last) for c in self.chunks]
-        chosen = [c.take(_run_of(which)) for c, which in zip(self.chunks, inside, strict=True)]
+        inside = [
+            (c.first >= first) & (c.valid_until <= last) & ~_contain(c, single) for c in self.chunks
+        ]
+        chosen = [c.take(_compact(which)) for c, which in zip(self.chunks, inside, strict=True)]
         others = []
         for each, (chunk, places) in zip(records, self.places, strict=True):
             needed = each.overlaps(first, last)
@@ -132,9 +152,20 @@ class MergedRun:
         return [chunk for chunk in chosen if len(chunk.first)], others
 
 
-def _run_of(which: Flags) -> slice:
-    """The slice of a range of flags that are True one after another."""
+def _contain(chunk: Records, steps: Steps) -> Flags:
+    """bool [merges], whether a merge, or the one after it, is valid for one of the steps."""
+    contains = np.searchsorted(steps, chunk.first) < np.searchsorted(
+        steps, chunk.valid_until, side="right"
+    )
+    contains[:-1] |= contains[1:].copy()
+    return contains
+
+
+def _compact(which: Flags) -> slice | Flags:
+    """The flags, as a slice where the True ones are one after another: that copies no MB."""
     at = np.flatnonzero(which)
+    if len(at) and at[-1] - at[0] + 1 > len(at):
+        return which
     return slice(int(at[0]), int(at[-1]) + 1) if len(at) else slice(0, 0)
 
 

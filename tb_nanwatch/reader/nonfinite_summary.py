@@ -39,7 +39,7 @@ def summarize_nonfinite(first_steps: npt.NDArray[np.int64], columns: Matrix) -> 
     """The summary of some records.
 
     Args:
-      first_steps: first step of each record [records], ascending; stands in where a record has
+      first_steps: first step of each record [records], ascending; used where a record has
         non-finite steps without their numbers.
       columns: [records, tensors, len(COLUMNS)].
     """

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +20,7 @@ from tb_nanwatch.reader.blocks import BlockPart
 from tb_nanwatch.reader.cache import Cache
 from tb_nanwatch.reader.index import IndexedRecords, RunIndex, build
 from tb_nanwatch.reader.listing import Access, Entry, Listing
-from tb_nanwatch.reader.merged import MergedRun, find, is_large, merge_run
+from tb_nanwatch.reader.merged import MergedRun, find, is_large, is_long_history, merge_run
 from tb_nanwatch.reader.nonfinite_summary import NonfiniteSummary, empty, summarize_nonfinite
 from tb_nanwatch.reader.records import RecordHistograms, Records, take_records
 from tb_nanwatch.reader.store import CACHE_BYTES, PackedHistograms, Store
@@ -147,7 +148,11 @@ class Reader:
         if merged:
             chunks, chosen = self._merged_run(access, index).choose(index.records, first, last)
             yield from chunks
-        for each, part in self._parts(access, [each for each in chosen if len(each.first)]):
+        yield from self._read(access, [each for each in chosen if len(each.first)])
+
+    def _read(self, access: Access, chosen: Iterable[IndexedRecords]) -> Iterator[Records]:
+        """Records that the index knows, block by block."""
+        for each, part in self._parts(access, chosen):
             position, found = find(each.wall_times, part.wall_times)
             if found.any():
                 each, position = each.take(found), position[found]
@@ -161,8 +166,19 @@ class Reader:
                 )
 
     def history(self, access: Access, index: RunIndex) -> History:
-        """All that the run recorded, for a diagnosis."""
-        everything = self.records(access, index, index.first_step or 0, index.last_step or 0)
+        """All that the run recorded, for a diagnosis.
+
+        Of a very long run (`merged.is_long_history`) the records are merges of 16, but for those around the
+        first non-finite step of each tensor: every first step is exact, and memory is bounded.
+        """
+        steps = index.first_step or 0, index.last_step or 0
+        if is_long_history((len(each.first), len(each.tensors)) for each in index.records):
+            first = np.unique(index.nonfinite.first)
+            single = first[~np.isnan(first)].astype(np.int64)
+            chunks, others = self._merged_run(access, index).choose(index.records, *steps, single)
+            everything = chain(chunks, self._read(access, others))
+        else:
+            everything = chain(self.records(access, index, *steps))
         return History(
             tensors=tuple(tensor.info for tensor in index.tensors),
             workers=tuple(tensor.worker for tensor in index.tensors),

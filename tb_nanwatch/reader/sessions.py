@@ -20,7 +20,7 @@ Steps = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 
 StreamKey = tuple[str, Stream]
-"""TensorBoard's run, and the stream: what tells apart all the streams of a shown run."""
+"""TensorBoard's run, and the stream: the identity of a stream among all those of a shown run."""
 
 
 def stream_key(entry: Entry) -> StreamKey:
@@ -47,7 +47,7 @@ def spans(entries: Iterable[Entry]) -> dict[StreamKey, Span]:
     """When each stream was written."""
     began: dict[StreamKey, float] = {}
     ended: dict[StreamKey, float] = {}
-    # Manifests first: where there is one, it alone says when its stream began.
+    # Manifests first: where there is one, only it has the time at which its stream began.
     for entry in sorted(entries, key=lambda entry: entry.parsed.kind != "manifest"):
         key, (_, wall_time) = stream_key(entry), entry.state
         if entry.parsed.kind == "manifest" or key not in began:
@@ -83,7 +83,7 @@ class Session:
     unreadable: int
 
     def steps(self, name: str) -> Steps:
-        """A field of the windows that holds integers, int64 [records]."""
+        """An integer field of the windows, int64 [records]."""
         return self.windows[:, WINDOW_FIELD[name]].astype(np.int64)
 
     @property
@@ -138,7 +138,7 @@ def _sessions(
     for entry in blocks:
         by_key.setdefault(stream_key(entry), []).append(entry)
     sessions: list[Session] = []
-    # The newest first: whether a record replaces others depends on later ones alone.
+    # The newest first: whether a record replaces others depends on later ones only.
     for key in sorted(by_key, reverse=True):
         later = [other.begins_at() for other in sessions if span[key].precedes(other.span)]
         cut = min((step for step in later if step is not None), default=None)

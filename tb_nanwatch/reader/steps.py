@@ -27,7 +27,7 @@ def survivors(first: Steps, last: Steps, before: int | None = None) -> npt.NDArr
     alive = np.ones(len(first), bool)
     if np.all(first[1:] > last[:-1]):
         return alive if before is None else last < before
-    # Backwards: whether a record replaces others depends on the later ones alone.
+    # Backwards: whether a record replaces others depends on the later ones only.
     begins, ends = first.tolist(), last.tolist()
     begin = ends[-1] + 1 if before is None else before
     for record in range(len(begins) - 1, -1, -1):

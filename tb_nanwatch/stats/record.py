@@ -77,7 +77,7 @@ def _merge_axis(stacked: Matrix, columns: Sequence[Column]) -> Matrix:
 def merge_columns(stacked: npt.ArrayLike) -> Matrix:
     """Merges columns [records, ..., len(COLUMNS)] over their first axis.
 
-    NaN stands for "nothing seen" and never wins. The order of the records does not matter, nor how
+    NaN means "nothing seen" and never wins. The order of the records does not matter, nor how
     they are grouped, but for the last bits of floating-point sums.
     """
     return _merge_axis(np.asarray(stacked, np.float64), COLUMNS)

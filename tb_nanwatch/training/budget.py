@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import SupportsIndex
 
 DEFAULT_MAX_BYTES = 64 * 2**20
-"""TensorBoard holds in memory what it reads: 3 to 4 times as much in its Python mode."""
+"""TensorBoard keeps in memory what it reads: 3 to 4 times as much in its Python mode."""
 
 
 class Budget:

@@ -27,7 +27,7 @@ from tb_nanwatch.training.warnings import warn
 _MOST_SKIPPED = 32
 """Records that wait, at the most, before a failed sink is tried again."""
 
-_KEPT = 2
+_RESERVED = 2
 """Bare records, without histograms, that ordinary ones leave room for: one for the first change of
 what is non-finite, one for the end of the run."""
 
@@ -113,9 +113,9 @@ class RecordWriter:
             self._skip = 0
         bare = event_bytes(values[:1])
         # An urgent record leaves room for a bare one, unless it is bare itself.
-        keep = (bare, bare, 0) if urgent else (_KEPT * bare,) * 3
+        reserves = (bare, bare, 0) if urgent else (_RESERVED * bare,) * 3
         step = int(record.field("last_step"))
-        if not self._write(manifest, zip(forms, keep, strict=True), step):
+        if not self._write(manifest, zip(forms, reserves, strict=True), step):
             self._unwritten = manifest, record
             return 0
         self._unwritten = None
@@ -126,14 +126,14 @@ class RecordWriter:
         """Writes the state before the first step; it has no sequence number, and never waits."""
         record.window[WINDOW_FIELD["manifest"]] = manifest.hash()
         values = [initial_value(self._stream, record)]
-        keep = _KEPT * event_bytes(values)
-        self._write(manifest, [(values, keep)], int(record.field("last_step")))
+        reserve = _RESERVED * event_bytes(values)
+        self._write(manifest, [(values, reserve)], int(record.field("last_step")))
 
     def write_rerun(self, rerun: Rerun) -> None:
-        """Writes what running a step again has found; it never waits."""
+        """Writes what re-running a step found; it never waits."""
         values = [rerun_value(self._stream, rerun)]
-        keep = _KEPT * event_bytes(values)
-        self._write(None, [(values, keep)], rerun.step)
+        reserve = _RESERVED * event_bytes(values)
+        self._write(None, [(values, reserve)], rerun.step)
 
     def close(self) -> None:
         """Closes the sink; a later write opens it again."""
@@ -144,7 +144,7 @@ class RecordWriter:
     def _write(
         self, manifest: Manifest | None, forms: Iterable[tuple[list[Summary.Value], int]], step: int
     ) -> bool:
-        """Writes the first of the forms that leaves so many bytes of the budget as it says.
+        """Writes the first of the forms, given with a reserve of bytes, that leaves its reserve.
 
         The manifest, if there is one, goes before it where it is not in the file yet.
         """
@@ -154,13 +154,13 @@ class RecordWriter:
         is_known = manifest is None or manifest.hash() in self._manifests
         head = [] if manifest is None or is_known else [manifest_value(self._stream, manifest)]
         size = 0
-        for form, keep in forms:
+        for form, reserve in forms:
             values = [*head, *form]
             size = event_bytes(values) + (FILE_BYTES if self._sink is None else 0)
-            if size + keep <= self._budget.left:
+            if size + reserve <= self._budget.left:
                 break
         else:
-            self._tell_full(size)
+            self._warn_full(size)
             return False
 
         def write() -> None:
@@ -182,28 +182,28 @@ class RecordWriter:
             self._manifests.add(manifest.hash())
         return True
 
-    def _tell_full(self, size: int) -> None:
+    def _warn_full(self, size: int) -> None:
         if not self._is_full:
             self._is_full = True
             warn(
-                f"max_bytes={self._budget.max_bytes:,} leaves no room for {size:,} bytes more. "
-                "Training goes on, and what follows may not be recorded. Choose a larger "
-                "max_bytes, or watch less."
+                f"max_bytes={self._budget.max_bytes:,} leaves no room for {size:,} more bytes. "
+                "Training goes on, but later steps may not be recorded. Increase max_bytes, or "
+                "watch fewer tensors."
             )
 
     def _attempt(self, act: Callable[[], None]) -> bool:
         try:
             act()
         # Backends have errors of their own (TensorFlow's OpError is no OSError), and whatever it
-        # is, the training that is watched must go on.
+        # is, the watched training must continue.
         except Exception as error:
             self._failures += 1
             if not self._has_failed:
                 self._has_failed = True
                 warn(
                     f"cannot write to {self._where} ({type(error).__name__}: {error}). Training "
-                    "goes on; records are merged until writing works again. Free space or choose "
-                    "another log_dir."
+                    "goes on; records are merged until writing works again. Free disk space or "
+                    "choose another log_dir."
                 )
             return False
         return True

@@ -22,6 +22,7 @@ from tb_nanwatch.grid import aligned_edges, cells, column_edges
 from tb_nanwatch.http import apps
 from tb_nanwatch.http.viewport import Viewport
 from tb_nanwatch.reader import Access, Reader, Records, RunIndex, merged
+from tb_nanwatch.stats.columns import WINDOW_FIELD
 from tb_nanwatch.stats.record import empty_columns, merge_columns
 from tb_nanwatch.stats.statistics import STATISTICS
 from tb_nanwatch.training.budget import Budget
@@ -232,6 +233,29 @@ def test_no_merge_reaches_over_a_pause(tmp_path: Path, monkeypatch: pytest.Monke
         if chunk.merged > 1
     ]
     assert spans == [(0, 15), (1008, 1023)]
+
+
+@pytest.mark.parametrize("run", ["long_run", "nasty_run"])
+def test_a_very_long_history_is_merged_but_around_what_is_non_finite(
+    run: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader = Reader(Provider(request.getfixturevalue(run)))
+    index = reader.run(ACCESS, ".")
+    exact = reader.history(ACCESS, index)
+    monkeypatch.setattr(merged, "MOST_HISTORY_BYTES", 1000)
+    short = reader.history(ACCESS, index)
+    windows = [np.concatenate([each.windows for each in h.series]) for h in (exact, short)]
+    assert len(windows[1]) < len(windows[0]) / 6
+    bad = np.unique(index.nonfinite.first[~np.isnan(index.nonfinite.first)])
+    edges = [WINDOW_FIELD["first_step"], WINDOW_FIELD["last_step"]]
+    for step in bad:
+        spans = [of[(of[:, edges[0]] <= step) & (step <= of[:, edges[1]])] for of in windows]
+        assert sorted(map(tuple, spans[0][:, edges])) == sorted(map(tuple, spans[1][:, edges]))
+    steps = [
+        np.concatenate([np.arange(first, last + 1) for first, last in of[:, edges].astype(int)])
+        for of in windows
+    ]
+    np.testing.assert_array_equal(np.sort(steps[0]), np.sort(steps[1]))
 
 
 def test_the_routes_answer_the_same_from_merges(
