@@ -96,8 +96,8 @@ class Verdicts:
         if problem:
             row["problems"] = [problem]
         elif run.is_current:
-            diagnosed, verdict = self._verdicts.get((access.experiment, name), (None, _PENDING))
-            row |= verdict if diagnosed is index else _PENDING
+            diagnosed, known = self._verdicts.get((access.experiment, name), (None, _PENDING))
+            row |= known if diagnosed is index else _PENDING
         return row
 
     def _problem(self, access: Access, name: str, run: Listed) -> str:
@@ -234,15 +234,15 @@ def _report(reader: Reader, access: Access, index: RunIndex) -> dict[str, Any]:
 def _verdict(report: Mapping[str, Any]) -> dict[str, Any]:
     """What a list gives of a run's report."""
     finding = next(iter(report["findings"]), None)
-    verdict = {
+    given = {
         "status": report["status"],
         "headline": report["headline"],
         "finding": finding
         and {name: finding[name] for name in ("cause", "severity", "step", "headline")},
     }
     if report["status"] == "pending":
-        verdict["problems"] = report["problems"]
-    return verdict
+        given["problems"] = report["problems"]
+    return given
 
 
 def _first_nonfinite(index: RunIndex) -> float:

@@ -168,8 +168,8 @@ class Reader:
     def history(self, access: Access, index: RunIndex) -> History:
         """All that the run recorded, for a diagnosis.
 
-        Of a very long run (`merged.is_long_history`) the records are merges of 16, but for those around the
-        first non-finite step of each tensor: every first step is exact, and memory is bounded.
+        Of a very long run (`merged.is_long_history`) the records are merges of 16, except around
+        the first non-finite step of each tensor: first steps are exact, and memory is bounded.
         """
         steps = index.first_step or 0, index.last_step or 0
         if is_long_history((len(each.first), len(each.tensors)) for each in index.records):
