@@ -32,7 +32,7 @@ def serve(request: wrappers.Request, reader: Reader) -> wrappers.Response:
             # A stream's record may be without the tensor.
             rows.extend(of_tensor)
             windows.extend(records.windows)
-            count += len(of_tensor) * records.merged
+            count += len(of_tensor) * records.windows_merged
     found = reader.histograms(access, index, tensor, first, last)
     histograms = [each.histograms for each in found]
     return json_answer(

@@ -137,7 +137,8 @@ class Verdicts:
                     return
             try:
                 is_left = self._work_once(access)
-            except Exception:  # Of the listing: the next request shows it to whoever asks.
+            except Exception:  # Of the listing: the next request answers with it.
+                _stop_at_exit()
                 _logger.warning("NaNWatch could not list the runs", exc_info=True)
                 is_left = False
             if not is_left:
@@ -171,6 +172,7 @@ class Verdicts:
             self._reader.read(access, names)
             return
         except Exception:
+            _stop_at_exit()
             if len(names) > 1:
                 for name in names:
                     self._read(access, [name])
@@ -216,6 +218,7 @@ def _report(reader: Reader, access: Access, index: RunIndex) -> dict[str, Any]:
             problems=index.problems,
         )
     except Exception as error:
+        _stop_at_exit()
         # A run that cannot be diagnosed is still worth looking at, and so are the others.
         _logger.exception("NaNWatch could not diagnose run %r", index.run)
         problem = (
@@ -229,6 +232,12 @@ def _report(reader: Reader, access: Access, index: RunIndex) -> dict[str, Any]:
             "findings": [],
             "problems": [*index.problems, problem],
         }
+
+
+def _stop_at_exit() -> None:
+    """Ends the thread where TensorBoard is exiting: no call succeeds then, and none is missed."""
+    if not threading.main_thread().is_alive():
+        raise SystemExit
 
 
 def _verdict(report: Mapping[str, Any]) -> dict[str, Any]:

@@ -25,7 +25,7 @@ class Records:
       rows: int64 [rows], index in `RunIndex.tensors` of each row, none twice.
       windows: float64 [records, len(WINDOW_FIELDS)].
       columns: float64 [records, rows, len(COLUMNS)], in memory column after column.
-      merged: how many recorded windows each is the merge of.
+      windows_merged: how many recorded windows each is the merge of; 1 for a single record.
     """
 
     first: Steps
@@ -34,7 +34,7 @@ class Records:
     rows: Steps
     windows: Matrix
     columns: Matrix
-    merged: int = 1
+    windows_merged: int = 1
 
     def take(self, which: slice | npt.NDArray[np.bool_]) -> Records:
         """Some of the records; a slice makes no copy."""

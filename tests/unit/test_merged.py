@@ -103,7 +103,7 @@ def total(records: Sequence[Records], tensors: int) -> npt.NDArray[np.float64]:
 
 def count(records: Sequence[Records]) -> int:
     """How many recorded windows they are."""
-    return sum(len(chunk.first) * chunk.merged for chunk in records)
+    return sum(len(chunk.first) * chunk.windows_merged for chunk in records)
 
 
 @settings(max_examples=25)
@@ -124,7 +124,7 @@ def test_a_viewport_is_the_same_from_merges(
         edges, value, flags, is_merged = grid(reader, index, first, last, columns, name)
         single = list(reader.records(ACCESS, index, first, last))
         merges = list(reader.records(ACCESS, index, first, last, merged=True))
-        assert {chunk.merged for chunk in single} == {1}
+        assert {chunk.windows_merged for chunk in single} == {1}
         everything = np.arange(len(index.tensors))
         if not (is_merged and _divided(merges, edges)):
             expected, raised = cells(single, everything, edges, name)
@@ -142,7 +142,7 @@ def _divided(chunks: Sequence[Records], edges: npt.NDArray[np.int64]) -> bool:
     return any(
         ((chunk.first < edge) & (chunk.last >= edge)).any()
         for chunk in chunks
-        if chunk.merged > 1
+        if chunk.windows_merged > 1
         for edge in edges
     )
 
@@ -230,7 +230,7 @@ def test_no_merge_reaches_over_a_pause(tmp_path: Path, monkeypatch: pytest.Monke
         span
         for chunk in merges
         for span in zip(chunk.first.tolist(), chunk.last.tolist(), strict=True)
-        if chunk.merged > 1
+        if chunk.windows_merged > 1
     ]
     assert spans == [(0, 15), (1008, 1023)]
 
@@ -289,8 +289,8 @@ def test_the_first_steps_of_a_logarithmic_axis_are_read_as_they_were_recorded(
         return list(Viewport(asked, reader, reader.run(ACCESS, ".")).records())
 
     fine, coarse, even = ask(10**6, "log"), ask(most, "log"), ask(most, "step")
-    assert {chunk.merged for chunk in fine} == {1}
-    assert max(chunk.merged for chunk in coarse) > 1
+    assert {chunk.windows_merged for chunk in fine} == {1}
+    assert max(chunk.windows_merged for chunk in coarse) > 1
 
     def early(chunks: Sequence[Records]) -> list[tuple[int, int]]:
         """The records of the first 16 steps."""
