@@ -1,4 +1,4 @@
-"""Long recordings with every level, as the writer lays them out, made without any framework."""
+"""Long recordings, as the writer lays them out, made without any framework."""
 
 from __future__ import annotations
 

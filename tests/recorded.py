@@ -79,7 +79,7 @@ def read_recorded(directory: Path) -> Recorded:
             stream = None
             for value in event.summary.value:
                 tag = parse_tag(value.tag)
-                if tag is None or tag.level:  # Higher levels hold the same again.
+                if tag is None:
                     continue
                 stream = tag.stream
                 if tag.stream not in found.streams:

@@ -75,7 +75,7 @@ class StreamWriter:
     def put(self, record: Record) -> None:
         """Writes a record, under the block of its sequence number."""
         block = int(record.field("sequence")) // RECORDS_PER_BLOCK
-        self.add(int(record.field("last_step")), record_values(self.stream, 0, block, record))
+        self.add(int(record.field("last_step")), record_values(self.stream, block, record))
 
     def write(
         self,

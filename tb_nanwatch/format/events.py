@@ -31,18 +31,18 @@ _DTYPES = {np.dtype(np.float64): DT_DOUBLE, np.dtype(np.uint8): DT_UINT8}
 
 
 FILE_BYTES = 128
-"""At most so many bytes hold what a writer puts at the beginning of an event file."""
+"""Upper bound of the bytes that a writer puts at the beginning of an event file."""
 
 _EVENT_BYTES = 48
-"""At most so many bytes of a file hold an event around its values: 16 of the record, 9 of the wall
+"""Upper bound of the bytes of an event around its values: 16 of the record, 9 of the wall
 time, 11 of the step and 6 of the summary."""
 
 _VALUE_BYTES = 6
-"""At most so many bytes hold the tag and the length of a value."""
+"""Upper bound of the bytes of a value's tag and length fields."""
 
 
 def event_bytes(values: Iterable[Summary.Value]) -> int:
-    """At most so many bytes of a file hold an event of these values."""
+    """Upper bound of the bytes of an event of these values in a file."""
     return _EVENT_BYTES + sum(_VALUE_BYTES + int(value.ByteSize()) for value in values)
 
 
@@ -84,12 +84,12 @@ def _string_tensor(content: bytes) -> TensorProto:
     return TensorProto(dtype=DT_STRING, tensor_shape=TensorShapeProto(), string_val=[content])
 
 
-def record_values(stream: Stream, level: int, block: int, record: Record) -> list[Summary.Value]:
+def record_values(stream: Stream, block: int, record: Record) -> list[Summary.Value]:
     """The record, and its exponent histograms where it has any, under one block's tags."""
-    values = [_value(block_tag("stats", stream, level, block), array_tensor(pack_record(record)))]
+    values = [_value(block_tag("stats", stream, block), array_tensor(pack_record(record)))]
     if record.histograms is not None:
         packed = pack_histograms(record.histograms)
-        values.append(_value(block_tag("hist", stream, level, block), array_tensor(packed)))
+        values.append(_value(block_tag("hist", stream, block), array_tensor(packed)))
     return values
 
 

@@ -12,7 +12,7 @@ bytes      type              what
 4 an entry uint32            elements in it
 ========== ================= =====================================================
 
-A bin of more elements than a uint32 holds is several entries of the same code: a reader adds up.
+A bin with more elements than fit in a uint32 is several entries of the same code: a reader adds up.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def unpack_histograms(packed: npt.NDArray[np.uint8]) -> Histograms:
 
 
 def unpack_histogram(packed: npt.NDArray[np.uint8], tensor: int) -> Histograms | None:
-    """The histogram of one tensor alone, as `Histograms` of one; None where there are fewer.
+    """The histogram of only one tensor, as `Histograms` of one; None where there are fewer.
 
     Raises as `unpack_histograms` does, and leaves the other tensors' entries as they are.
     """
@@ -70,7 +70,9 @@ def unpack_histogram(packed: npt.NDArray[np.uint8], tensor: int) -> Histograms |
     end = int(lengths[: tensor + 1].sum())
     entries = slice(end - int(lengths[tensor]), end)
     own = codes[entries].astype(np.int64), counts[entries].astype(np.int64)
-    return merge_histograms([Histograms(lengths[tensor : tensor + 1], *own)])
+    histogram = Histograms(lengths[tensor : tensor + 1], *own)
+    is_split = bool(np.any(own[0][1:] == own[0][:-1]))
+    return merge_histograms([histogram]) if is_split else histogram
 
 
 def _entries(

@@ -35,7 +35,7 @@ class History:
 
     Attributes:
       tensors: every tensor of the run, in model order within each role.
-      workers: of each tensor, which worker or replica saw it; "" where there is one alone.
+      workers: of each tensor, which worker or replica saw it; "" where there is only one.
       series: the records, by first step. Each call of `nanwatch.summary` makes series of its own,
         so that several may cover the same steps.
       initial: the state before the first step: its rows, one record each session.

@@ -31,13 +31,13 @@ _Facts = TypeVar("_Facts", LayerFacts, LossFacts, OptimizerFacts)
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a stream's records hold.
+    """What a stream's records contain.
 
     Attributes:
       tensors: the rows of a record, in order.
       source: "Callback", "Watcher" or "summary".
       description: the user's own text; "" for none.
-      worker: which of several workers of one run wrote it; "" where there is one alone.
+      worker: which of several workers of one run wrote it; "" where there is only one.
       model: what the framework knows of the model.
       columns: names of a record's columns, in order.
       window_fields: names of a window's fields, in order.

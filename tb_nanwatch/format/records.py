@@ -22,12 +22,19 @@ def pack_record(record: Record) -> Matrix:
     return np.concatenate([head, record.columns])
 
 
+def is_record(packed: npt.NDArray[np.generic]) -> bool:
+    """Whether an array may be a packed record, of any version."""
+    return (
+        packed.ndim == 2 and packed.dtype == np.float64 and len(packed) > 0 and packed.shape[1] > 1
+    )
+
+
 def peek(packed: npt.NDArray[np.float64]) -> tuple[int, int]:
     """(version, hash of the manifest) of a packed record of any version.
 
     These two fields stay first in every version. FormatError for anything but a packed record.
     """
-    if packed.ndim != 2 or packed.dtype != np.float64 or 0 in packed.shape or packed.shape[1] < 2:
+    if not is_record(packed):
         raise FormatError(
             "Expected a record, float64 [1 + tensors, columns], "
             f"got {packed.dtype} {list(packed.shape)}."
@@ -36,6 +43,18 @@ def peek(packed: npt.NDArray[np.float64]) -> tuple[int, int]:
     if not (np.isfinite(version) and np.isfinite(manifest)):
         raise FormatError("Expected a record, got numbers without a version.")
     return int(version), int(manifest)
+
+
+def unpack_windows(rows: Matrix, manifest: Manifest) -> Matrix:
+    """The windows [records, len(WINDOW_FIELDS)] of the first rows of packed records.
+
+    Fields that `manifest` does not name are empty.
+
+    Args:
+      rows: float64 [records, columns].
+      manifest: of all of them.
+    """
+    return _take(rows, manifest.window_fields, WINDOW_FIELDS)
 
 
 def _take(packed: Matrix, names: tuple[str, ...], known: tuple[Column, ...]) -> Matrix:
@@ -61,7 +80,7 @@ def unpack_record(packed: npt.NDArray[np.float64], manifest: Manifest) -> Record
             f"Expected a record of {len(manifest.tensors)} tensors and {len(manifest.columns)} "
             f"columns, got {len(packed) - 1} and {packed.shape[1]}."
         )
-    window = _take(packed[:1], manifest.window_fields, WINDOW_FIELDS)[0]
+    window = unpack_windows(packed[:1], manifest)[0]
     return Record(window, _take(packed[1:], manifest.columns, COLUMNS))
 
 

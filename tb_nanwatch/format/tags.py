@@ -2,15 +2,14 @@
 
 ::
 
-    nanwatch/stats/<session>/L<level>/B<block>[/<role>/<name>]     one record per event
-    nanwatch/hist/<session>/L<level>/B<block>[/<role>/<name>]      its exponent histograms
-    nanwatch/manifest/<session>/<hash>[/<role>/<name>]             what the rows are
-    nanwatch/initial/<session>/<hash>                              the state before the first step
-    nanwatch/rerun/<session>/<step>                                what running a step again found
+    nanwatch/stats/<session>/B<block>[/<role>/<name>]      one record per event
+    nanwatch/hist/<session>/B<block>[/<role>/<name>]       its exponent histograms
+    nanwatch/manifest/<session>/<hash>[/<role>/<name>]     what the rows are
+    nanwatch/initial/<session>/<hash>                      the state before the first step
+    nanwatch/rerun/<session>/<step>                        what re-running a step found
 
 A *stream* is a sequence of records by one writer: a session of a Callback or Watcher, or all that
 ``nanwatch.summary`` wrote in one session under one name and role, which the tag then carries.
-Level 0 is as recorded. The higher levels hold the same again, so that a long run is read fast.
 Blocks bound what one read returns: TensorBoard filters by tag and not by step, so the block's
 number is the range query. `session` sorts by the time at which it began.
 """
@@ -25,9 +24,6 @@ PLUGIN_NAME = "nanwatch"
 
 RECORDS_PER_BLOCK = 64
 """Records under one tag. 300 tensors then make about 3 MB a block."""
-
-RECORDS_PER_LEVEL = 16
-"""Record n of level k + 1 is the merge of records 16 n to 16 n + 15 of level k."""
 
 SUBDIRECTORY = "nanwatch"
 """Where Callback and Watcher write, below the user's own log directory."""
@@ -60,18 +56,17 @@ class Stream:
 
 @dataclass(frozen=True)
 class Tag:
-    """A parsed tag. `level` and `block` are None but for `stats` and `hist`."""
+    """A parsed tag. `block` is None except for `stats` and `hist`."""
 
     kind: Kind
     stream: Stream
-    level: int | None = None
     block: int | None = None
     manifest: str | None = None
 
 
-def block_tag(kind: Literal["stats", "hist"], stream: Stream, level: int, block: int) -> str:
+def block_tag(kind: Literal["stats", "hist"], stream: Stream, block: int) -> str:
     """The tag of one block of records (`stats`) or of their exponent histograms (`hist`)."""
-    return f"{PLUGIN_NAME}/{kind}/{stream.session}/L{level}/B{block:06d}{stream.suffix()}"
+    return f"{PLUGIN_NAME}/{kind}/{stream.session}/B{block:06d}{stream.suffix()}"
 
 
 def manifest_tag(stream: Stream, manifest: int) -> str:
@@ -85,12 +80,12 @@ def initial_tag(stream: Stream, manifest: int) -> str:
 
 
 def rerun_tag(stream: Stream, step: int) -> str:
-    """The tag of what running this step again has found."""
+    """The tag of what re-running this step found."""
     return f"{PLUGIN_NAME}/rerun/{stream.session}/{step}"
 
 
 _TAG = re.compile(
-    PLUGIN_NAME + r"/(?:(?P<kind>stats|hist)/(?P<session>[0-9a-f]+)/L(?P<level>\d+)/B(?P<block>\d+)"
+    PLUGIN_NAME + r"/(?:(?P<kind>stats|hist)/(?P<session>[0-9a-f]+)/B(?P<block>\d+)"
     r"|(?P<once>manifest|initial)/(?P<once_session>[0-9a-f]+)/(?P<manifest>[0-9a-f]{12})"
     r"|rerun/(?P<rerun_session>[0-9a-f]+)/-?\d+)"
     r"(?:/(?P<role>[a-z_]+)/(?P<name>.*))?",
@@ -113,6 +108,5 @@ def parse_tag(tag: str) -> Tag | None:
     return Tag(
         match["kind"],  # type: ignore[arg-type]
         stream,
-        level=int(match["level"]),
         block=int(match["block"]),
     )

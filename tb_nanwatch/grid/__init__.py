@@ -1,15 +1,15 @@
-"""From records to a viewport's cells: pure, NumPy alone.
+"""From records to a viewport's cells: pure, only NumPy.
 
 - `scales`: where steps stand on an axis that does not count them one by one.
 - `edges`: the steps at which a viewport's columns begin.
 - `cells`: value and flags of each tensor in each column.
-- `windows`: what records say of their steps as a whole, in each column.
+- `windows`: the fields of records' windows, in each column.
 - `spectrogram`: one tensor's exponent histogram in each column.
 """
 
 from __future__ import annotations
 
-from tb_nanwatch.grid.cells import Slab, cells
+from tb_nanwatch.grid.cells import RecordChunk, cells
 from tb_nanwatch.grid.edges import aligned_edges, column_edges
 from tb_nanwatch.grid.scales import AXES, LogScale, Scale, WallScale
 from tb_nanwatch.grid.spectrogram import Spectrogram, spectrogram, totals
@@ -18,8 +18,8 @@ from tb_nanwatch.grid.windows import lowest_loss_scale
 __all__ = [
     "AXES",
     "LogScale",
+    "RecordChunk",
     "Scale",
-    "Slab",
     "Spectrogram",
     "WallScale",
     "aligned_edges",

@@ -23,7 +23,7 @@ _UFUNC: dict[Merge, np.ufunc] = {"sum": np.add, "min": np.fmin, "max": np.fmax}
 _NONFINITE = ((NAN, "nan"), (POS_INF, "pos_inf"), (NEG_INF, "neg_inf"))
 
 
-class Slab(Protocol):
+class RecordChunk(Protocol):
     """Consecutive records of one stream, disjoint and ascending."""
 
     @property
@@ -35,8 +35,8 @@ class Slab(Protocol):
         """Last step of each record, int64 [records]."""
 
     @property
-    def until(self) -> Steps:
-        """Last step that each record stands for, int64 [records]: `last`, or up to the next one."""
+    def valid_until(self) -> Steps:
+        """int64 [records], last step for which each record is valid: `last`, or up to the next."""
 
     @property
     def rows(self) -> Steps:
@@ -48,23 +48,23 @@ class Slab(Protocol):
 
 
 def cells(
-    slabs: Iterable[Slab], tensors: Steps, edges: Steps, name: str
+    chunks: Iterable[RecordChunk], tensors: Steps, edges: Steps, name: str
 ) -> tuple[npt.NDArray[np.float32], Flags]:
     """Pools records into cells.
 
     Args:
-      slabs: the records; those outside of the edges are left out.
+      chunks: the records; those outside of the edges are left out.
       tensors: int64 [cells' rows], the tensors wanted, in the order wanted, none twice.
       edges: int64 [columns + 1], from `column_edges`.
       name: the statistic, of `stats.statistics`.
 
     Returns:
-      value, float32 [rows, columns]: the statistic of the merge of all records that stand for a
-      step of the cell, NaN where there is none; of a sampled statistic, where none of those
+      value, float32 [rows, columns]: the statistic of the merge of all records that are valid for
+      a step of the cell, NaN where there is none; of a sampled statistic, where none of those
       records was sampled, that of the nearest cell before which was, or else after; and flags,
       uint8 [rows, columns], a sum of the constants above. A record's NaN and infinities are
-      flagged between its first and its last non-finite step alone; a record that is held beyond
-      its last step, and was non-finite there, is so further on.
+      flagged between its first and its last non-finite step; a record that is valid beyond
+      its last step, and is non-finite there, is so further on.
 
     Merges of records that lie within one cell give the same as those records do.
     """
@@ -75,20 +75,20 @@ def cells(
     for needed in STATISTIC_COLUMNS[name]:
         planes[COLUMN[needed]] = COLUMNS[COLUMN[needed]].empty
     flags = np.zeros(shape, np.uint8)
-    for slab in slabs:
-        inside = np.flatnonzero((slab.until >= edges[0]) & (slab.first < edges[-1]))
+    for chunk in chunks:
+        inside = np.flatnonzero((chunk.valid_until >= edges[0]) & (chunk.first < edges[-1]))
         if len(inside) and len(tensors):
             records = slice(int(inside[0]), int(inside[-1]) + 1)
-            _add(slab, records, tensors, edges, STATISTIC_COLUMNS[name], planes, flags)
-    with np.errstate(over="ignore"):  # Only a damaged file holds counts beyond float32.
+            _add(chunk, records, tensors, edges, STATISTIC_COLUMNS[name], planes, flags)
+    with np.errstate(over="ignore"):  # Only a damaged file has counts beyond float32.
         value = statistic(name, np.moveaxis(planes, 0, -1)).astype(np.float32).T
     flags = flags.T
     if "sampled_steps" in STATISTIC_COLUMNS[name]:
-        value = _held(value, planes[COLUMN["sampled_steps"]].T > 0, (flags & RECORDED) > 0)
+        value = _filled(value, planes[COLUMN["sampled_steps"]].T > 0, (flags & RECORDED) > 0)
     return value, flags
 
 
-def _held(
+def _filled(
     value: npt.NDArray[np.float32], sampled: npt.NDArray[np.bool_], recorded: npt.NDArray[np.bool_]
 ) -> npt.NDArray[np.float32]:
     """The values with those that were sampled in place of those that were only recorded."""
@@ -101,17 +101,17 @@ def _held(
     return np.where(recorded & ~sampled, taken, value)
 
 
-def _rows_of(slab: Slab, tensors: Steps) -> tuple[Steps, Steps]:
-    """(rows of the slab, rows of the cells) of the tensors that are wanted."""
+def _rows_of(chunk: RecordChunk, tensors: Steps) -> tuple[Steps, Steps]:
+    """(rows of the chunk, rows of the cells) of the tensors that are wanted."""
     order = np.argsort(tensors, kind="stable")
-    place = np.minimum(np.searchsorted(tensors, slab.rows, sorter=order), len(tensors) - 1)
+    place = np.minimum(np.searchsorted(tensors, chunk.rows, sorter=order), len(tensors) - 1)
     target = order[place]
-    wanted = np.flatnonzero(tensors[target] == slab.rows)
+    wanted = np.flatnonzero(tensors[target] == chunk.rows)
     return wanted, target[wanted]
 
 
 def _add(
-    slab: Slab,
+    chunk: RecordChunk,
     records: slice,
     tensors: Steps,
     edges: Steps,
@@ -119,22 +119,23 @@ def _add(
     planes: Matrix,
     flags: Flags,
 ) -> None:
-    """Merges some consecutive records of a slab into `planes` and `flags`.
+    """Merges some consecutive records of a chunk into `planes` and `flags`.
 
     Args:
       planes: float64 [len(COLUMNS), columns, tensors].
       flags: uint8 [columns, tensors].
     """
-    source, target = _rows_of(slab, tensors)
+    source, target = _rows_of(chunk, tensors)
     if not len(source):
         return
-    first, last, until = slab.first[records], slab.last[records], slab.until[records]
-    columns = slab.columns[records]
+    first, last = chunk.first[records], chunk.last[records]
+    valid_until = chunk.valid_until[records]
+    columns = chunk.columns[records]
     if len(source) < columns.shape[1] or np.any(np.diff(source) != 1):
         columns = np.moveaxis(np.moveaxis(columns, -1, 0)[:, :, source], 0, -1)
 
     # Records are disjoint and ascending: those of one column are consecutive.
-    begin, end = _column(edges, first), _column(edges, until)
+    begin, end = _column(edges, first), _column(edges, valid_until)
     left, right = int(begin[0]), int(end[-1]) + 1
     across = np.arange(left, right)
     from_record = np.searchsorted(end, across)
@@ -156,7 +157,7 @@ def _add(
     flags[cell] |= _pool(np.bitwise_or, raised, *span)
     if (columns[..., COLUMN["nonfinite_steps"]] > 0).any():
         cell = _index(across, target)
-        flags[cell] |= _nonfinite(columns, first, last, until, edges[left : right + 1]).T
+        flags[cell] |= _nonfinite(columns, first, last, valid_until, edges[left : right + 1]).T
 
 
 def _index(columns: Steps, rows: Steps) -> tuple[slice | Steps, slice | Steps]:
@@ -186,7 +187,9 @@ def _pool(ufunc: np.ufunc, values: npt.NDArray[Any], begin: Steps, end: Steps) -
     return ufunc.reduceat(padded, np.stack([begin, end], axis=1).reshape(-1), axis=0)[::2]
 
 
-def _nonfinite(columns: Matrix, first: Steps, last: Steps, until: Steps, edges: Steps) -> Flags:
+def _nonfinite(
+    columns: Matrix, first: Steps, last: Steps, valid_until: Steps, edges: Steps
+) -> Flags:
     """NAN, POS_INF and NEG_INF between each record's first and last non-finite step.
 
     Returns flags uint8 [rows, len(edges) - 1].
@@ -206,16 +209,16 @@ def _nonfinite(columns: Matrix, first: Steps, last: Steps, until: Steps, edges: 
     begin, end = of("first_nonfinite_step"), of("last_nonfinite_step")
     begin = np.where(np.isnan(begin), starts, np.clip(begin, starts, ends))
     end = np.where(np.isnan(end), ends, np.clip(end, begin, ends))
-    end = np.where(end == ends, until[record], end)
+    end = np.where(end == ends, valid_until[record], end)
     inside = (end >= edges[0]) & (begin < edges[-1])
     from_cell = row * width + _column(edges, begin)
     after_cell = row * width + _column(edges, end) + 1
 
     # Each range as +1 where it begins and -1 after its end: their running sum counts the ranges.
     for flag, name in _NONFINITE:
-        holds = inside & (of(name) > 0)
-        change = np.bincount(from_cell[holds], minlength=rows * width)
-        change -= np.bincount(after_cell[holds], minlength=rows * width)
+        has_some = inside & (of(name) > 0)
+        change = np.bincount(from_cell[has_some], minlength=rows * width)
+        change -= np.bincount(after_cell[has_some], minlength=rows * width)
         ranges = np.cumsum(change.reshape(rows, width), axis=1)[:, :-1]
         flags |= (ranges > 0) * np.uint8(flag)
     return flags

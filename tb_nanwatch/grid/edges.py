@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from tb_nanwatch.grid.cells import Slab
+from tb_nanwatch.grid.cells import RecordChunk
 from tb_nanwatch.grid.scales import Scale
 
 
@@ -37,7 +37,9 @@ def column_edges(
     return np.array([first + j * steps // columns for j in range(columns + 1)], np.int64)
 
 
-def aligned_edges(edges: npt.NDArray[np.int64], slabs: Sequence[Slab]) -> npt.NDArray[np.int64]:
+def aligned_edges(
+    edges: npt.NDArray[np.int64], chunks: Sequence[RecordChunk]
+) -> npt.NDArray[np.int64]:
     """The edges, each that divides a record moved on to the next one that begins undivided.
 
     So each record lies within one column, and merged records give the same cells as those that
@@ -46,25 +48,25 @@ def aligned_edges(edges: npt.NDArray[np.int64], slabs: Sequence[Slab]) -> npt.ND
 
     Args:
       edges: int64 [columns + 1], from `column_edges`.
-      slabs: the records.
+      chunks: the records.
     """
-    if not slabs or len(edges) < 3:
+    if not chunks or len(edges) < 3:
         return edges
-    begins = np.unique(np.concatenate([slab.first for slab in slabs]))
-    places = np.append(begins[~_divides(begins, slabs)], edges[-1])
+    begins = np.unique(np.concatenate([chunk.first for chunk in chunks]))
+    places = np.append(begins[~_divides(begins, chunks)], edges[-1])
     inner = edges[1:-1]
     moved = places[np.searchsorted(places[:-1], inner)]
-    inner = np.minimum(np.where(_divides(inner, slabs), moved, inner), edges[-1])
+    inner = np.minimum(np.where(_divides(inner, chunks), moved, inner), edges[-1])
     aligned = np.unique(np.concatenate([edges[[0, -1]], inner]))
-    widest = max(int((slab.until - slab.first).max()) + 1 for slab in slabs)
+    widest = max(int((chunk.valid_until - chunk.first).max()) + 1 for chunk in chunks)
     bound = 2 * max(widest, int(np.diff(edges).max()))
     return aligned if np.diff(aligned).max() <= bound else edges
 
 
-def _divides(steps: npt.NDArray[np.int64], slabs: Sequence[Slab]) -> npt.NDArray[np.bool_]:
+def _divides(steps: npt.NDArray[np.int64], chunks: Sequence[RecordChunk]) -> npt.NDArray[np.bool_]:
     """bool [steps], whether some record begins before the step and does not end before it."""
     divides = np.zeros(len(steps), bool)
-    for slab in slabs:
-        before = np.searchsorted(slab.first, steps) - 1
-        divides |= (before >= 0) & (slab.until[before] >= steps)
+    for chunk in chunks:
+        before = np.searchsorted(chunk.first, steps) - 1
+        divides |= (before >= 0) & (chunk.valid_until[before] >= steps)
     return divides

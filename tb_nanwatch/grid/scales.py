@@ -26,7 +26,7 @@ class Scale(Protocol):
 class LogScale:
     """Decades of steps: step s begins at log10(1 + s), so that step 0 has a place.
 
-    A step before 0 stands as far to the other side.
+    A step before 0 is as far to the other side.
     """
 
     def place(self, steps: Steps) -> Matrix:

@@ -9,27 +9,27 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from tb_nanwatch.grid.cells import Slab
+from tb_nanwatch.grid.cells import RecordChunk
 from tb_nanwatch.stats.columns import COLUMN
 from tb_nanwatch.stats.histogram import Histograms
 
 Steps = npt.NDArray[np.int64]
 
 
-class Placed(Protocol):
-    """A histogram and the steps that its record stands for."""
+class HistogramChunk(Protocol):
+    """One tensor's histograms of consecutive records."""
 
     @property
-    def first(self) -> int:
-        """First step of the record."""
+    def first(self) -> Steps:
+        """First step of each record, int64 [records]."""
 
     @property
-    def until(self) -> int:
-        """Last step that the record stands for."""
+    def valid_until(self) -> Steps:
+        """Last step for which each record is valid, int64 [records]."""
 
     @property
-    def histogram(self) -> Histograms:
-        """Of one tensor."""
+    def histograms(self) -> Histograms:
+        """One a record."""
 
 
 @dataclass(frozen=True)
@@ -46,48 +46,51 @@ class Spectrogram:
     counts: npt.NDArray[np.float64]
 
 
-def spectrogram(histograms: Iterable[Placed], edges: Steps) -> Spectrogram:
+def spectrogram(chunks: Iterable[HistogramChunk], edges: Steps) -> Spectrogram:
     """Adds up the histograms of each column.
 
     Args:
-      histograms: of one tensor. One whose record stands for steps of several columns is in each
-        of them; those outside of the edges are left out.
+      chunks: of one tensor. A histogram whose record is valid for steps of several columns is in
+        each of them; those outside of the edges are left out.
       edges: int64 [columns + 1], from `column_edges`.
     """
+    entries = [_entries(chunk, edges) for chunk in chunks]
+    begin, end, exponents, counts = (
+        np.concatenate([np.zeros(0, np.int64), *parts])
+        for parts in (zip(*entries, strict=True) if entries else [()] * 4)
+    )
     columns = len(edges) - 1
-    inside = [each for each in histograms if each.until >= edges[0] and each.first < edges[-1]]
-    exponents = [each.histogram.codes >> 1 for each in inside]
-    filled = [own for own in exponents if len(own)]
-    if not filled:
+    if not len(exponents):
         return Spectrogram(0, np.zeros((columns, 0)))
-    low = min(int(own.min()) for own in filled)
-    high = max(int(own.max()) for own in filled)
-    counts = np.zeros((columns, high - low + 1))
-    begin, end = _columns(inside, edges)
-    for each, own, left, right in zip(inside, exponents, begin, end, strict=True):
-        bins = np.bincount(own - low, weights=each.histogram.counts, minlength=counts.shape[1])
-        counts[left : right + 1] += bins
-    return Spectrogram(low, counts)
+    low = int(exponents.min())
+    # +1 where a record begins and -1 after its end: their running sum adds up what is there.
+    change = np.zeros((columns + 1, int(exponents.max()) - low + 1))
+    np.add.at(change, (begin, exponents - low), counts)
+    np.add.at(change, (end + 1, exponents - low), -counts)
+    return Spectrogram(low, np.cumsum(change, axis=0)[:-1])
 
 
-def _columns(placed: Sequence[Placed], edges: Steps) -> tuple[list[int], list[int]]:
-    """First and last column of each record that is in one."""
+def _entries(chunk: HistogramChunk, edges: Steps) -> tuple[Steps, Steps, Steps, Steps]:
+    """First and last column, exponent and count of each entry of the histograms in sight."""
     last = len(edges) - 2
-    first = np.array([each.first for each in placed])
-    until = np.array([each.until for each in placed])
-    begin = np.clip(np.searchsorted(edges, first, side="right") - 1, 0, last)
-    end = np.clip(np.searchsorted(edges, until, side="right") - 1, 0, last)
-    return begin.tolist(), end.tolist()
+    inside = (chunk.valid_until >= edges[0]) & (chunk.first < edges[-1])
+    begin = np.clip(np.searchsorted(edges, chunk.first, side="right") - 1, 0, last)
+    end = np.clip(np.searchsorted(edges, chunk.valid_until, side="right") - 1, 0, last)
+    record = np.repeat(np.arange(len(inside)), chunk.histograms.lengths)
+    seen = inside[record]
+    record = record[seen]
+    exponents = chunk.histograms.codes[seen] >> 1
+    return begin[record], end[record], exponents, chunk.histograms.counts[seen]
 
 
 def totals(
-    slabs: Iterable[Slab], tensor: int, edges: Steps, names: Sequence[str]
+    chunks: Iterable[RecordChunk], tensor: int, edges: Steps, names: Sequence[str]
 ) -> npt.NDArray[np.float64]:
     """Sums of a tensor's counts in each column: float64 [columns, len(names)].
 
     Args:
-      slabs: the records; those outside of the edges are left out. A record that stands for steps
-        of several columns counts in each of them, as its histogram does.
+      chunks: the records; those outside of the edges are left out. A record that is valid for
+        steps of several columns counts in each of them, as its histogram does.
       tensor: the tensor.
       edges: int64 [columns + 1], from `column_edges`.
       names: columns of a record that add up.
@@ -95,12 +98,12 @@ def totals(
     fields = [COLUMN[name] for name in names]
     # +1 where a record begins and -1 after its end: their running sum adds up what is there.
     change = np.zeros((len(edges), len(names)))
-    for slab in slabs:
-        inside = (slab.until >= edges[0]) & (slab.first < edges[-1])
-        for row in np.flatnonzero(slab.rows == tensor):
-            values = slab.columns[inside, row][:, fields]
-            begin = np.searchsorted(edges, slab.first[inside], side="right") - 1
-            end = np.searchsorted(edges, slab.until[inside], side="right") - 1
+    for chunk in chunks:
+        inside = (chunk.valid_until >= edges[0]) & (chunk.first < edges[-1])
+        for row in np.flatnonzero(chunk.rows == tensor):
+            values = chunk.columns[inside, row][:, fields]
+            begin = np.searchsorted(edges, chunk.first[inside], side="right") - 1
+            end = np.searchsorted(edges, chunk.valid_until[inside], side="right") - 1
             np.add.at(change, np.maximum(begin, 0), values)
             np.add.at(change, np.minimum(end, len(edges) - 2) + 1, -values)
     return np.cumsum(change, axis=0)[:-1]

@@ -2,8 +2,10 @@
 
 - `params`: parameters of a request, and what is wrong with them.
 - `respond`: answers and errors in one shape.
-- `viewport`: the steps in sight: what is read of them, and their columns.
-- `memo`: what is worked out of whole runs, kept until they change.
+- `viewport`: the steps in sight, what is read of them, and their columns.
+- `verdicts`: the one diagnosis of each run, made in the background.
+- `upstream`: which tensors each tensor is computed from.
+- `encoding`: cells as bytes.
 - `index_js`, `runs`, `run`, `findings`, `compare`, `grid`, `cell`, `spectrogram`: the routes.
 """
 
@@ -15,21 +17,22 @@ from typing import Any
 from tensorboard.data.provider import DataProvider
 
 from tb_nanwatch.http import cell, compare, findings, grid, index_js, run, runs, spectrogram
-from tb_nanwatch.http.memo import Memo
 from tb_nanwatch.http.respond import application
+from tb_nanwatch.http.verdicts import Verdicts, answer_cache
 from tb_nanwatch.reader import Reader
 
 
 def apps(provider: DataProvider) -> dict[str, Callable[..., Any]]:
     """Each route's path with its WSGI application."""
     reader = Reader(provider)
-    memo = Memo()
+    answers = answer_cache()
+    verdicts = Verdicts(reader, answers)
     return {
         "/index.js": application(index_js.serve),
-        "/runs": application(lambda request: runs.serve(request, reader)),
+        "/runs": application(lambda request: runs.serve(request, verdicts)),
         "/run": application(lambda request: run.serve(request, reader)),
-        "/findings": application(lambda request: findings.serve(request, reader, memo)),
-        "/compare": application(lambda request: compare.serve(request, reader, memo)),
+        "/findings": application(lambda request: findings.serve(request, reader, verdicts)),
+        "/compare": application(lambda request: compare.serve(request, reader, answers)),
         "/grid": application(lambda request: grid.serve(request, reader)),
         "/cell": application(lambda request: cell.serve(request, reader)),
         "/spectrogram": application(lambda request: spectrogram.serve(request, reader)),

@@ -8,12 +8,12 @@ import numpy as np
 from werkzeug import wrappers
 
 from tb_nanwatch.http import params
-from tb_nanwatch.http.respond import json_answer, number, step
+from tb_nanwatch.http.respond import json_answer, number_or_null, step_or_null
 from tb_nanwatch.http.run import describe
 from tb_nanwatch.reader import Reader
 from tb_nanwatch.stats.columns import COLUMNS, WINDOW_FIELD
 from tb_nanwatch.stats.derived import largest_magnitude, mean, rms, statistic
-from tb_nanwatch.stats.histogram import Histograms, merge_histograms
+from tb_nanwatch.stats.histogram import Histograms, total_histogram
 from tb_nanwatch.stats.record import Matrix, merge_columns
 from tb_nanwatch.stats.statistics import STATISTICS
 
@@ -26,15 +26,15 @@ def serve(request: wrappers.Request, reader: Reader) -> wrappers.Response:
     rows: list[Matrix] = []
     windows: list[Matrix] = []
     count = 0
-    for records in reader.records(access, index, first, last, index.level):
+    for records in reader.records(access, index, first, last, merged=True):
         for row in np.flatnonzero(records.rows == tensor):
             of_tensor = records.columns[:, row]
             # A stream's record may be without the tensor.
             rows.extend(of_tensor)
             windows.extend(records.windows)
-            count += len(of_tensor) * records.held
-    found = reader.histograms(access, index, tensor, first, last, index.level)
-    histograms = [each.histogram for each in found]
+            count += len(of_tensor) * records.windows_merged
+    found = reader.histograms(access, index, tensor, first, last)
+    histograms = [each.histograms for each in found]
     return json_answer(
         request,
         {
@@ -62,6 +62,7 @@ def _merged(windows: Matrix, rows: Matrix, histograms: list[Histograms]) -> dict
         )
         return dict.fromkeys(names)
     merged = merge_columns(rows)
+    sampled = np.fmax.reduce(windows[:, WINDOW_FIELD["sampled_step"]])
     return {
         "first_step": int(windows[:, WINDOW_FIELD["first_step"]].min()),
         "last_step": int(windows[:, WINDOW_FIELD["last_step"]].max()),
@@ -69,11 +70,13 @@ def _merged(windows: Matrix, rows: Matrix, histograms: list[Histograms]) -> dict
             column.name: _column(column.unit, column.empty, merged[position])
             for position, column in enumerate(COLUMNS)
         },
-        "statistics": {s.name: number(float(statistic(s.name, merged))) for s in STATISTICS},
-        "mean": number(float(mean(merged))),
-        "rms": number(float(rms(merged))),
-        "largest_magnitude": number(float(largest_magnitude(merged))),
-        "sampled_step": step(float(np.fmax.reduce(windows[:, WINDOW_FIELD["sampled_step"]]))),
+        "statistics": {
+            s.name: number_or_null(float(statistic(s.name, merged))) for s in STATISTICS
+        },
+        "mean": number_or_null(float(mean(merged))),
+        "rms": number_or_null(float(rms(merged))),
+        "largest_magnitude": number_or_null(float(largest_magnitude(merged))),
+        "sampled_step": step_or_null(float(sampled)),
         "histogram": _bins(histograms),
     }
 
@@ -91,7 +94,7 @@ def _bins(histograms: list[Histograms]) -> list[tuple[int, int, int]] | None:
     """[sign, exponent, count] of each bin, negative ones first, or None without a histogram."""
     if not histograms:
         return None
-    codes, counts = merge_histograms(histograms).tensor(0)
+    codes, counts = total_histogram(histograms)
     bins = [
         (-1 if code & 1 else 1, int(code) >> 1, int(count))
         for code, count in zip(codes, counts, strict=True)

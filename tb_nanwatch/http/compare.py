@@ -1,4 +1,4 @@
-"""`compare`: the first difference of two runs; as in `nanwatch report --compare --json`."""
+"""`compare`: where two runs diverge, as `nanwatch report --compare --json` prints it."""
 
 from __future__ import annotations
 
@@ -9,21 +9,23 @@ from werkzeug import wrappers
 from tb_nanwatch.diagnosis.compare import compare
 from tb_nanwatch.diagnosis.text.report import finite
 from tb_nanwatch.http import params
-from tb_nanwatch.http.memo import Memo
 from tb_nanwatch.http.respond import json_answer
+from tb_nanwatch.http.verdicts import Answers
 from tb_nanwatch.reader import Access, Reader, RunIndex
 
 DEFAULT_TOLERANCE = 0.01
 
 
-def serve(request: wrappers.Request, reader: Reader, memo: Memo) -> wrappers.Response:
+def serve(request: wrappers.Request, reader: Reader, answers: Answers) -> wrappers.Response:
     access = params.access(request)
     tolerance = params.share(request, "tolerance", DEFAULT_TOLERANCE)
     run, other = (params.run(request, reader, name) for name in ("run", "with"))
     key = "compare", access.experiment, run.run, other.run, tolerance
     return json_answer(
         request,
-        memo.of(key, (run, other), lambda: _answer(reader, access, (run, other), tolerance)),
+        answers.get_or_compute(
+            key, (run, other), lambda: _answer(reader, access, (run, other), tolerance)
+        ),
     )
 
 

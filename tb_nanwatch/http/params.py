@@ -1,4 +1,4 @@
-"""Parameters of a request. What is wrong with one is an error that says what would be right."""
+"""Parameters of a request. A wrong one is an error whose text tells how to correct it."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def roles(request: wrappers.Request) -> frozenset[str] | None:
 
 
 def axis(request: wrappers.Request) -> str:
-    """What `axis` says that columns are equally wide in."""
+    """What columns are equally wide in, as `axis` names it."""
     name = request.args.get("axis", "step")
     if name not in AXES:
         raise BadRequestError(_unknown("axis", name, AXES, "axes"))
@@ -102,7 +102,7 @@ def columns(request: wrappers.Request) -> int:
 
 
 def check_viewport(request: wrappers.Request) -> None:
-    """What is wrong with the parameters of a viewport is told before a run is looked for."""
+    """Raises for a wrong parameter of a viewport, before a run is looked for."""
     columns(request)
     axis(request)
     steps(request, (None, None))

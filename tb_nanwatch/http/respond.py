@@ -21,7 +21,7 @@ Handler = Callable[[wrappers.Request], wrappers.Response]
 
 
 class BadRequestError(errors.PublicError):  # type: ignore[misc]
-    """A wrong parameter; the text says what was asked, what exists, and the way out."""
+    """A wrong parameter; the text names what was asked for, what exists, and how to correct it."""
 
     http_code = 400
 
@@ -37,7 +37,7 @@ def application(handler: Handler) -> Callable[..., Any]:
 
     def answer(request: wrappers.Request) -> wrappers.Response:
         if request.method != "GET":
-            error = f"Cannot {request.method} {request.path}: this is read only. Use GET."
+            error = f"{request.method} is not allowed: this interface is read-only. Use GET."
             return _error(request, error, 405, [("Allow", "GET")])
         try:
             return handler(request)
@@ -47,8 +47,8 @@ def application(handler: Handler) -> Callable[..., Any]:
             _logger.exception("NaNWatch could not answer %s", request.path)
             return _error(
                 request,
-                f"NaNWatch could not answer: {type(error).__name__}: {error}. TensorBoard's log "
-                "says where. Reload; if it stays, report it with that log.",
+                f"Internal error in NaNWatch: {type(error).__name__}: {error}. Reload; if it "
+                "happens again, report it with the traceback in TensorBoard's log.",
                 500,
             )
 
@@ -63,7 +63,7 @@ def json_answer(request: wrappers.Request, content: Mapping[str, Any]) -> wrappe
 def grid_answer(
     request: wrappers.Request, header: Mapping[str, Any], channels: Mapping[str, npt.NDArray[Any]]
 ) -> wrappers.Response:
-    """A 200 of a packed grid (`wire.grid`)."""
+    """A 200 of a packed grid (`http.encoding`)."""
     # Cells repeat a lot: level 1 makes them several times smaller for a tunnel, in a few ms.
     # Respond unpacks again for a client that takes no gzip.
     return respond(
@@ -82,13 +82,13 @@ def respond(
     return response
 
 
-def number(value: float) -> float | None:
-    """A number that NaN says there is none of."""
+def number_or_null(value: float) -> float | None:
+    """The number; None for NaN, which stands for no value."""
     return None if math.isnan(value) else float(value)
 
 
-def step(value: float) -> int | None:
-    """A step that NaN says there is none of."""
+def step_or_null(value: float) -> int | None:
+    """The step as an integer; None for NaN, which stands for no step."""
     return None if math.isnan(value) else int(value)
 
 

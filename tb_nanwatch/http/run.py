@@ -9,8 +9,9 @@ from werkzeug import wrappers
 
 from tb_nanwatch.diagnosis.facts.step_order import step_order
 from tb_nanwatch.http import params
-from tb_nanwatch.http.respond import json_answer, step
-from tb_nanwatch.http.runs import summary
+from tb_nanwatch.http.respond import json_answer, step_or_null
+from tb_nanwatch.http.upstream import upstream
+from tb_nanwatch.http.verdicts import summary
 from tb_nanwatch.reader import Reader, RunIndex
 
 
@@ -28,10 +29,19 @@ def serve(request: wrappers.Request, reader: Reader) -> wrappers.Response:
 
 
 def _tensors(index: RunIndex) -> list[dict[str, Any]]:
-    ranks = step_order([tensor.info for tensor in index.tensors]).execution_rank
+    infos = [tensor.info for tensor in index.tensors]
+    ranks = step_order(infos, index.model).execution_rank
     # Argsort twice: from the order to the place of each in it.
     places = np.argsort(np.argsort(ranks, kind="stable"), kind="stable").tolist()
-    return [{**describe(index, at), "flow": place} for at, place in enumerate(places)]
+    above = upstream(infos, [tensor.worker for tensor in index.tensors], index.model)
+    return [
+        {
+            **describe(index, at),
+            "flow": place,
+            "inputs": [index.tensors[other].id for other in above[at]],
+        }
+        for at, place in enumerate(places)
+    ]
 
 
 def _times(index: RunIndex) -> dict[str, list[float]] | None:
@@ -53,7 +63,7 @@ def describe(index: RunIndex, position: int) -> dict[str, Any]:
         "dtype": tensor.info.dtype,
         "worker": tensor.worker,
         "description": tensor.description,
-        "first_nonfinite_step": step(index.nonfinite.first[position]),
-        "last_nonfinite_step": step(index.nonfinite.last[position]),
+        "first_nonfinite_step": step_or_null(index.nonfinite.first[position]),
+        "last_nonfinite_step": step_or_null(index.nonfinite.last[position]),
         "nonfinite_steps": int(index.nonfinite.steps[position]),
     }

@@ -2,57 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import numpy as np
 from werkzeug import wrappers
 
-from tb_nanwatch.diagnosis.first_nonfinite import first_nonfinite, status
 from tb_nanwatch.http import params
 from tb_nanwatch.http.respond import json_answer
-from tb_nanwatch.reader import Reader, RunIndex
+from tb_nanwatch.http.verdicts import Verdicts
 
 
-def serve(request: wrappers.Request, reader: Reader) -> wrappers.Response:
-    runs = [
-        {
-            **summary(index),
-            "tensors": len(index.tensors),
-            "nonfinite_tensors": int(np.count_nonzero(~np.isnan(index.nonfinite.first))),
-            "scale_skipped_steps": index.scale_skipped_steps,
-        }
-        for index in reader.runs(params.access(request))
-    ]
-    return json_answer(request, {"runs": runs})
-
-
-def summary(index: RunIndex) -> dict[str, Any]:
-    """What `runs` and `run` both say of a run."""
-    first = first_nonfinite(
-        [tensor.info for tensor in index.tensors],
-        index.nonfinite.first,
-        index.initial,
-        index.nonfinite.counts,
-    )
-    described = None
-    if first is not None:
-        tensor = index.tensors[first.tensor]
-        described = {
-            "step": first.step,
-            "tensor": tensor.id,
-            "role": tensor.info.role,
-            "layer": tensor.info.layer,
-            "name": tensor.info.name,
-            "nan": first.nan,
-            "pos_inf": first.pos_inf,
-            "neg_inf": first.neg_inf,
-            "initial": first.initial,
-        }
-    return {
-        "run": index.run,
-        "status": status(index.read, first),
-        "first_step": index.first_step,
-        "last_step": index.last_step,
-        "records": {"written": index.written, "read": index.read},
-        "first_nonfinite": described,
-    }
+def serve(request: wrappers.Request, verdicts: Verdicts) -> wrappers.Response:
+    return json_answer(request, {"runs": verdicts.runs(params.access(request))})

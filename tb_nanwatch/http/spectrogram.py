@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -44,11 +45,11 @@ def serve(request: wrappers.Request, reader: Reader) -> wrappers.Response:
 
 
 def _of_tensor(records: Iterable[Records], tensor: int) -> list[Records]:
-    """The records with the tensor's row alone: what is read of the others is let go."""
+    """The records with only the tensor's row, so that the other rows can be freed."""
     kept = []
-    for slab in records:
-        own = np.flatnonzero(slab.rows == tensor)
+    for chunk in records:
+        own = np.flatnonzero(chunk.rows == tensor)
         if len(own):
-            steps = slab.first, slab.last, slab.until
-            kept.append(Records(*steps, slab.rows[own], slab.windows, slab.columns[:, own].copy()))
+            columns = chunk.columns[:, own].copy()
+            kept.append(replace(chunk, rows=chunk.rows[own], columns=columns))
     return kept

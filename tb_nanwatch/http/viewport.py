@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -13,17 +13,17 @@ from tb_nanwatch.grid import LogScale, Scale, WallScale, aligned_edges, column_e
 from tb_nanwatch.http import params
 from tb_nanwatch.http.respond import BadRequestError
 from tb_nanwatch.reader import Reader, Records, RunIndex
-from tb_nanwatch.reader.records import RecordHistogram
+from tb_nanwatch.reader.records import RecordHistograms
 
 _MAGNITUDE = 16
-"""A logarithmic axis is read in pieces; each reaches this many times as far as the one before."""
+"""A logarithmic axis is read in sections, each 16 times as long as the one before."""
 
 
 @dataclass(frozen=True)
-class _Piece:
+class _Section:
     first: int
     last: int
-    level: int
+    is_merged: bool
 
 
 class Viewport:
@@ -34,41 +34,43 @@ class Viewport:
         self._scale = _scale(params.axis(request), index)
         self._reader, self._access, self._index = reader, params.access(request), index
         first, last = params.steps(request, (index.first_step, index.last_step))
-        self._pieces: list[_Piece] = []
+        self._sections: list[_Section] = []
         if first is None or last is None:
             return
         begins = [first]
         if isinstance(self._scale, LogScale):
             begins += [begin for begin in _magnitudes() if first < begin <= last]
         for begin, end in zip(begins, [*begins[1:], last + 1], strict=True):
-            self._pieces.append(_Piece(begin, end - 1, reader.level(index, begin, end - 1)))
+            merged = reader.is_large(index, begin, end - 1)
+            self._sections.append(_Section(begin, end - 1, merged))
 
     def records(self) -> Iterator[Records]:
-        """Those that stand for a step in sight, at the level that each piece of it needs."""
-        for number, piece in enumerate(self._pieces):
-            steps = piece.first, piece.last, piece.level
-            for slab in self._reader.records(self._access, self._index, *steps):
-                # The piece before has what begins in it.
-                fresh = slab.first >= piece.first
+        """Those that are valid for a step in sight; merged in a section with very many of them."""
+        for number, section in enumerate(self._sections):
+            steps = section.first, section.last
+            for chunk in self._reader.records(
+                self._access, self._index, *steps, merged=section.is_merged
+            ):
+                # The section before has what begins in it.
+                fresh = chunk.first >= section.first
                 if number == 0 or fresh.all():
-                    yield slab
+                    yield chunk
                 elif fresh.any():
-                    yield _take(slab, fresh)
+                    yield chunk.take(fresh)
 
-    def histograms(self, tensor: int) -> Iterator[RecordHistogram]:
-        """One tensor's, of the same records."""
-        for number, piece in enumerate(self._pieces):
-            steps = piece.first, piece.last, piece.level
-            found = self._reader.histograms(self._access, self._index, tensor, *steps)
-            yield from (each for each in found if number == 0 or each.first >= piece.first)
+    def histograms(self, tensor: int) -> Iterator[RecordHistograms]:
+        """One tensor's, of the same records, each by itself."""
+        if self._sections:
+            steps = self._sections[0].first, self._sections[-1].last
+            yield from self._reader.histograms(self._access, self._index, tensor, *steps)
 
     def edges(self, records: list[Records]) -> npt.NDArray[np.int64]:
-        """Where the columns begin, int64 [columns + 1]; they divide no merged record."""
-        if not self._pieces:
+        """Where the columns begin, int64 [columns + 1]; they divide no merge of records."""
+        if not self._sections:
             return np.zeros(1, np.int64)
-        first, last = self._pieces[0].first, self._pieces[-1].last
+        first, last = self._sections[0].first, self._sections[-1].last
         edges = column_edges(first, last, self._columns, self._scale)
-        if any(piece.level for piece in self._pieces):
+        if any(section.is_merged for section in self._sections):
             edges = aligned_edges(edges, records)
         return edges
 
@@ -91,14 +93,3 @@ def _magnitudes() -> Iterator[int]:
     while step <= params.LARGEST_STEP:
         yield step
         step *= _MAGNITUDE
-
-
-def _take(slab: Records, which: npt.NDArray[np.bool_]) -> Records:
-    return replace(
-        slab,
-        first=slab.first[which],
-        last=slab.last[which],
-        until=slab.until[which],
-        windows=slab.windows[which],
-        columns=slab.columns[which],
-    )

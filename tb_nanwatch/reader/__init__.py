@@ -1,20 +1,21 @@
-"""From TensorBoard's DataProvider to arrays: what a run holds, and the records of a viewport.
+"""From TensorBoard's DataProvider to arrays: what a run contains, and the records of a viewport.
 
 - `runs`: which run the tab shows for a directory that TensorBoard calls a run.
 - `listing`: what tags there are, asked once per reload.
-- `fetch`: reads tags in bounded calls.
+- `fetch`: reads tags in bounded calls, several at a time.
 - `blocks`: one tag's events as arrays, and what of them cannot be read.
-- `steps`: which records a restart replaces, and which steps the others stand for.
-- `digest`: where the tensors of some records are non-finite.
-- `heads`: what of a block a run's overview needs.
-- `cover`: which records of which levels are read.
+- `steps`: which records a restart replaces, and for which steps the others are valid.
+- `nonfinite_summary`: where the tensors of some records are non-finite.
+- `block_summary`: what of a block a run's overview needs.
 - `sessions`: which session replaces what of which.
 - `tensors`: the tensors of a run.
 - `problems`: what is not shown, in sentences.
 - `times`: when its steps were.
 - `index`: all of that for one run.
 - `records`: what the reader gives.
-- `cache`: the blocks in memory, under a byte limit.
+- `merged`: merges of records, which make the picture of a long run quick to draw.
+- `cache`: values in memory, under a byte limit.
+- `store`: what was read so far, and what must be read next.
 - `reader`: the way in.
 
 Loads the same in both of TensorBoard's modes, the data server and `--load_fast=false`, and never

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 from tensorboard.data.provider import TensorDatum
 
-from tb_nanwatch.format import FormatError, VersionError
+from tb_nanwatch.format import VERSION, FormatError, VersionError
 from tb_nanwatch.format.manifest import Manifest, unpack_manifest
-from tb_nanwatch.format.records import peek, unpack_record
+from tb_nanwatch.format.records import is_record, peek, unpack_record, unpack_windows
 from tb_nanwatch.format.rerun import Rerun, unpack_rerun
-from tb_nanwatch.stats.columns import WINDOW_FIELD
+from tb_nanwatch.stats.columns import COLUMNS, WINDOW_FIELD
 from tb_nanwatch.stats.record import Matrix, Record
 
 _LARGEST_STEP = 2**53
@@ -26,7 +26,7 @@ class Unreadable:
 
     Attributes:
       version: the unknown version that it is of; None where that is not the reason.
-      no_manifest: whether the manifest that says what it holds is missing. Neither: it is damaged.
+      no_manifest: whether the manifest that names its tensors is missing. Neither: it is damaged.
     """
 
     version: int | None = None
@@ -34,7 +34,7 @@ class Unreadable:
 
 
 @dataclass(frozen=True)
-class Part:
+class BlockPart:
     """The records of a block that refer to one manifest, in the order of writing.
 
     Attributes:
@@ -52,17 +52,21 @@ class Part:
     event_steps: npt.NDArray[np.int64]
     columns: Matrix
 
-    def steps(self, field: str) -> npt.NDArray[np.int64]:
-        """A field of the windows that holds integers, int64 [records]."""
-        return self.windows[:, WINDOW_FIELD[field]].astype(np.int64)
+    def steps(self, name: str) -> npt.NDArray[np.int64]:
+        """An integer field of the windows, int64 [records]."""
+        return self.windows[:, WINDOW_FIELD[name]].astype(np.int64)
 
 
 @dataclass(frozen=True)
 class Block:
     """All of one tag."""
 
-    parts: tuple[Part, ...]
+    parts: tuple[BlockPart, ...]
     unreadable: Counter[Unreadable] = field(default_factory=Counter)
+
+    def part(self, manifest: int) -> BlockPart | None:
+        """The records of the manifest with this hash; None for none."""
+        return next((part for part in self.parts if part.manifest == manifest), None)
 
     @property
     def nbytes(self) -> int:
@@ -70,7 +74,7 @@ class Block:
 
 
 def decode_manifest(datums: Sequence[TensorDatum]) -> Manifest | Unreadable:
-    """The manifest that these events of a manifest's tag hold; or why there is none."""
+    """The manifest in these events of a manifest's tag; or why there is none."""
     for datum in datums:
         content = datum.numpy.item() if datum.numpy.size == 1 else None
         if not isinstance(content, bytes):
@@ -85,7 +89,7 @@ def decode_manifest(datums: Sequence[TensorDatum]) -> Manifest | Unreadable:
 
 
 def decode_rerun(datums: Sequence[TensorDatum]) -> Rerun | Unreadable:
-    """What running a step again has found, by the newest of these events; or why there is none."""
+    """What re-running a step found, by the newest of these events; or why there is none."""
     content = datums[-1].numpy.item() if datums and datums[-1].numpy.size == 1 else None
     if not isinstance(content, bytes):
         return Unreadable()
@@ -97,47 +101,21 @@ def decode_rerun(datums: Sequence[TensorDatum]) -> Rerun | Unreadable:
         return Unreadable()
 
 
-def _check(record: Record) -> Record:
-    """The record, if its steps are steps; damaged files may hold any numbers."""
-    edges = np.array([record.field("first_step"), record.field("last_step")])
-    numbers = np.append(edges, record.field("sequence"))
-    if not (
-        np.all(np.isfinite(numbers))
-        and np.all(np.abs(numbers) < _LARGEST_STEP)
-        and np.all(numbers == np.floor(numbers))
-        and edges[0] <= edges[1]
-        and numbers[2] >= 0
-    ):
-        raise FormatError(f"Expected steps and a sequence number, got {numbers.tolist()}.")
-    return record
-
-
-def decode_record(
-    packed: npt.NDArray[np.float64], manifests: Mapping[int, Manifest | Unreadable]
-) -> Record | Unreadable:
-    """The record, or why it cannot be read."""
-    try:
-        _, manifest_hash = peek(packed)
-        manifest = manifests.get(manifest_hash)
-        if manifest is None:
-            # The version comes first: of a newer record the manifest's place may be another's.
-            unpack_record(packed, Manifest((), ""))
-        elif isinstance(manifest, Manifest):
-            return _check(unpack_record(packed, manifest))
-        else:
-            return manifest
-    except VersionError as error:
-        return Unreadable(version=error.got)
-    except FormatError:
-        return Unreadable(no_manifest=manifest is None)
-    return Unreadable(no_manifest=True)
-
-
 def decode_initial(
     datums: Sequence[TensorDatum], manifests: Mapping[int, Manifest | Unreadable]
 ) -> Record | Unreadable:
     """The newest record of the state before the first step under one tag."""
-    return decode_record(datums[-1].numpy, manifests) if datums else Unreadable()
+    packed = datums[-1].numpy if datums else np.zeros(0)
+    if not is_record(packed):
+        return Unreadable()
+    try:
+        manifest = _manifest(*peek(packed), manifests)
+        if isinstance(manifest, Unreadable):
+            return manifest
+        record = unpack_record(packed, manifest)
+    except FormatError:
+        return Unreadable()
+    return record if _have_steps(record.window[np.newaxis])[0] else Unreadable()
 
 
 def decode_block(
@@ -145,28 +123,98 @@ def decode_block(
 ) -> Block:
     """The records of one tag's events, those of each manifest together."""
     unreadable: Counter[Unreadable] = Counter()
-    records: dict[int, list[tuple[float, float, int, Record]]] = defaultdict(list)
-    for datum in datums:
-        record = decode_record(datum.numpy, manifests)
-        if isinstance(record, Unreadable):
-            unreadable[record] += 1
-        else:
-            order = record.field("sequence"), datum.wall_time
-            records[int(record.field("manifest"))].append((*order, datum.step, record))
     parts = []
-    for manifest, of_manifest in records.items():
-        of_manifest.sort(key=lambda entry: entry[:2])
-        # [columns, records, tensors] in memory, seen as [records, tensors, columns].
-        columns = np.ascontiguousarray(
-            np.moveaxis(np.stack([record.columns for *_, record in of_manifest]), -1, 0)
-        )
-        parts.append(
-            Part(
-                manifest,
-                np.stack([record.window for *_, record in of_manifest]),
-                np.array([wall_time for _, wall_time, *_ in of_manifest]),
-                np.array([step for *_, step, _ in of_manifest], np.int64),
-                np.moveaxis(columns, 0, -1),
+    for version, manifest_hash, alike in _alike(datums, unreadable):
+        manifest = _manifest(version, manifest_hash, manifests)
+        if isinstance(manifest, Unreadable):
+            unreadable[manifest] += len(alike)
+            continue
+        if alike[0].numpy.shape != (1 + len(manifest.tensors), len(manifest.columns)):
+            unreadable[Unreadable()] += len(alike)
+            continue
+        windows = unpack_windows(np.stack([datum.numpy[0] for datum in alike]), manifest)
+        usable = _have_steps(windows)
+        if not usable.all():
+            unreadable[Unreadable()] += int(np.count_nonzero(~usable))
+        wall_times = np.array([datum.wall_time for datum in alike])
+        order = np.lexsort((wall_times, windows[:, WINDOW_FIELD["sequence"]]))
+        order = order[usable[order]]
+        if len(order):
+            alike = [alike[at] for at in order]
+            parts.append(
+                BlockPart(
+                    manifest_hash,
+                    windows[order],
+                    wall_times[order],
+                    np.array([datum.step for datum in alike], np.int64),
+                    _columns([datum.numpy for datum in alike], manifest),
+                )
             )
-        )
     return Block(tuple(parts), unreadable)
+
+
+def _alike(
+    datums: Sequence[TensorDatum], unreadable: Counter[Unreadable]
+) -> Iterator[tuple[int, int, list[TensorDatum]]]:
+    """(version, manifest's hash, events) of those with the same shape and of the same manifest.
+
+    What is no record is added to `unreadable`.
+    """
+    by_shape: dict[tuple[int, ...], list[TensorDatum]] = defaultdict(list)
+    for datum in datums:
+        if is_record(datum.numpy):
+            by_shape[datum.numpy.shape].append(datum)
+        else:
+            unreadable[Unreadable()] += 1
+    for of_shape in by_shape.values():
+        # Version and manifest stay the first two fields in every version.
+        identities = np.stack([datum.numpy[0, :2] for datum in of_shape])
+        unique, which = np.unique(identities, axis=0, return_inverse=True)
+        which = which.reshape(-1)
+        for number, identity in enumerate(unique):
+            alike = [of_shape[at] for at in np.flatnonzero(which == number)]
+            if np.isfinite(identity).all():
+                yield int(identity[0]), int(identity[1]), alike
+            else:
+                unreadable[Unreadable()] += len(alike)
+
+
+def _manifest(
+    version: int, manifest_hash: int, manifests: Mapping[int, Manifest | Unreadable]
+) -> Manifest | Unreadable:
+    """The manifest of a record, or why the record cannot be read."""
+    # The version comes first: of a newer record the manifest's place may be another's.
+    if version != VERSION:
+        return Unreadable(version=version)
+    return manifests.get(manifest_hash, Unreadable(no_manifest=True))
+
+
+def _have_steps(windows: Matrix) -> npt.NDArray[np.bool_]:
+    """Which windows have steps and a sequence number; damaged files may contain any numbers."""
+    names = ("first_step", "last_step", "sequence")
+    numbers = windows[:, [WINDOW_FIELD[name] for name in names]]
+    with np.errstate(invalid="ignore"):
+        usable = (np.abs(numbers) < _LARGEST_STEP) & (numbers == np.floor(numbers))
+        ordered = (numbers[:, 0] <= numbers[:, 1]) & (numbers[:, 2] >= 0)
+    checked: npt.NDArray[np.bool_] = usable.all(axis=1) & ordered
+    return checked
+
+
+def _columns(packed: Sequence[Matrix], manifest: Manifest) -> Matrix:
+    """The columns of records of one manifest, [records, tensors, len(COLUMNS)], those it lacks
+    empty."""
+    places = {name: place for place, name in enumerate(manifest.columns)}
+    shape = len(packed), len(packed[0]) - 1
+    columns = np.empty((len(COLUMNS), *shape))
+    known = [(at, places[c.name]) for at, c in enumerate(COLUMNS) if c.name in places]
+    if known == [(at, at) for at in range(len(COLUMNS))]:
+        # One pass over the data: a long run is limited by the memory's speed.
+        for record, rows in enumerate(packed):
+            columns[:, record] = rows[1:, : len(COLUMNS)].T
+    else:
+        for at, column in enumerate(COLUMNS):
+            columns[at] = column.empty
+        into, out_of = (list(each) for each in zip(*known, strict=True)) if known else ([], [])
+        for record, rows in enumerate(packed):
+            columns[into, record] = rows[1:, out_of].T
+    return np.moveaxis(columns, 0, -1)

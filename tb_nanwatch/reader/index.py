@@ -1,4 +1,4 @@
-"""What one run holds: its tensors, where each is non-finite, and which records make it up."""
+"""What one run contains: its tensors, where each is non-finite, and which records make it up."""
 
 from __future__ import annotations
 
@@ -9,16 +9,22 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from tb_nanwatch.format.facts import UNKNOWN_MODEL, ModelFacts
 from tb_nanwatch.format.history import Series
 from tb_nanwatch.format.manifest import Manifest
+from tb_nanwatch.reader.block_summary import BlockSummary, PartSummary
 from tb_nanwatch.reader.blocks import Unreadable
-from tb_nanwatch.reader.cover import level_of
-from tb_nanwatch.reader.digest import Digest, combine, initial_digest
-from tb_nanwatch.reader.heads import Head, PartHead
 from tb_nanwatch.reader.listing import Entry
+from tb_nanwatch.reader.nonfinite_summary import NonfiniteSummary, combine, summarize_initial
 from tb_nanwatch.reader.problems import Replaced, problems
-from tb_nanwatch.reader.sessions import Session, sessions_by_writer, spans, stream_key, tracks
-from tb_nanwatch.reader.steps import hold
+from tb_nanwatch.reader.sessions import (
+    Session,
+    non_overlapping,
+    sessions_by_writer,
+    spans,
+    stream_key,
+)
+from tb_nanwatch.reader.steps import extend_to_next_record
 from tb_nanwatch.reader.tensors import Tensor, Tensors
 from tb_nanwatch.reader.times import Times, times
 from tb_nanwatch.stats.record import Matrix, Record
@@ -32,92 +38,86 @@ class Contents:
 
     Attributes:
       entries: all of the run's tags.
-      level: the highest whose records make up the index.
-      heads: of each block that was read; None where TensorBoard could not.
+      summaries: of each block; None where TensorBoard could not read it.
       manifests: hash to manifest, in the order of first appearance.
-      initials: the records of the state that a session's first step found.
+      initials: the records of the state before a session's first step.
     """
 
     entries: Sequence[Entry]
-    level: int
-    heads: Mapping[Entry, Head | None]
+    summaries: Mapping[Entry, BlockSummary | None]
     manifests: Mapping[int, Manifest | Unreadable]
     initials: Mapping[Entry, Record | Unreadable]
 
 
-@dataclass(frozen=True)
-class Stretch:
-    """Records of one block and manifest.
+@dataclass(frozen=True, eq=False)
+class IndexedRecords:
+    """Records of one block and manifest that make up a run.
 
     Attributes:
       entry: the block's tag.
-      begins: int64 [records], number of the first record of level 0 that each holds.
       manifest: hash of the manifest.
       wall_times: float64 [records], to find them in the block by.
+      event_steps: int64 [records], to find their histograms by.
       first: int64 [records], first step of each, ascending.
       last: int64 [records], last step.
-      until: int64 [records], last step that the record stands for (`steps.hold`).
+      valid_until: int64 [records], last step for which the record is valid.
       tensors: int64 [rows], index in `RunIndex.tensors` of each row.
     """
 
     entry: Entry
     manifest: int
-    begins: Steps
     wall_times: Matrix
+    event_steps: Steps
     first: Steps
     last: Steps
-    until: Steps
+    valid_until: Steps
     tensors: Steps
 
-    @property
-    def level(self) -> int:
-        return level_of(self.entry)
+    def overlaps(self, first: int, last: int) -> npt.NDArray[np.bool_]:
+        """bool [records], which are valid for a step of the closed range."""
+        return (self.valid_until >= first) & (self.first <= last)
 
-    def overlap(self, first: int, last: int) -> npt.NDArray[np.bool_]:
-        """bool [records], which stand for a step of the closed range."""
-        return (self.until >= first) & (self.first <= last)
-
-    def take(self, which: npt.NDArray[np.bool_] | Steps) -> Stretch:
+    def take(self, which: npt.NDArray[np.bool_] | Steps) -> IndexedRecords:
         """Some of the records."""
         return replace(
             self,
-            begins=self.begins[which],
             wall_times=self.wall_times[which],
+            event_steps=self.event_steps[which],
             first=self.first[which],
             last=self.last[which],
-            until=self.until[which],
+            valid_until=self.valid_until[which],
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class RunIndex:
-    """One run.
+    """One run, in one state of its data: once the data changes the reader makes another index.
 
     Attributes:
       run: its name.
       tensors: in model order.
-      nonfinite: where each of `tensors` was non-finite, the state before the first step included.
-      initial: bool [tensors], whether `nonfinite.first` is that state.
-      stretches: the records that make up the run, where they are many of higher levels: no two
-        of one writer and time hold the same.
+      nonfinite: where each of `tensors` is non-finite, the state before the first step included.
+      records: the records that make up the run.
       entries: all of the run's tags.
       initials: the state before the first step of each session that no later one replaces.
+      model: what the framework knew of the model, as of the latest session; of several workers the
+        first.
       first_step: of all records; None where there is none.
       last_step: likewise.
-      written: records that were written, as far as can be told.
+      written: records that were written, as far as is known.
       read: those of them that could be read.
       times: when its steps were; None where that is not known.
-      scale_skipped_steps: steps that a loss-scaling optimizer refused.
+      scale_skipped_steps: steps that a loss-scaling optimizer skipped.
       problems: what is not shown of the run, and why, in sentences.
     """
 
     run: str
     tensors: tuple[Tensor, ...]
-    nonfinite: Digest
-    initial: npt.NDArray[np.bool_]
-    stretches: tuple[Stretch, ...]
+    nonfinite: NonfiniteSummary
+    records: tuple[IndexedRecords, ...]
     entries: Sequence[Entry]
     initials: tuple[Series, ...]
+    model: ModelFacts
     first_step: int | None
     last_step: int | None
     written: int
@@ -126,43 +126,42 @@ class RunIndex:
     scale_skipped_steps: int
     problems: tuple[str, ...]
 
-    @property
-    def level(self) -> int:
-        """The highest level of its records."""
-        return max((stretch.level for stretch in self.stretches), default=0)
+
+SummarizePart = Callable[[IndexedRecords], NonfiniteSummary]
+"""Where some records, less than their whole part, are non-finite; has to read the block."""
 
 
-PartialDigest = Callable[[Stretch], Digest]
-"""Gives the digest of a stretch that is less than its whole part; has to read the block."""
-
-
-def _stretches(sessions: Sequence[Session]) -> Iterator[tuple[PartHead, Stretch]]:
+def _indexed_records(sessions: Sequence[Session]) -> Iterator[tuple[PartSummary, IndexedRecords]]:
     """The surviving records of one writer by part, without the tensors of their rows."""
-    for track in tracks(sessions):
+    for group in non_overlapping(sessions):
         first, last = (
-            np.concatenate([session.steps(name)[session.alive] for session in track])
+            np.concatenate([session.steps(name)[session.alive] for session in group])
             for name in ("first_step", "last_step")
         )
-        until, begin = hold(first, last), 0
-        for session in track:
+        valid_until, begin = extend_to_next_record(first, last), 0
+        for session in group:
             alive = np.flatnonzero(session.alive)
             mine = slice(begin, begin + len(alive))
             begin += len(alive)
-            for index, piece in enumerate(session.pieces):
-                rows = np.flatnonzero(session.piece[alive] == index)
+            # Sorted by part, then as before, so that the rows of each part are one range.
+            by_part = np.argsort(session.part[alive], kind="stable")
+            ends = np.searchsorted(session.part[alive][by_part], np.arange(len(session.parts) + 1))
+            for index, (entry, part) in enumerate(session.parts):
+                rows = by_part[ends[index] : ends[index + 1]]
                 if len(rows):
-                    # A watcher sees every step: its records stand for what they say.
-                    is_watcher = piece.entry.parsed.stream.is_watcher
+                    # A watcher sees every step: its records are valid for their own steps only.
+                    position = session.position[alive[rows]]
+                    is_watcher = entry.parsed.stream.is_watcher
                     yield (
-                        piece.part,
-                        Stretch(
-                            piece.entry,
-                            piece.part.manifest,
-                            session.begins[alive[rows]],
-                            piece.part.wall_times[session.position[alive[rows]]],
+                        part,
+                        IndexedRecords(
+                            entry,
+                            part.manifest,
+                            part.wall_times[position],
+                            part.event_steps[position],
                             first[mine][rows],
                             last[mine][rows],
-                            (last if is_watcher else until)[mine][rows],
+                            (last if is_watcher else valid_until)[mine][rows],
                             np.zeros(0, np.int64),
                         ),
                     )
@@ -171,10 +170,7 @@ def _stretches(sessions: Sequence[Session]) -> Iterator[tuple[PartHead, Stretch]
 def _initials(contents: Contents, writers: Iterable[Sequence[Session]]) -> Iterator[Record]:
     """The initial records that no later session replaces."""
     sessions = {
-        stream_key(session.pieces[0].entry): session
-        for writer in writers
-        for session in writer
-        if session.pieces
+        session.key: session for writer in writers for session in writer if len(session.windows)
     }
     span = spans(contents.entries)
     for entry, record in contents.initials.items():
@@ -196,7 +192,7 @@ def _replaced(writers: Iterable[Sequence[Session]]) -> Replaced | None:
     if not found:
         return None
     return Replaced(
-        sum(session.records(session.replaced) for session in found),
+        sum(int(session.replaced.sum()) for session in found),
         min(int(session.steps("first_step")[session.replaced].min()) for session in found),
         max(int(session.steps("last_step")[session.replaced].max()) for session in found),
     )
@@ -208,76 +204,78 @@ def _scale_skipped(sessions: Iterable[Session]) -> int:
     )
 
 
-def build(run: str, contents: Contents, partial: PartialDigest) -> RunIndex:
+def _model(manifests: Iterable[Manifest]) -> ModelFacts:
+    """What is known of the model by manifests, oldest first: the latest of the first worker."""
+    by_worker = {
+        manifest.worker: manifest.model
+        for manifest in manifests
+        if manifest.model != UNKNOWN_MODEL  # As those of `nanwatch.summary`.
+    }
+    return by_worker[min(by_worker)] if by_worker else UNKNOWN_MODEL
+
+
+def build(run: str, contents: Contents, summarize_part: SummarizePart) -> RunIndex:
     """The index of a run, from what was read of it."""
     blocks = [entry for entry in contents.entries if entry.parsed.kind == "stats"]
-    writers = sessions_by_writer(
-        blocks, contents.heads, spans(contents.entries), contents.level, wanted=set()
-    )
+    writers = sessions_by_writer(blocks, contents.summaries, spans(contents.entries))
     sessions = [session for writer in writers for session in writer]
     unreadable: Counter[Unreadable] = Counter()
-    lowest = [head for entry, head in contents.heads.items() if level_of(entry) == 0]
-    for head in lowest:
-        unreadable.update(head.unreadable if head else {})
-    read = sum(session.records(session.kept) for session in sessions)
+    for summary in contents.summaries.values():
+        unreadable.update(summary.unreadable if summary else {})
+    read = sum(int(session.kept.sum()) for session in sessions)
     written = read + sum(session.missing() for session in sessions)
     lost = sum(int(session.steps("lost_records").max(initial=0)) for session in sessions)
 
-    found = [stretch for writer in writers for stretch in _stretches(writer)]
+    found = [each for writer in writers for each in _indexed_records(writer)]
     initials = list(_initials(contents, writers))
-    used = {stretch.manifest for _, stretch in found}
+    used = {records.manifest for _, records in found}
     used |= {int(record.field("manifest")) for record in initials}
-    tensors = Tensors()
-    rows = {
-        hash: tensors.add(manifest)
+    manifests = {
+        hash: manifest
         for hash, manifest in contents.manifests.items()
         if hash in used and isinstance(manifest, Manifest)
     }
+    tensors = Tensors()
+    rows = {hash: tensors.add(manifest) for hash, manifest in manifests.items()}
 
-    stretches = []
-    digests = []
+    indexed = []
+    summaries = []
     for part, bare in found:
-        stretch = replace(bare, tensors=rows[bare.manifest])
-        whole = len(stretch.wall_times) == len(part.wall_times)
-        stretches.append(stretch)
-        digests.append((stretch.tensors, part.digest if whole else partial(stretch)))
-    count = len(tensors.all())
-    later = combine(count, digests)
-    before = combine(
-        count,
-        (
-            (rows[int(r.field("manifest"))], initial_digest(int(r.field("last_step")), r.columns))
-            for r in initials
-        ),
-    )
-    initial = ~np.isnan(before.first) & ~(later.first < before.first)
-    everything = combine(count, [(np.arange(count), before), (np.arange(count), later)])
+        records = replace(bare, tensors=rows[bare.manifest])
+        whole = len(records.wall_times) == len(part.wall_times)
+        indexed.append(records)
+        summaries.append((records.tensors, part.nonfinite if whole else summarize_part(records)))
+    summaries += [
+        (rows[int(r.field("manifest"))], summarize_initial(int(r.field("last_step")), r.columns))
+        for r in initials
+    ]
     return RunIndex(
         run=run,
         tensors=tensors.all(),
-        nonfinite=everything,
-        initial=initial,
-        stretches=tuple(stretches),
+        nonfinite=combine(len(tensors.all()), summaries),
+        records=tuple(indexed),
         entries=contents.entries,
         initials=tuple(
             Series(rows[int(r.field("manifest"))], r.window[np.newaxis], r.columns[np.newaxis])
             for r in initials
         ),
-        first_step=min((int(s.first[0]) for s in stretches), default=None),
-        last_step=max((int(s.last[-1]) for s in stretches), default=None),
+        model=_model(manifests.values()),
+        first_step=min((int(each.first[0]) for each in indexed), default=None),
+        last_step=max((int(each.last[-1]) for each in indexed), default=None),
         written=written,
         read=read,
-        times=times(stretches),
+        times=times(indexed),
         # Workers and streams see the same steps: the largest count, not the sum.
         scale_skipped_steps=max(
-            (_scale_skipped(track) for writer in writers for track in tracks(writer)), default=0
+            (_scale_skipped(group) for writer in writers for group in non_overlapping(writer)),
+            default=0,
         ),
         problems=problems(
             written=written,
             read=read,
             lost=lost,
             unreadable=unreadable,
-            unread_tags=lowest.count(None),
+            unread_tags=sum(summary is None for summary in contents.summaries.values()),
             replaced=_replaced(writers),
         ),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,7 +35,7 @@ class Access:
 
 @dataclass(frozen=True)
 class Entry:
-    """A tag that holds data.
+    """A tag with data.
 
     Attributes:
       run: TensorBoard's name of the run.
@@ -55,6 +55,9 @@ class Entry:
         return self.run, self.tag
 
 
+Runs = dict[str, tuple[Entry, ...]]
+
+
 class Listing:
     """The tags by shown run. Thread-safe."""
 
@@ -62,21 +65,21 @@ class Listing:
         self._provider = provider
         self._clock = clock
         self._lock = threading.Lock()
-        self._known: dict[str, tuple[float, dict[str, tuple[Entry, ...]]]] = {}
+        self._known: dict[str, tuple[float, Runs]] = {}
 
-    def entries(self, access: Access) -> dict[str, tuple[Entry, ...]]:
+    def entries(self, access: Access) -> Runs:
         """Shown runs in the order of their names, each with its tags, oldest session first."""
         with self._lock:
             asked, runs = self._known.get(access.experiment, (0.0, {}))
             if access.experiment not in self._known or self._clock() - asked > FRESH_SECONDS:
-                runs = _by_shown_run(self._list(access))
+                runs = _updated(runs, self._list(access))
                 self._known[access.experiment] = self._clock(), runs
             return runs
 
-    def _list(self, access: Access) -> Iterable[Entry]:
+    def _list(self, access: Access) -> Mapping[str, Mapping[str, Any]]:
         for attempt in range(_ATTEMPTS):
             try:
-                listed = self._provider.list_tensors(
+                listed: Mapping[str, Mapping[str, Any]] = self._provider.list_tensors(
                     access.context, experiment_id=access.experiment, plugin_name=PLUGIN_NAME
                 )
                 break
@@ -86,14 +89,31 @@ class Listing:
                 if attempt == _ATTEMPTS - 1:
                     raise
                 time.sleep(0.05)
-        for run, tags in listed.items():
-            for tag, series in tags.items():
+        return listed
+
+
+def _updated(known: Runs, listed: Mapping[str, Mapping[str, Any]]) -> Runs:
+    """The runs as they are listed now; what has not changed is the same object as before.
+
+    A list of hundreds of runs has ten thousands of tags, and is asked for every few seconds.
+    """
+    before = {entry.key: entry for entries in known.values() for entry in entries}
+    now: list[Entry] = []
+    changed = False
+    for run, tags in listed.items():
+        for tag, series in tags.items():
+            entry = before.get((run, tag))
+            if entry is None or entry.state != (series.max_step, series.max_wall_time):
                 parsed = parse_tag(tag)
-                if parsed is not None and series.max_step is not None:
-                    yield Entry(run, tag, parsed, (series.max_step, series.max_wall_time))
+                if parsed is None or series.max_step is None:
+                    continue
+                entry = Entry(run, tag, parsed, (series.max_step, series.max_wall_time))
+                changed = True
+            now.append(entry)
+    return _by_shown_run(now) if changed or len(now) != len(before) else known
 
 
-def _by_shown_run(entries: Iterable[Entry]) -> dict[str, tuple[Entry, ...]]:
+def _by_shown_run(entries: Iterable[Entry]) -> Runs:
     runs: dict[str, list[Entry]] = {}
     for entry in sorted(entries, key=lambda entry: (entry.parsed.stream, entry.run, entry.tag)):
         runs.setdefault(shown_run(entry.run, entry.parsed.stream), []).append(entry)

@@ -1,4 +1,4 @@
-"""What of a run is not shown, in sentences for people: how much, of what, and what to do."""
+"""What of a run is not shown, in sentences for people: how much, why, and how to fix it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tb_nanwatch.reader.blocks import Unreadable
 
 @dataclass(frozen=True)
 class Replaced:
-    """Records of earlier sessions in whose place later ones stand.
+    """Records of earlier sessions that later ones replace.
 
     Attributes:
       records: how many.
@@ -39,50 +39,54 @@ def problems(
     """The sentences about one run, none where all is well.
 
     Args:
-      written: records that were written, as far as can be told.
+      written: records that were written, as far as is known.
       read: those of them that could be read.
       lost: records that the writer could not write.
       unreadable: records that are there, by the reason why they cannot be read.
       unread_tags: tags that TensorBoard failed to read.
-      replaced: what a resumed training did again.
+      replaced: what a resumed training run repeated.
     """
     sentences = []
     for why, count in sorted(unreadable.items(), key=lambda item: (item[0].version or 0, item[1])):
-        are = f"{count:,} of {_records(written)} " + ("is" if count == 1 else "are")
+        some = f"{count:,} of {_records(written)}"
+        verb = "is" if count == 1 else "are"
         if why.version is not None:
+            has = "has" if count == 1 else "have"
             sentences.append(
-                f"{are} of version {why.version}, written by a newer NaNWatch: "
+                f"{some} {has} version {why.version}, written by a newer NaNWatch: "
                 "upgrade tb-nanwatch to see them."
             )
         elif why.no_manifest:
             sentences.append(
-                f"{are} left out, because the manifest that says what they hold is missing: copy "
-                "every event file of the run, the first one too."
+                f"{some} {verb} not shown, because the manifest that names their tensors is "
+                "missing: copy all event files of the run, the first one too."
             )
         else:
             sentences.append(
-                f"{are} damaged and left out: if the event files were copied, copy them again."
+                f"{some} {verb} damaged and not shown: if the event files were copied, copy them "
+                "again."
             )
     if unread_tags:
         sentences.append(
-            f"TensorBoard could not read {unread_tags:,} of the run's tags; its log says why."
+            f"TensorBoard could not read {unread_tags:,} of the run's tags; its log has the reason."
         )
     absent = written - read - unreadable.total() - lost
     if absent > 0:
+        verb = "is" if absent == 1 else "are"
         sentences.append(
-            f"{absent:,} of {_records(written)} did not arrive: TensorBoard sampled them away "
-            "(start it with --samples_per_plugin=nanwatch=0), or an event file is damaged or gone."
+            f"{absent:,} of {_records(written)} {verb} missing: TensorBoard sampled them away "
+            "(start it with --samples_per_plugin=nanwatch=0), or an event file is damaged or was "
+            "deleted."
         )
     if lost:
         sentences.append(
-            f"{_records(lost)} could not be written during training: see whether the disk was "
-            "full or the log directory went away."
+            f"{_records(lost)} could not be written during training: check whether the disk was "
+            "full or the log directory was deleted."
         )
     if replaced is not None:
-        is_one = replaced.records == 1
+        verb = "is" if replaced.records == 1 else "are"
         sentences.append(
             f"{_records(replaced.records)} of an earlier session (steps {replaced.first:,} to "
-            f"{replaced.last:,}) {'is' if is_one else 'are'} replaced by those of a later one, "
-            "which did these steps again."
+            f"{replaced.last:,}) {verb} replaced by a later session, which repeated these steps."
         )
     return tuple(sentences)

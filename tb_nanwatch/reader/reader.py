@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
@@ -15,28 +16,47 @@ from tb_nanwatch.format import FormatError
 from tb_nanwatch.format.histograms import unpack_histogram
 from tb_nanwatch.format.history import History, Series
 from tb_nanwatch.format.tags import block_tag
-from tb_nanwatch.reader.blocks import Block, Part
-from tb_nanwatch.reader.cache import CACHE_BYTES
-from tb_nanwatch.reader.cover import (
-    Piece,
-    by_level,
-    choose_level,
-    cover,
-    ranges_of,
-    record_bytes,
-    records_of,
-)
-from tb_nanwatch.reader.digest import COUNTS, Digest, digest
-from tb_nanwatch.reader.index import RunIndex, Stretch, build
+from tb_nanwatch.reader.blocks import BlockPart
+from tb_nanwatch.reader.cache import Cache
+from tb_nanwatch.reader.index import IndexedRecords, RunIndex, build
 from tb_nanwatch.reader.listing import Access, Entry, Listing
-from tb_nanwatch.reader.records import RecordHistogram, Records
-from tb_nanwatch.reader.sessions import StreamKey, stream_key
-from tb_nanwatch.reader.store import Store
-from tb_nanwatch.stats.columns import COLUMN
+from tb_nanwatch.reader.merged import MergedRun, find, is_large, is_long_history, merge_run
+from tb_nanwatch.reader.nonfinite_summary import NonfiniteSummary, empty, summarize_nonfinite
+from tb_nanwatch.reader.records import RecordHistograms, Records, take_records
+from tb_nanwatch.reader.store import CACHE_BYTES, PackedHistograms, Store
 from tb_nanwatch.stats.histogram import Histograms
-from tb_nanwatch.stats.record import Matrix
 
-Steps = npt.NDArray[np.int64]
+Entries = tuple[Entry, ...]
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A run as far as it is known without reading anything.
+
+    Attributes:
+      entries: its tags.
+      index: the last one that was made; None where the run was never read.
+      is_current: whether the index is of the run's present data.
+    """
+
+    entries: Entries
+    index: RunIndex | None
+    is_current: bool
+
+
+@dataclass(frozen=True)
+class _Known:
+    """An index, and what it was made from.
+
+    Attributes:
+      entries: the run's tags.
+      index: made from them.
+      is_complete: whether TensorBoard could read them all; if not it is asked again.
+    """
+
+    entries: Entries
+    index: RunIndex
+    is_complete: bool
 
 
 class UnknownRunError(LookupError):
@@ -56,11 +76,15 @@ class UnknownRunError(LookupError):
 class Reader:
     """Reads what NaNWatch recorded from TensorBoard's DataProvider.
 
-    Blocks stay in memory up to a byte limit over all runs, and packed histograms up to a quarter of
-    it; what the overview of a run needs of them (about 50 bytes a tensor and block) stays for as
-    long as the run exists. Where a range has more records than are read for one answer, higher
-    levels are read (`cover`). A request for what is in memory costs no call, the first one after a
-    reload a listing and a read of what is new.
+    Blocks, the merges of long runs and packed histograms stay in memory up to a byte limit each,
+    over all runs; what the overview of a run needs of its blocks (about 30 bytes a tensor and
+    block) stays for as long as the run exists. A request for what is in memory costs no call, the
+    first one after a reload a listing and a read of what is new.
+
+    Args:
+      provider: TensorBoard's.
+      cache_bytes: the limit.
+      clock: seconds, for how long a listing is believed.
     """
 
     def __init__(
@@ -73,11 +97,12 @@ class Reader:
         self._listing = Listing(provider, clock)
         self._provider, self._cache_bytes = provider, cache_bytes
         self._stores: dict[str, Store] = {}
-        self._indexes: dict[tuple[str, str], tuple[tuple[Entry, ...], RunIndex]] = {}
+        self._indexes: dict[tuple[str, str], _Known] = {}
+        self._merged: Cache[MergedRun] = Cache(cache_bytes, lambda merged: merged.nbytes)
         self._lock = threading.RLock()
 
     def runs(self, access: Access) -> list[RunIndex]:
-        """Every run with data of ours, by name."""
+        """Every run with data of ours, by name. Reads whatever is new of all of them."""
         return list(self._refresh(access, self._listing.entries(access)).values())
 
     def run(self, access: Access, name: str) -> RunIndex:
@@ -87,47 +112,73 @@ class Reader:
             raise UnknownRunError(name, list(listed))
         return self._refresh(access, {name: listed[name]})[name]
 
-    def level(self, index: RunIndex, first: int, last: int) -> int:
-        """The finest level of which `records` has so few to read that an answer is quick."""
-        chosen = [s.take(s.overlap(first, last)) for s in index.stretches]
+    def listed(self, access: Access) -> dict[str, Listed]:
+        """Every run with data of ours, by name, without reading any."""
+        found = {}
+        for name, entries in self._listing.entries(access).items():
+            known = self._indexes.get((access.experiment, name))
+            if known is None:
+                found[name] = Listed(entries, None, False)
+            else:
+                found[name] = Listed(entries, known.index, known.entries == entries)
+        return found
 
-        def cost(level: int) -> tuple[int, int]:
-            records = size = 0
-            for stretch in chosen:
-                finer = max(0, stretch.level - level)
-                of_stretch = len(stretch.first) * records_of(finer)
-                records += of_stretch
-                size += of_stretch * record_bytes(len(stretch.tensors))
-            return records, size
+    def read(self, access: Access, names: Iterable[str]) -> None:
+        """Reads what is new of some of the runs; names that are not listed any more do nothing."""
+        listed = self._listing.entries(access)
+        self._refresh(access, {name: listed[name] for name in names if name in listed})
 
-        return choose_level(index.level, cost)
+    def is_large(self, index: RunIndex, first: int, last: int) -> bool:
+        """Whether the closed range has more records than are drawn one by one."""
+        return is_large(
+            (int(np.count_nonzero(each.overlaps(first, last))), len(each.tensors))
+            for each in index.records
+        )
 
     def records(
-        self, access: Access, index: RunIndex, first: int, last: int, level: int = 0
+        self, access: Access, index: RunIndex, first: int, last: int, *, merged: bool = False
     ) -> Iterator[Records]:
-        """The records that stand for a step of the closed range, block by block.
+        """The records that are valid for a step of the closed range, block by block.
 
         Args:
-          level: take records of this level, and of finer ones where it has none, or where one of
-            it reaches beyond the range. So they hold just what those of level 0 hold.
+          merged: give merges of 16 records where they lie within the range and exist. They contain
+            exactly what the single records do.
         """
-        for stretch, part in self._parts(access, self._chosen(access, index, first, last, level)):
-            position, found = _find(stretch, part)
+        chosen = [each.take(each.overlaps(first, last)) for each in index.records]
+        if merged:
+            chunks, chosen = self._merged_run(access, index).choose(index.records, first, last)
+            yield from chunks
+        yield from self._read(access, [each for each in chosen if len(each.first)])
+
+    def _read(self, access: Access, chosen: Iterable[IndexedRecords]) -> Iterator[Records]:
+        """Records that the index knows, block by block."""
+        for each, part in self._parts(access, chosen):
+            position, found = find(each.wall_times, part.wall_times)
             if found.any():
-                stretch, position = stretch.take(found), position[found]
+                each, position = each.take(found), position[found]
                 yield Records(
-                    stretch.first,
-                    stretch.last,
-                    stretch.until,
-                    stretch.tensors,
+                    each.first,
+                    each.last,
+                    each.valid_until,
+                    each.tensors,
                     part.windows[position],
-                    _take(part.columns, position),
-                    stretch.level,
+                    take_records(part.columns, _slice(position)),
                 )
 
     def history(self, access: Access, index: RunIndex) -> History:
-        """All that the run recorded, for a diagnosis."""
-        everything = self.records(access, index, index.first_step or 0, index.last_step or 0)
+        """All that the run recorded, for a diagnosis.
+
+        Of a very long run (`merged.is_long_history`) the records are merges of 16, except around
+        the first non-finite step of each tensor: first steps are exact, and memory is bounded.
+        """
+        steps = index.first_step or 0, index.last_step or 0
+        if is_long_history((len(each.first), len(each.tensors)) for each in index.records):
+            first = np.unique(index.nonfinite.first)
+            single = first[~np.isnan(first)].astype(np.int64)
+            chunks, others = self._merged_run(access, index).choose(index.records, *steps, single)
+            everything = chain(chunks, self._read(access, others))
+        else:
+            everything = chain(self.records(access, index, *steps))
         return History(
             tensors=tuple(tensor.info for tensor in index.tensors),
             workers=tuple(tensor.worker for tensor in index.tensors),
@@ -135,109 +186,37 @@ class Reader:
             initial=index.initials,
             is_complete=index.read == index.written,
             reruns=self._store(access).reruns(index.entries),
+            model=index.model,
         )
 
     def histograms(
-        self, access: Access, index: RunIndex, tensor: int, first: int, last: int, level: int = 0
-    ) -> Iterator[RecordHistogram]:
-        """One tensor's exponent histograms of the records that stand for a step of the range.
+        self, access: Access, index: RunIndex, tensor: int, first: int, last: int
+    ) -> Iterator[RecordHistograms]:
+        """One tensor's exponent histograms of the records that are valid for a step of the range.
 
         Records without histograms, or with unreadable ones, are left out.
-
-        Args:
-          level: as in `records`.
         """
-        chosen = self._chosen(access, index, first, last, level)
-        yield from self._histograms(access, index, tensor, chosen)
-
-    def _histograms(
-        self, access: Access, index: RunIndex, tensor: int, stretches: Iterable[Stretch]
-    ) -> Iterator[RecordHistogram]:
-        needed = [stretch for stretch in stretches if tensor in stretch.tensors]
-        tags = {_histogram_key(s.entry): s.entry for s in needed}
+        chosen = [each.take(each.overlaps(first, last)) for each in index.records]
+        needed = [each for each in chosen if len(each.first) and tensor in each.tensors]
+        tags = {_histogram_key(each.entry): each.entry for each in needed}
         packed = {
-            tags[entry.key]: held
-            for entry, held in self._store(access).packed_histograms(
+            tags[entry.key]: of_block
+            for entry, of_block in self._store(access).packed_histograms(
                 access, [entry for entry in index.entries if entry.key in tags]
             )
         }
-        finer: list[Stretch] = []
-        for stretch, part in self._parts(access, needed):
-            row = int(np.flatnonzero(stretch.tensors == tensor)[0])
-            position, found = _find(stretch, part)
-            held = packed.get(stretch.entry, {})
-            for record in np.flatnonzero(found):
-                histogram = _row(held.get(int(part.event_steps[position[record]])), row)
-                if histogram is not None:
-                    steps = int(stretch.first[record]), int(stretch.until[record])
-                    yield RecordHistogram(*steps, histogram)
-                elif stretch.level:  # Left out to save bytes.
-                    finer += self._refine(
-                        access, index, [stretch.take(np.array([record]))], stretch.level - 1
-                    )
-        if finer:
-            yield from self._histograms(access, index, tensor, finer)
+        for each in needed:
+            row = int(np.flatnonzero(each.tensors == tensor)[0])
+            found = _histograms(each, packed.get(each.entry, {}), row)
+            if len(found.first):
+                yield found
 
-    def _chosen(
-        self, access: Access, index: RunIndex, first: int, last: int, level: int
-    ) -> list[Stretch]:
-        """The records that stand for a step of the range, of `level` or finer ones."""
-        chosen: list[Stretch] = []
-        coarse: list[Stretch] = []
-        for stretch in index.stretches:
-            overlap = stretch.overlap(first, last)
-            beyond = (stretch.first < first) | (stretch.until > last)
-            too_coarse = beyond & (stretch.level > 0) | (stretch.level > level)
-            for into, which in ((chosen, overlap & ~too_coarse), (coarse, overlap & too_coarse)):
-                if which.any():
-                    into.append(stretch.take(which))
-        for stretch in self._refine(access, index, coarse, level, (first, last + 1)):
-            overlap = stretch.overlap(first, last)
-            if overlap.any():
-                chosen.append(stretch.take(overlap))
-        return chosen
+    def _merged_run(self, access: Access, index: RunIndex) -> MergedRun:
+        def merge() -> MergedRun:
+            entries = {each.entry for each in index.records}
+            return merge_run(index.records, self._store(access).merged(access, entries))
 
-    def _refine(
-        self,
-        access: Access,
-        index: RunIndex,
-        coarse: Sequence[Stretch],
-        level: int,
-        cuts: Sequence[int] = (),
-    ) -> list[Stretch]:
-        """What records of higher levels hold, in records of `level` or below (`cover.cover`)."""
-        by_stream: dict[StreamKey, list[Stretch]] = {}
-        for stretch in coarse:
-            by_stream.setdefault(stream_key(stretch.entry), []).append(stretch)
-        if not by_stream:
-            return []
-        blocks = {
-            key: by_level(
-                entry
-                for entry in index.entries
-                if entry.parsed.kind == "stats" and stream_key(entry) == key
-            )
-            for key in by_stream
-        }
-        store = self._store(access)
-        pieces: dict[StreamKey, list[Piece]] = {}
-
-        def need(wanted: set[Entry]) -> None:
-            for key, stretches in by_stream.items():
-                ranges = ranges_of([(s.begins, s.level) for s in stretches])
-                pieces[key] = cover(
-                    blocks[key], store.heads, level, wanted, ranges=ranges, cuts=cuts
-                )
-
-        with self._lock:
-            store.read_heads(access, need)
-        return [
-            _stretch(piece, tensors[piece.part.manifest])
-            for key, stretches in by_stream.items()
-            for tensors in ({stretch.manifest: stretch.tensors for stretch in stretches},)
-            for piece in pieces[key]
-            if piece.part.manifest in tensors
-        ]
+        return self._merged.get_or_compute((access.experiment, index.run), index, merge)
 
     def _store(self, access: Access) -> Store:
         if access.experiment not in self._stores:
@@ -245,14 +224,14 @@ class Reader:
             self._stores.setdefault(access.experiment, new)
         return self._stores[access.experiment]
 
-    def _refresh(self, access: Access, wanted: dict[str, tuple[Entry, ...]]) -> dict[str, RunIndex]:
+    def _refresh(self, access: Access, wanted: dict[str, Entries]) -> dict[str, RunIndex]:
         """The index of each wanted run, made anew where its tags changed."""
         with self._lock:
             known = {name: self._indexes.get((access.experiment, name)) for name in wanted}
             fresh = {
-                name: held[1]
-                for name, held in known.items()
-                if held is not None and held[0] == wanted[name]
+                name: each.index
+                for name, each in known.items()
+                if each is not None and each.is_complete and each.entries == wanted[name]
             }
             stale = [name for name in wanted if name not in fresh]
             store = self._store(access)
@@ -267,98 +246,71 @@ class Reader:
                 )
             for name in stale:
                 contents = store.contents(wanted[name])
-                index = build(name, contents, lambda s: self._partial(access, s))
-                fresh[name] = self._with_exact_counts(access, index)
-                if None not in contents.heads.values():
-                    self._indexes[access.experiment, name] = wanted[name], fresh[name]
+                fresh[name] = build(name, contents, lambda part: self._summarize(access, part))
+                is_complete = None not in contents.summaries.values()
+                self._indexes[access.experiment, name] = _Known(
+                    wanted[name], fresh[name], is_complete
+                )
             return {name: fresh[name] for name in wanted}
 
-    def _with_exact_counts(self, access: Access, index: RunIndex) -> RunIndex:
-        """The index with the counts of the run's first non-finite step as level 0 has them."""
-        found = index.nonfinite
-        if not index.level or np.isnan(found.first).all():
-            return index
-        step = int(np.nanmin(found.first))
-        counts = found.counts.copy()
-        for records in self.records(access, index, step, step):
-            of_step = records.columns[..., COLUMN["first_nonfinite_step"]] == step
-            for record, row in np.argwhere(of_step):
-                tensor = records.rows[row]
-                if found.first[tensor] == step and not index.initial[tensor]:
-                    counts[tensor] = records.columns[record, row, COUNTS]
-        return replace(index, nonfinite=replace(found, counts=counts))
-
     def _parts(
-        self, access: Access, stretches: Iterable[Stretch]
-    ) -> Iterator[tuple[Stretch, Part]]:
-        """Each stretch with its part of its block."""
-        by_entry: dict[Entry, list[Stretch]] = {}
-        for stretch in stretches:
-            by_entry.setdefault(stretch.entry, []).append(stretch)
+        self, access: Access, records: Iterable[IndexedRecords]
+    ) -> Iterator[tuple[IndexedRecords, BlockPart]]:
+        """Records with their part of their block."""
+        by_entry: dict[Entry, list[IndexedRecords]] = {}
+        for each in records:
+            by_entry.setdefault(each.entry, []).append(each)
         for entry, block in self._store(access).blocks(access, by_entry):
-            for stretch in by_entry[entry]:
-                part = _part(block, stretch)
+            for each in by_entry[entry]:
+                part = block.part(each.manifest)
                 if part is not None:
-                    yield stretch, part
+                    yield each, part
 
-    def _partial(self, access: Access, stretch: Stretch) -> Digest:
-        for _, part in self._parts(access, [stretch]):
-            position, found = _find(stretch, part)
-            return digest(stretch.first[found], _take(part.columns, position[found]))
-        return digest(stretch.first[:0], np.zeros((0, len(stretch.tensors), 0)))
-
-
-def _stretch(piece: Piece, tensors: Steps) -> Stretch:
-    """The records of a piece that a watcher wrote."""
-    part, at = piece.part, piece.positions
-    first, last = part.steps("first_step")[at], part.steps("last_step")[at]
-    return Stretch(
-        piece.entry,
-        part.manifest,
-        piece.begins,
-        part.wall_times[at],
-        first,
-        last,
-        last,
-        tensors,
-    )
+    def _summarize(self, access: Access, records: IndexedRecords) -> NonfiniteSummary:
+        for each, part in self._parts(access, [records]):
+            position, found = find(each.wall_times, part.wall_times)
+            columns = take_records(part.columns, _slice(position[found]))
+            return summarize_nonfinite(each.first[found], columns)
+        return empty(len(records.tensors))
 
 
-def _part(block: Block, stretch: Stretch) -> Part | None:
-    for part in block.parts:
-        if part.manifest == stretch.manifest:
-            return part
-    return None
-
-
-def _find(stretch: Stretch, part: Part) -> tuple[Steps, npt.NDArray[np.bool_]]:
-    """Row in `part` of each record of `stretch`, and whether it is there at all.
-
-    By the events' wall times: the block may have been read again since, with events more, and with
-    others where TensorBoard samples.
-    """
-    order = np.argsort(part.wall_times, kind="stable")
-    place = np.searchsorted(part.wall_times, stretch.wall_times, sorter=order)
-    position = order[np.minimum(place, len(order) - 1)]
-    return position, part.wall_times[position] == stretch.wall_times
-
-
-def _take(columns: Matrix, position: Steps) -> Matrix:
-    """Rows of the records at `position`, kept column after column in memory."""
+def _slice(position: npt.NDArray[np.int64]) -> slice | npt.NDArray[np.int64]:
+    """The positions, as a slice where they are consecutive: that copies no MB."""
     first = int(position[0]) if len(position) else 0
     if np.array_equal(position, np.arange(first, first + len(position))):
-        return columns[first : first + len(position)]  # No copy of MB.
-    return np.moveaxis(np.moveaxis(columns, -1, 0)[:, position], 0, -1)
+        return slice(first, first + len(position))
+    return position
 
 
 def _histogram_key(entry: Entry) -> tuple[str, str]:
-    parsed = entry.parsed
-    assert parsed.level is not None
-    assert parsed.block is not None
-    return entry.run, block_tag("hist", parsed.stream, parsed.level, parsed.block)
+    assert entry.parsed.block is not None
+    return entry.run, block_tag("hist", entry.parsed.stream, entry.parsed.block)
 
 
-def _row(packed: npt.NDArray[np.uint8] | None, row: int) -> Histograms | None:
+def _histograms(records: IndexedRecords, packed: PackedHistograms, row: int) -> RecordHistograms:
+    """The histograms of one row, of those records that have one.
+
+    Args:
+      records: of one block.
+      packed: of the block.
+      row: of the tensor.
+    """
+    found = [_unpack(packed.get(step), row) for step in records.event_steps.tolist()]
+    at = [number for number, each in enumerate(found) if each is not None]
+    rows = [each for each in found if each is not None]
+    nothing = np.zeros(0, np.int64)
+    return RecordHistograms(
+        records.first[at],
+        records.valid_until[at],
+        Histograms(
+            np.concatenate([nothing, *(each.lengths for each in rows)]),
+            np.concatenate([nothing, *(each.codes for each in rows)]),
+            np.concatenate([nothing, *(each.counts for each in rows)]),
+        ),
+    )
+
+
+def _unpack(packed: npt.NDArray[np.uint8] | None, row: int) -> Histograms | None:
     """The histogram of one row; None where there is none, or it cannot be read."""
     try:
         return None if packed is None else unpack_histogram(packed, row)

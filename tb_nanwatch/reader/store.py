@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +11,7 @@ from tensorboard.data.provider import DataProvider
 from tb_nanwatch.format.manifest import Manifest
 from tb_nanwatch.format.rerun import Rerun
 from tb_nanwatch.format.tags import RECORDS_PER_BLOCK, Stream
+from tb_nanwatch.reader.block_summary import BlockSummary, summarize_block
 from tb_nanwatch.reader.blocks import (
     Block,
     Unreadable,
@@ -19,14 +20,22 @@ from tb_nanwatch.reader.blocks import (
     decode_manifest,
     decode_rerun,
 )
-from tb_nanwatch.reader.cache import ByteLimitedCache
-from tb_nanwatch.reader.cover import by_level, choose_level, record_bytes
+from tb_nanwatch.reader.cache import Cache
 from tb_nanwatch.reader.fetch import fetch
-from tb_nanwatch.reader.heads import Head, head_of
 from tb_nanwatch.reader.index import Contents
 from tb_nanwatch.reader.listing import Access, Entry
-from tb_nanwatch.reader.sessions import StreamKey, sessions_by_writer, spans, stream_key
+from tb_nanwatch.reader.merged import (
+    MergedBlock,
+    is_large,
+    merge_block,
+    merged_bytes,
+    record_bytes,
+)
 from tb_nanwatch.stats.record import Record
+
+CACHE_BYTES = 128 * 2**20
+"""Limit of what is kept of all runs together: of blocks, of merges, and of histograms each. A run
+writes 64 MB by default."""
 
 _SMALL = 2**16
 """Estimate of the bytes of a manifest or an initial record."""
@@ -35,24 +44,27 @@ _HISTOGRAM_BYTES = 640 * RECORDS_PER_BLOCK
 """Estimate of the bytes of one tensor's exponent histograms in a block: twice the median."""
 
 PackedHistograms = Mapping[int, npt.NDArray[np.uint8]]
-"""Step of the event to exponent histograms as they travel."""
+"""Step of the event to exponent histograms as they are on disk."""
 
 
 class Store:
-    """Manifests, initial records, reruns and heads as long as their tags exist; blocks while they
-    fit.
+    """Manifests, initial records, reruns and summaries of blocks as long as their tags exist;
+    blocks, their merges and their histograms while they fit.
 
-    `update`, `contents` and `read_heads` are for one thread at a time, `blocks` for any.
+    `update` and `contents` are for one thread at a time, the others for any.
     """
 
     def __init__(self, provider: DataProvider, cache_bytes: int):
         self._provider = provider
-        self._blocks: ByteLimitedCache[Block] = ByteLimitedCache(cache_bytes)
-        self._packed: ByteLimitedCache[PackedHistograms] = ByteLimitedCache(cache_bytes // 4)
+        self._blocks: Cache[Block] = Cache(cache_bytes, lambda block: block.nbytes)
+        self._merged: Cache[MergedBlock] = Cache(cache_bytes, merged_bytes)
+        self._packed: Cache[PackedHistograms] = Cache(
+            cache_bytes, lambda packed: sum(array.nbytes for array in packed.values())
+        )
         self._manifests: dict[Entry, Manifest | Unreadable] = {}
         self._initials: dict[Entry, Record | Unreadable] = {}
         self._reruns: dict[Entry, Rerun | Unreadable] = {}
-        self._heads: dict[Entry, Head | None] = {}
+        self._summaries: dict[Entry, BlockSummary | None] = {}
         self._by_hash: dict[int, Manifest | Unreadable] = {}
         self._rows: dict[Stream, int] = {}
 
@@ -76,48 +88,30 @@ class Store:
                 self._initials[entry] = decode_initial(datums or (), self._by_hash)
             elif entry.parsed.kind == "rerun":
                 self._reruns[entry] = decode_rerun(datums or ())
-        for failed in [e for e in entries if e in self._heads and self._heads[e] is None]:
-            del self._heads[failed]  # It is tried again.
+        # What TensorBoard could not read is tried again.
+        blocks = [
+            entry
+            for entry in entries
+            if entry.parsed.kind == "stats" and self._summaries.get(entry) is None
+        ]
+        large = {
+            entry
+            for run in runs
+            if is_large(self._sizes(run))
+            for entry in run
+            if entry.parsed.kind == "stats"
+        }
+        for entry, block in self._read(access, blocks):
+            self._summaries[entry] = None if block is None else summarize_block(block)
+            if block is not None and entry in large:
+                # Now, while it is in memory: it may not be when the picture is asked for.
+                self._merged.put(entry.key, entry.state, merge_block(block))
 
-        def need(wanted: set[Entry]) -> None:
-            for run in runs:
-                blocks = [entry for entry in run if entry.parsed.kind == "stats"]
-                sessions_by_writer(blocks, self._heads, spans(run), self._level(run), wanted)
-
-        self.read_heads(access, need)
-
-    def read_heads(self, access: Access, need: Callable[[set[Entry]], None]) -> None:
-        """Reads the heads of the blocks that `need` adds to a set, until it adds none."""
-        while True:
-            wanted: set[Entry] = set()
-            need(wanted)
-            if not wanted:
-                return
-            for entry, block in self._read(access, wanted):
-                self._heads[entry] = None if block is None else head_of(block)
-
-    def _level(self, entries: Iterable[Entry]) -> int:
-        """The level at which the overview of a run with these entries is read."""
-        streams: dict[StreamKey, list[Entry]] = {}
+    def _sizes(self, entries: Iterable[Entry]) -> Iterator[tuple[int, int]]:
+        """Records and tensors of each block of a run, at most."""
         for entry in entries:
             if entry.parsed.kind == "stats":
-                streams.setdefault(stream_key(entry), []).append(entry)
-        blocks = [(stream, by_level(of_stream)) for (_, stream), of_stream in streams.items()]
-
-        def cost(level: int) -> tuple[int, int]:
-            records = size = 0
-            for stream, levels in blocks:
-                of_stream = RECORDS_PER_BLOCK * len(levels.get(min(level, max(levels)), ()))
-                records += of_stream
-                size += of_stream * record_bytes(self._rows.get(stream, 0))
-            return records, size
-
-        return choose_level(max((max(levels) for _, levels in blocks), default=0), cost)
-
-    @property
-    def heads(self) -> Mapping[Entry, Head | None]:
-        """Of the blocks that were read so far; None where TensorBoard could not read one."""
-        return self._heads
+                yield RECORDS_PER_BLOCK, self._rows.get(entry.parsed.stream, 0)
 
     def _add(self, entry: Entry, manifest: Manifest | Unreadable) -> None:
         self._manifests[entry] = manifest
@@ -127,14 +121,15 @@ class Store:
         self._by_hash[named] = manifest
         if isinstance(manifest, Manifest):
             self._rows[stream] = max(self._rows.get(stream, 0), len(manifest.tensors))
-            # What could not be read for want of a manifest may have been waiting for this one.
-            for waiting in [e for e, head in self._heads.items() if head and head.has_orphans]:
-                del self._heads[waiting]
+            # What could not be read without a manifest may have been waiting for this one.
+            orphans = [e for e, each in self._summaries.items() if each and each.has_orphans]
+            for waiting in orphans:
+                del self._summaries[waiting]
 
     def forget_others(self, entries: Iterable[Entry]) -> None:
         """Drops what is known of all entries but these: of deleted runs and of past states."""
         known = set(entries)
-        for of_kind in (self._manifests, self._initials, self._reruns, self._heads):
+        for of_kind in (self._manifests, self._initials, self._reruns, self._summaries):
             for entry in of_kind.keys() - known:
                 del of_kind[entry]
 
@@ -146,37 +141,46 @@ class Store:
             key=lambda entry: (entry.parsed.stream.session, entry.state[1]),
         )
         hashes = dict.fromkeys(manifest_hash(entry) for entry in manifests)
+        summaries = self._summaries
         return Contents(
             entries=entries,
-            level=self._level(entries),
-            heads={entry: self._heads[entry] for entry in entries if entry in self._heads},
+            summaries={entry: summaries[entry] for entry in entries if entry in summaries},
             manifests={hash: self._by_hash[hash] for hash in [*hashes, *self._by_hash]},
             initials={entry: self._initials[entry] for entry in entries if entry in self._initials},
         )
 
     def reruns(self, entries: Iterable[Entry]) -> tuple[Rerun, ...]:
-        """What running steps again has found, by step; of one step what the newest session says.
+        """What re-running steps found, by step; of one step what the newest session found.
 
         The entries must have been updated, oldest session first.
         """
-        held = (self._reruns.get(entry) for entry in entries if entry.parsed.kind == "rerun")
-        by_step = {rerun.step: rerun for rerun in held if isinstance(rerun, Rerun)}
+        known = (self._reruns.get(entry) for entry in entries if entry.parsed.kind == "rerun")
+        by_step = {rerun.step: rerun for rerun in known if isinstance(rerun, Rerun)}
         return tuple(by_step[step] for step in sorted(by_step))
 
     def blocks(self, access: Access, entries: Iterable[Entry]) -> Iterator[tuple[Entry, Block]]:
         """Each entry's block in the order of the tags, without those that cannot be read."""
         ordered = sorted(entries, key=lambda entry: entry.tag)
-        held = {entry: self._blocks.get(entry.key, entry.state) for entry in ordered}
-        read = self._read(access, [entry for entry in ordered if held[entry] is None])
+        known = {entry: self._blocks.get(entry.key, entry.state) for entry in ordered}
+        read = self._read(access, [entry for entry in ordered if known[entry] is None])
         for entry in ordered:
-            block = held[entry] or next(read)[1]
+            block = known.pop(entry) or next(read)[1]
             if block is not None:
                 yield entry, block
+
+    def merged(self, access: Access, entries: Collection[Entry]) -> dict[Entry, MergedBlock]:
+        """The merges of each entry's block, without those that cannot be read."""
+        found = {entry: self._merged.get(entry.key, entry.state) for entry in entries}
+        absent = [entry for entry, merged in found.items() if merged is None]
+        for entry, block in self.blocks(access, absent):
+            found[entry] = merged = merge_block(block)
+            self._merged.put(entry.key, entry.state, merged)
+        return {entry: merged for entry, merged in found.items() if merged is not None}
 
     def packed_histograms(
         self, access: Access, entries: Iterable[Entry]
     ) -> Iterator[tuple[Entry, PackedHistograms]]:
-        """Each entry's histograms as they travel, by the step of their event."""
+        """Each entry's histograms as they are on disk, by the step of their event."""
         absent = []
         for entry in entries:
             packed = self._packed.get(entry.key, entry.state)
@@ -188,8 +192,7 @@ class Store:
         for entry, datums in fetch(self._provider, access, wanted):
             # Of one step the last: a record of the same step replaces those before it.
             packed = {datum.step: datum.numpy for datum in datums or ()}
-            size = sum(array.nbytes for array in packed.values())
-            self._packed.put(entry.key, entry.state, packed, size)
+            self._packed.put(entry.key, entry.state, packed)
             yield entry, packed
 
     def _read(
@@ -201,12 +204,13 @@ class Store:
                 yield entry, None
             else:
                 block = decode_block(datums, self._by_hash)
-                self._blocks.put(entry.key, entry.state, block, block.nbytes)
+                self._blocks.put(entry.key, entry.state, block)
                 yield entry, block
 
     def _estimate(self, entry: Entry) -> int:
-        """Bytes of a full block of this entry's stream."""
-        return RECORDS_PER_BLOCK * record_bytes(self._rows.get(entry.parsed.stream, 0))
+        """Bytes of a full block of this entry's stream; 0 before its manifest is known."""
+        rows = self._rows.get(entry.parsed.stream, 0)
+        return RECORDS_PER_BLOCK * record_bytes(rows) if rows else 0
 
 
 def manifest_hash(entry: Entry) -> int:

@@ -21,7 +21,7 @@ class Tensor:
       id: 12 hex digits, the same over reloads and resumed runs.
       info: role, layer, name, shape and dtype.
       worker: which of several workers or replicas it is of, such as "worker-1", "replica-0" or
-        "worker-1/replica-0"; "" where there is one alone.
+        "worker-1/replica-0"; "" where there is only one.
       description: the user's own text; "" for none.
     """
 
@@ -32,7 +32,7 @@ class Tensor:
 
 
 def tensor_id(role: str, name: str, worker: str, occurrence: int = 0) -> str:
-    """The first 12 hex digits of a SHA-256; `occurrence` tells apart equal rows of one manifest."""
+    """12 hex digits of a SHA-256; `occurrence` distinguishes equal rows of one manifest."""
     parts = [role, name, worker, *([str(occurrence)] if occurrence else [])]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
 

@@ -50,7 +50,7 @@ class Times:
     seconds: Matrix
 
 
-def times(stretches: Sequence[Written]) -> Times | None:
+def times(records: Sequence[Written]) -> Times | None:
     """From the wall times of a run's records; None where they do not tell.
 
     A record is written once its last step is done. When the first one began is not recorded: its
@@ -58,11 +58,11 @@ def times(stretches: Sequence[Written]) -> Times | None:
     done with a step counts. After a pause, such as a night between two sessions, all of the
     pause is given to the first step.
     """
-    if not stretches:
+    if not records:
         return None
-    first = min(int(stretch.first[0]) for stretch in stretches)
-    ends = np.concatenate([stretch.last for stretch in stretches]) + 1
-    walls = np.concatenate([stretch.wall_times for stretch in stretches])
+    first = min(int(each.first[0]) for each in records)
+    ends = np.concatenate([each.last for each in records]) + 1
+    walls = np.concatenate([each.wall_times for each in records])
     usable = np.isfinite(walls)
     order = np.lexsort((walls[usable], ends[usable]))
     steps, seconds = _ascending(ends[usable][order], walls[usable][order])

@@ -72,6 +72,11 @@ class FloatFormat:
         """The smallest positive number that has all its digits."""
         return 2.0**self.smallest_exponent
 
+    @property
+    def smallest_subnormal(self) -> float:
+        """The smallest positive number; half of it or less rounds to zero."""
+        return 2.0 ** (self.smallest_exponent - self.mantissa_bits)
+
 
 FORMATS: dict[str, FloatFormat] = {
     format.name: format
@@ -137,7 +142,7 @@ def decode_extremes(
 
 def _decode(layout: FloatFormat, bits: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
     """The values of these bit patterns, given as signed integers."""
-    if layout.name == "bfloat16":  # the upper half of a float32; NumPy alone does not know it
+    if layout.name == "bfloat16":  # the upper half of a float32; NumPy does not know it
         return (bits.astype(np.int32) << 16).view(np.float32).astype(np.float64)
     integers = bits.astype(np.dtype(f"i{layout.bits // 8}"))
     return integers.view(np.dtype(layout.name)).astype(np.float64)

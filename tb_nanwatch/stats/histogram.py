@@ -106,3 +106,15 @@ def merge_histograms(parts: Sequence[Histograms]) -> Histograms:
     keys, total = keys[starts], np.add.reduceat(counts, starts)
     lengths = np.bincount(keys >> 16, minlength=sizes.pop()).astype(np.int64)
     return Histograms(lengths, (keys & 0xFFFF) - (1 << 15), total)
+
+
+def total_histogram(
+    parts: Sequence[Histograms],
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """(codes, counts), ascending, of all histograms of all parts added up."""
+    codes = np.concatenate([np.zeros(0, np.int64), *(part.codes for part in parts)])
+    counts = np.concatenate([np.zeros(0, np.int64), *(part.counts for part in parts)])
+    unique, which = np.unique(codes, return_inverse=True)
+    total = np.zeros(len(unique), np.int64)
+    np.add.at(total, which.reshape(-1), counts)
+    return unique, total

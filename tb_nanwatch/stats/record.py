@@ -13,8 +13,15 @@ from tb_nanwatch.stats.histogram import Histograms, merge_histograms, spread_his
 
 Matrix = npt.NDArray[np.float64]
 
+
+def _sum(values: Matrix, axis: int) -> Matrix:
+    """The sum without NaN, several times as fast as `np.nansum` where there is none."""
+    total: Matrix = values.sum(axis=axis)
+    return np.nansum(values, axis=axis) if np.isnan(total).any() else total
+
+
 _MERGE: dict[Merge, Callable[..., Matrix]] = {
-    "sum": np.nansum,
+    "sum": _sum,
     "min": np.fmin.reduce,
     "max": np.fmax.reduce,
 }
@@ -60,17 +67,17 @@ def empty_columns(tensors: int) -> Matrix:
 
 
 def _merge_axis(stacked: Matrix, columns: Sequence[Column]) -> Matrix:
-    """Merges over the first axis; the last axis is the columns."""
-    merged = np.empty(stacked.shape[1:])
+    """Merges over the first axis; the last axis is the columns, one after another in memory."""
+    merged = np.empty((len(columns), *stacked.shape[1:-1]))
     for index, column in enumerate(columns):
-        merged[..., index] = _MERGE[column.merge](stacked[..., index], axis=0)
-    return merged
+        merged[index] = _MERGE[column.merge](stacked[..., index], axis=0)
+    return np.moveaxis(merged, 0, -1)
 
 
 def merge_columns(stacked: npt.ArrayLike) -> Matrix:
     """Merges columns [records, ..., len(COLUMNS)] over their first axis.
 
-    NaN stands for "nothing seen" and never wins. The order of the records does not matter, nor how
+    NaN means "nothing seen" and never wins. The order of the records does not matter, nor how
     they are grouped, but for the last bits of floating-point sums.
     """
     return _merge_axis(np.asarray(stacked, np.float64), COLUMNS)
@@ -84,7 +91,7 @@ def merge_windows(stacked: npt.ArrayLike) -> Matrix:
 def merge(records: Sequence[Record]) -> Record:
     """Merges records of the same tensors; ValueError where there is none or their rows differ.
 
-    A window, a level, a replica and a viewport cell are all this one merge.
+    A window, a replica and a viewport cell are all this one merge.
     """
     rows = {len(record.columns) for record in records}
     if len(rows) != 1:

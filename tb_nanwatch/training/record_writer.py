@@ -1,9 +1,8 @@
-"""Numbers records, lays them out in levels and blocks, and survives a failing sink."""
+"""Numbers records, lays them out in blocks, and survives a failing sink."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from itertools import chain
 
 from tensorboard.compat.proto.summary_pb2 import Summary
 
@@ -22,14 +21,13 @@ from tb_nanwatch.format.tensorboard_histograms import tensorboard_histograms
 from tb_nanwatch.stats.columns import WINDOW_FIELD
 from tb_nanwatch.stats.record import Record, merge
 from tb_nanwatch.training.budget import Budget
-from tb_nanwatch.training.levels import Levels
 from tb_nanwatch.training.protocols import Sink
 from tb_nanwatch.training.warnings import warn
 
 _MOST_SKIPPED = 32
 """Records that wait, at the most, before a failed sink is tried again."""
 
-_KEPT = 2
+_RESERVED = 2
 """Bare records, without histograms, that ordinary ones leave room for: one for the first change of
 what is non-finite, one for the end of the run."""
 
@@ -41,8 +39,8 @@ class RecordWriter:
       open_sink: makes the sink, when there is something to write for the first time.
       stream: the identity of the stream.
       where: what a warning calls the sink.
-      budget: of all that is written, exactly kept. Near its end a record goes without what can be
-        spared: TensorBoard's histograms, those of higher levels, the higher levels, its own.
+      budget: of all that is written, exactly kept. Near its end a record is written without
+        TensorBoard's histograms, and then without its own.
       tensorboard_histograms: whether to write histograms for TensorBoard's own tabs, too.
 
     No method raises because of the sink. The first failure is a warning; a record that could not be
@@ -64,7 +62,6 @@ class RecordWriter:
         self._where = where
         self._budget = budget
         self._tensorboard_histograms = tensorboard_histograms
-        self._levels = Levels()
         self._sink: Sink | None = None
         self._sequence = 0
         self._unwritten: tuple[Manifest, Record] | None = None
@@ -76,13 +73,13 @@ class RecordWriter:
         self._is_full = False
 
     def write(self, manifest: Manifest, record: Record, *, urgent: bool = False) -> int:
-        """Writes the record, and those of higher levels that it completes, as one event.
+        """Writes the record as one event.
 
         Fills in the window's manifest, sequence and lost_records. An `urgent` record is tried even
         where the sink has just failed, and takes what ordinary ones leave of the budget.
 
         Returns:
-          Its size in bytes, without the higher levels, once it is in the file; 0 if it waits.
+          Its size in bytes, once it is in the file; 0 if it waits.
         """
         if self._unwritten is not None:
             unwritten_manifest, unwritten = self._unwritten
@@ -94,43 +91,36 @@ class RecordWriter:
         record.window[WINDOW_FIELD["manifest"]] = manifest.hash()
         record.window[WINDOW_FIELD["sequence"]] = self._sequence
         record.window[WINDOW_FIELD["lost_records"]] = self._lost
-        levels, completed = self._levels.add(record)
-        values = self._values(0, record)  # The statistics, then the histograms.
-        higher = [self._values(level, merged) for level, merged in enumerate(completed, 1)]
+        block = self._sequence // RECORDS_PER_BLOCK
+        # The statistics, then the histograms.
+        values = record_values(self._stream, block, record)
         mirrored = tensorboard_histograms(manifest, record) if self._tensorboard_histograms else []
-        forms = (
-            [*values, *chain.from_iterable(higher), *mirrored],
-            [*values, *chain.from_iterable(higher)],
-            [*values, *(statistics for statistics, *_ in higher)],
-            values,
-            values[:1],
-        )
+        forms = ([*values, *mirrored], values, values[:1])
         if urgent:
             self._skip = 0
         bare = event_bytes(values[:1])
         # An urgent record leaves room for a bare one, unless it is bare itself.
-        keep = [*[bare] * 4, 0] if urgent else [_KEPT * bare] * 5
+        reserves = (bare, bare, 0) if urgent else (_RESERVED * bare,) * 3
         step = int(record.field("last_step"))
-        if not self._write(manifest, zip(forms, keep, strict=True), step):
+        if not self._write(manifest, zip(forms, reserves, strict=True), step):
             self._unwritten = manifest, record
             return 0
         self._unwritten = None
         self._sequence += 1
-        self._levels = levels
         return sum(int(value.ByteSize()) for value in values)
 
     def write_initial(self, manifest: Manifest, record: Record) -> None:
         """Writes the state before the first step; it has no sequence number, and never waits."""
         record.window[WINDOW_FIELD["manifest"]] = manifest.hash()
         values = [initial_value(self._stream, record)]
-        keep = _KEPT * event_bytes(values)
-        self._write(manifest, [(values, keep)], int(record.field("last_step")))
+        reserve = _RESERVED * event_bytes(values)
+        self._write(manifest, [(values, reserve)], int(record.field("last_step")))
 
     def write_rerun(self, rerun: Rerun) -> None:
-        """Writes what running a step again has found; it never waits."""
+        """Writes what re-running a step found; it never waits."""
         values = [rerun_value(self._stream, rerun)]
-        keep = _KEPT * event_bytes(values)
-        self._write(None, [(values, keep)], rerun.step)
+        reserve = _RESERVED * event_bytes(values)
+        self._write(None, [(values, reserve)], rerun.step)
 
     def close(self) -> None:
         """Closes the sink; a later write opens it again."""
@@ -138,14 +128,10 @@ class RecordWriter:
         if sink is not None:
             self._attempt(sink.close)
 
-    def _values(self, level: int, record: Record) -> list[Summary.Value]:
-        block = int(record.field("sequence")) // RECORDS_PER_BLOCK
-        return record_values(self._stream, level, block, record)
-
     def _write(
         self, manifest: Manifest | None, forms: Iterable[tuple[list[Summary.Value], int]], step: int
     ) -> bool:
-        """Writes the first of the forms that leaves so many bytes of the budget as it says.
+        """Writes the first of the forms, given with a reserve of bytes, that leaves its reserve.
 
         The manifest, if there is one, goes before it where it is not in the file yet.
         """
@@ -155,13 +141,13 @@ class RecordWriter:
         is_known = manifest is None or manifest.hash() in self._manifests
         head = [] if manifest is None or is_known else [manifest_value(self._stream, manifest)]
         size = 0
-        for form, keep in forms:
+        for form, reserve in forms:
             values = [*head, *form]
             size = event_bytes(values) + (FILE_BYTES if self._sink is None else 0)
-            if size + keep <= self._budget.left:
+            if size + reserve <= self._budget.left:
                 break
         else:
-            self._tell_full(size)
+            self._warn_full(size)
             return False
 
         def write() -> None:
@@ -183,28 +169,28 @@ class RecordWriter:
             self._manifests.add(manifest.hash())
         return True
 
-    def _tell_full(self, size: int) -> None:
+    def _warn_full(self, size: int) -> None:
         if not self._is_full:
             self._is_full = True
             warn(
-                f"max_bytes={self._budget.max_bytes:,} leaves no room for {size:,} bytes more. "
-                "Training goes on, and what follows may not be recorded. Choose a larger "
-                "max_bytes, or watch less."
+                f"max_bytes={self._budget.max_bytes:,} leaves no room for {size:,} more bytes. "
+                "Training goes on, but later steps may not be recorded. Increase max_bytes, or "
+                "watch fewer tensors."
             )
 
     def _attempt(self, act: Callable[[], None]) -> bool:
         try:
             act()
         # Backends have errors of their own (TensorFlow's OpError is no OSError), and whatever it
-        # is, the training that is watched must go on.
+        # is, the watched training must continue.
         except Exception as error:
             self._failures += 1
             if not self._has_failed:
                 self._has_failed = True
                 warn(
                     f"cannot write to {self._where} ({type(error).__name__}: {error}). Training "
-                    "goes on; records are merged until writing works again. Free space or choose "
-                    "another log_dir."
+                    "goes on; records are merged until writing works again. Free disk space or "
+                    "choose another log_dir."
                 )
             return False
         return True

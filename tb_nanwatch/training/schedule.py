@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Literal
 
-from tb_nanwatch.format.tags import RECORDS_PER_LEVEL
 from tb_nanwatch.training.budget import DEFAULT_MAX_BYTES, Budget, whole_number
 
 Every = int | Literal["auto"]
@@ -60,7 +59,7 @@ class Schedule:
             width = self._every
         if not self.budget.is_half_used:
             return width
-        still_fit = max(1.0, self.budget.left / self._with_levels(1))
+        still_fit = max(1.0, self.budget.left / self._largest_record)
         return max(width, int(_WIDENING * self._steps / still_fit))
 
     def samples(self) -> bool:
@@ -69,7 +68,7 @@ class Schedule:
         return self._every != "auto" or self._records < ramp or self._records % AUTO_SAMPLED == 0
 
     def written(self, size: int, steps: int, *, by_change: bool) -> None:
-        """Takes in a record over `steps`, of `size` bytes at level 0.
+        """Takes in a record over `steps`, of `size` bytes.
 
         Args:
           by_change: whether a change of what is non-finite cut it short.
@@ -81,10 +80,6 @@ class Schedule:
         else:
             self._records += 1
 
-    def _with_levels(self, records: int) -> float:
-        """Bytes of so many records, and of what the levels above take on top."""
-        return records * self._largest_record * RECORDS_PER_LEVEL / (RECORDS_PER_LEVEL - 1)
-
     def takes_change(self) -> bool:
         """Whether a change of what is non-finite may still cut a window short."""
         if self._changes == 0:
@@ -93,4 +88,4 @@ class Schedule:
 
     def takes_record(self) -> bool:
         """Whether another record fits, besides the one that ends the run."""
-        return self._records + self._changes == 0 or self._with_levels(2) <= self.budget.left
+        return self._records + self._changes == 0 or 2 * self._largest_record <= self.budget.left

@@ -1,12 +1,16 @@
-"""How long the tab waits for its answers, over a long recording; tests/bench/README.md says more.
+"""How long the tab waits for its answers: of one long recording, and of many runs.
 
 python tests/bench/serving.py --tensors 500 --records 10000
+python tests/bench/serving.py --runs 200 --tensors 30 --records 400
+
+tests/bench/README.md has the results.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import socket
 import statistics
@@ -34,20 +38,23 @@ from tb_nanwatch.training.record_writer import RecordWriter  # noqa: E402
 LOADERS = {"data server": "--load_fast=true", "Python loader": "--load_fast=false"}
 REQUESTS = 31
 COLUMNS = 512
+LOADED = 15
+"""Seconds in which TensorBoard has loaded the logs of many runs."""
+
 GROWTH = 20
 """Records that a running training adds between two looks."""
 
 
 class Log:
-    """A recording that grows; two of its tensors are non-finite at the step `bad`."""
+    """A recording that grows; two of its tensors are non-finite at the step `bad`, if any."""
 
-    def __init__(self, folder: Path, tensors: int, bins: int, bad: int):
+    def __init__(self, folder: Path, tensors: int, bins: int, bad: int | None = None):
         directory = str(folder / SUBDIRECTORY)
         self._writer = RecordWriter(
             lambda: TensorFlowSink(directory), Stream("0a"), directory, Budget(2**40)
         )
         self._manifest = manifest(tensors=tensors)
-        self._shape, self._bad = (tensors, bins), [bad]
+        self._shape, self._bad = (tensors, bins), [] if bad is None else [bad]
         self.records = 0
 
     def grow(self, records: int) -> None:
@@ -149,11 +156,42 @@ def measure(logs: Path, entry_point: Path, log: Log, flag: str) -> Iterator[tupl
         yield "memory of serving", f"{resident(pid) - before:.0f} MB more"
 
 
+def measure_list(logs: Path, entry_point: Path, flag: str) -> Iterator[tuple[str, str]]:
+    """How long a list of runs takes: the first one, while runs are diagnosed, and after that."""
+    with tensorboard(logs, entry_point, flag) as (url, pid):
+        time.sleep(LOADED)
+        before = resident(pid)
+        begin = time.perf_counter()
+        taken: list[float] = []
+        first_trouble = math.inf
+        pending = True
+        while pending:
+            asked = time.perf_counter()
+            statuses = [run["status"] for run in json.loads(get_text(url, "runs"))["runs"]]
+            taken.append(time.perf_counter() - asked)
+            if "nonfinite" in statuses:
+                first_trouble = min(first_trouble, time.perf_counter() - begin)
+            pending = "pending" in statuses
+            time.sleep(0.3)
+        yield "list, cold", f"{1000 * taken[0]:.0f} ms"
+        yield "list, meanwhile", f"{1000 * statistics.median(taken):.0f} ms"
+        yield "first NaN or Inf", f"{first_trouble:.1f} s"
+        yield "all diagnosed", f"{time.perf_counter() - begin:.0f} s"
+        warm = []
+        for _ in range(REQUESTS):
+            time.sleep(0.2)
+            warm.append(seconds(url, "runs"))
+        yield "list, warm", f"{1000 * statistics.median(warm):.0f} ms"
+        yield "list, warm, slowest", f"{1000 * max(warm):.0f} ms"
+        yield "memory of serving", f"{resident(pid) - before:.0f} MB more"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tensors", type=int, default=500)
     parser.add_argument("--records", type=int, default=10_000)
     parser.add_argument("--bins", type=int, default=6, help="of each exponent histogram")
+    parser.add_argument("--runs", type=int, default=1, help="of which one in ten has a NaN")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         logs, entry_point = Path(folder, "logs"), Path(folder, "entry_point")
@@ -163,13 +201,24 @@ def main() -> None:
         (info / "entry_points.txt").write_text(
             "[tensorboard_plugins]\nnanwatch = tb_nanwatch.plugin:NaNWatchLoader\n"
         )
-        log = Log(logs, arguments.tensors, arguments.bins, arguments.records // 2)
-        log.grow(arguments.records)
+        recorded = []
+        for run in range(arguments.runs):
+            folder_of_run = logs if arguments.runs == 1 else logs / f"run{run:03}"
+            bad = arguments.records // 2 if run % 10 == 0 else None
+            recorded.append(Log(folder_of_run, arguments.tensors, arguments.bins, bad))
+            recorded[-1].grow(arguments.records)
         size = sum(file.stat().st_size for file in logs.rglob("*tfevents*"))
-        print(f"{arguments.tensors} tensors, {arguments.records:,} records, {size / 2**20:,.0f} MB")
+        print(
+            f"{arguments.runs} x {arguments.tensors} tensors, {arguments.records:,} records, "
+            f"{size / 2**20:,.0f} MB"
+        )
         for name, flag in LOADERS.items():
             print(f"\n{name}")
-            for what, figure in measure(logs, entry_point, log, flag):
+            if arguments.runs == 1:
+                figures = measure(logs, entry_point, recorded[0], flag)
+            else:
+                figures = measure_list(logs, entry_point, flag)
+            for what, figure in figures:
                 print(f"  {what:<20} {figure}", flush=True)
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
+import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -16,11 +19,14 @@ from tensorboard.backend.event_processing.plugin_event_multiplexer import EventM
 from werkzeug.test import Client
 
 from tb_nanwatch import http
+from tb_nanwatch.format.facts import LayerFacts, ModelFacts
+from tb_nanwatch.format.manifest import Manifest
 from tb_nanwatch.format.tags import Stream
+from tb_nanwatch.format.tensor_info import TensorInfo
 from tb_nanwatch.grid.cells import NAN as NAN_FLAG
 from tb_nanwatch.grid.cells import RECORDED, SCALE_SKIPPED
-from tb_nanwatch.http import findings
-from tb_nanwatch.reader import listing
+from tb_nanwatch.http import verdicts
+from tb_nanwatch.reader import listing, reader
 from tb_nanwatch.stats.columns import COLUMN_NAMES
 
 CONTRACT = (Path(http.__file__).parent / "http_api.md").read_text(encoding="utf-8")
@@ -79,6 +85,15 @@ class Tab:
         assert channels["value"].shape == (len(header["rows"]), len(header["edges"]) - 1)
         return header, channels
 
+    def runs(self) -> dict[str, dict[str, Any]]:
+        """The list of runs by name, once each has its verdict."""
+        for _ in range(200):
+            runs = {run["run"]: run for run in self.json("runs")["runs"]}
+            if all(run["status"] != "pending" or "problems" in run for run in runs.values()):
+                return runs
+            time.sleep(0.05)
+        raise TimeoutError(f"Still pending: {runs}")
+
     def tensor(self, run: str, role: str, name: str) -> str:
         """The id of a tensor."""
         (found,) = (
@@ -104,15 +119,14 @@ def example(heading: str) -> Any:
 
 def test_runs_have_the_members_of_the_contract(tab: Tab) -> None:
     expected = example("runs")["runs"][0]
-    runs = tab.json("runs")["runs"]
-    assert [run["run"] for run in runs] == sorted(run["run"] for run in runs)
-    for run in runs:
+    runs = tab.runs()
+    assert list(runs) == sorted(runs)
+    for run in runs.values():
         assert set(run) == set(expected)
         assert set(run["records"]) == set(expected["records"])
-        if run["first_nonfinite"]:
-            assert set(run["first_nonfinite"]) == set(expected["first_nonfinite"])
-    status = {run["run"]: run["status"] for run in runs}
-    assert status == {
+        if run["finding"]:
+            assert set(run["finding"]) == set(expected["finding"])
+    assert {name: run["status"] for name, run in runs.items()} == {
         "bad_checkpoint": "nonfinite",
         "empty": "empty",
         "every_hundredth": "nonfinite",
@@ -124,35 +138,29 @@ def test_runs_have_the_members_of_the_contract(tab: Tab) -> None:
     }
 
 
+def test_the_verdict_of_a_list_is_that_of_the_findings(tab: Tab) -> None:
+    for name, run in tab.runs().items():
+        found = tab.json("findings", run=name)
+        for member in ("status", "headline", "first_step", "last_step", "records"):
+            assert run[member] == found[member], (name, member)
+        first = next(iter(found["findings"]), None)
+        assert run["finding"] == (
+            first and {member: first[member] for member in example("runs")["runs"][0]["finding"]}
+        )
+
+
 def test_a_run_is_summed_up(tab: Tab) -> None:
-    (run,) = (run for run in tab.json("runs")["runs"] if run["run"] == "nan_feature")
-    assert run["first_nonfinite"] == {
-        "step": 37,
-        "tensor": tab.tensor("nan_feature", "input", "input"),
-        "role": "input",
-        "layer": "",
-        "name": "input",
-        "nan": 1,
-        "pos_inf": 0,
-        "neg_inf": 0,
-        "initial": False,
-    }
+    run = tab.runs()["nan_feature"]
+    assert (run["finding"]["cause"], run["finding"]["step"]) == ("nonfinite-input", 37)
+    assert run["headline"] == run["finding"]["headline"] != ""
     assert (run["first_step"], run["last_step"], run["tensors"]) == (0, 239, 19)
     assert run["records"] == {"written": 19, "read": 19}
     assert run["nonfinite_tensors"] == 5
 
 
-def test_an_initial_state_says_so(tab: Tab) -> None:
-    run = tab.json("run", run="bad_checkpoint")
-    first = run["first_nonfinite"]
-    assert (first["initial"], first["step"], first["role"]) == (True, 0, "weight")
-    assert (first["nan"], first["pos_inf"], first["neg_inf"]) == (1, 0, 1)
-
-
 def test_an_empty_run_has_nulls(tab: Tab) -> None:
     run = tab.json("run", run="empty")
-    members = ("first_step", "last_step", "first_nonfinite")
-    assert [run[member] for member in members] == [None] * 3
+    assert [run[member] for member in ("first_step", "last_step", "times")] == [None] * 3
     assert run["tensors"] == []
 
 
@@ -178,10 +186,10 @@ def test_findings_have_the_members_of_the_contract(tab: Tab) -> None:
     assert set(found) == set(expected)
     assert found["records"] == expected["records"]
     (finding,) = (each for each in found["findings"] if each["severity"] == "error")
-    assert set(finding) - {"turn_on"} == set(expected["findings"][0])
+    assert set(finding) - {"record_also"} == set(expected["findings"][0])
     for name in ("cause", "step", "last_step", "origin"):
         assert finding[name] == expected["findings"][0][name]
-    assert finding["victims"][0] == expected["findings"][0]["victims"][0]
+    assert finding["affected"][0] == expected["findings"][0]["affected"][0]
     empty = tab.json("findings", run="empty")
     assert (empty["status"], empty["first_step"], empty["findings"]) == ("empty", None, [])
     assert "2 records of an earlier session" in tab.json("findings", run="resumed")["problems"][0]
@@ -196,8 +204,8 @@ def test_findings_are_made_once_for_each_state_of_a_run(
         diagnosed.append(history)
         return real(history)
 
-    real = findings.diagnose
-    monkeypatch.setattr(findings, "diagnose", diagnose)
+    real = verdicts.verdict
+    monkeypatch.setattr(verdicts, "verdict", diagnose)
     monkeypatch.setattr(listing, "FRESH_SECONDS", 0.0)
     manifest = mlp_manifest()
     bad = mlp_values(manifest, lambda tensor, step: (NAN,) * (tensor.role == "input" and step > 15))
@@ -215,25 +223,120 @@ def test_findings_are_made_once_for_each_state_of_a_run(
         for _ in range(2):
             answer = tab.json("findings", run=".")
             assert (answer["status"], answer["findings"][0]["step"]) == ("nonfinite", 16)
+        assert tab.runs()["."]["finding"]["step"] == 16
         assert len(diagnosed) == 2
 
 
-def test_two_runs_part_where_the_first_of_them_goes_wrong(tab: Tab) -> None:
+def test_a_list_follows_a_run_that_grows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listing, "FRESH_SECONDS", 0.0)
+    manifest = mlp_manifest()
+    bad = mlp_values(manifest, lambda tensor, step: (NAN,) * (tensor.role == "input" and step > 15))
+    with StreamWriter(tmp_path / "nanwatch", Stream("0a"), manifest) as writer:
+        writer.write(0, 15, bad)
+        writer.flush()
+        tab = Tab(tmp_path)
+        assert tab.runs()["."]["status"] == "healthy"
+        writer.write(16, 31, bad)
+        writer.flush()
+        tab.files.Reload()
+        run = tab.runs()["."]
+        assert (run["status"], run["last_step"], run["finding"]["step"]) == ("nonfinite", 31, 16)
+
+
+def test_a_list_does_not_wait_for_diagnoses(gallery: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those with NaN or Inf come first, the earliest step first; a person's request at once."""
+    may_go_on, order = threading.Event(), []
+
+    def diagnose(history: Any) -> Any:
+        order.append(history)
+        assert may_go_on.wait(30)
+        return real(history)
+
+    real = verdicts.verdict
+    monkeypatch.setattr(verdicts, "verdict", diagnose)
+    tab = Tab(gallery)
+    try:
+        begin = time.monotonic()
+        runs = tab.json("runs")["runs"]
+        assert time.monotonic() - begin < 5
+        assert {run["status"] for run in runs} == {"pending"}
+        assert {run["finding"] for run in runs} == {None}
+        for _ in range(200):
+            if all(run["tensors"] for run in runs if run["run"] != "empty") and order:
+                break
+            time.sleep(0.05)
+            runs = tab.json("runs")["runs"]
+        assert len(order) == 1
+        monkeypatch.setattr(verdicts, "verdict", real)
+        assert tab.json("findings", run="healthy")["status"] == "healthy"
+        by_name = {run["run"]: run["status"] for run in tab.json("runs")["runs"]}
+        assert by_name["healthy"] == "healthy"
+        assert set(by_name.values()) == {"healthy", "pending"}
+    finally:
+        may_go_on.set()
+    tab.runs()
+
+
+def test_a_run_that_cannot_be_diagnosed_costs_itself_alone(
+    gallery: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def diagnose(history: Any) -> Any:
+        if len(set(history.workers)) == 2:
+            raise ZeroDivisionError("on purpose")
+        return real(history)
+
+    real = verdicts.verdict
+    monkeypatch.setattr(verdicts, "verdict", diagnose)
+    runs = Tab(gallery).runs()
+    broken = runs.pop("workers")
+    assert (broken["status"], broken["finding"], broken["tensors"]) == ("pending", None, 38)
+    (problem,) = broken["problems"]
+    assert "could not diagnose this run (ZeroDivisionError: on purpose)" in problem
+    assert "ZeroDivisionError" in caplog.text
+    assert "pending" not in {run["status"] for run in runs.values()}
+    found = Tab(gallery).json("findings", run="workers")
+    assert (found["status"], found["findings"], found["problems"]) == ("pending", [], [problem])
+
+
+def test_a_run_that_cannot_be_read_costs_itself_alone(
+    gallery: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def build(name: str, *args: Any) -> Any:
+        if name == "workers":
+            raise ZeroDivisionError("on purpose")
+        return real(name, *args)
+
+    real = reader.build
+    monkeypatch.setattr(reader, "build", build)
+    tab = Tab(gallery)
+    runs = tab.runs()
+    broken = runs.pop("workers")
+    assert (broken["status"], broken["first_step"], broken["tensors"]) == ("pending", None, 0)
+    assert "could not read this run" in broken["problems"][0]
+    assert "pending" not in {run["status"] for run in runs.values()}
+    assert "ZeroDivisionError" in tab.error("run", 500, run="workers")
+
+
+def test_two_runs_diverge_where_the_first_of_them_goes_wrong(tab: Tab) -> None:
     expected = example("compare")
     found = tab.json("compare", run="healthy", **{"with": "nan_feature"}, tolerance=1)
     assert set(found) == set(expected)
-    assert set(found["parting"]) == set(expected["parting"])
+    assert set(found["first_difference"]) == set(expected["first_difference"])
     assert found["runs"] == ["healthy", "nan_feature"]
-    parting = found["parting"]
-    assert (parting["step"], parting["last_step"], parting["kind"]) == (37, 37, "nonfinite")
-    assert (parting["role"], parting["values"]) == ("input", [0, 1])
+    difference = found["first_difference"]
+    assert (difference["step"], difference["last_step"], difference["kind"]) == (
+        37,
+        37,
+        "nonfinite",
+    )
+    assert (difference["role"], difference["values"]) == ("input", [0, 1])
     # Another seed: norms differ from the first window on.
-    near = tab.json("compare", run="healthy", **{"with": "nan_feature"})["parting"]
+    near = tab.json("compare", run="healthy", **{"with": "nan_feature"})["first_difference"]
     assert (near["kind"], near["step"]) == ("norm", 0)
     same = tab.json("compare", run="healthy", **{"with": "healthy"})
-    assert (same["parting"], same["only"], same["norm_steps"]) == (None, [0, 0], 160)
+    assert (same["first_difference"], same["only"], same["norm_steps"]) == (None, [0, 0], 160)
     nothing = tab.json("compare", run="healthy", **{"with": "empty"})
-    assert (nothing["first_step"], nothing["parting"]) == (None, None)
+    assert (nothing["first_step"], nothing["first_difference"]) == (None, None)
 
 
 def test_a_grid_has_the_members_of_the_contract(tab: Tab) -> None:
@@ -317,6 +420,25 @@ def test_a_grid_has_the_lowest_loss_scale_of_each_column(tab: Tab) -> None:
     # Half of it after each of the six steps that were refused, the last one being step 60.
     assert channels["loss_scale"].tolist() == [1024, 1024, 1024, 512, 512, 512]
     assert "loss_scale" not in tab.binary("grid", run="healthy")[1]
+
+
+def test_tensors_have_those_upstream(tmp_path: Path) -> None:
+    layers = (LayerFacts("mlp/dense", "Dense", True), LayerFacts("mlp/logits", "Dense", True))
+    layers = (layers[0], dataclasses.replace(layers[1], inputs=("mlp/dense",)))
+    infos = [
+        TensorInfo(role, layer, f"{layer or role}", (2,), "float32")
+        for role, layer in (
+            ("input", ""),
+            ("activation", "mlp/dense"),
+            ("activation", "mlp/logits"),
+        )
+    ]
+    manifest = Manifest(tuple(infos), "Callback", model=ModelFacts(layers=layers))
+    with StreamWriter(tmp_path / "nanwatch", Stream("0a"), manifest) as writer:
+        writer.write(0, 0, lambda step: [np.ones(2, np.float32)] * 3)
+    tensors = Tab(tmp_path).json("run", run=".")["tensors"]
+    ids = [tensor["id"] for tensor in tensors]
+    assert [tensor["inputs"] for tensor in tensors] == [[], [ids[0]], [ids[1]]]
 
 
 def test_tensors_have_a_place_in_the_flow_of_a_step(tab: Tab) -> None:

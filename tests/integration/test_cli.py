@@ -269,14 +269,14 @@ def test_records_of_a_newer_version_say_so(environment: dict[str, str], tmp_path
     manifest = mlp_manifest()
     with StreamWriter(tmp_path / "nanwatch", Stream("0a"), manifest) as writer:
         record = window_record(manifest, 0, 0, 3, mlp_values(manifest))
-        values = record_values(writer.stream, 0, 0, record)
+        values = record_values(writer.stream, 0, record)
         packed = np.frombuffer(values[0].tensor.tensor_content).copy()
         packed[WINDOW_FIELD["version"]] = 99
         values[0].tensor.tensor_content = packed.tobytes()
         writer.add(3, values)
     done = nanwatch(environment, "report", tmp_path)
     assert done.returncode == 2
-    assert "1 of 1 record is of version 99" in done.stdout
+    assert "1 of 1 record has version 99" in done.stdout
     assert "no record could be read" in done.stderr
 
 
@@ -294,11 +294,11 @@ def test_findings_of_a_part_of_the_records_say_so(
     )
     assert done.returncode == 1, done.stderr
     assert "4 of 5 records" in done.stdout
-    assert "1 of 5 records did not arrive" in done.stdout
+    assert "1 of 5 records is missing" in done.stdout
     assert "Some records of this run are missing" in " ".join(done.stdout.split())
     (run,) = as_json(structured)["runs"]
     assert run["records"] == {"written": 5, "read": 4}
-    assert "1 of 5 records did not arrive" in run["problems"][0]
+    assert "1 of 5 records is missing" in run["problems"][0]
 
 
 def on_terminal(

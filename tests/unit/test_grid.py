@@ -26,7 +26,7 @@ Matrix = npt.NDArray[np.float64]
 class Records:
     first: Steps
     last: Steps
-    until: Steps
+    valid_until: Steps
     rows: Steps
     columns: Matrix
 
@@ -70,7 +70,7 @@ def record_row(draw: st.DrawFn, first: int, last: int) -> Matrix:
 def stream(draw: st.DrawFn, tensors: int) -> Records:
     """Disjoint, ascending records of some of the tensors, some of them held."""
     rows = draw(st.lists(st.integers(0, tensors - 1), min_size=1, max_size=3, unique=True))
-    first, last, until, columns = [], [], [], []
+    first, last, valid_until, columns = [], [], [], []
     step = draw(st.integers(-5, 30))
     for _ in range(draw(st.integers(1, 12))):
         step += draw(st.sampled_from([0, 0, 1, 7]))
@@ -78,16 +78,16 @@ def stream(draw: st.DrawFn, tensors: int) -> Records:
         step += draw(st.sampled_from([0, 0, 1, 5, 20]))
         last.append(step)
         step += draw(st.sampled_from([0, 0, 3]))
-        until.append(step)
+        valid_until.append(step)
         step += 1
         columns.append([draw(record_row(first[-1], last[-1])) for _ in rows])
     return Records(
-        np.array(first), np.array(last), np.array(until), np.array(rows), np.array(columns)
+        np.array(first), np.array(last), np.array(valid_until), np.array(rows), np.array(columns)
     )
 
 
 def slow_cells(
-    slabs: Sequence[Records], tensors: Steps, edges: Steps, name: str
+    chunks: Sequence[Records], tensors: Steps, edges: Steps, name: str
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.uint8]]:
     """Every step of every record, one by one."""
     shape = len(tensors), len(edges) - 1
@@ -97,17 +97,17 @@ def slow_cells(
     for row, tensor in enumerate(tensors):
         for column in range(shape[1]):
             found = []
-            for slab in slabs:
-                for record, index in np.ndindex(slab.columns.shape[:2]):
+            for chunk in chunks:
+                for record, index in np.ndindex(chunk.columns.shape[:2]):
                     steps = range(
-                        max(slab.first[record], edges[column]),
-                        min(slab.until[record] + 1, edges[column + 1]),
+                        max(chunk.first[record], edges[column]),
+                        min(chunk.valid_until[record] + 1, edges[column + 1]),
                     )
-                    if slab.rows[index] != tensor or not steps:
+                    if chunk.rows[index] != tensor or not steps:
                         continue
-                    found.append(slab.columns[record, index])
+                    found.append(chunk.columns[record, index])
                     for step in steps:
-                        flags[row, column] |= slow_flags(slab, record, found[-1], step)
+                        flags[row, column] |= slow_flags(chunk, record, found[-1], step)
             if found:
                 merged = merge_columns(found)
                 value[row, column] = statistic(name, merged)
@@ -127,7 +127,7 @@ def hold_slowly(value: np.ndarray, sampled: np.ndarray, flags: np.ndarray) -> No
             value[row, column] = value[row, nearest[0]]
 
 
-def slow_flags(slab: Records, record: int, columns: Matrix, step: int) -> int:
+def slow_flags(chunk: Records, record: int, columns: Matrix, step: int) -> int:
     """The flags that one record raises at one step."""
 
     def of(name: str) -> float:
@@ -137,10 +137,10 @@ def slow_flags(slab: Records, record: int, columns: Matrix, step: int) -> int:
     if of("nonfinite_steps") == 0:
         return raised
     begin, end = of("first_nonfinite_step"), of("last_nonfinite_step")
-    begin = slab.first[record] if np.isnan(begin) else begin
-    end = slab.last[record] if np.isnan(end) else end
-    if end == slab.last[record]:
-        end = slab.until[record]
+    begin = chunk.first[record] if np.isnan(begin) else begin
+    end = chunk.last[record] if np.isnan(end) else end
+    if end == chunk.last[record]:
+        end = chunk.valid_until[record]
     if begin <= step <= end:
         raised |= NAN * (of("nan") > 0)
         raised |= POS_INF * (of("pos_inf") > 0)
@@ -157,12 +157,12 @@ def slow_flags(slab: Records, record: int, columns: Matrix, step: int) -> int:
     st.sampled_from([statistic.name for statistic in STATISTICS]),
 )
 def test_cells_are_those_of_the_slow_loop(
-    slabs: list[Records], tensors: list[int], first: int, span: int, columns: int, name: str
+    chunks: list[Records], tensors: list[int], first: int, span: int, columns: int, name: str
 ) -> None:
     edges = column_edges(first, first + span, columns)
     wanted = np.array(tensors, np.int64)
-    value, flags = cells(slabs, wanted, edges, name)
-    slow_value, slow = slow_cells(slabs, wanted, edges, name)
+    value, flags = cells(chunks, wanted, edges, name)
+    slow_value, slow = slow_cells(chunks, wanted, edges, name)
     assert value.dtype == np.float32
     assert flags.dtype == np.uint8
     assert np.array_equal(value, slow_value, equal_nan=True)

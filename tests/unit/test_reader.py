@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -23,14 +24,15 @@ from synthetic_logs import (
 )
 
 from tb_nanwatch.format.events import manifest_value, record_values
+from tb_nanwatch.format.facts import ModelFacts, OptimizerFacts
 from tb_nanwatch.format.manifest import Manifest
 from tb_nanwatch.format.tags import Stream, block_tag
 from tb_nanwatch.format.tensor_info import TensorInfo
 from tb_nanwatch.reader import Reader, RunIndex, UnknownRunError
-from tb_nanwatch.reader.cache import ByteLimitedCache
+from tb_nanwatch.reader.cache import Cache
 from tb_nanwatch.reader.tensors import tensor_id
 from tb_nanwatch.stats.columns import COLUMN, WINDOW_FIELD
-from tb_nanwatch.stats.histogram import merge_histograms
+from tb_nanwatch.stats.histogram import merge_histograms, total_histogram
 
 ONE = Manifest((TensorInfo("loss", "", "loss", (), "float32"),), "Watcher")
 
@@ -86,11 +88,12 @@ def test_records_come_back_as_they_were_written(tmp_path: Path) -> None:
         expected = np.stack([getattr(record, wanted) for record in written])
         assert np.array_equal(got, expected, equal_nan=True)
     found = list(reader.histograms(ACCESS, index, 2, 100, 139))
-    assert [(each.first, each.until) for each in found[:2]] == [(100, 101), (102, 103)]
-    histograms = [each.histogram for each in found]
+    assert [chunk.first[0] for chunk in found] == [100, 128]
+    assert [chunk.valid_until[0] for chunk in found] == [101, 129]
+    histograms = [chunk.histograms for chunk in found]
     parts = [record.histograms for record in written[50:70]]
     merged = merge_histograms([part for part in parts if part]).tensor(2)
-    assert np.array_equal(merge_histograms(histograms).tensor(0), merged)
+    np.testing.assert_array_equal(total_histogram(histograms), merged)
 
 
 def test_only_the_blocks_of_the_viewport_are_asked_for(tmp_path: Path) -> None:
@@ -110,7 +113,7 @@ def test_only_the_blocks_of_the_viewport_are_asked_for(tmp_path: Path) -> None:
     provider.read_tensors = spy  # type: ignore[method-assign]
     (records,) = reader.records(ACCESS, index, 130, 140)
     assert records.first.tolist() == list(range(130, 141))
-    assert asked == [block_tag("stats", Stream("0a"), 0, 2)]
+    assert asked == [block_tag("stats", Stream("0a"), 2)]
 
 
 def test_a_warm_request_costs_one_call_at_most(gallery: Path) -> None:
@@ -185,8 +188,8 @@ def test_a_resumed_session_replaces_what_it_does_again(gallery: Path) -> None:
     assert (index.first_step, index.last_step) == (0, 159)
     assert len(index.tensors) == len(mlp_manifest().tensors)
     assert index.problems == (
-        "2 records of an earlier session (steps 64 to 95) are replaced by those of a later one, "
-        "which did these steps again.",
+        "2 records of an earlier session (steps 64 to 95) are replaced by a later session, which "
+        "repeated these steps.",
     )
 
 
@@ -293,9 +296,9 @@ def test_equal_rows_of_one_manifest_are_told_apart(tmp_path: Path) -> None:
 
 def test_the_initial_state_counts(gallery: Path) -> None:
     index = reader_of(gallery).run(ACCESS, "bad_checkpoint")
-    (bad,) = np.flatnonzero(index.initial)
+    (bad,) = np.flatnonzero(~np.isnan(index.nonfinite.first))
     assert index.tensors[bad].info.role == "weight"
-    assert index.nonfinite.counts[bad].tolist() == [1, 0, 1]
+    assert index.nonfinite.first[bad] == 0
     assert index.nonfinite.steps[bad] == 16
 
 
@@ -305,7 +308,7 @@ def test_the_initial_state_of_a_replaced_session_does_not_count(tmp_path: Path) 
             writer.write_initial(0, constant(value)(0))
             writer.write(0, 3, constant(value))
     index = reader_of(tmp_path).run(ACCESS, ".")
-    assert not index.initial.any()
+    assert len(index.initials) == 1
     assert np.isnan(index.nonfinite.first).all()
 
 
@@ -328,7 +331,7 @@ def damaged_run(folder: Path) -> None:
     with StreamWriter(folder, Stream("0a"), ONE) as writer:
         for sequence in range(8):
             record = window_record(ONE, sequence, 2 * sequence, 2 * sequence + 1, constant(1))
-            values = record_values(writer.stream, 0, 0, record)
+            values = record_values(writer.stream, 0, record)
             tensor = values[0].tensor
             packed = np.frombuffer(tensor.tensor_content).reshape(2, -1).copy()
             if sequence == 2:
@@ -349,11 +352,11 @@ def test_problems_are_named_and_the_rest_is_shown(tmp_path: Path) -> None:
     assert sorted(columns_of(reader, index)) == [0, 2, 6, 12, 14]
     version, *others = sorted(index.problems, key=lambda text: "version 2" not in text)
     assert version == (
-        "1 of 8 records is of version 2, written by a newer NaNWatch: "
+        "1 of 8 records has version 2, written by a newer NaNWatch: "
         "upgrade tb-nanwatch to see them."
     )
-    assert any("1 of 8 records is left out, because the manifest" in text for text in others)
-    assert any("1 of 8 records is damaged and left out" in text for text in others)
+    assert any("1 of 8 records is not shown, because the manifest" in text for text in others)
+    assert any("1 of 8 records is damaged and not shown" in text for text in others)
     assert len(others) == 2
 
 
@@ -362,7 +365,7 @@ def test_a_manifest_that_comes_late_brings_its_records(tmp_path: Path) -> None:
     record = window_record(ONE, 0, 0, 3, constant(1))
     stream = Stream("0a")
     with StreamWriter(tmp_path, stream, mlp_manifest()) as writer:
-        writer.add(3, record_values(stream, 0, 0, record))
+        writer.add(3, record_values(stream, 0, record))
         writer.flush()
         provider = Provider(tmp_path)
         reader = Reader(provider, clock=clock)
@@ -375,6 +378,64 @@ def test_a_manifest_that_comes_late_brings_its_records(tmp_path: Path) -> None:
     clock.now += 60
     index = reader.run(ACCESS, ".")
     assert (index.written, index.read, index.problems) == (1, 1, ())
+
+
+def test_a_record_that_is_no_matrix_costs_itself_alone(tmp_path: Path) -> None:
+    with StreamWriter(tmp_path / "nanwatch", Stream("0a"), ONE) as writer:
+        writer.write(0, 0, constant(1))
+        values = record_values(writer.stream, 0, window_record(ONE, 1, 1, 1, constant(1)))
+        values[0].tensor.tensor_shape.dim.pop()
+        values[0].tensor.tensor_shape.dim[0].size = len(values[0].tensor.tensor_content) // 8
+        writer.add(1, values)
+        writer.put(window_record(ONE, 2, 2, 2, constant(1)))
+    index = reader_of(tmp_path).run(ACCESS, ".")
+    assert (index.written, index.read) == (3, 2)
+    assert "1 of 3 records is damaged" in index.problems[0]
+
+
+def test_columns_that_a_manifest_lacks_are_empty(tmp_path: Path) -> None:
+    """As of an older version: fewer columns, in another order."""
+    names = ("max", "nan", "steps")
+    old = dataclasses.replace(ONE, columns=(*names, *(f"gone{n}" for n in range(16))))
+    with StreamWriter(tmp_path / "nanwatch", Stream("0a"), old) as writer:
+        record = window_record(old, 0, 0, 3, constant(5))
+        record.columns[:, : len(names)] = [7, 2, 4]
+        writer.put(record)
+    reader = reader_of(tmp_path)
+    (columns,) = columns_of(reader, reader.run(ACCESS, ".")).values()
+    assert [columns[COLUMN[name]] for name in names] == [7, 2, 4]
+    assert np.isnan(columns[COLUMN["min"]])
+    assert columns[COLUMN["zero"]] == 0
+
+
+def test_facts_of_a_tensor_are_no_part_of_its_identity(tmp_path: Path) -> None:
+    """Two sessions whose manifests differ in facts alone are one run of the same tensors."""
+    for session, start, attribute in (("0a", 1.7e9, ""), ("0b", 1.8e9, "kernel")):
+        info = dataclasses.replace(ONE.tensors[0], trainable=bool(attribute), attribute=attribute)
+        model = ModelFacts("keras", optimizers=(OptimizerFacts("sgd", attribute or "SGD", True),))
+        manifest = dataclasses.replace(ONE, tensors=(info,), model=model)
+        with StreamWriter(tmp_path / "nanwatch", Stream(session), manifest, start) as writer:
+            first = 10 * (session == "0b")
+            writer.write(first, first + 9, constant(1))
+    reader = reader_of(tmp_path)
+    index = reader.run(ACCESS, ".")
+    (tensor,) = index.tensors
+    assert tensor.id == tensor_id("loss", "loss", "")
+    assert (tensor.info.attribute, index.read) == ("kernel", 2)
+    history = reader.history(ACCESS, index)
+    assert history.model.optimizers[0].class_name == "kernel"  # As the latest session has it.
+
+
+def test_of_several_workers_the_first_tells_the_model(tmp_path: Path) -> None:
+    for worker, framework in (("worker-1", "later"), ("worker-0", "first")):
+        manifest = dataclasses.replace(ONE, worker=worker, model=ModelFacts(framework))
+        folder = tmp_path / "nanwatch" / worker
+        with StreamWriter(folder, Stream(f"0{worker[-1]}"), manifest) as writer:
+            writer.write(0, 9, constant(1))
+    with StreamWriter(tmp_path, Stream("0c", "loss", "x"), named("x"), 1.9e9) as writer:
+        writer.write(0, 0, constant(1))  # A manifest that knows of no model.
+    reader = reader_of(tmp_path)
+    assert reader.history(ACCESS, reader.run(ACCESS, ".")).model.framework == "first"
 
 
 def test_lost_records_are_named(tmp_path: Path) -> None:
@@ -392,7 +453,7 @@ def test_lost_records_are_named(tmp_path: Path) -> None:
 def test_sampled_records_are_counted(gallery: Path) -> None:
     index = Reader(Provider(gallery, keep=7)).run(ACCESS, "nan_feature")
     assert (index.written, index.read) == (19, 7)
-    assert "12 of 19 records did not arrive" in index.problems[0]
+    assert "12 of 19 records are missing" in index.problems[0]
     assert "--samples_per_plugin=nanwatch=0" in index.problems[0]
 
 
@@ -401,7 +462,7 @@ def test_a_tag_that_tensorboard_cannot_read_costs_itself_alone(tmp_path: Path) -
         for step in range(200):
             writer.write(step, step, constant(1))
     provider = Provider(tmp_path)
-    provider.fails_on = block_tag("stats", Stream("0a"), 0, 1)
+    provider.fails_on = block_tag("stats", Stream("0a"), 1)
     reader = Reader(provider)
     index = reader.run(ACCESS, ".")
     assert (index.written, index.read) == (200, 136)
@@ -429,27 +490,53 @@ def test_columns_of_other_tensors_do_not_mix(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def cache() -> ByteLimitedCache[str]:
-    return ByteLimitedCache(10)
+def cache() -> Cache[str]:
+    return Cache(10, len)
 
 
-def test_the_least_recently_used_goes_first(cache: ByteLimitedCache[str]) -> None:
-    cache.put("a", 0, "A", 4)
-    cache.put("b", 0, "B", 4)
-    assert cache.get("a", 0) == "A"
-    cache.put("c", 0, "C", 4)
-    assert [cache.get(key, 0) for key in "abc"] == ["A", None, "C"]
+def test_the_least_recently_used_goes_first(cache: Cache[str]) -> None:
+    cache.put("a", 0, "A" * 4)
+    cache.put("b", 0, "B" * 4)
+    assert cache.get("a", 0) == "AAAA"
+    cache.put("c", 0, "C" * 4)
+    assert [cache.get(key, 0) for key in "abc"] == ["AAAA", None, "CCCC"]
     assert cache.bytes == 8
 
 
-def test_another_state_counts_as_absent(cache: ByteLimitedCache[str]) -> None:
-    cache.put("a", 0, "A", 4)
+def test_another_state_counts_as_absent(cache: Cache[str]) -> None:
+    cache.put("a", 0, "A" * 4)
     assert cache.get("a", 1) is None
-    cache.put("a", 1, "A1", 5)
-    assert (cache.get("a", 0), cache.get("a", 1), cache.bytes) == (None, "A1", 5)
+    cache.put("a", 1, "A" * 5)
+    assert (cache.get("a", 0), cache.get("a", 1), cache.bytes) == (None, "AAAAA", 5)
 
 
-def test_what_is_too_large_is_not_kept(cache: ByteLimitedCache[str]) -> None:
-    cache.put("a", 0, "A", 4)
-    cache.put("a", 1, "A1", 11)
+def test_what_is_too_large_is_not_kept(cache: Cache[str]) -> None:
+    cache.put("a", 0, "A" * 4)
+    cache.put("a", 1, "A" * 11)
     assert (cache.get("a", 1), cache.bytes) == (None, 0)
+
+
+def test_one_thread_computes_what_several_want(cache: Cache[str]) -> None:
+    computed: list[str] = []
+    both = threading.Barrier(2, timeout=30)
+
+    def compute(key: str) -> str:
+        both.wait()  # Of two keys at the same time.
+        computed.append(key)
+        return key
+
+    with ThreadPoolExecutor(8) as threads:
+        keys = ["a", "b"] * 8
+        answers = threads.map(lambda key: cache.get_or_compute(key, 0, lambda: compute(key)), keys)
+        assert list(answers) == keys
+    assert sorted(computed) == ["a", "b"]
+    assert cache.get_or_compute("a", 1, lambda: "other") == "other"
+
+
+def test_a_failed_computation_is_tried_again(cache: Cache[str]) -> None:
+    def fail() -> str:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        cache.get_or_compute("a", 0, fail)
+    assert cache.get_or_compute("a", 0, lambda: "A") == "A"

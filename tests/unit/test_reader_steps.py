@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tb_nanwatch.format.tags import Stream
 from tb_nanwatch.reader.runs import shown_run
-from tb_nanwatch.reader.steps import hold, missing, survivors
+from tb_nanwatch.reader.steps import extend_to_next_record, missing, survivors
 
 SPANS = st.lists(st.tuples(st.integers(0, 60), st.integers(0, 9)), max_size=25)
 
@@ -100,24 +100,24 @@ def test_missing_records(sequence: list[int], spans: list[tuple[int, int]], expe
 def test_no_record_misses_none() -> None:
     none = np.zeros(0, np.int64)
     assert missing(none, none, none) == 0
-    assert hold(none, none).tolist() == []
+    assert extend_to_next_record(none, none).tolist() == []
 
 
-def _hold(*spans: tuple[int, int]) -> list[int]:
+def _extended(*spans: tuple[int, int]) -> list[int]:
     first, last = np.array(spans).T
-    return hold(first, last).tolist()
+    return extend_to_next_record(first, last).tolist()
 
 
 def test_records_at_every_thousandth_step_are_held() -> None:
-    assert _hold((0, 0), (1000, 1000), (2000, 2000), (3000, 3000)) == [999, 1999, 2999, 3000]
+    assert _extended((0, 0), (1000, 1000), (2000, 2000), (3000, 3000)) == [999, 1999, 2999, 3000]
 
 
 def test_a_long_gap_stays_one() -> None:
-    assert _hold((0, 0), (10, 10), (20, 20), (41, 41), (50, 50)) == [9, 19, 20, 49, 50]
+    assert _extended((0, 0), (10, 10), (20, 20), (41, 41), (50, 50)) == [9, 19, 20, 49, 50]
 
 
 def test_consecutive_windows_stand_for_themselves() -> None:
-    assert _hold((0, 15), (16, 31), (40, 55), (56, 71)) == [15, 31, 55, 71]
+    assert _extended((0, 15), (16, 31), (40, 55), (56, 71)) == [15, 31, 55, 71]
 
 
 @pytest.mark.parametrize(

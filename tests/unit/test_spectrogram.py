@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tb_nanwatch.grid import column_edges, spectrogram, totals
+from tb_nanwatch.reader.records import RecordHistograms
 from tb_nanwatch.stats.columns import COLUMN
 from tb_nanwatch.stats.histogram import Histograms, bin_code
 from tb_nanwatch.stats.record import empty_columns
@@ -21,7 +22,7 @@ Steps = npt.NDArray[np.int64]
 @dataclass
 class Placed:
     first: int
-    until: int
+    valid_until: int
     bins: dict[tuple[int, int], int]
 
     @property
@@ -35,11 +36,27 @@ class Placed:
         )
 
 
+def chunk(records: list[Placed]) -> RecordHistograms:
+    """The records as the reader gives them."""
+    parts = [record.histogram for record in records]
+    nothing = np.zeros(0, np.int64)
+    return RecordHistograms(
+        np.array([record.first for record in records], np.int64),
+        np.array([record.valid_until for record in records], np.int64),
+        Histograms(
+            *(
+                np.concatenate([nothing, *(getattr(part, name) for part in parts)])
+                for name in ("lengths", "codes", "counts")
+            )
+        ),
+    )
+
+
 @dataclass
-class Slab:
+class Chunk:
     first: Steps
     last: Steps
-    until: Steps
+    valid_until: Steps
     rows: Steps
     columns: npt.NDArray[np.float64]
 
@@ -64,13 +81,13 @@ def test_every_element_is_in_the_columns_of_its_record(
     records: list[Placed], first: int, span: int, columns: int
 ) -> None:
     edges = column_edges(first, first + span, columns)
-    found = spectrogram(records, edges)
+    found = spectrogram([chunk(records)], edges)
     assert found.counts.shape[0] == len(edges) - 1
     exponents = range(found.first_exponent, found.first_exponent + found.counts.shape[1])
     for column, (left, right) in enumerate(pairwise(edges.tolist())):
         expected = dict.fromkeys(exponents, 0)
         for record in records:
-            if record.first < right and record.until >= left:
+            if record.first < right and record.valid_until >= left:
                 for (_, exponent), count in record.bins.items():
                     expected[exponent] += count
         assert found.counts[column].tolist() == list(expected.values())
@@ -88,14 +105,14 @@ def test_totals_are_of_the_same_records(
         rows[position, 1, COLUMN["zero"]] = sum(record.bins.values())
         rows[position, 1, COLUMN["sampled_elements"]] = position + 1
     first_steps = np.array([each.first for each in records], np.int64)
-    until = np.array([each.until for each in records], np.int64)
-    slab = Slab(first_steps, first_steps, until, np.array([4, 7]), rows)
-    sums = totals([slab], 7, edges, ["zero", "sampled_elements"])
-    assert np.array_equal(sums[:, 0], spectrogram(records, edges).counts.sum(axis=1))
+    valid_until = np.array([each.valid_until for each in records], np.int64)
+    recorded = Chunk(first_steps, first_steps, valid_until, np.array([4, 7]), rows)
+    sums = totals([recorded], 7, edges, ["zero", "sampled_elements"])
+    assert np.array_equal(sums[:, 0], spectrogram([chunk(records)], edges).counts.sum(axis=1))
     for column, (left, right) in enumerate(pairwise(edges.tolist())):
-        within = (first_steps < right) & (until >= left)
+        within = (first_steps < right) & (valid_until >= left)
         assert sums[column, 1] == (np.flatnonzero(within) + 1).sum()
-    assert not totals([slab], 5, edges, ["zero"]).any()
+    assert not totals([recorded], 5, edges, ["zero"]).any()
 
 
 def test_nothing_recorded_is_no_column() -> None:

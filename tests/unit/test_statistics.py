@@ -141,3 +141,11 @@ def test_derived_statistics_of_nothing_are_nan() -> None:
 
 def test_the_logarithm_of_zero_is_minus_infinity() -> None:
     assert derived.statistic("norm", statistics(np.zeros(3, np.float32))) == -np.inf
+
+
+@pytest.mark.parametrize("name", list(FORMATS))
+def test_limits_of_a_format_are_those_of_its_dtype(name: str) -> None:
+    layout, limits = FORMATS[name], ml_dtypes.finfo(name)
+    assert layout.largest == float(limits.max)
+    assert layout.smallest_normal == float(limits.smallest_normal)
+    assert layout.smallest_subnormal == float(limits.smallest_subnormal)

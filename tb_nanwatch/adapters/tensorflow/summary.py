@@ -49,7 +49,7 @@ class _SummaryStream:
         record.window[WINDOW_FIELD["manifest"]] = digest
         record.window[WINDOW_FIELD["sequence"]] = self._sequence
         block = self._sequence // RECORDS_PER_BLOCK
-        values = record_values(self._stream, 0, block, record)
+        values = record_values(self._stream, block, record)
         if digest not in self._manifests:
             self._manifests.add(digest)
             values.insert(0, manifest_value(self._stream, manifest))

@@ -10,7 +10,7 @@ from tb_nanwatch.cli.html_report.histograms import Snapshot
 from tb_nanwatch.cli.runs import FoundRun
 from tb_nanwatch.diagnosis import Finding
 from tb_nanwatch.stats.columns import COLUMN, WINDOW_FIELD
-from tb_nanwatch.stats.histogram import merge_histograms
+from tb_nanwatch.stats.histogram import total_histogram
 
 _COUNTS = ("nan", "pos_inf", "neg_inf", "zero", "subnormal")
 
@@ -60,18 +60,18 @@ def _windows(run: FoundRun, tensor: int) -> list[Window]:
     """First and last step of each of the tensor's records, ascending."""
     return sorted(
         (int(first), int(last))
-        for stretch in run.index.stretches
-        if tensor in stretch.tensors
-        for first, last in zip(stretch.first, stretch.last, strict=True)
+        for records in run.index.records
+        if tensor in records.tensors
+        for first, last in zip(records.first, records.last, strict=True)
     )
 
 
 def _snapshot(run: FoundRun, tensor: int, window: Window) -> Iterator[Snapshot]:
     first, last = window
     found = [
-        each.histogram
+        each.take(each.first == first).histograms
         for each in run.reader.histograms(run.access, run.index, tensor, first, last)
-        if each.first == first
+        if first in each.first
     ]
     for records in run.reader.records(run.access, run.index, first, last):
         rows = np.flatnonzero(records.rows == tensor)
@@ -79,7 +79,7 @@ def _snapshot(run: FoundRun, tensor: int, window: Window) -> Iterator[Snapshot]:
         if found and len(rows) and len(at):
             columns = records.columns[at[0], rows[0]]
             sampled = records.windows[at[0], WINDOW_FIELD["sampled_step"]]
-            codes, counts = merge_histograms(found).tensor(0)
+            codes, counts = total_histogram(found)
             yield Snapshot(
                 _caption(first, last, sampled),
                 [

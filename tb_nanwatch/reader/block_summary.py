@@ -9,47 +9,49 @@ import numpy as np
 import numpy.typing as npt
 
 from tb_nanwatch.reader.blocks import Block, Unreadable
-from tb_nanwatch.reader.digest import Digest, digest
+from tb_nanwatch.reader.nonfinite_summary import NonfiniteSummary, summarize_nonfinite
 from tb_nanwatch.stats.columns import WINDOW_FIELD
 from tb_nanwatch.stats.record import Matrix
 
 
 @dataclass(frozen=True)
-class PartHead:
-    """All of a `blocks.Part` but its columns, and their digest."""
+class PartSummary:
+    """A `blocks.BlockPart` without its columns, and where they are non-finite."""
 
     manifest: int
     windows: Matrix
     wall_times: Matrix
-    digest: Digest
+    event_steps: npt.NDArray[np.int64]
+    nonfinite: NonfiniteSummary
 
     def steps(self, name: str) -> npt.NDArray[np.int64]:
-        """A field of the windows that holds integers, int64 [records]."""
+        """An integer field of the windows, int64 [records]."""
         return self.windows[:, WINDOW_FIELD[name]].astype(np.int64)
 
 
 @dataclass(frozen=True)
-class Head:
-    """The head of a `blocks.Block`."""
+class BlockSummary:
+    """The summary of a `blocks.Block`."""
 
-    parts: tuple[PartHead, ...] = ()
+    parts: tuple[PartSummary, ...] = ()
     unreadable: Counter[Unreadable] = field(default_factory=Counter)
 
     @property
     def has_orphans(self) -> bool:
-        """Whether records could not be read for want of their manifest."""
+        """Whether records could not be read because their manifest is missing."""
         return any(why.no_manifest for why in self.unreadable)
 
 
-def head_of(block: Block) -> Head:
-    """The head of a block."""
+def summarize_block(block: Block) -> BlockSummary:
+    """The summary of a block."""
     parts = (
-        PartHead(
+        PartSummary(
             part.manifest,
             part.windows,
             part.wall_times,
-            digest(part.steps("first_step"), part.columns),
+            part.event_steps,
+            summarize_nonfinite(part.steps("first_step"), part.columns),
         )
         for part in block.parts
     )
-    return Head(tuple(parts), block.unreadable)
+    return BlockSummary(tuple(parts), block.unreadable)

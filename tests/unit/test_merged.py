@@ -1,4 +1,4 @@
-"""Long runs are read from higher levels, and every answer is as if they had not been."""
+"""Long runs are drawn from merges of records, and every answer is as if they were not."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from hypothesis import strategies as st
 from long_logs import TENSORS, Sink, manifest, record, write_session
 from provider import ACCESS, Provider
 from tensorboard.context import RequestContext
-from werkzeug.test import EnvironBuilder
+from werkzeug.test import Client, EnvironBuilder
 from werkzeug.wrappers import Request
 
 from tb_nanwatch.format.tags import SUBDIRECTORY, Stream, parse_tag
 from tb_nanwatch.grid import aligned_edges, cells, column_edges
 from tb_nanwatch.http import apps
 from tb_nanwatch.http.viewport import Viewport
-from tb_nanwatch.reader import Access, Reader, Records, RunIndex, cover
-from tb_nanwatch.stats.histogram import merge_histograms
+from tb_nanwatch.reader import Access, Reader, Records, RunIndex, merged
+from tb_nanwatch.stats.columns import WINDOW_FIELD
 from tb_nanwatch.stats.record import empty_columns, merge_columns
 from tb_nanwatch.stats.statistics import STATISTICS
 from tb_nanwatch.training.budget import Budget
@@ -58,18 +58,18 @@ def long_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def nasty_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two workers, resumed in the middle of their records, one of which lost its histograms."""
+    """Two workers, resumed in the middle of their records."""
     logs = tmp_path_factory.mktemp("nasty")
     for worker in ("one", "two"):
         folder = logs / SUBDIRECTORY / worker
-        more = {"worker": worker, "width": 1 + (worker == "two")}
+        more: dict[str, Any] = {"worker": worker, "width": 1 + (worker == "two")}
         write_session(folder, "0a", 700, bad=[5, 611], **more)
         write_session(folder, "0b", 900, begin=500, bad=[500, 640], wall_time=1.8e9, **more)
     return logs
 
 
 def read(logs: Path, monkeypatch: pytest.MonkeyPatch, most: int) -> tuple[Counted, Reader]:
-    monkeypatch.setattr(cover, "MOST_RECORDS", most)
+    monkeypatch.setattr(merged, "MOST_RECORDS", most)
     provider = Counted(logs)
     return provider, Reader(provider)
 
@@ -82,96 +82,67 @@ def readers(long_run: Path, nasty_run: Path) -> dict[str, Reader]:
 
 def grid(
     reader: Reader, index: RunIndex, first: int, last: int, columns: int, name: str
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32], npt.NDArray[np.uint8], int]:
-    level = reader.level(index, first, last)
-    slabs = list(reader.records(ACCESS, index, first, last, level))
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32], npt.NDArray[np.uint8], bool]:
+    is_merged = reader.is_large(index, first, last)
+    chunks = list(reader.records(ACCESS, index, first, last, merged=is_merged))
     edges = column_edges(first, last, columns)
-    if level:
-        edges = aligned_edges(edges, slabs)
-    return edges, *cells(slabs, np.arange(len(index.tensors)), edges, name), level
+    if is_merged:
+        edges = aligned_edges(edges, chunks)
+    return edges, *cells(chunks, np.arange(len(index.tensors)), edges, name), is_merged
 
 
-def merged(records: Sequence[Records], tensors: int) -> npt.NDArray[np.float64]:
+def total(records: Sequence[Records], tensors: int) -> npt.NDArray[np.float64]:
     """All records as one, [tensors, columns]."""
     found = []
-    for slab in records:
-        spread = np.stack([empty_columns(tensors)] * len(slab.first))
-        spread[:, slab.rows] = slab.columns
+    for chunk in records:
+        spread = np.stack([empty_columns(tensors)] * len(chunk.first))
+        spread[:, chunk.rows] = chunk.columns
         found.extend(spread)
     return merge_columns(found)
 
 
-@pytest.mark.parametrize("run", ["long_run", "nasty_run"])
-def test_the_overview_is_that_of_level_0(
-    run: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    logs = request.getfixturevalue(run)
-    _, fine = read(logs, monkeypatch, 10**6)
-    expected = fine.run(ACCESS, ".")
-    assert expected.level == 0
-    for most in (1000, 50):
-        _, coarse = read(logs, monkeypatch, most)
-        index = coarse.run(ACCESS, ".")
-        assert index.level > 0
-        for name in ("run", "tensors", "first_step", "last_step", "written", "read", "problems"):
-            assert getattr(index, name) == getattr(expected, name), name
-        for name in ("first", "last", "steps"):
-            got, want = (getattr(each.nonfinite, name) for each in (index, expected))
-            np.testing.assert_array_equal(got, want, name)
-        earliest = expected.nonfinite.first == np.nanmin(expected.nonfinite.first)
-        counts = index.nonfinite.counts[earliest], expected.nonfinite.counts[earliest]
-        np.testing.assert_array_equal(*counts)
+def count(records: Sequence[Records]) -> int:
+    """How many recorded windows they are."""
+    return sum(len(chunk.first) * chunk.windows_merged for chunk in records)
 
 
 @settings(max_examples=25)
 @given(st.data())
 @pytest.mark.parametrize("run", ["long_run", "nasty_run"])
-def test_a_viewport_is_the_same_from_any_level(
+def test_a_viewport_is_the_same_from_merges(
     run: str, readers: dict[str, Reader], data: st.DataObject
 ) -> None:
-    coarse = readers[run]
+    reader = readers[run]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cover, "MOST_RECORDS", 40)
-        index = coarse.run(ACCESS, ".")
+        patch.setattr(merged, "MOST_RECORDS", 40)
+        index = reader.run(ACCESS, ".")
         assert index.last_step is not None
         first = data.draw(st.integers(0, index.last_step))
         last = data.draw(st.integers(first, index.last_step))
         name = data.draw(st.sampled_from(NAMES))
         columns = data.draw(st.integers(1, 60))
-        edges, value, flags, level = grid(coarse, index, first, last, columns, name)
-        slabs = list(coarse.records(ACCESS, index, first, last))
-        assert {slab.level for slab in slabs} == {0}
+        edges, value, flags, is_merged = grid(reader, index, first, last, columns, name)
+        single = list(reader.records(ACCESS, index, first, last))
+        merges = list(reader.records(ACCESS, index, first, last, merged=True))
+        assert {chunk.windows_merged for chunk in single} == {1}
         everything = np.arange(len(index.tensors))
-        if not _divided(coarse, index, edges, level):
-            expected, raised = cells(slabs, everything, edges, name)
+        if not (is_merged and _divided(merges, edges)):
+            expected, raised = cells(single, everything, edges, name)
             np.testing.assert_array_equal(value, expected)
             np.testing.assert_array_equal(flags, raised)
 
-        # And all of it at once, from the highest level that there is.
-        whole = list(coarse.records(ACCESS, index, first, last, index.level))
-        count = sum(len(slab.first) * slab.held for slab in whole)
-        assert count == sum(len(slab.first) for slab in slabs)
+        assert count(merges) == count(single)
         np.testing.assert_array_equal(
-            merged(whole, len(everything)), merged(slabs, len(everything))
+            total(merges, len(everything)), total(single, len(everything))
         )
-        tensor = data.draw(st.sampled_from(everything.tolist()))
-        totals = [
-            [h.histogram for h in coarse.histograms(ACCESS, index, tensor, first, last, of)]
-            for of in (0, index.level)
-        ]
-        if totals[0]:
-            np.testing.assert_array_equal(*(merge_histograms(each).tensor(0) for each in totals))
-        else:  # The range is of one worker alone.
-            assert not totals[1]
 
 
-def _divided(reader: Reader, index: RunIndex, edges: npt.NDArray[np.int64], level: int) -> bool:
-    """Whether an edge divides a merged record, as it may where two streams differ."""
-    slabs = reader.records(ACCESS, index, int(edges[0]), int(edges[-1]) - 1, level)
+def _divided(chunks: Sequence[Records], edges: npt.NDArray[np.int64]) -> bool:
+    """Whether an edge divides a merge, as it may where two streams differ."""
     return any(
-        ((slab.first < edge) & (slab.last >= edge)).any()
-        for slab in slabs
-        if slab.level
+        ((chunk.first < edge) & (chunk.last >= edge)).any()
+        for chunk in chunks
+        if chunk.windows_merged > 1
         for edge in edges
     )
 
@@ -190,24 +161,24 @@ def test_a_bad_step_is_seen_at_every_zoom(
         assert not (flags[0] & 7).any()
 
 
-def test_little_is_read(long_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_picture_of_a_run_is_in_memory_once_its_overview_is(
+    long_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     provider, reader = read(long_run, monkeypatch, 200)
+    monkeypatch.setattr(reader, "_cache_bytes", 300_000)  # 1.8 MB of records: few blocks stay.
     index = reader.run(ACCESS, ".")
+    provider.bytes = 0
     grid(reader, index, 0, 5999, 200, "norm")
     record_size = 8 * 19 * (1 + TENSORS)
-    assert provider.bytes < 500 * record_size  # Of 3,000.
+    assert provider.bytes < 64 * record_size  # What is in no merge of 16.
     provider.bytes = 0
     edges, *_ = grid(reader, index, 3300, 3360, 61, "norm")
     assert len(edges) == 62  # A column a step.
     assert provider.bytes < 3 * 64 * record_size
-    provider.bytes = 0
-    grid(reader, index, 3300, 3360, 61, "norm")
-    grid(reader, index, 0, 5999, 200, "nonfinite")
-    assert provider.bytes == 0
 
 
 def test_a_refresh_reads_what_is_new(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cover, "MOST_RECORDS", 200)
+    monkeypatch.setattr(merged, "MOST_RECORDS", 200)
     now = [0.0]
     sink = Sink(tmp_path / SUBDIRECTORY, 1.7e9)
     writer = RecordWriter(lambda: sink, Stream("0a"), "memory", Budget())
@@ -217,7 +188,7 @@ def test_a_refresh_reads_what_is_new(tmp_path: Path, monkeypatch: pytest.MonkeyP
     provider = Counted(tmp_path)
     reader = Reader(provider, clock=lambda: now[0])
     index = reader.run(ACCESS, ".")
-    assert (index.level, index.read) == (1, 1000)
+    grid(reader, index, 0, 999, 100, "norm")
     for step in range(1000, 1010):
         writer.write(manifest(), record(step, step, [1009]))
     sink.put()
@@ -225,46 +196,73 @@ def test_a_refresh_reads_what_is_new(tmp_path: Path, monkeypatch: pytest.MonkeyP
     now[0] = 60
     provider.tags.clear()
     index = reader.run(ACCESS, ".")
+    _, _, flags, _ = grid(reader, index, 0, 1009, 100, "norm")
+    assert flags[1, -1] & 1
     assert index.read == 1010
     assert index.nonfinite.first.tolist()[1:] == [1009, 1009]
-    grown = [parse_tag(tag) for tag in provider.tags]
-    assert sorted((tag.level, tag.block) for tag in grown if tag) == [(0, 15), (1, 0)]
+    assert [tag.block for tag in map(parse_tag, provider.tags) if tag] == [15]
     writer.close()
 
 
 def test_a_sampled_run_is_counted_exactly(long_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cover, "MOST_RECORDS", 200)
-    index = Reader(Counted(long_run, keep=63)).run(ACCESS, ".")
+    monkeypatch.setattr(merged, "MOST_RECORDS", 200)
+    reader = Reader(Counted(long_run, keep=63))
+    index = reader.run(ACCESS, ".")
     # 46 full blocks lost a record each; the last one has 56.
     assert (index.written, index.read) == (3000, 3000 - 46)
-    assert "46 of 3,000 records did not arrive" in index.problems[0]
+    assert "46 of 3,000 records are missing" in index.problems[0]
+    assert count(list(reader.records(ACCESS, index, 0, 5999, merged=True))) == 2954
 
 
-def test_levels_that_the_budget_left_out_are_read_from_below(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Near the end of max_bytes there are no higher levels, and before that no histograms."""
-    write_session(tmp_path / SUBDIRECTORY, "0a", 600, bad=[590], max_bytes=590_000)
-    provider, reader = read(tmp_path, monkeypatch, 100)
-    listed = provider.list_tensors(RequestContext(), experiment_id="", plugin_name="nanwatch")
-    levels = {tag.level for tags in listed.values() for name in tags if (tag := parse_tag(name))}
-    assert {0, 1, 2} <= levels
+def test_no_merge_reaches_over_a_pause(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A gap in which nothing was recorded stays one."""
+    monkeypatch.setattr(merged, "MOST_RECORDS", 10)
+    sink = Sink(tmp_path / SUBDIRECTORY, 1.7e9)
+    writer = RecordWriter(lambda: sink, Stream("0a"), "memory", Budget())
+    for step in (*range(24), *range(1000, 1024)):
+        writer.write(manifest(), record(step, step, ()))
+    writer.close()
+    reader = Reader(Provider(tmp_path))
     index = reader.run(ACCESS, ".")
-    fine, coarse = (
-        list(reader.records(ACCESS, index, 0, index.last_step or 0, level))
-        for level in (0, index.level)
-    )
-    assert len(coarse) < len(fine)
-    np.testing.assert_array_equal(merged(coarse, TENSORS), merged(fine, TENSORS))
+    merges = list(reader.records(ACCESS, index, 0, 1023, merged=True))
+    assert count(merges) == 48
+    spans = [
+        span
+        for chunk in merges
+        for span in zip(chunk.first.tolist(), chunk.last.tolist(), strict=True)
+        if chunk.windows_merged > 1
+    ]
+    assert spans == [(0, 15), (1008, 1023)]
 
 
-def test_the_routes_answer_the_same_from_any_level(
+@pytest.mark.parametrize("run", ["long_run", "nasty_run"])
+def test_a_very_long_history_is_merged_but_around_what_is_non_finite(
+    run: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader = Reader(Provider(request.getfixturevalue(run)))
+    index = reader.run(ACCESS, ".")
+    exact = reader.history(ACCESS, index)
+    monkeypatch.setattr(merged, "MOST_HISTORY_BYTES", 1000)
+    short = reader.history(ACCESS, index)
+    windows = [np.concatenate([each.windows for each in h.series]) for h in (exact, short)]
+    assert len(windows[1]) < len(windows[0]) / 6
+    bad = np.unique(index.nonfinite.first[~np.isnan(index.nonfinite.first)])
+    edges = [WINDOW_FIELD["first_step"], WINDOW_FIELD["last_step"]]
+    for step in bad:
+        spans = [of[(of[:, edges[0]] <= step) & (step <= of[:, edges[1]])] for of in windows]
+        assert sorted(map(tuple, spans[0][:, edges])) == sorted(map(tuple, spans[1][:, edges]))
+    steps = [
+        np.concatenate([np.arange(first, last + 1) for first, last in of[:, edges].astype(int)])
+        for of in windows
+    ]
+    np.testing.assert_array_equal(np.sort(steps[0]), np.sort(steps[1]))
+
+
+def test_the_routes_answer_the_same_from_merges(
     long_run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from werkzeug.test import Client
-
     def ask(most: int, route: str, **query: Any) -> Any:
-        monkeypatch.setattr(cover, "MOST_RECORDS", most)
+        monkeypatch.setattr(merged, "MOST_RECORDS", most)
         app = apps(Provider(long_run))[f"/{route}"]
         return Client(app).get("/", query_string={"run": ".", **query})
 
@@ -285,32 +283,29 @@ def test_the_first_steps_of_a_logarithmic_axis_are_read_as_they_were_recorded(
 
     def ask(most: int, axis: str) -> list[Records]:
         reader = Reader(Provider(logs))
-        monkeypatch.setattr(cover, "MOST_RECORDS", most)
+        monkeypatch.setattr(merged, "MOST_RECORDS", most)
         query = {"first": 0, "last": 1399, "axis": axis}
         asked = Request(EnvironBuilder(query_string=query).get_environ())
         return list(Viewport(asked, reader, reader.run(ACCESS, ".")).records())
 
     fine, coarse, even = ask(10**6, "log"), ask(most, "log"), ask(most, "step")
-    assert {slab.level for slab in fine} == {0}
-    assert max(slab.level for slab in coarse) > 0
+    assert {chunk.windows_merged for chunk in fine} == {1}
+    assert max(chunk.windows_merged for chunk in coarse) > 1
 
-    def early(slabs: Sequence[Records]) -> list[tuple[int, int]]:
+    def early(chunks: Sequence[Records]) -> list[tuple[int, int]]:
         """The records of the first 16 steps."""
-        steps = (zip(slab.first.tolist(), slab.last.tolist(), strict=True) for slab in slabs)
-        return sorted(each for slab in steps for each in slab if each[0] < 16)
+        steps = (zip(chunk.first.tolist(), chunk.last.tolist(), strict=True) for chunk in chunks)
+        return sorted(each for chunk in steps for each in chunk if each[0] < 16)
 
     assert early(coarse) == early(fine) != early(even)
     # None is left out, and none is there twice.
-    for slabs in (coarse, even):
-        assert sum(len(slab.first) * slab.held for slab in slabs) == sum(
-            len(slab.first) for slab in fine
-        )
+    assert count(coarse) == count(even) == count(fine)
 
 
 def test_answers_are_the_same_without_a_cache(
     nasty_run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cover, "MOST_RECORDS", 40)
+    monkeypatch.setattr(merged, "MOST_RECORDS", 40)
     answers = []
     for cache_bytes in (0, 2**28):
         reader = Reader(Provider(nasty_run), cache_bytes=cache_bytes)

@@ -1,4 +1,4 @@
-"""What stands under the levels of a stream, and that all of it keeps to the budget, exactly."""
+"""All that a run writes keeps to its budget, exactly."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from tensorboard.compat.proto.summary_pb2 import Summary
 from tb_nanwatch.format.histograms import unpack_histograms
 from tb_nanwatch.format.manifest import Manifest, unpack_manifest
 from tb_nanwatch.format.records import new_window, unpack_record
-from tb_nanwatch.format.tags import RECORDS_PER_BLOCK, RECORDS_PER_LEVEL, Stream, parse_tag
+from tb_nanwatch.format.tags import RECORDS_PER_BLOCK, Stream, parse_tag
 from tb_nanwatch.format.tensor_info import TensorInfo
-from tb_nanwatch.stats.columns import COLUMN, COLUMNS, WINDOW_FIELD
+from tb_nanwatch.stats.columns import COLUMN, COLUMNS
 from tb_nanwatch.stats.histogram import Histograms
-from tb_nanwatch.stats.record import Record, empty_columns, merge
+from tb_nanwatch.stats.record import Record, empty_columns
 from tb_nanwatch.training.budget import Budget
 from tb_nanwatch.training.record_writer import RecordWriter
 from tb_nanwatch.training.schedule import Every, Schedule
@@ -81,12 +81,11 @@ class File:
 
     def close(self) -> None: ...
 
-    def levels(self) -> dict[int, list[Record]]:
-        """The records of each level, in order; the tags are as they should be."""
+    def records(self) -> list[Record]:
+        """The records, in order; the tags are as they should be."""
         manifests: dict[int, Manifest] = {}
-        found: dict[int, list[Record]] = {}
+        found: list[Record] = []
         for step, summary in self.events:
-            parts: dict[tuple[int, str], np.ndarray] = {}
             for value in summary.value:
                 tag = parse_tag(value.tag)
                 assert tag is not None
@@ -94,71 +93,22 @@ class File:
                     assert tag.manifest is not None
                     content = value.tensor.string_val[0]
                     manifests[int(tag.manifest, 16)] = unpack_manifest(content)
-                    continue
-                if tag.level is None:
-                    continue  # The initial state.
-                kind = np.float64 if tag.kind == "stats" else np.uint8
-                parts[tag.level, tag.kind] = np.frombuffer(value.tensor.tensor_content, kind)
-                number = len(found.get(tag.level, ()))
-                assert tag.block == (number - (tag.kind == "hist")) // RECORDS_PER_BLOCK
+                if tag.block is None:
+                    continue  # The manifest, or the initial state.
+                number = len(found) - (tag.kind == "hist")
+                assert tag.block == number // RECORDS_PER_BLOCK
                 if tag.kind == "stats":
-                    packed = parts[tag.level, "stats"].reshape(-1, len(COLUMNS))
+                    packed = np.frombuffer(value.tensor.tensor_content, np.float64)
+                    packed = packed.reshape(-1, len(COLUMNS))
                     made = unpack_record(packed, manifests[int(packed[0, 1])])
                     assert made.field("sequence") == number
                     assert made.field("last_step") == step
-                    found.setdefault(tag.level, []).append(made)
-            for (level, kind), packed in parts.items():
-                if kind == "hist":
-                    made = found[level][-1]
-                    found[level][-1] = Record(made.window, made.columns, unpack_histograms(packed))
+                    found.append(made)
+                else:
+                    packed = np.frombuffer(value.tensor.tensor_content, np.uint8)
+                    made = found[-1]
+                    found[-1] = Record(made.window, made.columns, unpack_histograms(packed))
         return found
-
-
-def assert_same(one: Record, other: Record) -> None:
-    np.testing.assert_array_equal(one.window, other.window)
-    np.testing.assert_allclose(one.columns, other.columns, rtol=1e-15)
-    assert one.histograms is not None
-    assert other.histograms is not None
-    for name in ("lengths", "codes", "counts"):
-        np.testing.assert_array_equal(
-            getattr(one.histograms, name), getattr(other.histograms, name)
-        )
-
-
-@pytest.mark.parametrize("records", [1, 15, 16, 17, 16 * 16 + 15, 16**3 + 5])
-def test_each_level_is_the_merge_of_sixteen_of_the_one_below(records: int) -> None:
-    file = File()
-    writer = RecordWriter(file.open, STREAM, "memory", Budget())
-    for step in range(records):
-        writer.write(manifest(2), record(3 * step, 3 * step + 2, [np.nan, 3 * step + 1], 4))
-    writer.close()
-    levels = file.levels()
-    assert len(levels[0]) == records
-    above = 1
-    while records >= RECORDS_PER_LEVEL**above:
-        assert len(levels[above]) == records // RECORDS_PER_LEVEL**above
-        for number, made in enumerate(levels[above]):
-            below = levels[above - 1][number * RECORDS_PER_LEVEL :][:RECORDS_PER_LEVEL]
-            expected = merge(below)
-            expected.window[WINDOW_FIELD["sequence"]] = number
-            assert_same(made, expected)
-        above += 1
-    assert max(levels) == above - 1
-
-
-def test_records_of_two_manifests_are_not_merged() -> None:
-    file = File()
-    writer = RecordWriter(file.open, STREAM, "memory", Budget())
-    for step in range(48):
-        tensors = 1 if step < 20 else 2
-        writer.write(manifest(tensors), record(step, step, [np.nan] * tensors, 2))
-    written = [
-        (tag.level, int(np.frombuffer(value.tensor.tensor_content)[WINDOW_FIELD["sequence"]]))
-        for _, summary in file.events
-        for value in summary.value
-        if (tag := parse_tag(value.tag)) and tag.kind == "stats" and tag.level
-    ]
-    assert written == [(1, 0), (1, 2)]
 
 
 @st.composite
@@ -233,7 +183,7 @@ def test_no_run_outgrows_its_budget_by_a_byte(
     assert file.bytes <= schedule.budget.used <= max_bytes
     if max_bytes < 10_000:
         return
-    records = file.levels()[0]
+    records = file.records()
     edges = [(int(r.field("first_step")), int(r.field("last_step"))) for r in records]
     assert edges[0][0] == 0
     assert all(after[0] == before[1] + 1 for before, after in pairwise(edges))
@@ -252,7 +202,6 @@ def test_the_budget_is_used() -> None:
     file, schedule = File(), Schedule(1, 300_000)
     train(schedule, file, [(20_000, frozenset())], 20, 1)
     assert 0.75 * 300_000 < file.bytes <= 300_000
-    assert file.levels()[1]
 
 
 def test_a_budget_too_small_for_one_record_is_one_warning() -> None:
