@@ -15,7 +15,7 @@ TARGET = FRONTEND / "src" / "wire" / "schema.ts"
 
 sys.path.insert(0, str(FRONTEND.parent))
 
-from tb_nanwatch.diagnosis.diagnose import Status  # noqa: E402
+from tb_nanwatch.diagnosis.verdict import Status  # noqa: E402
 from tb_nanwatch.diagnosis.finding import Severity  # noqa: E402
 from tb_nanwatch.stats.columns import COLUMNS  # noqa: E402
 from tb_nanwatch.format.roles import ROLES  # noqa: E402
