@@ -21,7 +21,8 @@ from tb_nanwatch.diagnosis.text.comparison import comparison_text
 from tb_nanwatch.diagnosis.text.layout import STATUS_WORDS, record_also, seen_on, spread_to
 from tb_nanwatch.diagnosis.text.names import steps
 from tb_nanwatch.diagnosis.text.numbers import plural
-from tb_nanwatch.diagnosis.text.operation import operand_lines, outcome, source_line
+from tb_nanwatch.diagnosis.text.operation import operand_lines, source_line
+from tb_nanwatch.diagnosis.text.rerun import note, outcome, trials
 from tb_nanwatch.format.rerun import Rerun
 from tb_nanwatch.reader import RunIndex
 
@@ -90,6 +91,8 @@ def _row(
 
 def _rows(finding: Finding) -> Iterator[tuple[str, str]]:
     """Labels and texts of what else is known, in the order in which it is read."""
+    for number, tried in enumerate(trials(finding.rerun)):
+        yield "" if number else "tried", tried
     if finding.rerun is not None:
         yield from _rerun_rows(finding.rerun)
     yield "cause", f"{finding.cause} ({steps(finding)})"
@@ -108,8 +111,8 @@ def _rerun_rows(rerun: Rerun) -> Iterator[tuple[str, str]]:
             yield "source", f"{line}, in {operation.function}: `{operation.code}`"
         for number, operand in enumerate(operand_lines(operation)):
             yield "" if number else "operands", operand
-    note = f". {rerun.note}" if rerun.note else ""
-    yield "re-run", f"{outcome(rerun)}{note}"
+    more = note(rerun)
+    yield "re-run", f"{outcome(rerun)}. {more}" if more else outcome(rerun)
 
 
 def comparison_lines(

@@ -119,21 +119,27 @@ class Rerun:
       step: the step.
       reproduced: whether it went non-finite again, in `mode`.
       mode: in which it was looked at.
-      note: what else is to be said of it, in sentences; "" for nothing.
+      failure: the framework's error, where the step could not be run operation by operation; "".
       operation: the origin; None where there is none to name.
       examples: rows of the batch in which it happened, from 0; () where they cannot be told.
       bad_data: the same of each part of the batch that is non-finite itself, by its name.
       tried: remedies, in the order in which they were tried.
+      draws_random: whether the step draws random numbers that cannot be drawn again.
+      is_of_batch: whether the non-finite values were in the batch.
+      is_of_weight: whether a weight was non-finite before the step.
     """
 
     step: int
     reproduced: bool
     mode: Mode
-    note: str = ""
+    failure: str = ""
     operation: Operation | None = None
     examples: tuple[int, ...] = ()
     bad_data: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     tried: tuple[Trial, ...] = ()
+    draws_random: bool = False
+    is_of_batch: bool = False
+    is_of_weight: bool = False
 
 
 def operation_to_json(operation: Operation) -> dict[str, Any]:
@@ -164,7 +170,10 @@ def rerun_to_json(rerun: Rerun) -> dict[str, Any]:
         "step": rerun.step,
         "reproduced": rerun.reproduced,
         "mode": rerun.mode,
-        "note": rerun.note,
+        "failure": rerun.failure,
+        "draws_random": rerun.draws_random,
+        "is_of_batch": rerun.is_of_batch,
+        "is_of_weight": rerun.is_of_weight,
         "examples": list(rerun.examples),
         "bad_data": {name: list(rows) for name, rows in rerun.bad_data.items()},
         "tried": [trial_to_json(each) for each in rerun.tried],
@@ -197,13 +206,16 @@ def rerun_from_json(content: Any) -> Rerun:
             step=int(content["step"]),
             reproduced=bool(content["reproduced"]),
             mode=_known(content["mode"], Mode),
-            note=str(content["note"]),
+            failure=str(content["failure"]),
             operation=None if found is None else _operation(found),
             examples=tuple(map(int, content["examples"])),
             bad_data={
                 str(name): tuple(map(int, rows)) for name, rows in content["bad_data"].items()
             },
             tried=tuple(map(_trial, content["tried"])),
+            draws_random=bool(content["draws_random"]),
+            is_of_batch=bool(content["is_of_batch"]),
+            is_of_weight=bool(content["is_of_weight"]),
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"Expected what a rerun found, got {content!r:.100}.") from error

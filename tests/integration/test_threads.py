@@ -104,7 +104,7 @@ def rerun_of(log_dir: Path) -> Rerun:
 
 def check(rerun: Rerun, function: Function) -> None:
     """That it names the operation of this function, and nothing of another thread."""
-    assert (rerun.step, rerun.reproduced, rerun.note) == (BAD_STEP, True, "")
+    assert (rerun.step, rerun.reproduced, rerun.failure) == (BAD_STEP, True, "")
     assert rerun.examples == (BAD_ROW,)
     operation = rerun.operation
     assert operation is not None

@@ -18,6 +18,7 @@ from tb_nanwatch.format.rerun import (
     Operation,
     Rerun,
     SourceLine,
+    Trial,
     pack_rerun,
     unpack_rerun,
 )
@@ -102,15 +103,32 @@ def test_an_operation_ends_the_search_between_layers() -> None:
 
 
 def test_without_an_operation_the_note_and_the_rows_are_kept() -> None:
-    bare = Rerun(7, True, "eager", "The NaN is already in the batch.", None, (1, 3))
+    bare = Rerun(7, True, "eager", examples=(1, 3), is_of_batch=True)
     found = with_rerun(finding("nonfinite-input"), [bare])
     assert headline(found).endswith("in the input data at step 7 · batch rows 1 and 3")
     answer = to_json(found)
-    assert (answer["origin"]["examples"], answer["rerun"]["note"]) == ([1, 3], bare.note)
+    assert (answer["origin"]["examples"], answer["rerun"]["note"]) == (
+        [1, 3],
+        "The NaN or Inf is already in the batch; no operation produced it.",
+    )
     assert "operation" not in answer["origin"]
 
 
-@pytest.mark.parametrize("rerun", [RERUN, Rerun(0, False, "xla", "why")])
+TRIED = (
+    Trial("clamp", "tf.math.log(tf.maximum(x, 1e-6))", "finite", 0.83, 14),
+    Trial("epsilon", "x / (y + 1e-6)", "nonfinite", None, 14, 3, OPERATION),
+    Trial("fill", "x = 0", "failed"),
+)
+
+
+@pytest.mark.parametrize(
+    "rerun",
+    [
+        RERUN,
+        Rerun(0, False, "xla", "ValueError: why", draws_random=True),
+        replace(RERUN, tried=TRIED, is_of_weight=True),
+    ],
+)
 def test_travels_unchanged(rerun: Rerun) -> None:
     assert unpack_rerun(pack_rerun(rerun)) == rerun
 

@@ -289,7 +289,7 @@ def test_of_an_operation_the_line_is_marked_and_the_operands_and_rows_are_told()
         (Operand("x", "float32", (4, 2), (Element((3, 0), "0.0"), Element((3, 1), "-1.0"))),),
         Operand("gradient", "float32", (12, 2), (Element((3, 0), "nan"),)),
     )
-    rerun = Rerun(7, True, "eager", "A note.", operation, tuple(range(12)))
+    rerun = Rerun(7, True, "eager", "", operation, tuple(range(12)), is_of_weight=True)
     section = parsed(operation_html(rerun))
     (broke,) = [each for each in section.iter("span") if each.attrib["class"] == "line broke"]
     assert "".join(broke.itertext()).split() == ["▸", "57", "line", "1", "<1>"]
@@ -302,7 +302,9 @@ def test_of_an_operation_the_line_is_marked_and_the_operands_and_rows_are_told()
     ]
     said = " ".join("".join(section.itertext()).split())
     assert "All 12 rows of the batch" in said
-    assert said.endswith("Reproduced when re-run eagerly. A note.")
+    assert said.endswith(
+        "Reproduced when re-run eagerly. A weight was already non-finite before the step."
+    )
 
 
 def test_of_an_operation_names_stay_text() -> None:
@@ -311,5 +313,8 @@ def test_of_an_operation_names_stay_text() -> None:
     assert {each.tag for each in section.iter()} <= {
         *("section", "code", "bdi", "figure", "figcaption", "pre", "p")
     }
-    bare = parsed(operation_html(Rerun(0, False, "graph", "Why.")))
-    assert "".join(bare.itertext()) == ("Not reproduced when re-run. Why.")
+    bare = parsed(operation_html(Rerun(0, False, "graph", "ValueError: why")))
+    assert "".join(bare.itertext()) == (
+        "Not reproduced when re-run. The step could not be re-run operation by operation, in eager "
+        "mode (ValueError: why)."
+    )

@@ -98,6 +98,14 @@ export interface Rerun {
   note?: string;
 }
 
+/** A remedy that was tried on the failing step; `text` is the rendered sentence. */
+export interface Trial {
+  remedy: string;
+  code: string;
+  outcome: "finite" | "nonfinite" | "failed";
+  text: string;
+}
+
 /** Which tensor a finding is about; `tensor` is its name. */
 export interface FindingPlace {
   role: string;
@@ -129,6 +137,8 @@ export interface Finding {
   /** The page about the cause, relative to docs/: `findings.md#<cause>`. */
   help: string;
   rerun?: Rerun;
+  /** Remedies, in the order in which they were tried on the step. */
+  tried?: Trial[];
   /** Roles whose recording would pinpoint the origin. */
   record_also?: string[];
 }

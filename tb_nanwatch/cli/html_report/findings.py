@@ -11,6 +11,7 @@ from tb_nanwatch.diagnosis import Finding, advice, explanation, fix_code, headli
 from tb_nanwatch.diagnosis.text.layout import record_also, seen_on, spread_to
 from tb_nanwatch.diagnosis.text.names import steps
 from tb_nanwatch.diagnosis.text.numbers import number
+from tb_nanwatch.diagnosis.text.rerun import trials
 
 _COUNTS = {"nan": "NaN", "pos_inf": "+Inf", "neg_inf": "−Inf"}
 
@@ -41,6 +42,7 @@ def card(finding: Finding, snapshots: list[Snapshot], dtype: str) -> str:
         f"{rerun}"
         f'<div class="advice"><h4>Fix</h4><p>{prose(advice(finding))}</p>'
         + (f"<pre>{text_of_code(code)}</pre>" if code else "")
+        + "".join(f'<p class="tried">Tried: {prose(each)}</p>' for each in trials(finding.rerun))
         + "</div><dl>"
         + "".join(f"<dt>{key}</dt><dd>{value}</dd>" for key, value in facts if value)
         + f"</dl>{picture}</article>"

@@ -9,11 +9,11 @@ from tb_nanwatch.diagnosis.text.names import sentence
 from tb_nanwatch.diagnosis.text.numbers import element
 from tb_nanwatch.diagnosis.text.operation import (
     operands,
-    outcome,
     rows_text,
     shape_text,
     source_line,
 )
+from tb_nanwatch.diagnosis.text.rerun import note, outcome
 from tb_nanwatch.format.rerun import Operation, Rerun
 
 
@@ -25,8 +25,9 @@ def operation_html(rerun: Rerun) -> str:
     rows = rows_text(rerun)
     if rows:
         parts.append(f"<p>{text(sentence(rows))}</p>")
-    note = f" {text(rerun.note)}" if rerun.note else ""
-    parts.append(f'<p class="aside">{sentence(outcome(rerun))}.{note}</p>')
+    more = note(rerun)
+    said = f"{sentence(outcome(rerun))}. {more}".strip()
+    parts.append(f'<p class="aside">{text(said)}</p>')
     return f'<section class="operation">{"".join(parts)}</section>'
 
 

@@ -378,3 +378,17 @@ OPERATION_FIXES: dict[tuple[str, str], Fix] = {
     ),
 }
 """What to write instead, by operation and pass. The words follow "At model.py:57, "."""
+
+REMEDY_WORDS: dict[str, str] = {
+    "clamp": "clamp its argument",
+    "epsilon": "add an epsilon",
+    "divide-no-nan": "guard against division by zero",
+    "bound-exponent": "bound its argument",
+    "finite-mask": "use a large negative number instead of -Inf in the mask",
+    "clamp-argument": "clamp its argument inside of its domain",
+    "jitter": "add a small number to the diagonal",
+    "float32-layer": "keep this layer in float32: its values do not fit its dtype",
+    "optimizer-epsilon": "give the optimizer a larger epsilon",
+    "clip-value": "clip each element of the gradients before the optimizer squares it",
+}
+"""What a remedy does, where it was tried on the step and cured it: see `Rerun.tried`."""

@@ -5,10 +5,17 @@ from __future__ import annotations
 import re
 
 from tb_nanwatch.diagnosis.finding import Finding
-from tb_nanwatch.diagnosis.text.fix_table import FIXES, OPERATION_FIXES, Fix
+from tb_nanwatch.diagnosis.text.fix_table import (
+    FIXES,
+    OPERATION_FIXES,
+    REMEDY_WORDS,
+    Fix,
+)
 from tb_nanwatch.diagnosis.text.names import code, layer, sentence
 from tb_nanwatch.diagnosis.text.operation import source_line
+from tb_nanwatch.diagnosis.text.source_fix import source_with_remedy
 from tb_nanwatch.format.facts import OptimizerFacts
+from tb_nanwatch.format.rerun import Trial
 
 _OPTIMIZER = re.compile(r"(?m)^.*\{optimizer\}.*$")
 
@@ -24,15 +31,27 @@ _CURED_BY_CLIPPING = frozenset({"", "overflow", "loss", "weight"})
 
 def advice(finding: Finding) -> str:
     """What to do, in words: an imperative first, then where it does not apply."""
+    cure = _cure(finding)
+    if cure is not None and cure.remedy in REMEDY_WORDS:
+        return _at_line(finding, REMEDY_WORDS[cure.remedy])
     fix = _operation_fix(finding)
     if fix is None or finding.operation is None:
         return _filled(_fix(finding).words, finding)
-    line = source_line(finding.operation)
-    return f"{f'At {line}, {fix.words}' if line else sentence(fix.words)}."
+    return _at_line(finding, fix.words)
+
+
+def _at_line(finding: Finding, words: str) -> str:
+    """ "At model.py:57, clamp its argument."; without the line where it is not known."""
+    operation = finding.operation
+    line = "" if operation is None or operation.direction == "update" else source_line(operation)
+    return f"{f'At {line}, {words}' if line else sentence(words)}."
 
 
 def fix_code(finding: Finding) -> str:
     """Code to copy, of several lines at times; "" for none."""
+    cure = _cure(finding)
+    if cure is not None and finding.operation is not None:
+        return source_with_remedy(finding.operation, cure.code) or cure.code
     fix = _operation_fix(finding) or _fix(finding)
     return _filled(fix.code(finding.model.framework), finding)
 
@@ -40,6 +59,13 @@ def fix_code(finding: Finding) -> str:
 def help_link(finding: Finding) -> str:
     """Where the documentation has more, relative to its folder."""
     return f"findings.md#{finding.cause}"
+
+
+def _cure(finding: Finding) -> Trial | None:
+    """The remedy of the operation that was tried on the step and cured it; None for none."""
+    if finding.rerun is None or finding.cause in _NOT_OF_OPERATION:
+        return None
+    return next((each for each in finding.rerun.tried if each.outcome == "finite"), None)
 
 
 def _operation_fix(finding: Finding) -> Fix | None:

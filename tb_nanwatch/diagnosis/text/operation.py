@@ -91,12 +91,6 @@ def _batch_size(operation: Operation | None) -> int | None:
     return operation.result.shape[0]
 
 
-def outcome(rerun: Rerun) -> str:
-    """ "reproduced when re-run eagerly": what came of running the step again."""
-    mode = {"eager": "eagerly", "graph": "as a graph", "xla": "under XLA"}[rerun.mode]
-    return f"reproduced when re-run {mode}" if rerun.reproduced else "not reproduced when re-run"
-
-
 def operand_lines(operation: Operation) -> Iterator[str]:
     """Operands and result: "x[0, 0, 0] = 0.0 (float32, 8 x 8 x 16)"; each shape once."""
     for operand in operands(operation):

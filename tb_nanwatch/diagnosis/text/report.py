@@ -10,15 +10,16 @@ from tb_nanwatch.diagnosis.finding import Finding
 from tb_nanwatch.diagnosis.text.explanations import explanation
 from tb_nanwatch.diagnosis.text.fixes import advice, fix_code, help_link
 from tb_nanwatch.diagnosis.text.headlines import headline, run_headline
+from tb_nanwatch.diagnosis.text.rerun import note, trial_sentence, trials
 from tb_nanwatch.diagnosis.verdict import Verdict
-from tb_nanwatch.format.rerun import operation_to_json
+from tb_nanwatch.format.rerun import operation_to_json, trial_to_json
 
 
 def to_json(finding: Finding) -> dict[str, Any]:
     """The finding as an element of `findings` in `nanwatch report --json`, version 1.
 
-    The keys `worker`, `record_also`, `rerun`, and `operation` and `examples` of the origin, are
-    there only where they say something.
+    The keys `worker`, `record_also`, `rerun`, `tried`, and `operation` and `examples` of the
+    origin, are there only where they say something.
     """
     origin, rerun = finding.origin, finding.rerun
     answer: dict[str, Any] = {
@@ -46,8 +47,12 @@ def to_json(finding: Finding) -> dict[str, Any]:
         answer["rerun"] = {
             "reproduced": rerun.reproduced,
             "mode": rerun.mode,
-            "note": rerun.note,
+            "note": note(rerun),
         }
+        if rerun.tried:
+            answer["tried"] = [
+                {**trial_to_json(each), "text": trial_sentence(each)} for each in rerun.tried
+            ]
     if finding.record_also:
         answer["record_also"] = list(finding.record_also)
     return answer
@@ -113,6 +118,7 @@ def live_message(finding: Finding) -> str:
     lines = [headline(finding), f"  why: {explanation(finding)}"]
     lines.append(f"  fix: {_first_sentence(advice(finding))}")
     lines += (f"       {line}" for line in fix_code(finding).splitlines())
+    lines += (f"  tried: {each}" for each in trials(finding.rerun))
     return "\n".join(lines)
 
 

@@ -3,7 +3,7 @@
 import { placeTitle, recordAlsoCode, recordAlsoText } from "../../model/findings";
 import { visibleName } from "../../model/names";
 import { formatCount, formatCounted } from "../../model/numbers";
-import type { AffectedPlace, Finding } from "../../wire/answers";
+import type { AffectedPlace, Finding, Trial } from "../../wire/answers";
 import { CodeBlock } from "../CodeBlock";
 import { FailedOperation } from "./FailedOperation";
 import { MarkedText } from "./MarkedText";
@@ -14,7 +14,7 @@ interface ExplanationProps {
 }
 
 export function Explanation({ finding, onGoTo }: ExplanationProps) {
-  const { message, advice, fix_code, help, affected, record_also = [] } = finding;
+  const { message, advice, fix_code, help, affected, tried = [], record_also = [] } = finding;
   return (
     <div class={`explained ${finding.origin.operation ? "with-operation" : ""}`}>
       <div>
@@ -30,6 +30,7 @@ export function Explanation({ finding, onGoTo }: ExplanationProps) {
           <MarkedText text={advice} />
         </p>
         {fix_code && <CodeBlock code={fix_code} />}
+        <Trials trials={tried} />
         {record_also.length > 0 && (
           <>
             <p class="record-also">{recordAlsoText(record_also)}</p>
@@ -40,6 +41,20 @@ export function Explanation({ finding, onGoTo }: ExplanationProps) {
       </div>
       <FailedOperation origin={finding.origin} rerun={finding.rerun} />
     </div>
+  );
+}
+
+function Trials({ trials }: { trials: readonly Trial[] }) {
+  if (trials.length === 0) return null;
+  return (
+    <ul class="trials" aria-label="Tried on the failing step">
+      {trials.map(({ code, outcome, text }) => (
+        <li key={code} class={outcome}>
+          <b>{outcome === "finite" ? "✓ Tried on this step" : "✗ Tried on this step"}</b>{" "}
+          <MarkedText text={text} />
+        </li>
+      ))}
+    </ul>
   );
 }
 

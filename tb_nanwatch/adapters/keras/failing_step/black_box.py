@@ -39,9 +39,8 @@ from tb_nanwatch.adapters.keras.instrument.batch import Batch
 from tb_nanwatch.adapters.tensorflow.graph.host_callback import HostSignal
 from tb_nanwatch.adapters.tensorflow.recorder import Recorder
 from tb_nanwatch.adapters.tensorflow.tracing.origin import describe_operation
-from tb_nanwatch.format.rerun import Mode, Rerun, Trial
+from tb_nanwatch.format.rerun import Mode, Operation, Rerun, Trial
 from tb_nanwatch.format.tags import SUBDIRECTORY
-from tb_nanwatch.training.failing_step import rerun_notes
 from tb_nanwatch.training.failing_step.describe_operation import affected_rows
 from tb_nanwatch.training.failing_step.origin import Search
 from tb_nanwatch.training.failing_step.step_dump import (
@@ -219,7 +218,7 @@ class BlackBox:
     def _rerun(
         self, step: FailingStep, number: int, captured: CapturedStep | None
     ) -> tuple[Search | None, tuple[Trial, ...], str, dict[str, Any]]:
-        """What was found, the remedies that were tried, a note if nothing could be found, and all
+        """What was found, the remedies that were tried, the error that kept it from that, and all
         variables as they were before."""
         search, failure = None, ""
         trials: tuple[Trial, ...] = ()
@@ -232,7 +231,7 @@ class BlackBox:
                 try:
                     search = subject.rerun(step.batch)
                 except Exception as error:
-                    failure = rerun_notes.rerun_failed(type(error).__name__, _first_lines_of(error))
+                    failure = f"{type(error).__name__}: {_first_lines_of(error)}"
                 seconds = time.monotonic() - began
                 # Before the trials: with a remedy the step may read more variables.
                 state = step.state() if self._dump_level == "state" else {}
@@ -315,31 +314,37 @@ def make_rerun(
     Args:
       step: the step.
       search: what was found in eager mode; None where the step could not be run so.
-      failure: the note that says why; "" otherwise.
+      failure: the error that kept it from that; "" otherwise.
       again: whether it went non-finite again in `mode`.
       mode: how the training runs it.
       data: the batch.
       trials: the remedies that were tried.
     """
-    rows = batch_size(data)
-    notes = [failure] if failure else []
     if search is None:
-        return Rerun(step, again, mode, " ".join(notes))
+        return Rerun(step, again, mode, failure)
     if not search.is_nonfinite:
-        notes.append(rerun_notes.not_reproduced(search.is_random, again, mode))
-        return Rerun(step, again, mode, " ".join(notes))
+        return Rerun(step, again, mode, draws_random=search.is_random)
+    rows = batch_size(data)
+    operation: Operation | None = None
+    examples: tuple[int, ...] = ()
+    bad_data: dict[str, tuple[int, ...]] = {}
     if search.data:
-        notes.append(rerun_notes.NONFINITE_DATA)
-        named = _nonfinite_parts(data, search.data, rows)
-        places = next((found for found in named.values() if found), ())
-        return Rerun(step, True, "eager", " ".join(notes), None, places, named, trials)
-    if search.by_weight:
-        notes.append(rerun_notes.NONFINITE_WEIGHT)
-    if search.origin is None:
-        return Rerun(step, True, "eager", " ".join(notes))
-    places = affected_rows(search.origin.nonfinite, rows)
-    operation = describe_operation(search.origin)
-    return Rerun(step, True, "eager", " ".join(notes), operation, places, tried=trials)
+        bad_data = _nonfinite_parts(data, search.data, rows)
+        examples = next((found for found in bad_data.values() if found), ())
+    elif search.origin is not None:
+        operation = describe_operation(search.origin)
+        examples = affected_rows(search.origin.nonfinite, rows)
+    return Rerun(
+        step,
+        True,
+        "eager",
+        operation=operation,
+        examples=examples,
+        bad_data=bad_data,
+        tried=trials,
+        is_of_batch=bool(search.data),
+        is_of_weight=search.by_weight,
+    )
 
 
 def _nonfinite_parts(

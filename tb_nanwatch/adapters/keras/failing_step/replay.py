@@ -33,6 +33,13 @@ from tb_nanwatch.adapters.keras.failing_step.trials import (
 from tb_nanwatch.adapters.keras.instrument.model_state import model_variables
 from tb_nanwatch.adapters.keras.instrument.optimizers import build_optimizer
 from tb_nanwatch.adapters.keras.instrument.step_function import python_function
+from tb_nanwatch.diagnosis.text.operation import (
+    operand_lines,
+    operation_name,
+    rows_text,
+    source_line,
+)
+from tb_nanwatch.diagnosis.text.rerun import note, trials
 from tb_nanwatch.format.rerun import Rerun
 from tb_nanwatch.format.tags import SUBDIRECTORY
 from tb_nanwatch.training.failing_step.step_dump import FOLDER, StepDump, unpack_dump
@@ -240,22 +247,21 @@ def _lines(recorded: Rerun, found: Rerun, dump: StepDump) -> Iterator[str]:
     yield "reproduced: non-finite again" if found.reproduced else "not reproduced: finite now"
     operation = found.operation
     if operation is not None:
-        where = f" in layer {operation.layer}" if operation.layer else ""
-        yield f"{operation.type}{where}, {operation.direction} pass"
+        yield operation_name(operation)
         if operation.file:
-            yield f"{operation.file}:{operation.line}"
+            yield source_line(operation)
             for line in operation.source:
                 mark = ">" if line.line == operation.line else " "
                 yield f"  {mark} {line.line:5} {line.text}"
-        for operand in (*operation.operands, *([operation.result] if operation.result else [])):
-            values = ", ".join(f"{list(each.index)}: {each.value}" for each in operand.elements)
-            yield f"{operand.name}  {operand.dtype} {list(operand.shape)}  {values}".rstrip()
-    if found.examples:
-        yield f"batch rows: {', '.join(map(str, found.examples))}"
-    for trial in found.tried:
-        yield f"tried {trial.code.splitlines()[0]}: {trial.outcome}"
-    if found.note:
-        yield found.note
+        yield from operand_lines(operation)
+    rows = rows_text(found)
+    if rows:
+        yield rows
+    for tried in trials(found):
+        yield f"tried: {tried}"
+    more = note(found)
+    if more:
+        yield more
 
 
 if __name__ == "__main__":

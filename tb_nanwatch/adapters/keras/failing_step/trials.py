@@ -161,7 +161,12 @@ def _of_precision(subject: Subject, origin: Origin) -> Iterator[_Change]:
     layer = subject.program.layers.get(origin.operation.layer)
     is_half = any(_is_half(each) for each in (origin.result, *origin.operation.inputs))
     if layer is not None and is_half:
-        yield _Change("float32-layer", 'dtype="float32"', _in_float32(layer), subject.batch)
+        yield _Change(
+            "float32-layer",
+            f'{type(layer).__name__}(..., dtype="float32")',
+            _in_float32(layer),
+            subject.batch,
+        )
 
 
 def _is_half(tensor: Any) -> bool:

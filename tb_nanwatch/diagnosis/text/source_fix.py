@@ -1,0 +1,132 @@
+"""The user's own line of source with a remedy written into it."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from tb_nanwatch.format.rerun import Operation
+
+_CALLED: dict[str, frozenset[str]] = {
+    "Log": frozenset({"log"}),
+    "Log1p": frozenset({"log1p"}),
+    "Sqrt": frozenset({"sqrt"}),
+    "Rsqrt": frozenset({"rsqrt"}),
+    "RealDiv": frozenset({"divide", "true_divide", "truediv"}),
+    "Reciprocal": frozenset({"reciprocal"}),
+    "Pow": frozenset({"pow", "power"}),
+    "Exp": frozenset({"exp"}),
+    "Expm1": frozenset({"expm1"}),
+    "Softmax": frozenset({"softmax"}),
+    "LogSoftmax": frozenset({"log_softmax"}),
+    "Acos": frozenset({"acos", "arccos"}),
+    "Asin": frozenset({"asin", "arcsin"}),
+    "Atanh": frozenset({"atanh", "arctanh"}),
+    "Acosh": frozenset({"acosh", "arccosh"}),
+    "Erfinv": frozenset({"erfinv"}),
+    "Lgamma": frozenset({"lgamma"}),
+    "Digamma": frozenset({"digamma"}),
+    "Cholesky": frozenset({"cholesky"}),
+}
+"""What functions are called that run an operation."""
+
+_OPERATORS: dict[str, type[ast.operator]] = {
+    "RealDiv": ast.Div,
+    "Pow": ast.Pow,
+    "Mul": ast.Mult,
+    "AddV2": ast.Add,
+    "Sub": ast.Sub,
+}
+
+_IN_KERAS = {"tf.maximum": "maximum", "tf.minimum": "minimum", "tf.clip_by_value": "clip"}
+"""Functions of the remedies, and what `keras.ops` calls them."""
+
+
+class _Place(NamedTuple):
+    """A call or an operator in the line, and its operands."""
+
+    node: ast.Call | ast.BinOp
+    operands: list[ast.expr]
+
+
+def source_with_remedy(operation: Operation, remedy: str) -> str:
+    """The line of the operation with its call written as the remedy's code says.
+
+    Args:
+      operation: with the line of the user's source.
+      remedy: an expression of `x`, and of `y` for a second operand.
+
+    Returns:
+      "" where the line does not show for sure what to replace: it is no statement by itself, or
+      calls no such function, or several.
+    """
+    line = operation.code
+    try:
+        tree = ast.parse(line)
+        expression = ast.parse(remedy, mode="eval").body
+    except SyntaxError:
+        return ""
+    places = list(_places(tree, operation.type))
+    if len(places) != 1:
+        return ""
+    node, operands = places[0]
+    names = dict(zip("xy", operands, strict=False))
+    filled = _Filled(remedy, names, _keras_prefix(node)).visit(expression)
+    written = _in_own_call(node, filled, _CALLED.get(operation.type, frozenset()))
+    start, end = node.col_offset, node.end_col_offset
+    if node.lineno != node.end_lineno or end is None:
+        return ""
+    line_bytes = line.encode()  # Offsets are those of UTF-8.
+    return (line_bytes[:start] + ast.unparse(written).encode() + line_bytes[end:]).decode()
+
+
+def _places(tree: ast.AST, operation_type: str) -> Iterator[_Place]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and node.args:
+            name = ast.unparse(node.func).rpartition(".")[2]
+            if name in _CALLED.get(operation_type, ()):
+                yield _Place(node, node.args)
+        elif isinstance(node, ast.BinOp):
+            operator = _OPERATORS.get(operation_type)
+            if operator is not None and isinstance(node.op, operator):
+                yield _Place(node, [node.left, node.right])
+
+
+def _in_own_call(node: ast.Call | ast.BinOp, remedy: ast.expr, names: frozenset[str]) -> ast.expr:
+    """The remedy; in the user's own call, with its options, where it only changes an argument."""
+    if not (isinstance(node, ast.Call) and isinstance(remedy, ast.Call)):
+        return remedy
+    if ast.unparse(remedy.func).rpartition(".")[2] not in names:
+        return remedy
+    return ast.Call(node.func, [*remedy.args, *node.args[len(remedy.args) :]], node.keywords)
+
+
+def _keras_prefix(node: ast.Call | ast.BinOp) -> str:
+    """What the user calls `keras.ops`, where the call is one of that; "" otherwise."""
+    if not isinstance(node, ast.Call):
+        return ""
+    prefix = ast.unparse(node.func).rpartition(".")[0]
+    return prefix if prefix.rpartition(".")[2] == "ops" else ""
+
+
+class _Filled(ast.NodeTransformer):
+    """A remedy's expression with its operands, and in the user's own terms."""
+
+    def __init__(self, code: str, names: dict[str, ast.expr], keras_prefix: str):
+        self._code = code
+        self._names = names
+        self._keras_prefix = keras_prefix
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        return self._names.get(node.id, node)
+
+    def visit_Constant(self, node: ast.Constant) -> ast.expr:
+        # As it is written: 1e-6 and not 1e-06.
+        return ast.Name(ast.get_source_segment(self._code, node) or repr(node.value))
+
+    def visit_Attribute(self, node: ast.Attribute) -> ast.expr:
+        name = _IN_KERAS.get(ast.unparse(node))
+        if self._keras_prefix and name:
+            return ast.parse(f"{self._keras_prefix}.{name}", mode="eval").body
+        return node
