@@ -196,7 +196,7 @@ def test_the_training_goes_on_bit_for_bit_as_without(
 
 
 @pytest.mark.parametrize("mode", ["graph", "eager"])
-@pytest.mark.parametrize("place", ["__init__", "_take_in", "check", "_before", "end"])
+@pytest.mark.parametrize("place", ["__init__", "_to_check", "check", "_before", "end"])
 def test_a_fault_of_its_own_does_not_reach_the_training(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str, mode: str
 ) -> None:

@@ -177,7 +177,7 @@ def test_an_unknown_role_lists_the_known(writer: tf.summary.SummaryWriter) -> No
 
 
 def test_a_missing_step_says_what_to_do(writer: tf.summary.SummaryWriter) -> None:
-    with pytest.raises(ValueError, match="no step: give it step="):
+    with pytest.raises(ValueError, match=r"no step\. Pass step="):
         nanwatch.summary("x", tf.ones([1]))
 
 
