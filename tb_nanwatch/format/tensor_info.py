@@ -18,8 +18,8 @@ class TensorInfo:
       replica: which of several replicas of the process it is of; "" where there is one alone.
       trainable: of a variable or its gradient, whether it is trained; None where not known.
       is_statistic: whether a layer keeps it as a statistic, such as a moving average.
-      attribute: the layer's attribute that holds the variable, such as "kernel"; "" where that is
-        not known.
+      attribute: the layer's attribute that holds the variable, such as "kernel"; of a sample weight
+        "sample_weight"; "" where it is not known.
     """
 
     role: str

@@ -244,6 +244,19 @@ def test_variables(tmp_path: Path) -> None:
     assert gradients["normal/gamma"] == "gamma"
 
 
+def test_sample_weights(tmp_path: Path) -> None:
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse", jit_compile=False)
+    callback = nanwatch.Callback(tmp_path)
+    y, weight = np.ones((ROWS, 1)), np.ones(ROWS)
+    model.fit(np.ones((ROWS, 4)), y, sample_weight=weight, verbose=0, callbacks=[callback])
+    targets = [info for info in manifests(tmp_path)[-1].tensors if info.role == "target"]
+    assert [(each.name, each.attribute) for each in targets] == [
+        ("target", ""),
+        ("sample_weight", "sample_weight"),
+    ]
+
+
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16", "float16"])
 def test_the_dtype_policy(policy: str, tmp_path: Path) -> None:
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1, dtype=policy)])

@@ -14,11 +14,17 @@ _UNPACK = "unpack_x_y_sample_weight"
 
 
 class Part(NamedTuple):
-    """One tensor of a batch."""
+    """One tensor of a batch; `attribute` is that of `TensorInfo`."""
 
     role: str
     name: str
     tensor: Any
+    attribute: str = ""
+
+
+def _part_of_loss(name: str, path: str, tensor: Any) -> Part:
+    """A target or a sample weight."""
+    return Part("target", path, tensor, name if name == "sample_weight" else "")
 
 
 class Batch:
@@ -53,7 +59,7 @@ class Batch:
         self._fed |= {id(leaf) for _, leaf in flatten_data(x, "input")}
         for name, given in (("target", y), ("sample_weight", sample_weight)):
             for path, leaf in flatten_data(given, name):
-                self._loss_arguments.setdefault(id(leaf), Part("target", path, leaf))
+                self._loss_arguments.setdefault(id(leaf), _part_of_loss(name, path, leaf))
 
     def parts(self) -> list[Part]:
         """The tensors, each with its role and its name."""
@@ -86,13 +92,11 @@ def _unpacked(data: Any) -> Iterator[Part]:
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
     except ValueError:
         return
-    for role, name, given in (
-        ("input", "input", x),
-        ("target", "target", y),
-        ("target", "sample_weight", sample_weight),
-    ):
+    for path, leaf in flatten_data(x, "input"):
+        yield Part("input", path, leaf)
+    for name, given in (("target", y), ("sample_weight", sample_weight)):
         for path, leaf in flatten_data(given, name):
-            yield Part(role, path, leaf)
+            yield _part_of_loss(name, path, leaf)
 
 
 def unpacks(train_step: Any) -> bool:

@@ -235,7 +235,10 @@ class StepTensors:
     def end(self, optimizers: Iterable[Any]) -> None:
         """Adds what is known only after the step: its variables, and the parts of the batch."""
         for part in () if self._batch is None else self._batch.parts():
-            self._tensors += self._named(part.role, "", part.name, part.tensor, batch=True)
+            facts = VariableFacts(attribute=part.attribute)
+            self._tensors += self._named(
+                part.role, "", part.name, part.tensor, batch=True, variable=facts
+            )
         for outputs in () if "prediction" in self._found_roles else self._model_outputs:
             self._predictions(outputs)
         for name, loss in self._losses.named():
