@@ -231,3 +231,12 @@ def test_trials_leave_the_training_as_it_is(mode: str, tmp_path: Path) -> None:
     assert reruns(tmp_path)[0].tried
     for one, other in zip(plain, watched, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_what_keras_casts_has_no_line_of_a_package(tmp_path: Path) -> None:
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1, dtype="mixed_float16")])
+    model.compile(keras.optimizers.SGD(1e-3), "mse", jit_compile=False)
+    model.fit(X + 7e4, X[:, :1], verbose=0, callbacks=[nanwatch.Callback(tmp_path)])
+    (rerun,) = reruns(tmp_path)
+    assert rerun.operation is not None
+    assert (rerun.operation.type, rerun.operation.file) == ("Cast", "")

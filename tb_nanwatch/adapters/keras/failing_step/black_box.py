@@ -223,13 +223,14 @@ class BlackBox:
         search, failure = None, ""
         trials: tuple[Trial, ...] = ()
         state: dict[str, Any] = {}
-        progress = self._progress(number)
-        subject = Subject(lambda batch: step.rerun(batch, progress), step.batch, step.program)
+        find = self._progress(f"step {number:,} went non-finite. Re-running it")
+        attempt = self._progress(f"trying a fix on step {number:,}")
+        subject = Subject(lambda batch: step.rerun(batch, attempt), step.batch, step.program)
         try:
             with variables_as_before(() if captured is None else captured.before):
                 began = time.monotonic()
                 try:
-                    search = subject.rerun(step.batch)
+                    search = step.rerun(step.batch, find)
                 except Exception as error:
                     failure = f"{type(error).__name__}: {_first_lines_of(error)}"
                 seconds = time.monotonic() - began
@@ -248,19 +249,15 @@ class BlackBox:
         """
         self._arm(self._reruns_left > 0 and not nonfinite_steps)
 
-    def _progress(self, step: int) -> Callable[[int], None]:
-        """Prints progress where a rerun takes long."""
+    def _progress(self, doing: str) -> Callable[[int], None]:
+        """Prints progress where a rerun takes long; `doing` says of what."""
         last = time.monotonic()
 
         def progress(count: int) -> None:
             nonlocal last
             if time.monotonic() - last > _PROGRESS_SECONDS:
                 last = time.monotonic()
-                print(
-                    f"NaNWatch: step {step:,} went non-finite. Re-running it to find the "
-                    f"operation: {count:,} operations so far ...",
-                    flush=True,
-                )
+                print(f"NaNWatch: {doing}: {count:,} operations so far ...", flush=True)
 
         return progress
 

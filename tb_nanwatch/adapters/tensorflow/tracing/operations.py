@@ -42,9 +42,9 @@ _OURS = os.fspath(Path(os.path.abspath(__file__)).parents[3])
 _SITE = os.path.dirname(os.path.dirname(os.path.abspath(tf.__file__)))
 _FRAMEWORK = (
     os.path.join(_OURS, ""),
-    *(os.path.join(_SITE, name, "") for name in ("tensorflow", "keras")),
+    *(os.path.join(_SITE, name, "") for name in ("tensorflow", "keras", "optree", "tree", "wrapt")),
 )
-"""Folders with code that is not the user's."""
+"""Folders with code that is not the user's: the frameworks, and what calls back for them."""
 
 _RUNS = frozenset({"call", "__call__", "apply"})
 """Methods by which layers, modules and optimizers run."""
