@@ -67,6 +67,8 @@ class Operation:
       source: that line and those around it.
       operands: what goes into the operation.
       result: what comes out of it; backward the gradient of its input.
+      columns: where in the line the call begins and ends, as offsets in UTF-8; None where it is not
+        known.
       optimizer: name of the optimizer that ran it, such as "keras.optimizers.Adam"; "" for none.
     """
 
@@ -80,6 +82,7 @@ class Operation:
     operands: tuple[Operand, ...] = ()
     result: Operand | None = None
     optimizer: str = ""
+    columns: tuple[int, int] | None = None
 
     @property
     def code(self) -> str:
@@ -157,6 +160,8 @@ def operation_to_json(operation: Operation) -> dict[str, Any]:
             "function": operation.function,
             "source": [{"line": each.line, "text": each.text} for each in operation.source],
         }
+    if operation.columns is not None:
+        answer["columns"] = list(operation.columns)
     if operation.operands:
         answer["operands"] = [_operand_to_json(each) for each in operation.operands]
     if operation.result is not None:
@@ -278,7 +283,15 @@ def _operation(content: Mapping[str, Any]) -> Operation:
         operands=tuple(_operand(each) for each in content.get("operands", ())),
         result=None if result is None else _operand(result),
         optimizer=str(content.get("optimizer", "")),
+        columns=_columns(content.get("columns")),
     )
+
+
+def _columns(content: Any) -> tuple[int, int] | None:
+    if content is None:
+        return None
+    start, end = content
+    return int(start), int(end)
 
 
 def _operand(content: Mapping[str, Any]) -> Operand:

@@ -46,6 +46,12 @@ def operation(kind: str, line: str) -> Operation:
         ),
         (
             "Softmax",
+            'w = ops.softmax(ops.where(m, s, -float("inf")))',
+            "tf.nn.softmax(tf.maximum(x, -1e9))",
+            'w = ops.softmax(ops.maximum(ops.where(m, s, -float("inf")), -1e9))',
+        ),
+        (
+            "Softmax",
             "w = tf.nn.softmax(scores, axis=1)",
             "tf.nn.softmax(tf.maximum(x, -1e9))",
             "w = tf.nn.softmax(tf.maximum(scores, -1e9), axis=1)",
@@ -65,6 +71,14 @@ def test_the_remedy_is_written_into_the_line(
     found = source_with_remedy(operation(kind, line), remedy)
     ast.parse(found)
     assert found == (written or "return tf.pow(tf.maximum(x, 1e-6), 0.5)")
+
+
+def test_of_several_calls_the_columns_show_which() -> None:
+    line = "return -(y * ops.log(p) + (1 - y) * ops.log(1 - p))"
+    start = line.index("ops.log(1")
+    columns = 8 + start, 8 + start + len("ops.log(1 - p)")
+    found = source_with_remedy(replace(operation("Log", line), columns=columns), LOG)
+    assert found == "return -(y * ops.log(p) + (1 - y) * ops.log(ops.maximum(1 - p, 1e-6)))"
 
 
 @pytest.mark.parametrize(

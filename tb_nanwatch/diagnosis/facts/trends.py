@@ -29,6 +29,8 @@ def risen(curve: Curve, decades: float) -> Rise | None:
     else:
         return None
     below = np.flatnonzero(curve.log10 < start + 0.3 * rise)
+    if len(below) and below[-1] == len(curve) - 1:
+        return None  # It is down again.
     first = int(curve.steps[below[-1]]) + 1 if len(below) else int(curve.steps[0])
     return Rise(first, float(rise))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from tb_nanwatch.format.rerun import Operation
@@ -50,6 +50,13 @@ class _Place(NamedTuple):
     operands: list[ast.expr]
 
 
+class _Source(NamedTuple):
+    """An operand as it is written."""
+
+    text: str
+    node: ast.expr
+
+
 def source_with_remedy(operation: Operation, remedy: str) -> str:
     """The line of the operation with its call written as the remedy's code says.
 
@@ -68,17 +75,37 @@ def source_with_remedy(operation: Operation, remedy: str) -> str:
     except SyntaxError:
         return ""
     places = list(_places(tree, operation.type))
+    if len(places) > 1:
+        places = [each for each in places if _columns(each.node) == _columns_in_code(operation)]
     if len(places) != 1:
         return ""
     node, operands = places[0]
-    names = dict(zip("xy", operands, strict=False))
-    filled = _Filled(remedy, names, _keras_prefix(node)).visit(expression)
-    written = _in_own_call(node, filled, _CALLED.get(operation.type, frozenset()))
-    start, end = node.col_offset, node.end_col_offset
-    if node.lineno != node.end_lineno or end is None:
+    columns = _columns(node)
+    if columns is None:
         return ""
-    line_bytes = line.encode()  # Offsets are those of UTF-8.
-    return (line_bytes[:start] + ast.unparse(written).encode() + line_bytes[end:]).decode()
+    sources = [_Source(ast.get_source_segment(line, each) or "", each) for each in operands]
+    filled = _Filled(remedy, dict(zip("xy", sources, strict=False)), _keras_prefix(node))
+    written = _in_own_call(
+        line, node, filled.visit(expression), _CALLED.get(operation.type, frozenset())
+    )
+    code = line.encode()  # Offsets are those of UTF-8.
+    return (code[: columns[0]] + ast.unparse(written).encode() + code[columns[1] :]).decode()
+
+
+def _columns(node: ast.expr) -> tuple[int, int] | None:
+    """Where it begins and ends in the line; None where it takes several."""
+    if node.lineno != node.end_lineno or node.end_col_offset is None:
+        return None
+    return node.col_offset, node.end_col_offset
+
+
+def _columns_in_code(operation: Operation) -> tuple[int, int] | None:
+    """Where the call is in the line without its indentation."""
+    text = next((each.text for each in operation.source if each.line == operation.line), "")
+    if operation.columns is None:
+        return None
+    indentation = len(text.encode()) - len(text.lstrip().encode())
+    return operation.columns[0] - indentation, operation.columns[1] - indentation
 
 
 def _places(tree: ast.AST, operation_type: str) -> Iterator[_Place]:
@@ -93,13 +120,22 @@ def _places(tree: ast.AST, operation_type: str) -> Iterator[_Place]:
                 yield _Place(node, [node.left, node.right])
 
 
-def _in_own_call(node: ast.Call | ast.BinOp, remedy: ast.expr, names: frozenset[str]) -> ast.expr:
+def _in_own_call(
+    line: str, node: ast.Call | ast.BinOp, remedy: ast.expr, names: frozenset[str]
+) -> ast.expr:
     """The remedy; in the user's own call, with its options, where it only changes an argument."""
     if not (isinstance(node, ast.Call) and isinstance(remedy, ast.Call)):
         return remedy
     if ast.unparse(remedy.func).rpartition(".")[2] not in names:
         return remedy
-    return ast.Call(node.func, [*remedy.args, *node.args[len(remedy.args) :]], node.keywords)
+    rest = [_verbatim(line, each) for each in node.args[len(remedy.args) :]]
+    options = [ast.keyword(each.arg, _verbatim(line, each.value)) for each in node.keywords]
+    return ast.Call(node.func, [*remedy.args, *rest], options)
+
+
+def _verbatim(code: str, node: ast.expr) -> ast.expr:
+    """A part of a code that is to stand as it is written: 1e-6 and not 1e-06."""
+    return ast.Name(ast.get_source_segment(code, node) or ast.unparse(node))
 
 
 def _keras_prefix(node: ast.Call | ast.BinOp) -> str:
@@ -110,20 +146,40 @@ def _keras_prefix(node: ast.Call | ast.BinOp) -> str:
     return prefix if prefix.rpartition(".")[2] == "ops" else ""
 
 
+_ATOMS = (ast.Name, ast.Call, ast.Attribute, ast.Subscript, ast.Constant)
+
+
 class _Filled(ast.NodeTransformer):
     """A remedy's expression with its operands, and in the user's own terms."""
 
-    def __init__(self, code: str, names: dict[str, ast.expr], keras_prefix: str):
+    def __init__(self, code: str, operands: Mapping[str, _Source], keras_prefix: str):
         self._code = code
-        self._names = names
+        self._operands = operands
         self._keras_prefix = keras_prefix
+        self._is_term = False
+
+    def visit_BinOp(self, node: ast.BinOp) -> ast.expr:
+        before, self._is_term = self._is_term, True
+        node.left, node.right = self.visit(node.left), self.visit(node.right)
+        self._is_term = before
+        return node
+
+    def visit_Call(self, node: ast.Call) -> ast.expr:
+        before, self._is_term = self._is_term, False
+        node.func = self.visit(node.func)
+        node.args = [self.visit(each) for each in node.args]
+        self._is_term = before
+        return node
 
     def visit_Name(self, node: ast.Name) -> ast.expr:
-        return self._names.get(node.id, node)
+        operand = self._operands.get(node.id)
+        if operand is None:
+            return node
+        needs_parentheses = self._is_term and not isinstance(operand.node, _ATOMS)
+        return ast.Name(f"({operand.text})" if needs_parentheses else operand.text)
 
     def visit_Constant(self, node: ast.Constant) -> ast.expr:
-        # As it is written: 1e-6 and not 1e-06.
-        return ast.Name(ast.get_source_segment(self._code, node) or repr(node.value))
+        return _verbatim(self._code, node)
 
     def visit_Attribute(self, node: ast.Attribute) -> ast.expr:
         name = _IN_KERAS.get(ast.unparse(node))

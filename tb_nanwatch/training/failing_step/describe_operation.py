@@ -47,6 +47,7 @@ def describe_operation(origin: Origin, access: TensorAccess) -> rerun.Operation:
         operands=tuple(operands),
         result=_operand(name, origin.result, places, shape, access),
         optimizer=operation.optimizer,
+        columns=None if site is None else site.columns,
     )
 
 

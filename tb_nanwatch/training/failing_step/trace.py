@@ -7,11 +7,18 @@ from typing import Any, NamedTuple
 
 
 class CallSite(NamedTuple):
-    """The line of the user's source code that an operation comes from."""
+    """The line of the user's source code that an operation comes from.
+
+    Attributes:
+      file, line, function: of the call.
+      columns: where in the line the call begins and ends, as offsets in UTF-8; None where it is not
+        known (before Python 3.11), or where it takes several lines.
+    """
 
     file: str
     line: int
     function: str
+    columns: tuple[int, int] | None = None
 
 
 class Owner(NamedTuple):

@@ -16,8 +16,9 @@ import sys
 import sysconfig
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Any
 
 import tensorflow as tf
@@ -261,13 +262,23 @@ def called_from(
         if call_site is None:
             kind = _kind(code.co_filename)
             if kind is _OWN:
-                call_site = CallSite(code.co_filename, frame.f_lineno, code.co_name)
+                call_site = _call_site(code, frame.f_lineno, frame.f_lasti)
             elif kind is _INSTALLED and installed is None:
-                installed = CallSite(code.co_filename, frame.f_lineno, code.co_name)
+                installed = _call_site(code, frame.f_lineno, frame.f_lasti)
         if owner is None and code.co_name in _RUNS and code.co_varnames[:1] == ("self",):
             owner = owner_of(frame.f_locals["self"])
         frame = frame.f_back
     return call_site or installed, owner or Owner()
+
+
+@functools.lru_cache(maxsize=4096)
+def _call_site(code: CodeType, line: int, instruction: int) -> CallSite:
+    columns = None
+    if hasattr(code, "co_positions"):  # Since Python 3.11.
+        first, last, start, end = next(islice(code.co_positions(), instruction // 2, None))
+        if first == last == line and start is not None and end is not None:
+            columns = start, end
+    return CallSite(code.co_filename, line, code.co_name, columns)
 
 
 _OWN, _INSTALLED, _FOREIGN = "own", "installed", "foreign"
