@@ -12,7 +12,7 @@ from tb_nanwatch.diagnosis.facts.run import Run
 
 @dataclass(frozen=True)
 class Rise:
-    """A rise that is there at the end of a curve: its first step, and how far."""
+    """A rise that is there at the end of a curve: the end of its first record, and how far."""
 
     first: int
     decades: float
@@ -31,7 +31,8 @@ def risen(curve: Curve, decades: float) -> Rise | None:
     below = np.flatnonzero(curve.log10 < start + 0.3 * rise)
     if len(below) and below[-1] == len(curve) - 1:
         return None  # It is down again.
-    first = int(curve.steps[below[-1]]) + 1 if len(below) else int(curve.steps[0])
+    # By the end of the record that is above: a trend is not said to begin before its reason.
+    first = int(curve.steps[below[-1] + 1 if len(below) else 0])
     return Rise(first, float(rise))
 
 
