@@ -37,6 +37,7 @@ def operation(kind: str, line: str) -> Operation:
             "tf.sqrt(x + 1e-6)",
             "length = tf.sqrt(tf.reduce_sum(x * x, axis=-1) + 1e-6)  # of rows",
         ),
+        ("Sqrt", "n = tf.sqrt(a * b)", "tf.sqrt(x + 1e-6)", "n = tf.sqrt(a * b + 1e-6)"),
         ("RealDiv", "return (x - m) / s", "x / (y + 1e-6)", "return (x - m) / (s + 1e-6)"),
         (
             "RealDiv",

@@ -156,27 +156,32 @@ class _Filled(ast.NodeTransformer):
         self._code = code
         self._operands = operands
         self._keras_prefix = keras_prefix
-        self._is_term = False
+        self._operator: ast.operator | None = None
 
     def visit_BinOp(self, node: ast.BinOp) -> ast.expr:
-        before, self._is_term = self._is_term, True
+        before, self._operator = self._operator, node.op
         node.left, node.right = self.visit(node.left), self.visit(node.right)
-        self._is_term = before
+        self._operator = before
         return node
 
     def visit_Call(self, node: ast.Call) -> ast.expr:
-        before, self._is_term = self._is_term, False
+        before, self._operator = self._operator, None
         node.func = self.visit(node.func)
         node.args = [self.visit(each) for each in node.args]
-        self._is_term = before
+        self._operator = before
         return node
 
     def visit_Name(self, node: ast.Name) -> ast.expr:
         operand = self._operands.get(node.id)
         if operand is None:
             return node
-        needs_parentheses = self._is_term and not isinstance(operand.node, _ATOMS)
-        return ast.Name(f"({operand.text})" if needs_parentheses else operand.text)
+        return ast.Name(f"({operand.text})" if self._binds(operand.node) else operand.text)
+
+    def _binds(self, operand: ast.expr) -> bool:
+        """Whether the operator around an operand would bind a part of it alone."""
+        if self._operator is None or isinstance(operand, _ATOMS):
+            return False
+        return not (isinstance(self._operator, ast.Add) and isinstance(operand, ast.BinOp))
 
     def visit_Constant(self, node: ast.Constant) -> ast.expr:
         return _verbatim(self._code, node)
