@@ -529,10 +529,36 @@ def operation(kind: str, values: tuple[str, ...], result: str, name: str = "resu
             "input "
             "is 0.0 (10 of 32 batch rows).",
         ),
+        (
+            operation("MatMul", ("-8.626e+13", "3.5e25"), "-inf"),
+            (3,),
+            "`MatMul` in layer `gate`, forward (model.py:57), returns -Inf for inputs of up to "
+            "8.6e13 and 3.5e25 (batch row 3).",
+        ),
+        (
+            operation("Mean", ("-inf",), "nan"),
+            (),
+            "`Mean` in layer `gate`, forward (model.py:57), returns NaN for an input of -Inf.",
+        ),
+        (
+            operation("Einsum", ("1e13", "-2e30"), "inf", "gradient"),
+            (),
+            "`Einsum` in layer `gate`, backward (model.py:57), has a gradient of Inf for inputs of "
+            "up to 1e13 and 2e30.",
+        ),
     ],
 )
 def test_an_operation_in_a_sentence(made: Operation, rows: tuple[int, ...], sentence: str) -> None:
     assert operation_sentence(made, Rerun(7, True, "eager", "", made, rows)) == sentence
+
+
+def test_an_operation_of_nothing() -> None:
+    made = operation("Mean", (), "nan")
+    empty = Operand("input", "float32", (0, 16))
+    made = replace(made, operands=(empty, *made.operands))
+    assert operation_sentence(made, Rerun(7, True, "eager", "", made)) == (
+        "`Mean` in layer `gate`, forward (model.py:57), returns NaN for an input without elements."
+    )
 
 
 def test_rows_and_operands() -> None:

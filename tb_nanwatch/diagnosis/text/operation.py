@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tb_nanwatch.diagnosis.text.names import code
-from tb_nanwatch.diagnosis.text.numbers import element, plural
+from tb_nanwatch.diagnosis.text.numbers import element, is_finite, magnitude, plural
+from tb_nanwatch.format.operation_kinds import SUMMING
 from tb_nanwatch.format.rerun import Operand, Operation, Rerun
 from tb_nanwatch.stats.floats import COMPONENT
 
@@ -45,8 +46,12 @@ def operation_sentence(operation: Operation, rerun: Rerun) -> str:
 def _did(operation: Operation) -> str:
     result = operation.result
     made = _first(result) or "NaN or Inf"
-    numbers = (each for each in operation.operands if each.dtype in COMPONENT)
+    numbers = [each for each in operation.operands if each.dtype in COMPONENT]
+    if any(0 in each.shape for each in numbers):
+        return f"returns {made} for an input without elements"
     given = [value for value in map(_first, numbers) if value]
+    if operation.type in SUMMING:
+        return _summed(made, given, is_gradient=result is not None and result.name == "gradient")
     if result is not None and result.name == "gradient":
         of = f" where the input is {given[0]}" if given else ""
         return f"has a gradient of {made}{of}"
@@ -55,6 +60,17 @@ def _did(operation: Operation) -> str:
     if operation.type in _BINARY and len(given) > 1:
         return f"returns {made} for inputs of {given[0]} and {given[1]}"
     return f"returns {made}" + (f" for an input of {given[0]}" if given else "")
+
+
+def _summed(made: str, given: list[str], *, is_gradient: bool) -> str:
+    """Of sums: the largest elements of what is summed, or multiplied and summed."""
+    did = f"has a gradient of {made}" if is_gradient else f"returns {made}"
+    if not given:
+        return did
+    word = "an input" if len(given) == 1 else "inputs"
+    largest = " and ".join(map(magnitude, given))
+    of = "up to " if all(map(is_finite, given)) else ""
+    return f"{did} for {word} of {of}{largest}"
 
 
 def _first(operand: Operand | None) -> str:
