@@ -249,8 +249,8 @@ EXPECTED: dict[str, tuple[Finding, str, str]] = {
             related={"quantity": "loss"},
         ),
         "Training diverged: loss overflows to +Inf at step 7 · loss grew 10^38-fold since step 0",
-        "The loss grew 10^38-fold from step 0 to 7, then training overflowed. The loss is +Inf at "
-        "step 7.",
+        "The loss grew 10^38-fold from step 0 to 7, about 290,000x a step, then training "
+        "overflowed. The loss is +Inf at step 7. The learning rate is 0.01.",
     ),
     "exploding-gradient/depth": (
         finding(

@@ -211,8 +211,7 @@ FIXES: dict[str, Fix] = {
     ),
     "exploding-gradient": Fix(
         "Lower the learning rate (try 10x lower first) or warm it up, and clip by the global norm. "
-        "Clipping bounds finite gradients but does not fix NaN. Also check that inputs and targets "
-        "have roughly unit variance.",
+        "Also check that inputs and targets have roughly unit variance.",
         _CLIPPING_OPTIMIZER,
         _CLIPPED,
     ),
@@ -228,6 +227,13 @@ FIXES: dict[str, Fix] = {
         "keras.layers.GRU(units)  # not SimpleRNN\n"
         "x = keras.layers.LayerNormalization()(x)  # between layers\n" + _CLIPPING_OPTIMIZER,
         _CLIPPED,
+    ),
+    "exploding-gradient/exponential": Fix(
+        "Scale the inputs to unit variance, and bound the exponent smoothly: exponentials compound "
+        "from layer to layer. Or start from exponents of 0, by a kernel initializer of zeros in "
+        "the layer that predicts them.",
+        "s = tf.tanh(s)  # before tf.exp(s)\n"
+        'keras.layers.Dense(units, kernel_initializer="zeros")  # predicts s',
     ),
     "divergence": Fix(
         "Lower the learning rate (try 10x lower first) or warm it up, and clip by the global norm.",
@@ -364,6 +370,10 @@ OPERATION_FIXES: dict[tuple[str, str], Fix] = {
     ("Pow", "forward"): Fix(
         "keep the base above 0: a negative number has no fractional power, and 0 no negative one",
         "tf.pow(tf.maximum(x, 1e-6), p)",
+    ),
+    ("Pow/overflow", "forward"): Fix(
+        "bound the base: its power is beyond the largest number of the dtype",
+        "tf.pow(tf.clip_by_value(x, -100.0, 100.0), p)",
     ),
     ("Pow", "backward"): Fix("keep the base above 0", "tf.pow(tf.maximum(x, 1e-6), p)"),
     ("Acos", "backward"): Fix(

@@ -144,6 +144,8 @@ def _exploding(finding: Finding) -> tuple[str, str]:
         where = layer(finding.origin.layer, code(finding.origin.tensor))
         return f"Exploding gradients {_from(finding)}", where
     quantity = QUANTITIES.get(finding.related.get("quantity", ""), "values")
+    if finding.variant == "depth" and finding.related.get("quantity") == "operand":
+        return f"Overflow within step {finding.step:,}", _operation(finding, "")
     if finding.variant == "depth":
         largest = number(finding.evidence["largest_magnitude"])
         return f"Overflow within step {finding.step:,}", f"{quantity} reach {largest}"

@@ -29,6 +29,15 @@ def operation_name(operation: Operation, otherwise: str = "") -> str:
     return f"{code(operation.type)}{place}, {operation.direction}"
 
 
+def power_overflows(operation: Operation) -> bool:
+    """Whether it is a power of a base that has one, beyond the largest number."""
+    result, operands = operation.result, operation.operands
+    if operation.type != "Pow" or not operands or result is None or result.name == "gradient":
+        return False
+    base, power = (_first(each) for each in (operands[0], result))
+    return power in ("Inf", "-Inf") and is_finite(base) and abs(float(base)) > 1
+
+
 def source_line(operation: Operation) -> str:
     """ "model.py:57"; "" where it is not known."""
     return f"{operation.file}:{operation.line}" if operation.file else ""

@@ -26,8 +26,19 @@ def _exploding(finding: Finding) -> Iterator[str]:
     elif finding.variant == "overflow":
         yield (
             f"The {what.get(quantity, quantity)} grew {growth(evidence['growth_decades'])} from "
-            f"step {int(evidence['growth_first_step']):,} to {finding.step:,}, then training "
-            f"overflowed. {contains(finding)}."
+            f"step {int(evidence['growth_first_step']):,} to {finding.step:,}{_pace(finding)}, "
+            f"then training overflowed. {contains(finding)}."
+        )
+        rates = [each.learning_rate for each in finding.model.optimizers]
+        if len(rates) == 1 and rates[0] is not None:
+            yield f"The learning rate is {rates[0]:g}."
+    elif finding.related.get("quantity") == "operand":
+        came = ""
+        if "largest_input" in evidence:
+            came = f" from inputs of at most {number(evidence['largest_input'])}"
+        yield (
+            f"Values overflow within this one step{came}: they are amplified from layer to layer "
+            f"(or time step to time step). {contains(finding)}."
         )
     else:
         came = ""
@@ -38,6 +49,15 @@ def _exploding(finding: Finding) -> Iterator[str]:
             f"{came}: they are amplified from layer to layer (or time step to time step). "
             f"{contains(finding)}."
         )
+
+
+def _pace(finding: Finding) -> str:
+    """ ", about 300x a step"; "" for a growth within one step."""
+    evidence = finding.evidence
+    steps = finding.step - int(evidence["growth_first_step"])
+    if steps < 2:
+        return ""
+    return f", about {growth(evidence['growth_decades'] / steps)} a step"
 
 
 def _divergence(finding: Finding) -> Iterator[str]:
