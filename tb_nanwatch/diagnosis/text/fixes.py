@@ -22,7 +22,9 @@ _OPTIMIZER = re.compile(r"(?m)^.*\{optimizer\}.*$")
 
 _PLACEHOLDER = re.compile(r"\{(layer|optimizer|rate)\}")
 
-_NOT_OF_OPERATION = frozenset({"exploding-gradient", "nonfinite-input", "nonfinite-target"})
+_NOT_OF_OPERATION = frozenset(
+    {"exploding-gradient", "label-out-of-range", "nonfinite-input", "nonfinite-target"}
+)
 """Causes that lie before the operation at which they show."""
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from tb_nanwatch.diagnosis.text.names import code
 from tb_nanwatch.diagnosis.text.numbers import element, is_finite, magnitude, plural
-from tb_nanwatch.format.operation_kinds import SUMMING
+from tb_nanwatch.format.operation_kinds import EXPONENTIALS, SUMMING
 from tb_nanwatch.format.rerun import Operand, Operation, Rerun
 from tb_nanwatch.stats.floats import COMPONENT
 
@@ -17,6 +17,10 @@ _MOST_RECORDED_ROWS = 16
 _DIVISIONS = frozenset({"RealDiv", "Div", "FloorDiv", "TruncateDiv", "Xdivy"})
 
 _BINARY = frozenset({"Pow", "Sub", "Mul", "Add", "AddV2", "Xlogy", "Xlog1py", "Atan2"})
+
+
+_LEAVES_RANGE = SUMMING | EXPONENTIALS | {"Cast", "Mul", "AddV2", "Sub", "Square", "Pow", "BiasAdd"}
+"""Operations whose result is infinite of finite operands where it is too large for the dtype."""
 
 
 def operation_name(operation: Operation, otherwise: str = "") -> str:
@@ -49,7 +53,8 @@ def operation_sentence(operation: Operation, rerun: Rerun) -> str:
     line = source_line(operation)
     where = f" ({line})" if line else ""
     rows = rows_text(rerun)
-    return f"{operation_name(operation)}{where}, {_did(operation)}{f' ({rows})' if rows else ''}."
+    did = _did(operation) + _range(operation)
+    return f"{operation_name(operation)}{where}, {did}{f' ({rows})' if rows else ''}."
 
 
 def _did(operation: Operation) -> str:
@@ -69,6 +74,17 @@ def _did(operation: Operation) -> str:
     if operation.type in _BINARY and len(given) > 1:
         return f"returns {made} for inputs of {given[0]} and {given[1]}"
     return f"returns {made}" + (f" for an input of {given[0]}" if given else "")
+
+
+def _range(operation: Operation) -> str:
+    """ ": float16 ends at 65,504", where that is why the result is infinite."""
+    result = operation.result
+    if result is None or result.dtype != "float16" or operation.type not in _LEAVES_RANGE:
+        return ""
+    numbers = [each for each in operation.operands if each.dtype in COMPONENT and each.elements]
+    finite = all(is_finite(each.value) for one in numbers for each in one.elements)
+    is_infinite = _first(result) in ("Inf", "-Inf")
+    return ": float16 ends at 65,504" if numbers and finite and is_infinite else ""
 
 
 def _summed(made: str, given: list[str], *, is_gradient: bool) -> str:
