@@ -15,6 +15,7 @@ from synthetic_histories import (
     ALL,
     DEFAULT,
     LAYERS,
+    MODEL,
     STATISTICS,
     Change,
     Values,
@@ -27,7 +28,7 @@ from synthetic_histories import (
 
 from tb_nanwatch import diagnosis
 from tb_nanwatch.diagnosis import Finding, diagnose
-from tb_nanwatch.format.facts import UNKNOWN_MODEL
+from tb_nanwatch.format.facts import UNKNOWN_MODEL, LossFacts
 from tb_nanwatch.format.history import History
 from tb_nanwatch.format.rerun import Element, Operand, Operation, Rerun
 
@@ -101,7 +102,18 @@ EXP = Operation(
     operands=(Operand("x", "float32", (8, 5), (Element((3, 0), "27068.0"),)),),
     result=Operand("y", "float32", (8, 5), (Element((3, 0), "inf"),)),
 )
+
+
+def empty(step: int, values: Values) -> None:
+    values["input", "input"] = values["target", "target"] = np.zeros((0, 5), np.float32)
+    backward(step, values)
+
+
+PROBABILITIES = replace(MODEL, losses=(LossFacts("", "BinaryCrossentropy", True, False),))
 RERUN = {
+    "an empty batch": history(breaking(empty), roles=DEFAULT),
+    "an improper output": history(lambda step, values: None, roles=DEFAULT, model=PROBABILITIES),
+} | {
     f"{name}, run again": replace(RECORDED[name], reruns=(Rerun(T, True, "eager", "", EXP),))
     for name in ("forward", "forward by default", "backward")
 }

@@ -55,11 +55,8 @@ def _is_outlier(run: Run, step: int) -> bool:
     """Whether inputs or targets of the step are ten times those of the steps before."""
     for tensor in run.recorded("input", "target"):
         history = run.histories[tensor]
-        magnitude = history.magnitude()
-        at = np.flatnonzero(history.first <= step)
-        if len(at) < 2:
-            continue
-        usual, now = np.nanmedian(magnitude[at[:-1]]), magnitude[at[-1]]
-        if now > 10 * usual:
+        magnitude = history.magnitude()[history.first <= step]
+        before = magnitude[:-1][~np.isnan(magnitude[:-1])]
+        if len(before) and magnitude[-1] > 10 * np.median(before):
             return True
     return False

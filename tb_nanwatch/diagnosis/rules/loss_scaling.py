@@ -88,24 +88,18 @@ def _skipped_for_forward(run: Run, matrix: RecordMatrix) -> npt.NDArray[np.int64
     spans = find_nonfinite_intervals(
         run.history, run.matrices, is_state=run.order.is_state, scale_skipped=True
     )
-    data = np.isin(spans.tensor, run.order.of_role("input", "target"))
-    steps = [
-        history.last[history.column("scale_skipped_steps") > 0]
-        for tensor in run.recorded("prediction", "loss")
-        if (history := run.histories[tensor])
+    of_data = np.isin(spans.tensor, run.order.of_role("input", "target"))
+    steps: set[int] = set()
+    for tensor in run.recorded("prediction", "loss"):
+        history = run.histories[tensor]
+        steps.update(history.last[history.column("scale_skipped_steps") > 0].tolist())
+    records = np.flatnonzero(np.isin(matrix.last, list(steps)))
+    is_of_data = [
+        np.any(of_data & (spans.first <= matrix.last[at]) & (spans.last >= matrix.first[at]))
+        for at in records.tolist()
     ]
-    found = np.unique(np.concatenate(steps)) if steps else np.zeros(0, np.int64)
-    records = np.searchsorted(matrix.last, found)
-    return np.array(
-        [
-            record
-            for record in records[records < len(matrix.last)].tolist()
-            if not np.any(
-                data & (spans.first <= matrix.last[record]) & (spans.last >= matrix.first[record])
-            )
-        ],
-        np.int64,
-    )
+    kept: npt.NDArray[np.int64] = records[~np.array(is_of_data, bool)]
+    return kept
 
 
 def _beyond_half(run: Run, step: int) -> float:
