@@ -9,6 +9,7 @@ from tb_nanwatch.diagnosis.facts.causal_chain import Event
 from tb_nanwatch.diagnosis.facts.run import Run
 from tb_nanwatch.diagnosis.finding import SEVERITIES, Finding, Place
 from tb_nanwatch.diagnosis.rules import EVENT_RULES, RUN_RULES
+from tb_nanwatch.diagnosis.rules.explosion import as_explosion
 from tb_nanwatch.diagnosis.rules.growth import follows, is_overflow, with_later
 from tb_nanwatch.diagnosis.rules.reruns import with_rerun
 from tb_nanwatch.diagnosis.thresholds import Thresholds
@@ -25,8 +26,8 @@ def diagnose(history: History, thresholds: Thresholds | None = None) -> tuple[Fi
     run = Run(history, thresholds or Thresholds())
     found = _merged(_explained(run))
     for rule in RUN_RULES:
-        found += rule(run, tuple(found))
-    found = [with_rerun(each, history.reruns) for each in _merged(found)]
+        found += (with_rerun(each, history.reruns) for each in rule(run, tuple(found)))
+    found = _merged(found)
     if not history.is_complete:
         found = [replace(each, is_partial=True) for each in found]
     return tuple(sorted(found, key=_importance))
@@ -50,11 +51,13 @@ def _explained(run: Run) -> Iterator[Finding]:
 
 
 def _finding(run: Run, event: Event) -> Finding | None:
-    """The first answer of the event rules."""
+    """The first answer of the event rules, with what running the step again has shown."""
     for rule in EVENT_RULES:
         answer = rule(run, event)
+        if isinstance(answer, Finding):
+            return as_explosion(run, event, with_rerun(answer, run.history.reruns))
         if answer is not None:
-            return answer if isinstance(answer, Finding) else None
+            return None
     return None
 
 

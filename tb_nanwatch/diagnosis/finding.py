@@ -26,6 +26,8 @@ CAUSES: dict[str, CauseInfo] = {
     "nonfinite-input": CauseInfo("error"),
     "nonfinite-target": CauseInfo("error", ("", "sample-weight")),
     "nonfinite-initial-weight": CauseInfo("error"),
+    "empty-batch": CauseInfo("error"),
+    "label-out-of-range": CauseInfo("error"),
     "layer-forward": CauseInfo("error", ("invalid", "division", "overflow", "hidden")),
     "loss-domain": CauseInfo("error", ("probabilities", "formula", "overflow")),
     "layer-backward": CauseInfo("error", ("", "own-variables", "between")),
@@ -36,15 +38,16 @@ CAUSES: dict[str, CauseInfo] = {
     "poisoned-statistics": CauseInfo("error"),
     "swallowed-nonfinite": CauseInfo("error"),
     "exploding-gradient": CauseInfo("warning", ("", "overflow", "depth")),
-    "loss-scale-collapse": CauseInfo("error", ("forward", "backward")),
+    "loss-scale-collapse": CauseInfo("error", ("forward", "range", "backward")),
     "divergence": CauseInfo("warning", ("loss", "weight", "amplified")),
     "vanishing-gradient": CauseInfo("warning"),
     "dead-layer": CauseInfo("warning", ("units", "cut", "loss")),
+    "improper-output": CauseInfo("warning", ("logits", "relu", "one-unit", "sigmoid")),
     "unscaled-input": CauseInfo("warning"),
     "unscaled-target": CauseInfo("warning"),
     "range-overflow-risk": CauseInfo("warning", ("", "squares")),
     "range-underflow": CauseInfo("warning", ("float16", "float32")),
-    "loss-scale-backoff": CauseInfo("info"),
+    "loss-scale-backoff": CauseInfo("info", ("", "unfinished")),
 }
 """Every cause. `exploding-gradient` is an error where it ends non-finite (its variants)."""
 

@@ -85,6 +85,12 @@ class Thresholds:
         "share of elements",
         "With this share of non-zero elements below the smallest normal number, signal is lost.",
     )
+    underflow_rms: float = _threshold(
+        100.0,
+        "ratio",
+        "RMS over the smallest normal number. Above this, the elements that underflow are less "
+        "than a hundredth of those that matter: a heavy-tailed gradient is healthy.",
+    )
     underflow_records: int = _threshold(
         4, "records", "In fewer records a small gradient may be due to a single batch."
     )
@@ -92,6 +98,12 @@ class Thresholds:
         20,
         "steps",
         "Halving 2**15 this often leaves a scale below 1; a healthy start skips about 8 steps.",
+    )
+    skip_start: int = _threshold(
+        10,
+        "steps",
+        "If not one step was taken in this many from the start, no loss scale helps; a healthy "
+        "start skips about 8.",
     )
     scale_floor: float = _threshold(
         1.0, "loss scale", "If a step is skipped at this loss scale, loss scaling cannot help."

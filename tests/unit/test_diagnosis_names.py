@@ -15,6 +15,7 @@ from synthetic_histories import (
     ALL,
     DEFAULT,
     LAYERS,
+    MODEL,
     STATISTICS,
     Change,
     Values,
@@ -27,8 +28,9 @@ from synthetic_histories import (
 
 from tb_nanwatch import diagnosis
 from tb_nanwatch.diagnosis import Finding, diagnose
-from tb_nanwatch.format.facts import UNKNOWN_MODEL
+from tb_nanwatch.format.facts import UNKNOWN_MODEL, LossFacts
 from tb_nanwatch.format.history import History
+from tb_nanwatch.format.rerun import Element, Operand, Operation, Rerun
 
 T = 17
 SUGGESTIVE = (
@@ -93,6 +95,28 @@ SCENARIOS: dict[str, tuple[Change, Sequence[str]]] = {
     "dead": (dead, DEFAULT),
 }
 RECORDED = {name: history(change, roles=roles) for name, (change, roles) in SCENARIOS.items()}
+EXP = Operation(
+    "Exp",
+    "forward",
+    "three",
+    operands=(Operand("x", "float32", (8, 5), (Element((3, 0), "27068.0"),)),),
+    result=Operand("y", "float32", (8, 5), (Element((3, 0), "inf"),)),
+)
+
+
+def empty(step: int, values: Values) -> None:
+    values["input", "input"] = values["target", "target"] = np.zeros((0, 5), np.float32)
+    backward(step, values)
+
+
+PROBABILITIES = replace(MODEL, losses=(LossFacts("", "BinaryCrossentropy", True, False),))
+RERUN = {
+    "an empty batch": history(breaking(empty), roles=DEFAULT),
+    "an improper output": history(lambda step, values: None, roles=DEFAULT, model=PROBABILITIES),
+} | {
+    f"{name}, run again": replace(RECORDED[name], reruns=(Rerun(T, True, "eager", "", EXP),))
+    for name in ("forward", "forward by default", "backward")
+}
 
 
 def renamed(recorded: History, layer: Callable[[str], str], name: Callable[[str], str]) -> History:
@@ -106,7 +130,12 @@ def renamed(recorded: History, layer: Callable[[str], str], name: Callable[[str]
     tensors = tuple(
         replace(info, layer=layer(info.layer), name=name(info.name)) for info in recorded.tensors
     )
-    return replace(recorded, tensors=tensors, model=model)
+    reruns = tuple(
+        replace(each, operation=replace(each.operation, layer=layer(each.operation.layer)))
+        for each in recorded.reruns
+        if each.operation is not None
+    )
+    return replace(recorded, tensors=tensors, model=model, reruns=reruns)
 
 
 def facts(
@@ -127,18 +156,19 @@ def facts(
                 for key, value in each.related.items()
             },
             model=UNKNOWN_MODEL,
+            rerun=None,
         )
         for each in findings
     ]
 
 
-@pytest.mark.parametrize("scenario", SCENARIOS)
+@pytest.mark.parametrize("scenario", [*SCENARIOS, *RERUN])
 @settings(max_examples=8, deadline=None)
 @given(drawn=st.randoms(use_true_random=False))
 def test_renaming_every_layer_and_tensor_changes_no_finding(
     scenario: str, drawn: np.random.Generator
 ) -> None:
-    recorded = RECORDED[scenario]
+    recorded = {**RECORDED, **RERUN}[scenario]
     used = [info.layer for info in recorded.tensors] + [info.name for info in recorded.tensors]
     numbers = list(range(len(set(used))))
     drawn.shuffle(numbers)  # type: ignore[arg-type]

@@ -192,7 +192,8 @@ def test_growth_comes_before_the_operation_at_its_end(direction: Any) -> None:
     found = with_rerun(grown, [Rerun(7, True, "eager", "", operation)])
     assert found.cause == "exploding-gradient"
     assert explanation(found).startswith(
-        "The gradient norm grew 100,000x from step 2 to 7, then training overflowed. The "
+        "The gradient norm grew 100,000x from step 2 to 7, about 10x a step, then training "
+        "overflowed. The "
         "prediction "
         "contains 2 -Inf at step 7. It overflowed here: `Square` in `keras.optimizers.Adam`, "
     )

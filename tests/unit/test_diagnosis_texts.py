@@ -249,8 +249,8 @@ EXPECTED: dict[str, tuple[Finding, str, str]] = {
             related={"quantity": "loss"},
         ),
         "Training diverged: loss overflows to +Inf at step 7 · loss grew 10^38-fold since step 0",
-        "The loss grew 10^38-fold from step 0 to 7, then training overflowed. The loss is +Inf at "
-        "step 7.",
+        "The loss grew 10^38-fold from step 0 to 7, about 290,000x a step, then training "
+        "overflowed. The loss is +Inf at step 7. The learning rate is 0.01.",
     ),
     "exploding-gradient/depth": (
         finding(
@@ -344,13 +344,57 @@ EXPECTED: dict[str, tuple[Finding, str, str]] = {
         finding(
             "range-underflow",
             KERNEL,
-            {"typical_magnitude": 5.96e-8, "smallest_normal": 2**-14},
+            {"rms": 5.96e-8, "subnormal_share": 0.0, "smallest_normal": 2**-14},
             variant="float16",
             related={"dtype": "float16"},
         ),
         "Gradients underflow in float16 from step 7 · layer `dense`",
-        "The gradient of `dense/kernel` has a typical magnitude of 6e-8, below the smallest normal "
-        "number of float16 (6.1e-5): precision is lost and values flush to zero.",
+        "The gradient of `dense/kernel` has an RMS of 6e-8, below the smallest normal number of "
+        "float16 (6.1e-5): precision is lost and values flush to zero.",
+    ),
+    "range-underflow/float16 by its share": (
+        finding(
+            "range-underflow",
+            KERNEL,
+            {"rms": 1e-3, "subnormal_share": 0.43, "smallest_normal": 2**-14},
+            variant="float16",
+            related={"dtype": "float16"},
+        ),
+        "Gradients underflow in float16 from step 7 · layer `dense`",
+        "The gradient of `dense/kernel`: 43% of the non-zero elements are below the smallest "
+        "normal number of float16 (6.1e-5): precision is lost and values flush to zero.",
+    ),
+    "empty-batch": (
+        finding(
+            "empty-batch",
+            Place("input", "", "input"),
+            {**NAN, "nan": 16},
+            affected=(Affected("gradient", "norm", "norm/gamma", 7),),
+            consequences=ALL_LOST,
+        ),
+        "Empty batch at step 7 · 0 rows",
+        "The batch of step 7 has 0 rows: inputs and targets have no elements, and a mean over no "
+        "elements is NaN. The gradient of `norm/gamma` contains 16 NaN. From step 7 on, all 6 "
+        "trainable variables contain NaN or Inf.",
+    ),
+    "label-out-of-range": (
+        finding("label-out-of-range", LOSS, {**NAN, "label": 4, "classes": 4}),
+        "Label out of range at step 7 · label 4 of 4 classes",
+        "The targets of step 7 contain the label 4, and the model has 4 classes: valid labels are "
+        "0 to 3. A CPU raises an error for such a label; a GPU, and XLA on any device, return NaN. "
+        "The loss is NaN at step 7.",
+    ),
+    "improper-output/logits": (
+        finding(
+            "improper-output",
+            Place("prediction", "dense", "prediction"),
+            {"smallest": -3.2, "largest": 4.71},
+            variant="logits",
+            related={"loss": "binary_crossentropy"},
+        ),
+        "Predictions outside of [0, 1] under a cross entropy · layer `dense`",
+        "Predictions range from -3.2 to 4.71, but `binary_crossentropy` takes probabilities, as "
+        "from_logits is False: values outside of [0, 1] are clipped and have no gradient.",
     ),
     "loss-scale-backoff": (
         finding(
@@ -369,10 +413,45 @@ EXPECTED: dict[str, tuple[Finding, str, str]] = {
             {"skipped_steps": 34, "longest_streak": 34, "lowest_loss_scale": 1},
             variant="forward",
         ),
-        "Loss scale collapsed at step 7 · layer `scale`, forward",
+        "Forward pass not finite in float16 at step 7 · layer `scale`, forward",
         "LossScaleOptimizer skipped 34 steps between step 7 and step 40, and the scale dropped to "
         "1. "
-        "34 of them in a row: the output of layer `scale` is non-finite at any scale.",
+        "The output of layer `scale` is non-finite in the forward pass, before any scaling.",
+    ),
+    "loss-scale-collapse/backward": (
+        finding(
+            "loss-scale-collapse",
+            KERNEL,
+            {"skipped_steps": 34, "longest_streak": 34, "lowest_loss_scale": 1},
+            variant="backward",
+        ),
+        "Loss scale collapsed at step 7 · layer `dense`, backward",
+        "LossScaleOptimizer skipped 34 steps between step 7 and step 40, and the scale dropped to "
+        "1. 34 of them in a row: the gradient of `dense/kernel` is non-finite at any scale.",
+    ),
+    "loss-scale-collapse/range": (
+        finding(
+            "loss-scale-collapse",
+            Place("prediction", "", "prediction"),
+            {"skipped_steps": 12, "longest_streak": 12, "largest_input": 69998},
+            variant="range",
+        ),
+        "Inputs beyond the range of float16 at step 7 · forward pass",
+        "LossScaleOptimizer skipped 12 steps between step 7 and step 40. The prediction is "
+        "non-finite in the forward pass, before any scaling. Inputs reach 69,998, and layers cast "
+        "them to float16, which ends at 65,504.",
+    ),
+    "loss-scale-backoff/unfinished": (
+        finding(
+            "loss-scale-backoff",
+            KERNEL,
+            {"skipped_steps": 3, "longest_streak": 3, "lowest_loss_scale": 4096},
+            variant="unfinished",
+        ),
+        "LossScaleOptimizer skipped 3 steps from step 7 · no step taken since",
+        "LossScaleOptimizer skipped 3 steps between step 7 and step 40: the scale dropped to "
+        "4,096. No step was taken after them, so it has not recovered. Skipped steps leave the "
+        "weights unchanged.",
     ),
 }
 ADAM = ModelFacts(optimizers=(OptimizerFacts("adam", "Adam", True, learning_rate=0.01),))
@@ -392,6 +471,7 @@ def test_every_cause_is_here() -> None:
 
 IMPERATIVES = ("Find", "Load", "Look", "Normalize", "Check", "Compute", "Scale", "Record", "Give")
 IMPERATIVES += ("Keep", "Guard", "Fix", "Lower", "Use", "Train", "Work", "Nothing")
+IMPERATIVES += ("Drop", "Number", "Tell")
 
 
 def every_variant() -> Iterator[Finding]:
@@ -493,13 +573,19 @@ def test_numbers_as_people_read_them() -> None:
     assert listed(["a", "b", "c", "d"]) == "a, b, c and d"
 
 
-def operation(kind: str, values: tuple[str, ...], result: str, name: str = "result") -> Operation:
+def operation(
+    kind: str,
+    values: tuple[str, ...],
+    result: str,
+    name: str = "result",
+    dtype: str = "float32",
+) -> Operation:
     axis = Operand("axis", "int32", (), (Element((), "-1"),))
     operands = tuple(
         Operand("xy"[n], "float32", (32, 2), (Element((3, 0), value),))
         for n, value in enumerate(values)
     )
-    made = Operand(name, "float32", (32, 2), (Element((3, 0), result),))
+    made = Operand(name, dtype, (32, 2), (Element((3, 0), result),))
     direction: Any = "backward" if name == "gradient" else "forward"
     return Operation(
         kind, direction, "gate", "model.py", 57, operands=(axis, *operands), result=made
@@ -529,10 +615,53 @@ def operation(kind: str, values: tuple[str, ...], result: str, name: str = "resu
             "input "
             "is 0.0 (10 of 32 batch rows).",
         ),
+        (
+            operation("MatMul", ("-8.626e+13", "3.5e25"), "-inf"),
+            (3,),
+            "`MatMul` in layer `gate`, forward (model.py:57), returns -Inf for inputs of up to "
+            "8.6e13 and 3.5e25 (batch row 3).",
+        ),
+        (
+            operation("Cast", ("69343.5",), "inf", dtype="float16"),
+            (),
+            "`Cast` in layer `gate`, forward (model.py:57), returns Inf for an input of 69343.5: "
+            "float16 ends at 65,504.",
+        ),
+        (
+            operation("MatMul", ("300.0", "400.0"), "inf", dtype="float16"),
+            (3,),
+            "`MatMul` in layer `gate`, forward (model.py:57), returns Inf for inputs of up to 300 "
+            "and 400: float16 ends at 65,504 (batch row 3).",
+        ),
+        (
+            operation("RealDiv", ("1.0", "0.0"), "inf", dtype="float16"),
+            (),
+            "`RealDiv` in layer `gate`, forward (model.py:57), divides 1.0 by 0.0 and returns Inf.",
+        ),
+        (
+            operation("Mean", ("-inf",), "nan"),
+            (),
+            "`Mean` in layer `gate`, forward (model.py:57), returns NaN for an input of -Inf.",
+        ),
+        (
+            operation("Einsum", ("1e13", "-2e30"), "inf", "gradient"),
+            (),
+            "`Einsum` in layer `gate`, backward (model.py:57), has a gradient of Inf for inputs of "
+            "up to 1e13 and 2e30.",
+        ),
     ],
 )
 def test_an_operation_in_a_sentence(made: Operation, rows: tuple[int, ...], sentence: str) -> None:
     assert operation_sentence(made, Rerun(7, True, "eager", "", made, rows)) == sentence
+
+
+def test_an_operation_of_nothing() -> None:
+    made = operation("Mean", (), "nan")
+    empty = Operand("input", "float32", (0, 16))
+    made = replace(made, operands=(empty, *made.operands))
+    assert operation_sentence(made, Rerun(7, True, "eager", "", made)) == (
+        "`Mean` in layer `gate`, forward (model.py:57), returns NaN for an input without elements."
+    )
 
 
 def test_rows_and_operands() -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from synthetic_histories import (
     DEFAULT,
     LAYERS,
+    MODEL,
     STATISTICS,
     Change,
     Values,
@@ -317,12 +319,34 @@ def test_subnormal_gradients(sample_every: int) -> None:
     assert found[0].evidence["subnormal_share"] > 0.9
 
 
-def refused(steps: Sequence[int], scale: Callable[[int], float], role: str) -> History:
+def heavy_tailed(scale: float) -> Change:
+    """Most elements of the gradients are subnormal; the few that matter are `scale`."""
+
+    def change(step: int, values: Values) -> None:
+        for key in of_role(values, "gradient", "activation_gradient"):
+            tail = np.full(values[key].shape, 1e-39, np.float32)
+            tail.reshape(-1)[::4] = scale
+            values[key] = tail
+
+    return change
+
+
+def test_a_heavy_tailed_gradient_is_healthy() -> None:
+    assert diagnose(history(heavy_tailed(0.8), roles=DEFAULT)) == ()
+    (found,) = diagnose(history(heavy_tailed(1e-37), roles=DEFAULT))
+    assert found.cause == "range-underflow"
+    assert found.evidence["rms"] > found.evidence["smallest_normal"]
+    assert found.evidence["subnormal_share"] == pytest.approx(0.75)
+
+
+def refused(
+    steps: Sequence[int], scale: Callable[[int], float], role: str, count: int = 40
+) -> History:
     def change(step: int, values: Values) -> None:
         if step in steps:
             ruin(values, *{"gradient", role})
 
-    return history(change, roles=DEFAULT, skipped=steps, loss_scale=scale)
+    return history(change, steps=count, roles=DEFAULT, skipped=steps, loss_scale=scale)
 
 
 def test_a_scale_that_backs_off_is_information() -> None:
@@ -332,6 +356,57 @@ def test_a_scale_that_backs_off_is_information() -> None:
     assert (found[0].severity, found[0].step, found[0].last_step) == ("info", 0, 7)
     assert found[0].evidence["skipped_steps"] == 8
     assert status(recorded, found) == "healthy"
+
+
+@pytest.mark.parametrize(
+    ("steps", "count", "role", "cause", "variant"),
+    [
+        # Short runs: of the forward pass no scale is to blame; nothing was ever learned.
+        (range(3), 3, "loss", "loss-scale-collapse", "forward"),
+        ([5], 12, "prediction", "loss-scale-collapse", "forward"),
+        (range(12), 12, "gradient", "loss-scale-collapse", "backward"),
+        # Too early to tell.
+        (range(4), 4, "gradient", "loss-scale-backoff", "unfinished"),
+        (range(9, 12), 12, "gradient", "loss-scale-backoff", "unfinished"),
+        (range(8), 12, "gradient", "loss-scale-backoff", ""),
+    ],
+)
+def test_it_has_recovered_only_once_a_step_was_taken(
+    steps: Sequence[int], count: int, role: str, cause: str, variant: str
+) -> None:
+    recorded = refused(steps, lambda step: 2.0**12, role, count)
+    (found,) = diagnose(recorded)
+    assert (found.cause, found.variant) == (cause, variant)
+
+
+def test_data_that_is_not_finite_is_no_fault_of_the_forward_pass() -> None:
+    def change(step: int, values: Values) -> None:
+        if step == 5:
+            ruin(values, "input", "prediction", "loss", "gradient")
+
+    recorded = history(
+        change, steps=12, roles=DEFAULT, skipped=[5], loss_scale=lambda step: 2.0**12
+    )
+    assert "loss-scale-collapse" not in causes(diagnose(recorded))
+
+
+def test_inputs_beyond_float16_are_named() -> None:
+    def change(step: int, values: Values) -> None:
+        values["input", "input"] = np.full((8, 5), 69998, np.float32)
+        ruin(values, "prediction", "loss", "gradient")
+
+    layers = tuple(replace(each, dtype_policy="mixed_float16") for each in MODEL.layers)
+    for model, variant in ((replace(MODEL, layers=layers), "range"), (MODEL, "forward")):
+        recorded = history(
+            change,
+            steps=12,
+            roles=DEFAULT,
+            skipped=range(12),
+            loss_scale=lambda step: 2.0**12,
+            model=model,
+        )
+        (found,) = diagnose(recorded)
+        assert (found.cause, found.variant) == ("loss-scale-collapse", variant)
 
 
 @pytest.mark.parametrize(

@@ -131,6 +131,44 @@ def test_tells_operands_at_the_elements_and_the_source() -> None:
     ]
 
 
+LARGE = np.array([[1.0, -3e38, 2.0], [3e38, 2e38, 3.0]], np.float32)
+
+
+@pytest.mark.parametrize(
+    ("function", "operands"),
+    [
+        # Never the axis; and what is summed, not what happens to lie at the result's place.
+        (
+            lambda x, w: tf.reduce_sum(x * w, axis=-1, keepdims=True),
+            [("input", ["-3e+38", "3e+38", "2e+38", "3.0"])],
+        ),
+        (
+            lambda x, w: tf.matmul(x * w, x, transpose_b=True),
+            [
+                ("a", ["-3e+38", "3e+38", "2e+38", "3.0"]),
+                ("b", ["-3e+38", "3e+38", "2e+38", "3.0"]),
+            ],
+        ),
+        (lambda x, w: tf.square(x * w), [("x", ["-3e+38", "3e+38", "2e+38"])]),
+    ],
+)
+def test_operands_are_those_that_matter(
+    function: Function, operands: list[tuple[str, list[str]]]
+) -> None:
+    found = search(function, LARGE)
+    assert found.origin is not None
+    described = describe_operation(found.origin).operands
+    shown = [(each.name, [element.value for element in each.elements]) for each in described]
+    assert shown == operands
+
+
+def test_an_axis_is_no_operand_and_nothing_has_no_elements() -> None:
+    found = search(lambda x, w: tf.reduce_mean(x[:0] * w, axis=[0]))
+    assert found.origin is not None
+    (operand,) = describe_operation(found.origin).operands
+    assert (operand.shape, operand.elements) == ((0, 2), ())
+
+
 def test_rows_are_told_where_the_first_dimension_is_the_batchs() -> None:
     bad = np.array([[False, True], [False, False], [True, True]])
     assert affected_rows(bad, 3) == (0, 2)

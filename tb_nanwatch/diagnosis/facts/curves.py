@@ -47,10 +47,11 @@ class Growth:
     pace: float
 
 
-def norm_curve(histories: Iterable[TensorHistory]) -> Curve:
+def norm_curve(histories: Iterable[TensorHistory], *, partly: bool = False) -> Curve:
     """The norm of several tensors together: root of the sum of their squared norms.
 
-    Points at which one of them has nothing finite, or is partly non-finite, are left out.
+    Points at which none of them has anything finite are left out, and those at which one is partly
+    non-finite; not the latter with `partly`, which takes the finite elements.
     """
     steps, squares, broken = [], [], []
     for history in histories:
@@ -63,7 +64,7 @@ def norm_curve(histories: Iterable[TensorHistory]) -> Curve:
     at, index = np.unique(np.concatenate(steps), return_inverse=True)
     total = np.bincount(index, weights=np.nan_to_num(np.concatenate(squares), posinf=1e300))
     bad = np.bincount(index, weights=np.concatenate(broken))
-    keep = (total > 0) & (bad == 0)
+    keep = (total > 0) & (partly | (bad == 0))
     return Curve(at[keep], 0.5 * np.log10(total[keep]))
 
 

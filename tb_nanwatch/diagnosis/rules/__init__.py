@@ -9,7 +9,7 @@ There are two kinds of rules:
 - A **run rule** looks at the whole run, and at the findings so far: trends, ranges, whatever stays
   finite. It yields any number of findings.
 
-To add a rule, such as "predictions outside of [0, 1] under a cross entropy":
+To add a rule, such as `improper_output`:
 
 1. Name the cause, with its severity and variants, in `diagnosis.finding.CAUSES`.
 2. Write a module here. `run.recorded("prediction")` lists the tensors, `run.histories[t]` has their
@@ -35,8 +35,10 @@ from tb_nanwatch.diagnosis.rules.backward import (
 )
 from tb_nanwatch.diagnosis.rules.data import initial_weight, mask, nonfinite_data
 from tb_nanwatch.diagnosis.rules.divergence import running_away
+from tb_nanwatch.diagnosis.rules.empty_batch import empty_batch
 from tb_nanwatch.diagnosis.rules.event_finding import Answer
 from tb_nanwatch.diagnosis.rules.growth import grown_until_overflow
+from tb_nanwatch.diagnosis.rules.improper_output import improper_output
 from tb_nanwatch.diagnosis.rules.layer_forward import hidden_forward, layer_forward
 from tb_nanwatch.diagnosis.rules.loss_domain import infinite_loss_beside_overflow, loss_domain
 from tb_nanwatch.diagnosis.rules.loss_scaling import loss_scaling
@@ -55,6 +57,7 @@ EventRule = Callable[[Run, Event], Answer]
 RunRule = Callable[[Run, Sequence[Finding]], Iterator[Finding]]
 
 EVENT_RULES: tuple[EventRule, ...] = (
+    empty_batch,
     mask,
     nonfinite_data,
     initial_weight,
@@ -79,6 +82,7 @@ each stage of a step before what follows from it."""
 RUN_RULES: tuple[RunRule, ...] = (
     poisoned_statistics,
     loss_scaling,
+    improper_output,
     running_away,
     weak_gradients,
     overflow_risk,

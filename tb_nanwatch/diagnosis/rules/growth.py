@@ -22,7 +22,11 @@ def grown_until_overflow(run: Run, event: Event) -> Answer:
     grown = growth_before(run, event.step)
     if grown is None:
         return None
-    quantity, rise = grown
+    return grown_over_steps(run, event, *grown)
+
+
+def grown_over_steps(run: Run, event: Event, quantity: str, rise: Growth) -> Finding:
+    """For what rose over the steps up to the event's."""
     return finding_from_event(
         run,
         event,
@@ -87,11 +91,9 @@ def is_overflow(finding: Finding) -> bool:
     if finding.severity != "error":
         return False
     evidence, limit = finding.evidence, huge("float32")
-    if finding.cause == "loss-domain":
-        largest = (evidence.get(name, 0) for name in ("largest_target", "largest_prediction"))
-        return max(largest) >= limit
-    if finding.cause == "layer-forward":
-        return evidence.get("largest_input", 0) >= limit
+    if finding.cause in ("loss-domain", "layer-forward", "layer-backward", "loss-backward"):
+        names = ("largest_target", "largest_prediction", "largest_input")
+        return max(evidence.get(name, 0) for name in names) >= limit
     return finding.cause in ("exploding-gradient", "optimizer-overflow")
 
 

@@ -13,6 +13,7 @@ from tb_nanwatch.diagnosis.facts.tensor_history import RecordMatrix
 from tb_nanwatch.diagnosis.finding import CAUSES, Finding, Place
 from tb_nanwatch.diagnosis.rules.backward_origin import locate_backward_origin
 from tb_nanwatch.stats.columns import WINDOW_FIELD
+from tb_nanwatch.stats.floats import FORMATS
 
 _FORWARD = ("activation", "prediction", "loss")
 
@@ -27,9 +28,13 @@ def loss_scaling(run: Run, findings: Sequence[Finding]) -> Iterator[Finding]:
     at = np.flatnonzero(skips > 0)
     begin, end, streak = _longest_streak(matrix, skips)
     floored = np.flatnonzero((skips > 0) & (scale <= run.thresholds.scale_floor))
-    collapsed = streak >= run.thresholds.skip_streak or len(floored) > 0
-    if collapsed and streak < run.thresholds.skip_streak:
+    unbroken = streak >= run.thresholds.skip_streak or _all_refused(run, matrix, skips)
+    in_forward = _skipped_for_forward(run, matrix)
+    collapsed = unbroken or len(floored) > 0 or len(in_forward) > 0
+    if not unbroken and len(floored):
         begin, end = int(floored[0]), int(floored[-1])
+    elif not unbroken and len(in_forward):
+        begin, end = int(in_forward[0]), int(in_forward[-1])
     elif not collapsed:
         begin, end = int(at[0]), int(at[-1])
     first, last = int(matrix.first[begin]), int(matrix.last[end])
@@ -45,6 +50,14 @@ def loss_scaling(run: Run, findings: Sequence[Finding]) -> Iterator[Finding]:
     if not np.isnan(scale[begin : end + 1]).all():
         evidence["lowest_loss_scale"] = float(np.nanmin(scale[begin : end + 1]))
     origin, is_forward = _origin(run, first, last)
+    later = int((_widths(matrix) - skips)[at[-1] + 1 :].sum())
+    related = {}
+    if collapsed and is_forward and (reach := _beyond_half(run, last)):
+        evidence["largest_input"] = reach
+        related["dtype"] = "float16"
+    variant = "" if later else "unfinished"
+    if collapsed:
+        variant = "range" if related else "forward" if is_forward else "backward"
     cause = "loss-scale-collapse" if collapsed else "loss-scale-backoff"
     needs_layer = is_forward and not origin.layer and not run.recorded("activation")
     yield Finding(
@@ -53,11 +66,49 @@ def loss_scaling(run: Run, findings: Sequence[Finding]) -> Iterator[Finding]:
         first,
         last,
         origin,
-        variant=("forward" if is_forward else "backward") if collapsed else "",
-        evidence=evidence,
+        variant=variant,
+        evidence=evidence | {"later_steps": later},
+        related=related,
         record_also=("activation",) if collapsed and needs_layer else (),
         model=run.history.model,
     )
+
+
+def _all_refused(run: Run, matrix: RecordMatrix, skips: npt.NDArray[np.float64]) -> bool:
+    """Whether no step was ever taken, over more steps than a healthy start skips."""
+    steps = int(_widths(matrix).sum())
+    return int(skips.sum()) == steps >= run.thresholds.skip_start
+
+
+def _skipped_for_forward(run: Run, matrix: RecordMatrix) -> npt.NDArray[np.int64]:
+    """The records in which steps were skipped that had a non-finite prediction or loss.
+
+    What the loss scale multiplies comes after them. Non-finite data is a finding of its own.
+    """
+    spans = find_nonfinite_intervals(
+        run.history, run.matrices, is_state=run.order.is_state, scale_skipped=True
+    )
+    of_data = np.isin(spans.tensor, run.order.of_role("input", "target"))
+    steps: set[int] = set()
+    for tensor in run.recorded("prediction", "loss"):
+        history = run.histories[tensor]
+        steps.update(history.last[history.column("scale_skipped_steps") > 0].tolist())
+    records = np.flatnonzero(np.isin(matrix.last, list(steps)))
+    is_of_data = [
+        np.any(of_data & (spans.first <= matrix.last[at]) & (spans.last >= matrix.first[at]))
+        for at in records.tolist()
+    ]
+    kept: npt.NDArray[np.int64] = records[~np.array(is_of_data, bool)]
+    return kept
+
+
+def _beyond_half(run: Run, step: int) -> float:
+    """The magnitude of inputs that layers cast to float16 and that it cannot hold; 0 for none."""
+    policies = {each.dtype_policy for each in run.history.model.layers}
+    if not policies & {"float16", "mixed_float16"}:
+        return 0.0
+    largest = run.magnitude(run.order.of_role("input"), step)
+    return float(largest) if largest > FORMATS["float16"].largest else 0.0
 
 
 def _skips(matrix: RecordMatrix) -> npt.NDArray[np.float64]:

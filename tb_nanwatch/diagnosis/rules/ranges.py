@@ -70,7 +70,9 @@ def underflow(run: Run, findings: Sequence[Finding]) -> Iterator[Finding]:
         share = float(np.median(history.column("subnormal")[keep] / nonzero[keep]))
         per_step = nonzero[keep] / history.column("sampled_steps")[keep]
         typical = float(np.median(history.column("largest_norm")[keep] / np.sqrt(per_step)))
-        if share >= limits.underflow_share:
+        smallest = float_format(dtype).smallest_normal
+        # Of a heavy-tailed gradient the many small elements matter to nothing.
+        if share >= limits.underflow_share and typical < limits.underflow_rms * smallest:
             found.append((typical, tensor, share, dtype))
         elif (
             is_half and (role, dtype) == ("gradient", "float32") and typical < _HALF.smallest_normal
@@ -89,7 +91,7 @@ def underflow(run: Run, findings: Sequence[Finding]) -> Iterator[Finding]:
         (int(history.first[0]), int(history.last[-1])),
         {
             "subnormal_share": share,
-            "typical_magnitude": typical,
+            "rms": typical,
             "smallest_normal": float_format(dtype).smallest_normal,
         },
         variant="float16" if dtype == "float16" else "float32",

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from tb_nanwatch.diagnosis.finding import Finding, Place
+from tb_nanwatch.format.label_range import LabelOutOfRange, label_out_of_range
 from tb_nanwatch.format.rerun import Operation, Rerun
 
 _DATA = frozenset({"nonfinite-input", "nonfinite-target"})
@@ -14,6 +15,9 @@ _OF_ONE_OPERATION = frozenset(
     {"layer-forward", "loss-domain", "layer-backward", "loss-backward", "swallowed-nonfinite"}
 )
 """Causes that name a place of the model: an operation names it more exactly."""
+
+
+_OF_LABELS = _OF_ONE_OPERATION | {"exploding-gradient", "optimizer-overflow"}
 
 
 def with_rerun(finding: Finding, reruns: Sequence[Rerun]) -> Finding:
@@ -30,6 +34,9 @@ def with_rerun(finding: Finding, reruns: Sequence[Rerun]) -> Finding:
     if rerun is None:
         return finding
     operation = rerun.operation
+    label = label_out_of_range(rerun)
+    if label is not None and finding.cause in _OF_LABELS:
+        return _of_label(finding, rerun, label)
     if finding.cause in _DATA:
         if operation is not None:
             return finding
@@ -45,6 +52,20 @@ def with_rerun(finding: Finding, reruns: Sequence[Rerun]) -> Finding:
     if finding.cause == "optimizer-overflow" and _is_update(operation):
         return replace(finding, rerun=rerun, record_also=())
     return finding
+
+
+def _of_label(finding: Finding, rerun: Rerun, label: LabelOutOfRange) -> Finding:
+    """The error that kept the step from being run again is the finding."""
+    return replace(
+        finding,
+        cause="label-out-of-range",
+        variant="",
+        evidence={**finding.evidence, "label": label.label, "classes": label.classes},
+        related={},
+        inferred_from="",
+        record_also=(),
+        rerun=None if rerun.failure else rerun,
+    )
 
 
 def _is_update(operation: Operation | None) -> bool:

@@ -27,8 +27,11 @@ def lost_statistics(run: Run, event: Event) -> Answer:
 
 def poisoned_statistics(run: Run, findings: Sequence[Finding]) -> Iterator[Finding]:
     """One for each event that left statistics non-finite in a training run that goes on well."""
+    empty = {each.step for each in findings if each.cause == "empty-batch"}
     for event in run.events:
         own = _of_event(run, event)
+        if own is not None and own.step in empty and not goes_on(run, own.step, own.last_step):
+            continue  # Lost with everything else.
         if own is not None:
             yield finding_from_event(run, own, "poisoned-statistics")
 

@@ -21,7 +21,7 @@ def explanation(finding: Finding) -> str:
 
 def _reasons(finding: Finding) -> Iterator[str]:
     operation = finding.operation
-    if operation is None or finding.rerun is None:
+    if operation is None or finding.rerun is None or finding.cause == "label-out-of-range":
         yield from _EXPLANATIONS[finding.cause](finding)
         return
     did = operation_sentence(operation, finding.rerun)

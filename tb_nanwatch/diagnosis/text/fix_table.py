@@ -87,6 +87,21 @@ FIXES: dict[str, Fix] = {
         "[w.path for w in model.weights if not np.isfinite(w.numpy()).all()]",
         "[v.name for v in model.variables if not np.isfinite(v.numpy()).all()]",
     ),
+    "empty-batch": Fix(
+        "Drop batches without rows: a filter, a split or the end of a shard leaves nothing at "
+        "times. Filter rows before `batch`, or batches after it.",
+        "dataset = dataset.filter(lambda x, y: tf.shape(x)[0] > 0)  # after batch()",
+    ),
+    "label-out-of-range": Fix(
+        "Number the labels from 0 to one less than the units of the last layer: subtract 1 where "
+        "they start at 1, or give the last layer as many units as there are classes. Leave out "
+        "rows without a label, such as -1 or 255, with `ignore_class`.",
+        "print(np.unique(y))  # has to be within 0 ... units - 1\n"
+        "y = y - 1  # labels that start at 1\n"
+        "loss = keras.losses.SparseCategoricalCrossentropy(\n"
+        "    from_logits=True, ignore_class=-1\n"
+        ")",
+    ),
     "layer-forward/invalid": Fix(
         "Look in {layer} for 0/0, Inf - Inf, the log or square root of a negative number, or the "
         "softmax of an all -Inf row, and clamp its input. In a mask use -1e9 (-3e4 in float16) "
@@ -211,8 +226,7 @@ FIXES: dict[str, Fix] = {
     ),
     "exploding-gradient": Fix(
         "Lower the learning rate (try 10x lower first) or warm it up, and clip by the global norm. "
-        "Clipping bounds finite gradients but does not fix NaN. Also check that inputs and targets "
-        "have roughly unit variance.",
+        "Also check that inputs and targets have roughly unit variance.",
         _CLIPPING_OPTIMIZER,
         _CLIPPED,
     ),
@@ -228,6 +242,13 @@ FIXES: dict[str, Fix] = {
         "keras.layers.GRU(units)  # not SimpleRNN\n"
         "x = keras.layers.LayerNormalization()(x)  # between layers\n" + _CLIPPING_OPTIMIZER,
         _CLIPPED,
+    ),
+    "exploding-gradient/exponential": Fix(
+        "Scale the inputs to unit variance, and bound the exponent smoothly: exponentials compound "
+        "from layer to layer. Or start from exponents of 0, by a kernel initializer of zeros in "
+        "the layer that predicts them.",
+        "s = tf.tanh(s)  # before tf.exp(s)\n"
+        'keras.layers.Dense(units, kernel_initializer="zeros")  # predicts s',
     ),
     "divergence": Fix(
         "Lower the learning rate (try 10x lower first) or warm it up, and clip by the global norm.",
@@ -269,6 +290,30 @@ FIXES: dict[str, Fix] = {
         "model.compile(optimizer, keras.losses.Huber())",
         "loss = keras.losses.Huber()(y, prediction)",
     ),
+    "improper-output/logits": Fix(
+        "Tell the loss that it gets logits, which is the more stable way; or end the model in a "
+        "softmax (classes that exclude each other) or a sigmoid (one class, or several labels a "
+        "row).",
+        "loss = keras.losses.BinaryCrossentropy(from_logits=True)\n"
+        "# or CategoricalCrossentropy, SparseCategoricalCrossentropy",
+    ),
+    "improper-output/relu": Fix(
+        "Use no activation in the last layer, and tell the loss that it gets logits. A softmax or "
+        "sigmoid instead of the ReLU works, too.",
+        "outputs = keras.layers.Dense(units)(x)  # no activation\n"
+        "loss = keras.losses.CategoricalCrossentropy(from_logits=True)",
+    ),
+    "improper-output/one-unit": Fix(
+        "Use a binary cross entropy for one unit, or one unit for each class.",
+        "outputs = keras.layers.Dense(1)(x)  # no softmax\n"
+        "loss = keras.losses.BinaryCrossentropy(from_logits=True)",
+    ),
+    "improper-output/sigmoid": Fix(
+        "Use a softmax, or no activation with `from_logits=True`. If a row may have several "
+        "labels, keep the sigmoid and use a binary cross entropy.",
+        "outputs = keras.layers.Dense(units)(x)  # no activation\n"
+        "loss = keras.losses.CategoricalCrossentropy(from_logits=True)",
+    ),
     "unscaled-input": Fix(
         "Normalize the inputs.",
         "normalization = keras.layers.Normalization()\n"
@@ -304,6 +349,16 @@ FIXES: dict[str, Fix] = {
     ),
     "loss-scale-backoff": Fix(
         "Nothing to do: LossScaleOptimizer skipped the steps and halved the scale, as designed."
+    ),
+    "loss-scale-backoff/unfinished": Fix(
+        "Keep training for some steps: the scale is halved with each skipped step, and a healthy "
+        "start skips about 8. If no step is taken then, no loss scale helps."
+    ),
+    "loss-scale-collapse/range": Fix(
+        "Scale the inputs to unit variance before the model sees them: float16 ends at 65,504, and "
+        "layers cast their inputs to it. No loss scale helps: the forward pass is not finite "
+        "before any scaling. Or use `mixed_bfloat16`, which has the range of float32.",
+        "mean, std = x.mean(axis=0), x.std(axis=0)\nx = (x - mean) / np.where(std > 0, std, 1)",
     ),
     "loss-scale-collapse/backward": Fix(
         "Look for a division, root or log that is not finite in float16 (1 + 1e-7 is 1 there: use "
@@ -364,6 +419,10 @@ OPERATION_FIXES: dict[tuple[str, str], Fix] = {
     ("Pow", "forward"): Fix(
         "keep the base above 0: a negative number has no fractional power, and 0 no negative one",
         "tf.pow(tf.maximum(x, 1e-6), p)",
+    ),
+    ("Pow/overflow", "forward"): Fix(
+        "bound the base: its power is beyond the largest number of the dtype",
+        "tf.pow(tf.clip_by_value(x, -100.0, 100.0), p)",
     ),
     ("Pow", "backward"): Fix("keep the base above 0", "tf.pow(tf.maximum(x, 1e-6), p)"),
     ("Acos", "backward"): Fix(

@@ -12,16 +12,19 @@ from tb_nanwatch.diagnosis.text.fix_table import (
     Fix,
 )
 from tb_nanwatch.diagnosis.text.names import code, layer, sentence
-from tb_nanwatch.diagnosis.text.operation import source_line
+from tb_nanwatch.diagnosis.text.operation import power_overflows, source_line
 from tb_nanwatch.diagnosis.text.source_fix import source_with_remedy
 from tb_nanwatch.format.facts import OptimizerFacts
+from tb_nanwatch.format.operation_kinds import EXPONENTIALS
 from tb_nanwatch.format.rerun import Trial
 
 _OPTIMIZER = re.compile(r"(?m)^.*\{optimizer\}.*$")
 
 _PLACEHOLDER = re.compile(r"\{(layer|optimizer|rate)\}")
 
-_NOT_OF_OPERATION = frozenset({"exploding-gradient", "nonfinite-input", "nonfinite-target"})
+_NOT_OF_OPERATION = frozenset(
+    {"exploding-gradient", "label-out-of-range", "nonfinite-input", "nonfinite-target"}
+)
 """Causes that lie before the operation at which they show."""
 
 
@@ -65,6 +68,8 @@ def _cure(finding: Finding) -> Trial | None:
     """The remedy of the operation that was tried on the step and cured it; None for none."""
     if finding.rerun is None or finding.cause in _NOT_OF_OPERATION:
         return None
+    if finding.operation is not None and power_overflows(finding.operation):
+        return None  # What is tried on a power keeps its base positive.
     return next((each for each in finding.rerun.tried if each.outcome == "finite"), None)
 
 
@@ -73,12 +78,15 @@ def _operation_fix(finding: Finding) -> Fix | None:
     operation = finding.operation
     if operation is None or finding.cause in _NOT_OF_OPERATION:
         return None
-    return OPERATION_FIXES.get((operation.type, operation.direction))
+    kind = "Pow/overflow" if power_overflows(operation) else operation.type
+    return OPERATION_FIXES.get((kind, operation.direction))
 
 
 def _fix(finding: Finding) -> Fix:
     """The entry for the cause: for what is inferred, for its variant, or for all of it."""
     keys = [f"{finding.cause}/{finding.variant}", finding.cause]
+    if finding.operation is not None and finding.operation.type in EXPONENTIALS:
+        keys.insert(0, f"{finding.cause}/exponential" if finding.variant == "depth" else keys[0])
     if finding.inferred_from and not finding.origin.layer and finding.operation is None:
         keys.insert(0, f"{finding.cause}/inferred")
     if finding.variant in _CURED_BY_CLIPPING and any(map(_clips, finding.model.optimizers)):

@@ -84,6 +84,27 @@ def _initial_weight(finding: Finding) -> tuple[str, str]:
     return f"{kind(finding.evidence)} in a weight before {before}", code(finding.origin.tensor)
 
 
+def _empty_batch(finding: Finding) -> tuple[str, str]:
+    return f"Empty batch {_at(finding)}", "0 rows"
+
+
+def _label(finding: Finding) -> tuple[str, str]:
+    label, classes = (int(finding.evidence[name]) for name in ("label", "classes"))
+    return f"Label out of range {_at(finding)}", f"label {label:,} of {plural(classes, 'class')}"
+
+
+_IMPROPER = {
+    "logits": "Predictions outside of [0, 1] under a cross entropy",
+    "relu": "ReLU before a cross entropy",
+    "one-unit": "Softmax or categorical cross entropy of one unit",
+    "sigmoid": "Sigmoid before a categorical cross entropy",
+}
+
+
+def _improper(finding: Finding) -> tuple[str, str]:
+    return _IMPROPER[finding.variant], layer(finding.origin.layer, code(finding.origin.tensor))
+
+
 def _layer_forward(finding: Finding) -> tuple[str, str]:
     where = "forward pass, layer not recorded"
     if finding.origin.layer:
@@ -144,6 +165,8 @@ def _exploding(finding: Finding) -> tuple[str, str]:
         where = layer(finding.origin.layer, code(finding.origin.tensor))
         return f"Exploding gradients {_from(finding)}", where
     quantity = QUANTITIES.get(finding.related.get("quantity", ""), "values")
+    if finding.variant == "depth" and finding.related.get("quantity") == "operand":
+        return f"Overflow within step {finding.step:,}", _operation(finding, "")
     if finding.variant == "depth":
         largest = number(finding.evidence["largest_magnitude"])
         return f"Overflow within step {finding.step:,}", f"{quantity} reach {largest}"
@@ -201,20 +224,30 @@ def _underflow(finding: Finding) -> tuple[str, str]:
 
 def _backoff(finding: Finding) -> tuple[str, str]:
     skipped = plural(finding.evidence["skipped_steps"], "step")
+    if finding.variant == "unfinished":
+        return f"LossScaleOptimizer skipped {skipped} {_from(finding)}", "no step taken since"
     return f"LossScaleOptimizer skipped {skipped} (normal) {_from(finding)}", ""
 
 
 def _collapse(finding: Finding) -> tuple[str, str]:
-    where = f"{finding.variant} pass"
+    direction = "backward" if finding.variant == "backward" else "forward"
+    where = f"{direction} pass"
     if finding.origin.layer:
-        where = f"{layer(finding.origin.layer)}, {finding.variant}"
-    return f"Loss scale collapsed {_at(finding)}", _operation(finding, where)
+        where = f"{layer(finding.origin.layer)}, {direction}"
+    what = {
+        "backward": "Loss scale collapsed",
+        "forward": "Forward pass not finite in float16",
+        "range": "Inputs beyond the range of float16",
+    }
+    return f"{what[finding.variant]} {_at(finding)}", _operation(finding, where)
 
 
 _HEADLINES: dict[str, Callable[[Finding], tuple[str, str]]] = {
     "nonfinite-input": _data,
     "nonfinite-target": _data,
     "nonfinite-initial-weight": _initial_weight,
+    "empty-batch": _empty_batch,
+    "label-out-of-range": _label,
     "layer-forward": _layer_forward,
     "loss-domain": _loss_domain,
     "layer-backward": _layer_backward,
@@ -227,6 +260,7 @@ _HEADLINES: dict[str, Callable[[Finding], tuple[str, str]]] = {
     "divergence": _divergence,
     "vanishing-gradient": _vanishing,
     "dead-layer": _dead,
+    "improper-output": _improper,
     "unscaled-input": _unscaled,
     "unscaled-target": _unscaled,
     "range-overflow-risk": _overflow_risk,

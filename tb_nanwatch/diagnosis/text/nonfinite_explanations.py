@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from tb_nanwatch.diagnosis.finding import Finding
-from tb_nanwatch.diagnosis.text.names import code, contains, layer, sentence
+from tb_nanwatch.diagnosis.finding import Finding, Place
+from tb_nanwatch.diagnosis.text.names import code, contains, elements, layer, sentence, tensor
 from tb_nanwatch.diagnosis.text.numbers import listed, number
 from tb_nanwatch.diagnosis.text.operation import rows_text
 
@@ -23,6 +23,30 @@ def _initial_weight(finding: Finding) -> Iterator[str]:
         f"{contains(finding).rpartition(' at step')[0]} before step {finding.step:,} begins: it "
         "comes from the checkpoint or the initializer."
     )
+
+
+def _empty_batch(finding: Finding) -> Iterator[str]:
+    yield (
+        f"The batch of step {finding.step:,} has 0 rows: inputs and targets have no elements, and "
+        "a mean over no elements is NaN."
+    )
+    first = finding.affected[0] if finding.affected else None
+    if first is not None:
+        place = Place(first.role, first.layer, first.tensor, first.worker)
+        yield f"{sentence(tensor(place))} contains {elements(finding.evidence)}."
+    came = finding.consequences
+    if came.variables and not came.lost_variables:
+        yield "The weights stay finite, and training goes on."
+
+
+def _label(finding: Finding) -> Iterator[str]:
+    label, classes = (int(finding.evidence[name]) for name in ("label", "classes"))
+    yield (
+        f"The targets of step {finding.step:,} contain the label {label:,}, and the model has "
+        f"{classes:,} classes: valid labels are 0 to {classes - 1:,}. A CPU raises an error for "
+        "such a label; a GPU, and XLA on any device, return NaN."
+    )
+    yield f"{contains(finding)}."
 
 
 def _finite(finding: Finding, what: str, *names: str) -> str:
@@ -195,6 +219,8 @@ EXPLANATIONS: dict[str, Callable[[Finding], Iterator[str]]] = {
     "nonfinite-input": _data,
     "nonfinite-target": _data,
     "nonfinite-initial-weight": _initial_weight,
+    "empty-batch": _empty_batch,
+    "label-out-of-range": _label,
     "layer-forward": _layer_forward,
     "loss-domain": _loss_domain,
     "layer-backward": _layer_backward,

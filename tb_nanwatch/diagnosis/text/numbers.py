@@ -39,6 +39,19 @@ def element(value: str) -> str:
         return value
 
 
+def is_finite(value: str) -> bool:
+    """Whether an element, given as text, is a finite real number."""
+    try:
+        return math.isfinite(float(value))
+    except ValueError:  # A complex number.
+        return False
+
+
+def magnitude(value: str) -> str:
+    """How large an element is that is given as text: "8.6e13"; "NaN", "-Inf"."""
+    return number(abs(float(value))) if is_finite(value) else element(value)
+
+
 def growth(decades: float) -> str:
     """How far something grew: "44,000x"; "10^38-fold" where no one reads the digits."""
     if decades >= _LARGEST_FACTOR:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tb_nanwatch.diagnosis.text.names import code
-from tb_nanwatch.diagnosis.text.numbers import element, plural
+from tb_nanwatch.diagnosis.text.numbers import element, is_finite, magnitude, plural
+from tb_nanwatch.format.operation_kinds import EXPONENTIALS, SUMMING
 from tb_nanwatch.format.rerun import Operand, Operation, Rerun
 from tb_nanwatch.stats.floats import COMPONENT
 
@@ -18,6 +19,10 @@ _DIVISIONS = frozenset({"RealDiv", "Div", "FloorDiv", "TruncateDiv", "Xdivy"})
 _BINARY = frozenset({"Pow", "Sub", "Mul", "Add", "AddV2", "Xlogy", "Xlog1py", "Atan2"})
 
 
+_LEAVES_RANGE = SUMMING | EXPONENTIALS | {"Cast", "Mul", "AddV2", "Sub", "Square", "Pow", "BiasAdd"}
+"""Operations whose result is infinite of finite operands where it is too large for the dtype."""
+
+
 def operation_name(operation: Operation, otherwise: str = "") -> str:
     """ "`Sqrt` in layer `length`, backward": what ran where; `otherwise` outside of layers."""
     place = otherwise
@@ -26,6 +31,15 @@ def operation_name(operation: Operation, otherwise: str = "") -> str:
     elif operation.optimizer:
         place = f" in {code(operation.optimizer)}"
     return f"{code(operation.type)}{place}, {operation.direction}"
+
+
+def power_overflows(operation: Operation) -> bool:
+    """Whether it is a power of a base that has one, beyond the largest number."""
+    result, operands = operation.result, operation.operands
+    if operation.type != "Pow" or not operands or result is None or result.name == "gradient":
+        return False
+    base, power = (_first(each) for each in (operands[0], result))
+    return power in ("Inf", "-Inf") and is_finite(base) and abs(float(base)) > 1
 
 
 def source_line(operation: Operation) -> str:
@@ -39,14 +53,19 @@ def operation_sentence(operation: Operation, rerun: Rerun) -> str:
     line = source_line(operation)
     where = f" ({line})" if line else ""
     rows = rows_text(rerun)
-    return f"{operation_name(operation)}{where}, {_did(operation)}{f' ({rows})' if rows else ''}."
+    did = _did(operation) + _range(operation)
+    return f"{operation_name(operation)}{where}, {did}{f' ({rows})' if rows else ''}."
 
 
 def _did(operation: Operation) -> str:
     result = operation.result
     made = _first(result) or "NaN or Inf"
-    numbers = (each for each in operation.operands if each.dtype in COMPONENT)
+    numbers = [each for each in operation.operands if each.dtype in COMPONENT]
+    if any(0 in each.shape for each in numbers):
+        return f"returns {made} for an input without elements"
     given = [value for value in map(_first, numbers) if value]
+    if operation.type in SUMMING:
+        return _summed(made, given, is_gradient=result is not None and result.name == "gradient")
     if result is not None and result.name == "gradient":
         of = f" where the input is {given[0]}" if given else ""
         return f"has a gradient of {made}{of}"
@@ -55,6 +74,28 @@ def _did(operation: Operation) -> str:
     if operation.type in _BINARY and len(given) > 1:
         return f"returns {made} for inputs of {given[0]} and {given[1]}"
     return f"returns {made}" + (f" for an input of {given[0]}" if given else "")
+
+
+def _range(operation: Operation) -> str:
+    """ ": float16 ends at 65,504", where that is why the result is infinite."""
+    result = operation.result
+    if result is None or result.dtype != "float16" or operation.type not in _LEAVES_RANGE:
+        return ""
+    numbers = [each for each in operation.operands if each.dtype in COMPONENT and each.elements]
+    finite = all(is_finite(each.value) for one in numbers for each in one.elements)
+    is_infinite = _first(result) in ("Inf", "-Inf")
+    return ": float16 ends at 65,504" if numbers and finite and is_infinite else ""
+
+
+def _summed(made: str, given: list[str], *, is_gradient: bool) -> str:
+    """Of sums: the largest elements of what is summed, or multiplied and summed."""
+    did = f"has a gradient of {made}" if is_gradient else f"returns {made}"
+    if not given:
+        return did
+    word = "an input" if len(given) == 1 else "inputs"
+    largest = " and ".join(map(magnitude, given))
+    of = "up to " if all(map(is_finite, given)) else ""
+    return f"{did} for {word} of {of}{largest}"
 
 
 def _first(operand: Operand | None) -> str:

@@ -26,8 +26,19 @@ def _exploding(finding: Finding) -> Iterator[str]:
     elif finding.variant == "overflow":
         yield (
             f"The {what.get(quantity, quantity)} grew {growth(evidence['growth_decades'])} from "
-            f"step {int(evidence['growth_first_step']):,} to {finding.step:,}, then training "
-            f"overflowed. {contains(finding)}."
+            f"step {int(evidence['growth_first_step']):,} to {finding.step:,}{_pace(finding)}, "
+            f"then training overflowed. {contains(finding)}."
+        )
+        rates = [each.learning_rate for each in finding.model.optimizers]
+        if len(rates) == 1 and rates[0] is not None:
+            yield f"The learning rate is {rates[0]:g}."
+    elif finding.related.get("quantity") == "operand":
+        came = ""
+        if "largest_input" in evidence:
+            came = f" from inputs of at most {number(evidence['largest_input'])}"
+        yield (
+            f"Values overflow within this one step{came}: they are amplified from layer to layer "
+            f"(or time step to time step). {contains(finding)}."
         )
     else:
         came = ""
@@ -38,6 +49,15 @@ def _exploding(finding: Finding) -> Iterator[str]:
             f"{came}: they are amplified from layer to layer (or time step to time step). "
             f"{contains(finding)}."
         )
+
+
+def _pace(finding: Finding) -> str:
+    """ ", about 300x a step"; "" for a growth within one step."""
+    evidence = finding.evidence
+    steps = finding.step - int(evidence["growth_first_step"])
+    if steps < 2:
+        return ""
+    return f", about {growth(evidence['growth_decades'] / steps)} a step"
 
 
 def _divergence(finding: Finding) -> Iterator[str]:
@@ -85,6 +105,32 @@ def _dead(finding: Finding) -> Iterator[str]:
     )
 
 
+def _improper(finding: Finding) -> Iterator[str]:
+    evidence = finding.evidence
+    loss = code(finding.related.get("loss", "the loss"))
+    reach = (
+        f"Predictions range from {number(evidence['smallest'])} to {number(evidence['largest'])}"
+    )
+    takes = f"{loss} takes probabilities, as from_logits is False"
+    last = layer(finding.origin.layer, "the last layer")
+    if finding.variant == "relu":
+        yield f"{reach}, and {last} ends in a ReLU, but {takes}."
+        yield "A unit at 0 is clipped and has no gradient, and a row of zeros has no probabilities."
+    elif finding.variant == "logits":
+        yield f"{reach}, but {takes}: values outside of [0, 1] are clipped and have no gradient."
+    elif finding.variant == "one-unit":
+        yield (
+            f"The prediction has one unit, and {loss} compares units with each other: normalized "
+            "over one unit, every prediction is 1, so the gradient is zero."
+        )
+    else:
+        yield (
+            f"{sentence(last)} ends in a sigmoid, so the units of a row sum up to "
+            f"{number(evidence['row_sum'])} on average, but {loss} takes probabilities of classes "
+            "that exclude each other, as the targets do: each row has to sum up to 1."
+        )
+
+
 _TROUBLE = {
     "exploding-gradient": "explosion",
     "divergence": "divergence",
@@ -122,12 +168,16 @@ def _overflow_risk(finding: Finding) -> Iterator[str]:
 
 def _underflow(finding: Finding) -> Iterator[str]:
     evidence = finding.evidence
-    yield (
-        f"{sentence(tensor(finding.origin))} has a typical magnitude of "
-        f"{number(evidence['typical_magnitude'])}, below the smallest normal number of "
-        f"{finding.related['dtype']} ({number(evidence['smallest_normal'])}): precision is lost "
-        "and values flush to zero."
+    below = (
+        f"below the smallest normal number of {finding.related['dtype']} "
+        f"({number(evidence['smallest_normal'])}): precision is lost and values flush to zero."
     )
+    what = sentence(tensor(finding.origin))
+    if evidence["rms"] < evidence["smallest_normal"]:
+        yield f"{what} has an RMS of {number(evidence['rms'])}, {below}"
+    else:
+        share = f"{100 * evidence['subnormal_share']:.0f}%"
+        yield f"{what}: {share} of the non-zero elements are {below}"
 
 
 def _skipped(finding: Finding) -> str:
@@ -141,7 +191,10 @@ def _skipped(finding: Finding) -> str:
 def _backoff(finding: Finding) -> Iterator[str]:
     lowest = finding.evidence.get("lowest_loss_scale")
     scale = "" if lowest is None else f": the scale dropped to {number(lowest)}"
-    yield f"{_skipped(finding)}{scale} and training continued."
+    if finding.variant == "unfinished":
+        yield f"{_skipped(finding)}{scale}. No step was taken after them, so it has not recovered."
+    else:
+        yield f"{_skipped(finding)}{scale} and training continued."
     yield "Skipped steps leave the weights unchanged."
 
 
@@ -151,7 +204,14 @@ def _collapse(finding: Finding) -> Iterator[str]:
     yield f"{_skipped(finding)}{scale}."
     streak = int(finding.evidence["longest_streak"])
     what = tensor(finding.origin)
-    if streak > 1:
+    if finding.variant in ("forward", "range"):
+        yield f"{sentence(what)} is non-finite in the forward pass, before any scaling."
+        if finding.variant == "range":
+            yield (
+                f"Inputs reach {number(finding.evidence['largest_input'])}, and layers cast them "
+                "to float16, which ends at 65,504."
+            )
+    elif streak > 1:
         yield f"{streak:,} of them in a row: {what} is non-finite at any scale."
     else:
         yield f"{sentence(what)} is non-finite even at that scale."
@@ -163,6 +223,7 @@ EXPLANATIONS: dict[str, Callable[[Finding], Iterator[str]]] = {
     "divergence": _divergence,
     "vanishing-gradient": _vanishing,
     "dead-layer": _dead,
+    "improper-output": _improper,
     "unscaled-input": _unscaled,
     "unscaled-target": _unscaled,
     "range-overflow-risk": _overflow_risk,

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tb_nanwatch.format import rerun
+from tb_nanwatch.format.operation_kinds import SUMMING
 from tb_nanwatch.training.failing_step.origin import Origin
 from tb_nanwatch.training.protocols import TensorAccess
 
@@ -29,10 +30,11 @@ def describe_operation(origin: Origin, access: TensorAccess) -> rerun.Operation:
     operation = origin.operation
     places = np.argwhere(origin.nonfinite)[:MAX_ELEMENTS]
     shape = origin.nonfinite.shape
+    sums = operation.type in SUMMING
     operands = [
-        _operand(name, each, places, shape, access)
+        _operand(name, each, places, shape, access, sums=sums)
         for name, each in zip(access.input_names(operation), operation.inputs, strict=True)
-        if access.is_array(each)
+        if access.is_array(each) and (access.is_float(each) or _is_alike(each, shape, sums))
     ]
     name = "result" if any(origin.result is each for each in operation.outputs) else "gradient"
     site = operation.call_site
@@ -73,28 +75,41 @@ def _operand(
     places: npt.NDArray[np.int64],
     shape: tuple[int, ...],
     access: TensorAccess,
+    *,
+    sums: bool = False,
 ) -> rerun.Operand:
     array = np.asarray(tensor)
-    return rerun.Operand(
-        name,
-        access.dtype_name(tensor),
-        tuple(array.shape),
-        tuple(_elements(array, places, shape)),
-    )
-
-
-def _elements(
-    array: npt.NDArray[Any], places: npt.NDArray[np.int64], shape: tuple[int, ...]
-) -> Iterator[rerun.Element]:
-    """The elements that are combined with these places of a tensor of this shape.
-
-    None where the array cannot be broadcast to the shape.
-    """
     is_broadcast = array.ndim <= len(shape) and all(
         mine in (1, other) for mine, other in zip(array.shape[::-1], shape[::-1], strict=False)
     )
-    if not is_broadcast:
+    if sums or not is_broadcast:
+        elements = _largest(array) if access.is_float(tensor) else iter(())
+    else:
+        elements = _elements(array, places)
+    return rerun.Operand(name, access.dtype_name(tensor), tuple(array.shape), tuple(elements))
+
+
+def _is_alike(tensor: Any, shape: tuple[int, ...], sums: bool) -> bool:
+    """Whether whole numbers are data of the operation, such as labels, and no axis or shape."""
+    return not sums and tuple(np.shape(tensor)) == shape != ()
+
+
+def _largest(array: npt.NDArray[Any]) -> Iterator[rerun.Element]:
+    """The non-finite elements and, after them, those of the largest magnitude."""
+    if not array.size:
         return
+    kind = np.complex128 if np.iscomplexobj(array) else np.float64
+    magnitude = np.abs(array.astype(kind)).reshape(-1)
+    magnitude[np.isnan(magnitude)] = np.inf
+    order = np.argsort(-magnitude, kind="stable")[:MAX_ELEMENTS]
+    for place in order.tolist():
+        index = tuple(int(each) for each in np.unravel_index(place, array.shape))
+        yield rerun.Element(index, str(array[index]))
+
+
+def _elements(array: npt.NDArray[Any], places: npt.NDArray[np.int64]) -> Iterator[rerun.Element]:
+    """The elements that are combined with these places of a tensor that the array is broadcast
+    to."""
     seen = set()
     for place in places.tolist():
         own = place[len(place) - array.ndim :]
