@@ -11,13 +11,13 @@ its own, its *usual level*, and its instability at a step is
 The usual level is the median of log10(norm) over the beginning of the tensor's history: over its
 first quarter, or, where the norm drifts by more than a factor of ten within that, over the longest
 of its eighth, sixteenth and so on where it does not. Where the median of the whole history is less,
-the usual level is that, by one decade at most. The reasons:
+the usual level is that, by half a decade at most. The reasons:
 
 - A median, because a single spike must not move the level that it departs from.
 - The beginning, because an explosion grows until the run fails, and would raise the median of the
   whole. Its steady part only, because some runs explode from the first step.
-- Up to a decade less, because the loss and its gradients begin high and decay as a model learns.
-  That is normal; but what decays by more vanishes, and is to be seen as such.
+- Up to half a decade less, because the loss and its gradients begin high and decay as a model
+  learns. That is normal; but what decays by more vanishes, and is to be seen as such.
 
 The history is every record of the tensor, in the order of steps and as long as it covers steps,
 where all elements were finite and the norm was not 0; of a tensor with too few of these, those with
@@ -38,8 +38,8 @@ FEWEST = 4
 MOST_DRIFT = 1.0
 """Decades by which the beginning may drift, as every tensor does at first that starts from zero."""
 
-MOST_DECAY = 1.0
-"""Decades of decay that are usual."""
+MOST_DECAY = 0.5
+"""Decades of decay that are usual: a factor of three."""
 
 _SAMPLES = 256
 """So many places of a history, evenly spaced in steps, stand for all of it."""
