@@ -92,8 +92,8 @@ export const DIVERGING_DARK = ["#f2c46d", "#9c7432", "#2a3038", "#31817a", "#7fe
 
 /**
  * Instability, in equal steps of decades from far below the usual level over it, in the middle, to
- * far above: blue and brown, distinct also with color vision deficiency and from every mark. Within
- * half a decade nearly nothing shows: a step that differs from the next is normal.
+ * far above: blue and brown, which any color vision tells apart. Within half a decade nearly nothing
+ * shows: a step that differs from the next is normal.
  */
 export const DEPARTURES_LIGHT = [
   ...["#14307a", "#3056ad", "#5a7fcb", "#8faae0", "#bfcfee", "#e0e5f0"],
