@@ -200,6 +200,15 @@ describe("magnitude", () => {
     expect(tableIndex(magnitude, 99)).toBe(255);
   });
 
+  test("of instability is the same in every run, and its legend is in words", () => {
+    const magnitude = magnitudeOf(Float32Array.of(0.1, 38), "decades");
+    expect(magnitude).toEqual(magnitudeOf(new Float32Array(), "decades"));
+    expect([-99, -3, 3, 38].map((value) => tableIndex(magnitude, value))).toEqual([0, 0, 255, 255]);
+    expect(legendTicks(magnitude).map(({ text }) => text)).toEqual([
+      ...["1,000x below", "10x below", "usual level", "10x above", "1,000x above"],
+    ]);
+  });
+
   test("is defined where no value is, or one alone", () => {
     for (const values of [[], [Number.NaN], [0.5, 0.5]]) {
       for (const scale of ["log10", "share", "count"] as const) {

@@ -118,6 +118,56 @@ test("a closed lane shows the largest value of its tensors", () => {
   expect([...worst.flags]).toEqual([9, 2]);
 });
 
+test("a closed lane shows the instability farthest from zero, and zero only where all is zero", () => {
+  const nothing = Number.NEGATIVE_INFINITY;
+  const strips = [
+    { value: Float32Array.of(1, -2, nothing, nothing), flags: new Uint8Array(4).fill(RECORDED) },
+    { value: Float32Array.of(-3, 1, -0.5, nothing), flags: new Uint8Array(4).fill(RECORDED) },
+  ];
+  for (const order of [strips, [...strips].reverse()]) {
+    expect([...mergedStrip(order, 4, true).value]).toEqual([-3, -2, -0.5, nothing]);
+  }
+});
+
+describe("the colors of instability", () => {
+  const tables = [LIGHT, DARK].map((theme) => cellColorsOf(theme, 1).departures);
+
+  test("are far from every mark's", () => {
+    for (const table of tables) {
+      for (const { fill } of Object.values(MARK_COLORS)) {
+        const nearest = Math.min(...[...table].map((color) => distance(color, colorWord(fill))));
+        expect(nearest).toBeGreaterThan(60);
+      }
+    }
+  });
+
+  test("go away from the middle in lightness on both sides, which blue and brown then tell apart", () => {
+    for (const table of tables) {
+      const light = [...table].map((color) => relativeLuminance(color));
+      const middle = light[128] as number;
+      for (let side = 0; side < 120; side++) {
+        const [out, inner] = [light[side] as number, light[side + 8] as number];
+        expect(Math.abs(out - middle)).toBeGreaterThanOrEqual(Math.abs(inner - middle) - 0.02);
+        const [high, lower] = [light[255 - side] as number, light[247 - side] as number];
+        expect(Math.abs(high - middle)).toBeGreaterThanOrEqual(Math.abs(lower - middle) - 0.02);
+      }
+      const [low, high] = [table[0] as number, table[255] as number];
+      expect((low >> 16) & 0xff).toBeGreaterThan(low & 0xff);
+      expect(high & 0xff).toBeGreaterThan((high >> 16) & 0xff);
+    }
+  });
+});
+
+/** Euclidean, in bytes of sRGB. */
+function distance(one: number, other: number): number {
+  return Math.hypot(...[0, 8, 16].map((bit) => ((one >> bit) & 0xff) - ((other >> bit) & 0xff)));
+}
+
+function relativeLuminance(color: number): number {
+  const hex = [0, 8, 16].map((bit) => ((color >> bit) & 0xff).toString(16).padStart(2, "0"));
+  return luminance(`#${hex.join("")}`);
+}
+
 test("text is readable on its ground in both themes", () => {
   for (const theme of [LIGHT, DARK]) {
     for (const ground of [theme.ground, theme.surface]) {

@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { numberGroups } from "../src/model/cell_numbers";
 import { allNonfiniteText, describeCell } from "../src/model/cell_text";
+import { describeDeparture } from "../src/model/departure";
 import {
   isAnyPending,
   missingDataTexts,
@@ -11,7 +12,7 @@ import {
 } from "../src/model/runs";
 import { statusLabel } from "../src/views/icons";
 import type { CellAnswer } from "../src/wire/answers";
-import { decodeGrid } from "../src/wire/grid";
+import { decodeGrid, type Grid } from "../src/wire/grid";
 import { COLUMNS, STATUSES } from "../src/wire/schema";
 import { detail, finding, nonfiniteSummary, summary, tensor } from "./answers";
 import { encodeGrid } from "./encode_grid";
@@ -104,6 +105,33 @@ test("a cell as text", () => {
   expect(describeCell({ ...grid, statistic: "zero_share", scale: "share" }, "t", 2)).toMatch(
     /100% zeros$/,
   );
+});
+
+test("instability in words", () => {
+  const texts = [1.08, -1.08, 0.1, 0.01, 4.64, 20.2, Infinity].map((one) => describeDeparture(one));
+  expect(texts).toEqual([
+    "12x above its usual level",
+    "12x below its usual level",
+    "1.3x above its usual level",
+    "at its usual level",
+    "44,000x above its usual level",
+    "10^20x above its usual level",
+    "infinitely above its usual level",
+  ]);
+  expect(describeDeparture(1, 0.8)).toBe("10x above its usual level of 0.8");
+  expect(describeDeparture(0, 6.6e-14)).toBe("at its usual level of 6.6e-14");
+  expect(describeDeparture(Number.NEGATIVE_INFINITY, 0.8)).toBe("norm 0; usual level of 0.8");
+  const value = Float32Array.of(1, -2, Number.NEGATIVE_INFINITY);
+  const grid: Grid = {
+    ...{ run: "r", statistic: "instability", scale: "decades", rows: ["t"], edges: [0, 1, 2, 3] },
+    ...{ value, flags: Uint8Array.of(8, 8 | 1, 8 | 1) },
+  };
+  const cells = [0, 1, 2].map((step) => describeCell(grid, "t", step, 3));
+  expect(cells).toEqual([
+    "10x above its usual level of 3",
+    "NaN; 100x below its usual level of 3",
+    "NaN",
+  ]);
 });
 
 test("all elements are called NaN only where they are", () => {

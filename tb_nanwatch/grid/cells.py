@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from tb_nanwatch.grid.pooling import column_of, index_of, pool, rows_of, spans
 from tb_nanwatch.stats.columns import COLUMN, COLUMNS, Merge
 from tb_nanwatch.stats.derived import STATISTIC_COLUMNS, statistic
 from tb_nanwatch.stats.record import Matrix
@@ -101,15 +102,6 @@ def _filled(
     return np.where(recorded & ~sampled, taken, value)
 
 
-def _rows_of(chunk: RecordChunk, tensors: Steps) -> tuple[Steps, Steps]:
-    """(rows of the chunk, rows of the cells) of the tensors that are wanted."""
-    order = np.argsort(tensors, kind="stable")
-    place = np.minimum(np.searchsorted(tensors, chunk.rows, sorter=order), len(tensors) - 1)
-    target = order[place]
-    wanted = np.flatnonzero(tensors[target] == chunk.rows)
-    return wanted, target[wanted]
-
-
 def _add(
     chunk: RecordChunk,
     records: slice,
@@ -125,7 +117,7 @@ def _add(
       planes: float64 [len(COLUMNS), columns, tensors].
       flags: uint8 [columns, tensors].
     """
-    source, target = _rows_of(chunk, tensors)
+    source, target = rows_of(chunk.rows, tensors)
     if not len(source):
         return
     first, last = chunk.first[records], chunk.last[records]
@@ -134,57 +126,23 @@ def _add(
     if len(source) < columns.shape[1] or np.any(np.diff(source) != 1):
         columns = np.moveaxis(np.moveaxis(columns, -1, 0)[:, :, source], 0, -1)
 
-    # Records are disjoint and ascending: those of one column are consecutive.
-    begin, end = _column(edges, first), _column(edges, valid_until)
-    left, right = int(begin[0]), int(end[-1]) + 1
-    across = np.arange(left, right)
-    from_record = np.searchsorted(end, across)
-    to_record = np.searchsorted(begin, across, side="right")
-    covered = from_record < to_record
-    span = from_record[covered], to_record[covered]
-
-    cell = _index(across[covered], target)
+    covered, *span = spans(edges, first, valid_until)
+    cell = index_of(covered, target)
     for name in names:
         ufunc, values = _UFUNC[COLUMNS[COLUMN[name]].merge], columns[..., COLUMN[name]]
         if ufunc is not np.add or values.any():  # Most counts of most records are 0.
             plane = planes[COLUMN[name]]
-            plane[cell] = ufunc(plane[cell], _pool(ufunc, values, *span))
+            plane[cell] = ufunc(plane[cell], pool(ufunc, values, *span))
 
     skipped = columns[..., COLUMN["scale_skipped_steps"]] > 0
     raised = (columns[..., COLUMN["steps"]] > 0) * np.uint8(RECORDED)
     if skipped.any():
         raised |= skipped * np.uint8(SCALE_SKIPPED)
-    flags[cell] |= _pool(np.bitwise_or, raised, *span)
+    flags[cell] |= pool(np.bitwise_or, raised, *span)
     if (columns[..., COLUMN["nonfinite_steps"]] > 0).any():
-        cell = _index(across, target)
+        left, right = covered[0], covered[-1] + 1
+        cell = index_of(np.arange(left, right), target)
         flags[cell] |= _nonfinite(columns, first, last, valid_until, edges[left : right + 1]).T
-
-
-def _index(columns: Steps, rows: Steps) -> tuple[slice | Steps, slice | Steps]:
-    """Index of cells; by slices, which are quick, where both are consecutive."""
-    if len(columns) and all(
-        np.array_equal(at, np.arange(at[0], at[-1] + 1)) for at in (columns, rows)
-    ):
-        return slice(columns[0], columns[-1] + 1), slice(rows[0], rows[-1] + 1)
-    by_column, by_row = np.ix_(columns, rows)
-    return by_column, by_row
-
-
-def _column(edges: Steps, steps: npt.NDArray[np.signedinteger] | Matrix) -> Steps:
-    """The column of each step; that of the nearest edge for steps outside."""
-    return np.clip(np.searchsorted(edges, steps, side="right") - 1, 0, len(edges) - 2)
-
-
-def _pool(ufunc: np.ufunc, values: npt.NDArray[Any], begin: Steps, end: Steps) -> npt.NDArray[Any]:
-    """Reduces values [records, rows] over records begin to end - 1: [len(begin), rows]."""
-    if np.all(end - begin == 1):
-        return values[begin]
-    if np.array_equal(begin[1:], end[:-1]):
-        return ufunc.reduceat(values[: end[-1]], begin, axis=0)
-    # reduceat reduces from each index to the next: every other result is what is wanted. The
-    # last index may not be the end of the array, so one record is added and never used.
-    padded = np.concatenate([values, values[-1:]])
-    return ufunc.reduceat(padded, np.stack([begin, end], axis=1).reshape(-1), axis=0)[::2]
 
 
 def _nonfinite(
@@ -211,8 +169,8 @@ def _nonfinite(
     end = np.where(np.isnan(end), ends, np.clip(end, begin, ends))
     end = np.where(end == ends, valid_until[record], end)
     inside = (end >= edges[0]) & (begin < edges[-1])
-    from_cell = row * width + _column(edges, begin)
-    after_cell = row * width + _column(edges, end) + 1
+    from_cell = row * width + column_of(edges, begin)
+    after_cell = row * width + column_of(edges, end) + 1
 
     # Each range as +1 where it begins and -1 after its end: their running sum counts the ranges.
     for flag, name in _NONFINITE:

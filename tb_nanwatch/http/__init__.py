@@ -4,6 +4,7 @@
 - `respond`: answers and errors in one shape.
 - `viewport`: the steps in sight, what is read of them, and their columns.
 - `verdicts`: the one diagnosis of each run, made in the background.
+- `norms`: the norms of each run, made once.
 - `upstream`: which tensors each tensor is computed from.
 - `encoding`: cells as bytes.
 - `index_js`, `runs`, `run`, `findings`, `compare`, `grid`, `cell`, `spectrogram`: the routes.
@@ -17,6 +18,7 @@ from typing import Any
 from tensorboard.data.provider import DataProvider
 
 from tb_nanwatch.http import cell, compare, findings, grid, index_js, run, runs, spectrogram
+from tb_nanwatch.http.norms import Norms
 from tb_nanwatch.http.respond import application
 from tb_nanwatch.http.verdicts import Verdicts, answer_cache
 from tb_nanwatch.reader import Reader
@@ -26,6 +28,7 @@ def apps(provider: DataProvider) -> dict[str, Callable[..., Any]]:
     """Each route's path with its WSGI application."""
     reader = Reader(provider)
     answers = answer_cache()
+    norms = Norms(reader)
     verdicts = Verdicts(reader, answers)
     return {
         "/index.js": application(index_js.serve),
@@ -33,7 +36,7 @@ def apps(provider: DataProvider) -> dict[str, Callable[..., Any]]:
         "/run": application(lambda request: run.serve(request, reader)),
         "/findings": application(lambda request: findings.serve(request, reader, verdicts)),
         "/compare": application(lambda request: compare.serve(request, reader, answers)),
-        "/grid": application(lambda request: grid.serve(request, reader)),
-        "/cell": application(lambda request: cell.serve(request, reader)),
-        "/spectrogram": application(lambda request: spectrogram.serve(request, reader)),
+        "/grid": application(lambda request: grid.serve(request, reader, norms)),
+        "/cell": application(lambda request: cell.serve(request, reader, norms)),
+        "/spectrogram": application(lambda request: spectrogram.serve(request, reader, norms)),
     }

@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 from werkzeug import wrappers
 
+from tb_nanwatch.grid import instability_cells
 from tb_nanwatch.http import params
+from tb_nanwatch.http.norms import Norms
 from tb_nanwatch.http.respond import json_answer, number_or_null, step_or_null
 from tb_nanwatch.http.run import describe
 from tb_nanwatch.reader import Reader
@@ -15,10 +17,10 @@ from tb_nanwatch.stats.columns import COLUMNS, WINDOW_FIELD
 from tb_nanwatch.stats.derived import largest_magnitude, mean, rms, statistic
 from tb_nanwatch.stats.histogram import Histograms, total_histogram
 from tb_nanwatch.stats.record import Matrix, merge_columns
-from tb_nanwatch.stats.statistics import STATISTICS
+from tb_nanwatch.stats.statistics import INSTABILITY, STATISTICS
 
 
-def serve(request: wrappers.Request, reader: Reader) -> wrappers.Response:
+def serve(request: wrappers.Request, reader: Reader, norms: Norms) -> wrappers.Response:
     access = params.access(request)
     first, last = params.steps(request)
     index = params.run(request, reader)
@@ -35,13 +37,19 @@ def serve(request: wrappers.Request, reader: Reader) -> wrappers.Response:
             count += len(of_tensor) * records.windows_merged
     found = reader.histograms(access, index, tensor, first, last)
     histograms = [each.histograms for each in found]
+    merged = _merged(np.array(windows), np.array(rows), histograms)
+    if merged["statistics"] is not None:
+        history = norms.of(access, index)
+        departure = instability_cells(history, np.array([tensor]), np.array([first, last + 1]))
+        merged["statistics"][INSTABILITY.name] = number_or_null(float(departure[0, 0]))
+        merged["usual_norm"] = number_or_null(float(10.0 ** history.levels[tensor]))
     return json_answer(
         request,
         {
             "run": index.run,
             "tensor": describe(index, tensor),
             "records": count,
-            **_merged(np.array(windows), np.array(rows), histograms),
+            **merged,
         },
     )
 
@@ -57,6 +65,7 @@ def _merged(windows: Matrix, rows: Matrix, histograms: list[Histograms]) -> dict
             "mean",
             "rms",
             "largest_magnitude",
+            "usual_norm",
             "sampled_step",
             "histogram",
         )
@@ -71,7 +80,9 @@ def _merged(windows: Matrix, rows: Matrix, histograms: list[Histograms]) -> dict
             for position, column in enumerate(COLUMNS)
         },
         "statistics": {
-            s.name: number_or_null(float(statistic(s.name, merged))) for s in STATISTICS
+            s.name: number_or_null(float(statistic(s.name, merged)))
+            for s in STATISTICS
+            if s is not INSTABILITY
         },
         "mean": number_or_null(float(mean(merged))),
         "rms": number_or_null(float(rms(merged))),

@@ -10,17 +10,18 @@ import numpy as np
 import numpy.typing as npt
 from werkzeug import wrappers
 
-from tb_nanwatch.grid import cells, spectrogram, totals
+from tb_nanwatch.grid import cells, instability_cells, spectrogram, totals
 from tb_nanwatch.http import params
+from tb_nanwatch.http.norms import Norms
 from tb_nanwatch.http.respond import grid_answer
 from tb_nanwatch.http.viewport import Viewport
 from tb_nanwatch.reader import Reader, Records
-from tb_nanwatch.stats.statistics import STATISTICS
+from tb_nanwatch.stats.statistics import INSTABILITY, STATISTICS
 
 _TOTALS = ("sampled_elements", "zero", "subnormal")
 
 
-def serve(request: wrappers.Request, reader: Reader) -> wrappers.Response:
+def serve(request: wrappers.Request, reader: Reader, norms: Norms) -> wrappers.Response:
     params.check_viewport(request)
     index = params.run(request, reader)
     tensor = params.tensor(request, index)
@@ -32,8 +33,13 @@ def serve(request: wrappers.Request, reader: Reader) -> wrappers.Response:
     sums = totals(records, tensor, edges, _TOTALS)
     channels: dict[str, npt.NDArray[Any]] = {"counts": found.counts.astype(np.float32)}
     channels |= {name: sums[:, position] for position, name in enumerate(_TOTALS)}
+    wanted = np.array([tensor])
+    history = norms.of(params.access(request), index)
+    channels[INSTABILITY.name] = instability_cells(history, wanted, edges)[0]
     for statistic in STATISTICS:
-        value, flags = cells(records, np.array([tensor]), edges, statistic.name)
+        if statistic is INSTABILITY:
+            continue
+        value, flags = cells(records, wanted, edges, statistic.name)
         channels[statistic.name], channels["flags"] = value[0], flags[0]
     header = {
         "run": index.run,

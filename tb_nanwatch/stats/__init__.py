@@ -8,4 +8,5 @@ Pure functions over arrays: no clock, no file, no framework.
 - `record`: one window's statistics for all the tensors of a stream, and `merge`.
 - `reference`: every statistic of one tensor at one step, from its bits.
 - `derived`: the statistics a person chooses, from a record's columns.
+- `instability`: how far a tensor's norm is from its usual level, from its history.
 """

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Scale = Literal["count", "log10", "share"]
-"""How a value is to be read: an exact count; a decimal logarithm; a fraction from 0 to 1."""
+Scale = Literal["decades", "count", "log10", "share"]
+"""How a value is to be read: decades above or below what is usual; an exact count; a decimal
+logarithm; a fraction from 0 to 1."""
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,7 @@ class Statistic:
       name: the name in HTTP parameters.
       label: the name a person reads.
       scale: how the value is to be read. With `log10` the grid holds the logarithm itself,
-        -inf for 0.
+        and -inf for 0; with `decades` likewise -inf for a norm of 0.
       description: one sentence for documentation and tooltips.
     """
 
@@ -27,7 +28,16 @@ class Statistic:
     description: str
 
 
+INSTABILITY = Statistic(
+    "instability",
+    "Instability",
+    "decades",
+    "How far the L2 norm is above or below the tensor's own usual level, in decades.",
+)
+"""The one that takes a tensor's whole history: `stats.instability`."""
+
 STATISTICS: tuple[Statistic, ...] = (
+    INSTABILITY,
     Statistic(
         "nonfinite",
         "NaN/Inf count",

@@ -349,6 +349,20 @@ def test_a_grid_has_the_members_of_the_contract(tab: Tab) -> None:
     assert header["rows"] == [tensor["id"] for tensor in tensors]
 
 
+def test_instability_is_the_same_at_every_zoom(tab: Tab) -> None:
+    header, cells = tab.grid(run="nan_feature", statistic="instability")
+    assert (header["statistic"], header["scale"]) == ("instability", "decades")
+    _, close = tab.grid(run="nan_feature", statistic="instability", first=100, last=139)
+    np.testing.assert_array_equal(close["value"], cells["value"][:, 100:140])
+    kernel = tab.tensor("nan_feature", "gradient", "mlp/dense/kernel")
+    row = cells["value"][header["rows"].index(kernel)]
+    cell = tab.json("cell", run="nan_feature", tensor=kernel, first=16, last=31)
+    farthest = max(row[16:32].tolist(), key=abs)
+    assert cell["statistics"]["instability"] == farthest
+    departure = cell["statistics"]["norm"] - np.log10(cell["usual_norm"])
+    assert farthest == pytest.approx(departure, abs=1e-5) or farthest < departure
+
+
 def test_a_grid_of_the_whole_run_is_one_column_a_step(tab: Tab) -> None:
     header, cells = tab.grid(run="nan_feature")
     assert header["edges"] == list(range(241))
@@ -536,7 +550,7 @@ def test_a_spectrogram_agrees_with_cells_and_grids(tab: Tab) -> None:
         assert channels["counts"][column].tolist() == expected.tolist()
         for name in ("sampled_elements", "zero", "subnormal"):
             assert channels[name][column] == cell["columns"][name]
-    for name in ("nonfinite", "norm", "largest_magnitude", "zero_share"):
+    for name in ("instability", "nonfinite", "norm", "largest_magnitude", "zero_share"):
         grid, cells = tab.grid(statistic=name, **asked)
         row = grid["rows"].index(kernel)
         np.testing.assert_array_equal(channels[name], cells["value"][row])
@@ -576,7 +590,12 @@ def test_numbers_that_are_not_finite_are_strings(tmp_path: Path) -> None:
             400,
             "expected a number from 0 to 1",
         ),
-        ("grid", {"run": "healthy", "statistic": "nrom"}, 400, "Known statistics: nonfinite, norm"),
+        (
+            "grid",
+            {"run": "healthy", "statistic": "nrom"},
+            400,
+            "Known statistics: instability, nonfinite",
+        ),
         (
             "grid",
             {"run": "healthy", "role": "bias"},

@@ -77,7 +77,7 @@ def test_a_difference_keeps_what_is_not_finite(gallery_url: str, visit: Visit) -
     shoot(tab, "compare-difference")
     tab.page.mouse.move(canvas["x"] + GUTTER + 20.5 * pixels, canvas["y"] + middle)
     expect(tab.find(".tooltip")).to_contain_text("nan_feature · input · step")
-    expect(tab.find(".tooltip")).to_contain_text("relative to healthy")
+    expect(tab.find(".tooltip")).to_contain_text("than in healthy")
     expect(tab.find(".hovered-step")).to_be_visible()
 
 

@@ -66,6 +66,24 @@ def test_tooltip_has_exact_numbers(gallery_url: str, visit: Visit) -> None:
     expect(tooltip.locator(".exact dd").nth(3)).to_have_text("128")
 
 
+def test_cells_are_colored_by_instability_first(gallery_url: str, visit: Visit) -> None:
+    tab = visit(gallery_url, run="healthy")
+    choices = tab.find(".choice").first.locator("label")
+    expect(choices).to_have_text(["Instability", "NaN/Inf count", "L2 norm", "Max abs", "% zeros"])
+    expect(tab.find("input[value=instability]")).to_be_checked()
+    legend = tab.find(".legend")
+    for text in ("1,000x below", "10x below", "usual level", "10x above", "1,000x above"):
+        expect(legend).to_contain_text(text)
+    kernel = tab.point(tab.label("mlp/dense/kernel"), 80, 0, 159)
+    tab.hover(kernel)
+    expect(tab.find(".tooltip .known")).to_have_text(re.compile("its usual level of [0-9.]+$"))
+    tab.click(kernel)
+    expect(tab.find(".departure")).to_have_text(
+        re.compile("^L2 norm .* its usual level of [0-9.]+$")
+    )
+    expect(tab.number("Usual L2 norm")).to_have_text(re.compile("^[0-9.]+$"))
+
+
 def test_click_shows_the_histogram_and_every_number(served: str, open_tab: OpenTab) -> None:
     tab = open_tab(served, run="nan_feature")
     expect(tab.details).to_contain_text("input · step 37")
@@ -82,10 +100,10 @@ def test_keys_select_and_the_address_remembers(gallery_url: str, visit: Visit) -
     tab = visit(gallery_url, run="nan_feature")
     expect(tab.details).to_contain_text("input · step 37")
     spoken = tab.find("[aria-live=polite]")
-    expect(spoken).to_contain_text("input, step 37: NaN; L2 norm")
+    expect(spoken).to_contain_text(re.compile("input, step 37: NaN; .*its usual level$"))
     tab.find(".scroller").focus()
     tab.page.keyboard.press("ArrowRight")
-    expect(spoken).to_contain_text("step 38: L2 norm")
+    expect(spoken).to_contain_text(re.compile("step 38: .*its usual level$"))
     tab.page.keyboard.press("ArrowDown")
     expect(spoken).to_contain_text("target, step 38")
     tab.page.keyboard.press("End")

@@ -60,7 +60,7 @@ def everything(url: str) -> dict[str, Any]:
         name = run["run"]
         answers[name] = described = get_json(url, "run", run=name)
         answers[f"{name} findings"] = get_json(url, "findings", run=name)
-        for statistic in ("nonfinite", "norm", "largest_magnitude", "zero_share"):
+        for statistic in ("instability", "nonfinite", "norm", "largest_magnitude", "zero_share"):
             for columns in (7, 512):
                 key = f"{name} {statistic} {columns}"
                 answers[key] = get(url, "grid", run=name, statistic=statistic, columns=columns)

@@ -2,9 +2,17 @@
 
 import { scaleLinear } from "d3-scale";
 import { interpolateCividis } from "d3-scale-chromatic";
-import { TABLE_SIZE } from "../model/magnitude";
+import { type Magnitude, TABLE_SIZE } from "../model/magnitude";
 import { MARKS, type MarkName } from "../model/marks";
-import { DARK, DIVERGING_DARK, DIVERGING_LIGHT, MARK_COLORS, type Theme } from "../theme/colors";
+import {
+  DARK,
+  DEPARTURES_DARK,
+  DEPARTURES_LIGHT,
+  DIVERGING_DARK,
+  DIVERGING_LIGHT,
+  MARK_COLORS,
+  type Theme,
+} from "../theme/colors";
 
 /** A color as one word: bytes R, G, B, A in memory, on the little-endian machines there are. */
 export function colorWord(color: string): number {
@@ -36,6 +44,8 @@ export interface CellColors {
   table: Uint32Array;
   /** The table of differences. */
   diverging: Uint32Array;
+  /** The table of instability. */
+  departures: Uint32Array;
   zero: number;
   zeroLine: number;
   none: Tile;
@@ -78,7 +88,8 @@ function mix(theme: Theme, unit: number): CellColors {
     table: Uint32Array.from({ length: TABLE_SIZE }, (_, index) =>
       colorWord(paletteColor(index / (TABLE_SIZE - 1))),
     ),
-    diverging: diverging(theme),
+    diverging: tableOf(theme === DARK ? DIVERGING_DARK : DIVERGING_LIGHT),
+    departures: tableOf(theme === DARK ? DEPARTURES_DARK : DEPARTURES_LIGHT),
     zero: colorWord(theme.zero),
     zeroLine: colorWord(theme["zero-line"]),
     none: tile(theme.none, theme.ground, (x, y) => (x + y) % 4 < 1),
@@ -90,8 +101,13 @@ function mix(theme: Theme, unit: number): CellColors {
   };
 }
 
-function diverging(theme: Theme): Uint32Array {
-  const colors = theme === DARK ? DIVERGING_DARK : DIVERGING_LIGHT;
+/** The colors with the table that a magnitude is drawn with. */
+export function colorsFor(colors: CellColors, { scale, signed }: Magnitude): CellColors {
+  if (signed) return { ...colors, table: colors.diverging };
+  return scale === "decades" ? { ...colors, table: colors.departures } : colors;
+}
+
+function tableOf(colors: readonly string[]): Uint32Array {
   const color = scaleLinear<string>()
     .domain(colors.map((_, index) => (index / (colors.length - 1)) * (TABLE_SIZE - 1)))
     .range(colors);

@@ -15,7 +15,7 @@ import {
 import type { Theme } from "../theme/colors";
 import type { Grid } from "../wire/grid";
 import { GUTTER, surfaceOf } from "./canvas";
-import { cellColorsOf, colorWord, type Tile } from "./cell_colors";
+import { cellColorsOf, colorsFor, colorWord, type Tile } from "./cell_colors";
 import { drawMarks } from "./marks";
 import { columnPixelsOf, fill, paintStrip, paintTile, type Raster } from "./raster";
 
@@ -55,7 +55,7 @@ export function drawHeatmap(canvas: HTMLCanvasElement, picture: HeatmapPicture):
   const pixels = new Uint32Array(image.data.buffer).fill(0);
   const raster: Raster = { pixels, width, height: canvas.height, density };
   const mixed = cellColorsOf(theme, density);
-  const colors = magnitude.signed ? { ...mixed, table: mixed.diverging } : mixed;
+  const colors = colorsFor(mixed, magnitude);
   const shown = needed(layers, timeline).map((grid) => ({ grid, timeline: alike(timeline, grid) }));
   for (const line of linesWithin(lines, scrollTop, scrollTop + picture.height)) {
     const [top, height] = stripBox(line);

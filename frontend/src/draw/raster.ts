@@ -111,7 +111,7 @@ interface Box {
 
 function isZero(value: number, { scale, signed }: Magnitude): boolean {
   if (signed) return false;
-  return scale === "log10" ? value === Number.NEGATIVE_INFINITY : scale === "count" && value === 0;
+  return scale === "count" ? value === 0 : value === Number.NEGATIVE_INFINITY;
 }
 
 export function fill(raster: Raster, box: Box, color: number): void {

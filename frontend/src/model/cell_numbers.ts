@@ -63,6 +63,11 @@ export function numberGroups(answer: CellAnswer, columns: Columns): NumberGroup[
       numbers: [
         ...numbers("largest_norm"),
         derivedNumber(
+          "Usual L2 norm",
+          answer.usual_norm,
+          "The tensor's own level: the median of its norms, before any trouble.",
+        ),
+        derivedNumber(
           "RMS",
           answer.rms,
           "Root mean square of the finite elements, over all steps.",

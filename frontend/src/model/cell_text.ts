@@ -5,6 +5,7 @@ import { numberFromWire } from "../wire/answers";
 import type { Grid } from "../wire/grid";
 import { STATISTICS, type StatisticName } from "../wire/schema";
 import { gridCell } from "./cells";
+import { describeDeparture, formatFactor } from "./departure";
 import type { Difference } from "./difference";
 import { formatDifference } from "./magnitude";
 import { MARKS, marksOf, RECORDED, SCALE_SKIPPED } from "./marks";
@@ -15,8 +16,8 @@ export function statisticLabel(name: StatisticName): string {
   return STATISTICS.find((candidate) => candidate.name === name)?.label ?? name;
 }
 
-/** "NaN, +Inf; L2 norm 3.2", "nothing recorded". */
-export function describeCell(grid: Grid, tensor: string, step: number): string {
+/** "NaN, +Inf; L2 norm 3.2", "nothing recorded". `usual` is the usual norm, where it is known. */
+export function describeCell(grid: Grid, tensor: string, step: number, usual?: number): string {
   const cell = gridCell(grid, tensor, step);
   if (!cell || !(cell.flags & (RECORDED | SCALE_SKIPPED))) return "nothing recorded";
   const marks = marksOf(cell.flags).map(({ label }) => label);
@@ -24,12 +25,13 @@ export function describeCell(grid: Grid, tensor: string, step: number): string {
   if (cell.flags & SCALE_SKIPPED) parts.push("step skipped by loss scaling");
   // Statistics are of the finite elements: a norm of 0 beside a NaN means that there are none.
   const isOfNothing = marks.length > 0 && cell.value === Number.NEGATIVE_INFINITY;
-  if (!Number.isNaN(cell.value) && !isOfNothing) parts.push(describeValue(grid, cell.value));
+  if (!Number.isNaN(cell.value) && !isOfNothing) parts.push(describeValue(grid, cell.value, usual));
   return parts.join("; ") || "recorded, without a value";
 }
 
-/** "L2 norm 3.2", "3 NaN/Inf", "25% zeros". */
-function describeValue({ statistic, scale }: Grid, value: number): string {
+/** "12x above its usual level", "L2 norm 3.2", "3 NaN/Inf", "25% zeros". */
+function describeValue({ statistic, scale }: Grid, value: number, usual?: number): string {
+  if (scale === "decades") return describeDeparture(value, usual);
   const text = formatGridValue(value, scale);
   if (scale === "share") return `${text} zeros`;
   return scale === "count" ? `${text} NaN/Inf` : `${statisticLabel(statistic)} ${text}`;
@@ -59,5 +61,9 @@ export function describeDifference(
   const cell = cells.at(-1);
   if (!cell || Number.isNaN(cell.value)) return `not comparable with ${run}`;
   if (cell.value === 0) return `same as in ${run}`;
+  if (cell.scale === "decades") {
+    const direction = cell.value > 0 ? "higher" : "lower";
+    return `${formatFactor(cell.value)} ${direction} against its usual level than in ${run}`;
+  }
   return `${formatDifference(cell.value, cell.scale)} relative to ${run}`;
 }

@@ -10,6 +10,9 @@ export interface Strip {
   flags: Uint8Array;
 }
 
+/** The logarithm of zero. */
+const NOTHING = Number.NEGATIVE_INFINITY;
+
 export interface GridCell {
   value: number;
   flags: number;
@@ -49,7 +52,7 @@ export function mergedRow(grid: Grid, tensors: readonly { id: string }[]): Strip
     strip = mergedStrip(
       tensors.flatMap(({ id }) => gridRow(grid, id) ?? []),
       Math.max(0, grid.edges.length - 1),
-      "signed" in grid,
+      "signed" in grid || grid.scale === "decades",
     );
     merged.set(tensors, strip);
   }
@@ -58,7 +61,7 @@ export function mergedRow(grid: Grid, tensors: readonly { id: string }[]): Strip
 
 /**
  * Several lines as one: the largest value of each column, or of `signed` ones the farthest from
- * zero, and every flag. Thousands of lines are merged during a pan: no call in the loop.
+ * zero, where a norm of 0 (-Infinity) is the least; and every flag. Thousands of lines are merged during a pan: no call in the loop.
  */
 export function mergedStrip(strips: readonly Strip[], columns: number, signed = false): Strip {
   const value = new Float32Array(columns).fill(Number.NaN);
@@ -68,7 +71,10 @@ export function mergedStrip(strips: readonly Strip[], columns: number, signed = 
     for (let column = 0; column < columns; column++) {
       const candidate = values[column] as number;
       const largest = value[column] as number;
-      const isLarger = signed ? Math.abs(candidate) > Math.abs(largest) : candidate > largest;
+      const isLarger =
+        signed && candidate !== NOTHING && largest !== NOTHING
+          ? Math.abs(candidate) > Math.abs(largest)
+          : candidate > largest;
       if (isLarger || Number.isNaN(largest)) value[column] = candidate;
       flags[column] = (flags[column] as number) | (more[column] as number);
     }

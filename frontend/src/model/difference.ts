@@ -43,6 +43,7 @@ function differing(base: Grid, other: Grid): Difference {
     [begins[column], ends[column]] = overlapped(base, other, column);
   }
   const isCount = base.scale === "count";
+  const isDecades = base.scale === "decades";
   const nothing: Strip = { value: new Float32Array(), flags: new Uint8Array() };
   // Millions of cells during a pan: few calls in the loop.
   base.rows.forEach((id, row) => {
@@ -58,7 +59,11 @@ function differing(base: Grid, other: Grid): Difference {
       for (let index = begins[column] as number; index < end; index++) {
         seen |= theirs.flags[index] as number;
         const candidate = theirs.value[index] as number;
-        if (candidate > most || Number.isNaN(most)) most = candidate;
+        const isMore =
+          isDecades && Number.isFinite(candidate) && Number.isFinite(most)
+            ? Math.abs(candidate) > Math.abs(most)
+            : candidate > most;
+        if (isMore || Number.isNaN(most)) most = candidate;
       }
       flags[at] = ((own | seen) & ~RECORDED) | (own & seen & RECORDED);
       const mine = ours.value[column] as number;

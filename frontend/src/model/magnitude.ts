@@ -2,6 +2,7 @@
 
 import { scaleLinear } from "d3-scale";
 import type { Scale } from "../wire/schema";
+import { formatFactor } from "./departure";
 import { formatCount, formatNumber, formatPercent, formatPowerOfTen } from "./numbers";
 
 export const TABLE_SIZE = 256;
@@ -15,9 +16,13 @@ export interface Magnitude {
   signed?: true;
 }
 
+/** Farther from its usual level everything looks alike, whatever the run: colors compare. */
+const MOST_DECADES = 3;
+
 /** The scale that spans the finite values; zero of a logarithm (-inf) has a mark of its own. */
 export function magnitudeOf(values: Float32Array, scale: Scale): Magnitude {
   if (scale === "share") return { scale, low: 0, high: 1 };
+  if (scale === "decades") return { scale, low: -MOST_DECADES, high: MOST_DECADES };
   let low = Number.POSITIVE_INFINITY;
   let high = Number.NEGATIVE_INFINITY;
   for (const value of values) {
@@ -55,6 +60,9 @@ export function legendTicks(magnitude: Magnitude): LegendTick[] {
       text: formatDifference(linear, scale),
     }));
   }
+  if (scale === "decades") {
+    return [low, -1, 0, 1, high].map((linear) => ({ at: at(linear), text: levelText(linear) }));
+  }
   if (scale === "share")
     return [0, 0.5, 1].map((value) => ({ at: value, text: formatPercent(value) }));
   if (scale === "count") {
@@ -75,6 +83,12 @@ export function legendTicks(magnitude: Magnitude): LegendTick[] {
     .ticks(3)
     .filter((value) => value > 0)
     .map((value) => ({ at: at(Math.log10(value)), text: formatNumber(value) }));
+}
+
+/** "10x above": a tick of instability. */
+function levelText(decades: number): string {
+  if (decades === 0) return "usual level";
+  return `${formatFactor(decades)} ${decades > 0 ? "above" : "below"}`;
 }
 
 /** "×10", "÷2.5", "+3%": a difference in the unit that is mapped linearly. */

@@ -86,8 +86,9 @@ function largestValue(tensor: Tensor, grid: Grid | undefined): number {
   const strip = grid && gridRow(grid, tensor.id);
   if (!strip) return Number.NEGATIVE_INFINITY;
   if (strip.flags.some((flags) => flags & NONFINITE)) return Number.POSITIVE_INFINITY;
-  return strip.value.reduce(
-    (most, value) => (value > most ? value : most),
-    Number.NEGATIVE_INFINITY,
-  );
+  const isDecades = grid.scale === "decades";
+  return strip.value.reduce((most, value) => {
+    const size = isDecades && value !== Number.NEGATIVE_INFINITY ? Math.abs(value) : value;
+    return size > most ? size : most;
+  }, Number.NEGATIVE_INFINITY);
 }

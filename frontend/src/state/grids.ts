@@ -64,7 +64,7 @@ export class HeatmapGrids {
     /** The grids of the selected run, where these are a compared run's: they show the same. */
     readonly base?: HeatmapGrids,
   ) {
-    this.statistic = base?.statistic ?? signal<StatisticName>("norm");
+    this.statistic = base?.statistic ?? signal<StatisticName>("instability");
     this.columns = base?.columns ?? signal(0);
   }
 

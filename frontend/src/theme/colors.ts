@@ -90,6 +90,22 @@ export const DARK: Theme = {
 export const DIVERGING_LIGHT = ["#7a4a08", "#c79a4b", "#f1f2f4", "#62b3a8", "#00584f"] as const;
 export const DIVERGING_DARK = ["#f2c46d", "#9c7432", "#2a3038", "#31817a", "#7fe3d3"] as const;
 
+/**
+ * Instability, in equal steps of decades from far below the usual level over it, in the middle, to
+ * far above: blue and brown, which any color vision tells apart. Within half a decade nearly nothing
+ * shows: a step that differs from the next is normal.
+ */
+export const DEPARTURES_LIGHT = [
+  ...["#14307a", "#3056ad", "#5a7fcb", "#8faae0", "#bfcfee", "#e0e5f0"],
+  "#e9ebee",
+  ...["#ede5d3", "#f3d28c", "#e5ab3c", "#c67f12", "#985608", "#6a3400"],
+] as const;
+export const DEPARTURES_DARK = [
+  ...["#bcd0ff", "#8eacf5", "#6385d6", "#4463ab", "#35497a", "#2b3446"],
+  "#272d36",
+  ...["#38352f", "#5c4a24", "#8d6a22", "#bf8f2f", "#e8b956", "#ffe1a0"],
+] as const;
+
 /** The custom properties of a theme, for a style sheet. */
 export function customProperties(theme: Theme): string {
   const names = Object.entries(theme).map(([name, color]) => `--${name}:${color}`);

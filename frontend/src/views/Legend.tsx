@@ -2,7 +2,7 @@
 
 import { useEffect, useRef } from "preact/hooks";
 import { surfaceOf } from "../draw/canvas";
-import { cellColorsOf } from "../draw/cell_colors";
+import { cellColorsOf, colorsFor } from "../draw/cell_colors";
 import { drawGlyph } from "../draw/glyphs";
 import { paintStrip } from "../draw/raster";
 import { legendTicks, type Magnitude } from "../model/magnitude";
@@ -13,6 +13,7 @@ import type { StatisticName } from "../wire/schema";
 
 /** The unit of the palette. */
 const UNITS: Record<StatisticName, string> = {
+  instability: "Each row's L2 norm",
   nonfinite: "NaN/Inf elements",
   norm: "L2 norm",
   largest_magnitude: "max abs",
@@ -20,6 +21,8 @@ const UNITS: Record<StatisticName, string> = {
 };
 
 const PALETTE_WIDTH = 150;
+/** Its ticks are words. */
+const WIDE_PALETTE_WIDTH = 400;
 const SWATCH_WIDTH = 16;
 const HEIGHT = 12;
 
@@ -33,7 +36,7 @@ interface LegendProps {
 export function Legend({ grid, magnitude, theme }: LegendProps) {
   if (!magnitude || !grid) return <div class="legend" />;
   const skipped = grid.flags.some((flags) => flags & SCALE_SKIPPED);
-  const zero = magnitude.scale === "log10" ? Number.NEGATIVE_INFINITY : 0;
+  const zero = magnitude.scale === "count" ? 0 : Number.NEGATIVE_INFINITY;
   return (
     <ul class="legend" aria-label="Legend">
       <li class="measured">
@@ -58,7 +61,7 @@ export function Legend({ grid, magnitude, theme }: LegendProps) {
         <Swatch
           label="skipped by loss scaling"
           flags={RECORDED | SCALE_SKIPPED}
-          value={magnitude.low}
+          value={magnitude.scale === "decades" ? 0 : magnitude.low}
           theme={theme}
           magnitude={magnitude}
         />
@@ -70,13 +73,12 @@ export function Legend({ grid, magnitude, theme }: LegendProps) {
 /** The colors with their ticks. */
 export function Palette({ magnitude, theme }: { magnitude: Magnitude; theme: Theme }) {
   const canvas = useRef<HTMLCanvasElement>(null);
-  const { signed } = magnitude;
+  const isWide = magnitude.scale === "decades" && !magnitude.signed;
   useEffect(() => {
     if (!canvas.current) return;
-    const surface = surfaceOf(canvas.current, PALETTE_WIDTH, HEIGHT);
+    const surface = surfaceOf(canvas.current, isWide ? WIDE_PALETTE_WIDTH : PALETTE_WIDTH, HEIGHT);
     if (!surface) return;
-    const { table, diverging } = cellColorsOf(theme, surface.density);
-    const colors = signed ? diverging : table;
+    const colors = colorsFor(cellColorsOf(theme, surface.density), magnitude).table;
     const image = surface.context.createImageData(canvas.current.width, canvas.current.height);
     const pixels = new Uint32Array(image.data.buffer);
     for (let index = 0; index < pixels.length; index++) {
@@ -84,9 +86,9 @@ export function Palette({ magnitude, theme }: { magnitude: Magnitude; theme: The
       pixels[index] = colors[Math.round(at * (colors.length - 1))] as number;
     }
     surface.context.putImageData(image, 0, 0);
-  }, [theme, signed]);
+  }, [theme, magnitude, isWide]);
   return (
-    <div class="palette">
+    <div class={isWide ? "palette wide" : "palette"}>
       <canvas ref={canvas} />
       <div>
         {legendTicks(magnitude).map(({ at, text }) => (
@@ -126,7 +128,7 @@ function Swatch({ label, flags, value, theme, magnitude }: SwatchProps) {
       { begin: 0, edges: Int32Array.of(0, width) },
       strip,
       magnitude,
-      cellColorsOf(theme, density),
+      colorsFor(cellColorsOf(theme, density), magnitude),
     );
     context.putImageData(image, 0, 0);
     const mark = MARKS.find((candidate) => flags & candidate.flag);

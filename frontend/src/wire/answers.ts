@@ -200,6 +200,8 @@ export interface CellAnswer {
   mean: WireNumber;
   rms: WireNumber;
   largest_magnitude: WireNumber;
+  /** The L2 norm at the tensor's usual level. */
+  usual_norm: WireNumber;
   sampled_step: number | null;
   histogram: HistogramBin[] | null;
 }

@@ -16,6 +16,7 @@ export const ROLES = [
 
 /** The statistics that the heatmap can show. */
 export const STATISTICS = [
+  {"name": "instability", "label": "Instability", "scale": "decades", "description": "How far the L2 norm is above or below the tensor's own usual level, in decades."},
   {"name": "nonfinite", "label": "NaN/Inf count", "scale": "count", "description": "NaN, +Inf and -Inf elements, counted at every step."},
   {"name": "norm", "label": "L2 norm", "scale": "log10", "description": "Largest L2 norm of the finite elements in any one step."},
   {"name": "largest_magnitude", "label": "Max abs", "scale": "log10", "description": "Largest absolute value of a finite element in the steps with a histogram."},

@@ -1,12 +1,13 @@
 /** The selected tensor: what is upstream of it, its steps, its histogram and all numbers of the cell. */
 
 import type { Selection } from "../../model/cursor";
+import { describeDeparture } from "../../model/departure";
 import { formatShape, roleName, visibleName, wholeName } from "../../model/names";
-import { formatCounted, formatSteps } from "../../model/numbers";
+import { formatCounted, formatNumber, formatSteps } from "../../model/numbers";
 import type { TensorDetail } from "../../state/tensor_detail";
 import type { StepViewport } from "../../state/viewport";
 import type { Theme } from "../../theme/colors";
-import type { CellAnswer, Tensor } from "../../wire/answers";
+import { type CellAnswer, numberFromWire, type Tensor } from "../../wire/answers";
 import type { Grid } from "../../wire/grid";
 import { Failure, Loading } from "../notices";
 import { CellNumbers } from "./CellNumbers";
@@ -131,6 +132,7 @@ function Numbers(props: DetailsProps & { selected: SelectedCell }) {
   const selectStep = (step: number) => actions.select({ tensor: selected.tensor.id, step });
   return (
     <div class="numbers" aria-busy={loaded.isStale.value}>
+      <Departure answer={answer} />
       <CoveredSteps answer={answer} selected={selected.steps} />
       <Formats answer={answer} />
       <OverTime
@@ -152,6 +154,19 @@ function Numbers(props: DetailsProps & { selected: SelectedCell }) {
       />
       <CellNumbers answer={answer} columns={answer.columns} />
     </div>
+  );
+}
+
+/** "L2 norm 9.6, 12x above its usual level of 0.8". */
+function Departure({ answer: { statistics, columns, usual_norm } }: { answer: CellAnswer }) {
+  const usual = numberFromWire(usual_norm);
+  const norm = numberFromWire(columns?.largest_norm);
+  const decades = numberFromWire(statistics?.instability);
+  if (!(norm > 0) || Number.isNaN(usual)) return null;
+  return (
+    <p class="departure">
+      L2 norm {formatNumber(norm)}, {describeDeparture(decades, usual)}
+    </p>
   );
 }
 

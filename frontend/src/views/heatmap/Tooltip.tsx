@@ -31,6 +31,7 @@ export function Tooltip(props: TooltipProps) {
   const { tensor, steps, compared } = hovered;
   const answer = useExactCell(cells, compared?.run ?? selectedRun, hovered);
   const all = answer?.columns ? allNonfiniteText(answer.columns) : "";
+  const usual = numberFromWire(answer?.usual_norm);
   const box = useRef<HTMLDivElement>(null);
   useLayoutEffect(() => {
     if (box.current) placeBeside(box.current, hovered);
@@ -43,7 +44,7 @@ export function Tooltip(props: TooltipProps) {
       </p>
       {times && <p class="when">{formatTime(times, steps[0])}</p>}
       <p class="name">{wholeName(tensor.name)}</p>
-      {grid && <p class="known">{all || describeCell(grid, tensor.id, steps[0])}</p>}
+      {grid && <p class="known">{all || describeCell(grid, tensor.id, steps[0], usual)}</p>}
       {compared && showDifference && (
         <p class="known">
           {describeDifference(
