@@ -40,8 +40,7 @@ def run_headline(verdict: Verdict) -> str:
         missing = "; too short to judge trends"
     else:
         checked += ", no exploding, vanishing or dead gradients"
-    infos = "".join(f"; {headline(each)}" for each in verdict.findings)
-    return f"Healthy: {checked} {seen}{missing}{infos}"
+    return f"Healthy: {checked} {seen}{missing}"
 
 
 def _line(finding: Finding) -> str:
