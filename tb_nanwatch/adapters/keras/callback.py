@@ -237,7 +237,7 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
     def _instrument(self, train_step: Callable[[Any], Any]) -> Callable[[Any], Any]:
         skips = self._policy == "skip"
         policy = UpdatePolicy() if self._active_box is None else self._active_box.policy
-        policy = replace(policy, skips=skips, checks_updates=self._check_updates)
+        policy = replace(policy, skips=skips, checks_updates=self._check_updates, kept_alive=[])
         has_guard = skips or self._active_box is not None
         return instrument_train_step(
             train_step,
