@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable, Collection
 from dataclasses import replace
@@ -14,6 +15,7 @@ import tensorflow as tf
 from tb_nanwatch.adapters.keras.failing_step.black_box import BlackBox
 from tb_nanwatch.adapters.keras.failing_step.model_guards import ModelGuards
 from tb_nanwatch.adapters.keras.failing_step.update_policy import UpdatePolicy
+from tb_nanwatch.adapters.keras.fit_call import FitCall
 from tb_nanwatch.adapters.keras.instrument.optimizers import build_optimizer, iterations
 from tb_nanwatch.adapters.keras.instrument.step_tensors import StepTensors
 from tb_nanwatch.adapters.keras.instrument.train_function import InstrumentedTrainFunction
@@ -25,6 +27,7 @@ from tb_nanwatch.adapters.tensorflow.graph.replicas import (
     is_supported,
 )
 from tb_nanwatch.adapters.tensorflow.recorder import Recorder
+from tb_nanwatch.training import open_windows
 from tb_nanwatch.training.budget import DEFAULT_MAX_BYTES
 from tb_nanwatch.training.failing_step.step_dump import DumpLevel, validate_dump_level
 from tb_nanwatch.training.internal_errors import InternalErrorGuard
@@ -148,6 +151,7 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
         self._max_skips = max_skips
         self._check_updates = check_updates
         self._train_function: InstrumentedTrainFunction | None = None
+        self._fit_call: FitCall | None = None
         self._has_begun = False
         self._in_batch = False
         self._saw_batches = False
@@ -196,6 +200,9 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
                 'on_nonfinite="skip" works with one replica, but this model is trained with '
                 f'{strategy.num_replicas_in_sync}. Use "record", "stop" or "raise".'
             )
+        if self._begins_at_next_step:
+            self._fit_call = FitCall(functools.partial(open_windows.abandon, self._recorder))
+            open_windows.begin_training(self._recorder)
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         # Not in on_train_begin, where other callbacks may still restore a checkpoint.
@@ -320,6 +327,9 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
         self._begins_at_next_step = self._has_begun = self._in_batch = False
         # Not closed: a file for each of a thousand short fits would burden TensorBoard.
         self._flush()
+        if self._fit_call is not None:
+            self._fit_call.end()
+        open_windows.end_training(self._recorder)
         self._recorder.diagnosis.print_new_findings(last=True)
 
     def _flush(self) -> None:
