@@ -12,7 +12,7 @@ import logging
 import random
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -322,10 +322,8 @@ def _check_decoders(recording: Recording) -> None:
 
 
 def _named(decode: Callable[[Any], Any], content: Any) -> None:
-    try:
+    with suppress(FormatError):
         decode(content)
-    except FormatError:
-        pass
 
 
 def _check_report(provider: Any) -> None:

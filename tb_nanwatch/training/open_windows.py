@@ -102,7 +102,8 @@ class _Termination:
             self._handle()
 
     def _handle(self, *_: object) -> None:
-        self._is_pending = not all([each.rescue() for each in list(_training)])
+        rescued = [each.rescue() for each in list(_training)]  # All, whatever the first says.
+        self._is_pending = not all(rescued)
         if not self._is_pending:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             os.kill(os.getpid(), signal.SIGTERM)

@@ -14,12 +14,12 @@ from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[2])]
 
-from fuzz import check, damaged, recording_of
-from synthetic_logs import write_gallery
+from fuzz import check, damaged, recording_of  # noqa: E402
+from synthetic_logs import write_gallery  # noqa: E402
 
 
 def main() -> int:
-    seconds, seed = float(sys.argv[1]) if sys.argv[1:] else 600.0, 0
+    seconds = float(sys.argv[1]) if sys.argv[1:] else 600.0
     seed = int(sys.argv[2]) if sys.argv[2:] else int(time.time())
     with tempfile.TemporaryDirectory() as folder:
         whole = recording_of(write_gallery(Path(folder)))

@@ -32,7 +32,9 @@ from tb_nanwatch.training.budget import DEFAULT_MAX_BYTES
 from tb_nanwatch.training.failing_step.step_dump import DumpLevel, validate_dump_level
 from tb_nanwatch.training.internal_errors import InternalErrorGuard
 from tb_nanwatch.training.policies import (
+    BY_LOGS,
     NOT_ANALYZED,
+    NOT_GUARDED,
     NOT_RECORDED,
     OnNonfinite,
     validate_policy,
@@ -146,6 +148,7 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
         self._guard_error_guard = InternalErrorGuard(NOT_ANALYZED[on_nonfinite])
         self._begins_at_next_step = False
         self._active_box: BlackBox | None = None
+        self._goes_by_logs = False
         self._is_nonfinite = False
         self._skip_streak = 0
         self._max_skips = max_skips
@@ -193,8 +196,12 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
             warn(
                 f"this training is not recorded, because {type(strategy).__name__} is not "
                 "supported with several replicas. Use MirroredStrategy or "
-                "MultiWorkerMirroredStrategy to record it."
+                f"MultiWorkerMirroredStrategy to record it.{BY_LOGS.get(self._policy, '')}"
             )
+        # Where nothing of a step is watched that shows it to be non-finite, its logs do.
+        self._goes_by_logs = not self._begins_at_next_step or not (
+            self._watch.has_role("loss") or self._watch.has_role("gradient")
+        )
         if self._policy == "skip" and not is_one_replica:
             raise ValueError(
                 'on_nonfinite="skip" works with one replica, but this model is trained with '
@@ -211,10 +218,19 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
 
     def _begin_now(self) -> None:
         self._begins_at_next_step = False
-        with self._error_guard("begin the recording"):
-            self._begin()
+        self._begin()
 
     def _begin(self) -> None:
+        """Each part by itself: a step is skipped even where nothing can be recorded."""
+        with self._error_guard("begin the recording"):
+            self._begin_recording()
+        with self._error_guard("instrument the step"):
+            self._install()
+        is_installed = self._train_function is not None and self._train_function.is_installed()
+        if self._policy == "skip" and not is_installed:
+            warn(NOT_GUARDED)
+
+    def _begin_recording(self) -> None:
         if not self._recorder.has_begun:
             self._recorder.begin(iterations(self.model.optimizer))
             initial = self._step_tensors()
@@ -223,6 +239,8 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
             self._recorder.record_initial(initial.named_tensors())
         else:
             self._recorder.begin_again()
+
+    def _install(self) -> None:
         with self.model.distribute_strategy.scope():
             build_optimizer(self.model)
         if self.model.train_function is None:  # As before the first train_on_batch.
@@ -267,8 +285,7 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
             self._begin_now()
         # Another callback's train_on_batch or fit restores the model's own train function.
         elif self._train_function is not None and not self._train_function.is_installed():
-            with self._error_guard("continue the recording"):
-                self._begin()
+            self._begin()
 
     def _step_end(self, was_requested: bool) -> None:
         """Right after the step, so that its record is in the file before any callback can raise."""
@@ -289,6 +306,8 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
         if self._error_guard.has_failed:
             self._react_to_logs(batch, logs or {})
             return
+        if self._goes_by_logs and self._policy in ("stop", "raise"):
+            self._react_to_logs(batch, logs or {})
         is_nonfinite, self._is_nonfinite = self._is_nonfinite, False
         diagnosis = self._recorder.diagnosis
         if self._policy in ("stop", "raise") and is_nonfinite:
@@ -305,9 +324,7 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
 
     def _react_to_logs(self, batch: int, logs: dict[str, Any]) -> None:
         """The policy where steps cannot be recorded: by the logs of the batch."""
-        bad = [
-            f"{name} is {value}" for name, value in logs.items() if not np.all(np.isfinite(value))
-        ]
+        bad = [f"{name} is {value}" for name, value in logs.items() if _is_nonfinite(value)]
         if not bad or self._policy not in ("stop", "raise"):
             return
         message = f"NaNWatch: non-finite logs of batch {batch}: {', '.join(bad)}."
@@ -358,6 +375,13 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
     def _stop(self, reason: str) -> None:
         self.model.stop_training = True
         print("\n" + self._recorder.diagnosis.message(reason))
+
+
+def _is_nonfinite(log: Any) -> bool:
+    try:
+        return not np.all(np.isfinite(log))
+    except (TypeError, ValueError):  # What a train_step returns may be anything.
+        return False
 
 
 def _without_records(kind: type[Callback], arguments: dict[str, Any]) -> Callback:

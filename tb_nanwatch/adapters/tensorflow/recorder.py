@@ -23,8 +23,8 @@ from tb_nanwatch.format.tags import SUBDIRECTORY, Stream
 from tb_nanwatch.format.tensor_info import TensorInfo
 from tb_nanwatch.stats.columns import COLUMN, WINDOW_FIELD
 from tb_nanwatch.stats.record import Record
-from tb_nanwatch.training.host_schedule import HostSchedule, HostStep
 from tb_nanwatch.training import open_windows
+from tb_nanwatch.training.host_schedule import HostSchedule, HostStep
 from tb_nanwatch.training.live_diagnosis import LiveDiagnosis
 from tb_nanwatch.training.record_rows import Rows, join, with_names_besides
 from tb_nanwatch.training.record_writer import RecordWriter

@@ -244,6 +244,8 @@ class StepGuard(BaseGuard):
             self._check_updates()
         if not self.policy.skips:
             return StepOutcome()
+        if not self._updates:  # It updates weights without an optimizer.
+            self.check([(each, False) for each in self._losses])
         for is_nonfinite, stash in self._stashes:
             run_if(is_nonfinite, stash.restore)
         self._restore_others()
