@@ -41,14 +41,16 @@ class WriteLock:
     @contextmanager
     def __call__(self) -> Iterator[None]:
         """Runs a block that writes."""
-        with self._lock:
-            self._depth += 1
-            try:
-                yield
-            finally:
-                self._depth -= 1
-        if not self._depth:
-            _SIGNAL.deliver()
+        try:
+            with self._lock:
+                self._depth += 1
+                try:
+                    yield
+                finally:
+                    self._depth -= 1
+        finally:
+            if not self._depth:
+                _SIGNAL.deliver()
 
     def may_write(self) -> bool:
         """Whether `rescue` is to write: not in a process that was forked."""

@@ -80,6 +80,20 @@ def test_a_step_without_an_optimizer_is_skipped(tmp_path: Path, mode: str) -> No
     assert np.isfinite(float(model.seen.result()))
 
 
+def test_a_step_that_shows_nothing_is_told(tmp_path: Path) -> None:
+    class Hidden(Plain):
+        def train_step(self, data: Any) -> Any:
+            self.dense.bias.assign_add(data[0][0, :1])
+            return {"seen": self.seen.result()}
+
+    model = Hidden()
+    model(np.ones((1, 2)))
+    model.compile(run_eagerly=True)
+    with pytest.warns(nanwatch.NaNWatchWarning) as said:
+        fit(model, nanwatch.Callback(tmp_path, on_nonfinite="skip"))
+    assert any('"skip" skips no step' in str(each.message) for each in said)
+
+
 @pytest.mark.parametrize("policy", ["stop", "raise"])
 def test_what_is_not_watched_shows_in_the_logs(tmp_path: Path, policy: Any) -> None:
     callback = nanwatch.Callback(tmp_path, watch="slot", on_nonfinite=policy)
