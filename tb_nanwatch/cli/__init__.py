@@ -16,9 +16,10 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 
-from tb_nanwatch.cli.exit_status import NO_ERROR, TROUBLE
+from tb_nanwatch.cli.exit_status import CRASH, NO_ERROR, TROUBLE
 
 _GALLERY = "tb_nanwatch_demo"
 
@@ -41,6 +42,13 @@ def main(words: Sequence[str] | None = None) -> int:
         if not isinstance(error, BrokenPipeError):  # That one is a pager that was quit.
             print(f"nanwatch: {error}", file=sys.stderr)
         return TROUBLE
+    except Exception:
+        traceback.print_exc()
+        print(
+            "nanwatch: this is a bug in NaNWatch. Please report it with the lines above.",
+            file=sys.stderr,
+        )
+        return CRASH
 
 
 def _run(words: list[str]) -> int:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tb_nanwatch.cli.loading import NotReadableError, load
@@ -14,8 +15,14 @@ from tb_nanwatch.cli.progress import Progress
 from tb_nanwatch.diagnosis import Thresholds, Verdict, run_report, verdict
 from tb_nanwatch.format.history import History
 from tb_nanwatch.reader import Access, Reader, RunIndex
+from tb_nanwatch.reader.index import unreadable
 
 _LISTED = 20
+
+_NO_VERDICT = Verdict((), 0, 0, frozenset())
+"""On a run of which nothing could be read."""
+
+_logger = logging.getLogger("tensorboard.nanwatch")
 
 
 @dataclass(frozen=True)
@@ -80,11 +87,11 @@ def find(
         for problem in logs.problems:
             say(problem)
         reader, access = Reader(logs.provider), Access(logs.context)
-        runs = reader.runs(access)
-        seen |= bool(runs)
-        if not runs and len(logdirs) > 1:
+        indexes = _read(reader, access)
+        seen |= bool(indexes)
+        if not indexes and len(logdirs) > 1:
             say(f"no NaNWatch data below {logdir!r}.")
-        for index in runs:
+        for index in indexes:
             name = index.run
             if len(logdirs) > 1:
                 name = logdir if name == "." else os.path.join(logdir, name)
@@ -94,6 +101,26 @@ def find(
             f"no NaNWatch data below {' or '.join(map(repr, logdirs))}. Expected event files that "
             "nanwatch.Callback, nanwatch.Watcher or nanwatch.summary wrote."
         )
+
+
+def _read(reader: Reader, access: Access) -> list[RunIndex]:
+    """Every run; of one that cannot be read, no more than its name and its problem."""
+    try:
+        return reader.runs(access)
+    except Exception:
+        _logger.debug("reading the runs one by one", exc_info=True)
+    found = []
+    for name in reader.listed(access):
+        try:
+            found.append(reader.run(access, name))
+        except Exception as error:
+            found.append(unreadable(name, _failure("read", error)))
+    return found
+
+
+def _failure(action: str, error: Exception) -> str:
+    text = f"NaNWatch could not {action} this run ({type(error).__name__}: {error!s:.200})"
+    return f"{text}. This is a bug: please report it with the run's event files."
 
 
 def choose(found: Iterable[FoundRun], pattern: re.Pattern[str] | None) -> list[FoundRun]:
@@ -117,5 +144,16 @@ def diagnosed(
     """Each run with its verdict."""
     progress.start("Diagnosing", len(found))
     for run in found:
-        yield DiagnosedRun(run, verdict(run.history(), thresholds))
+        yield _diagnosed(run, thresholds)
         progress.advance(1)
+
+
+def _diagnosed(run: FoundRun, thresholds: Thresholds) -> DiagnosedRun:
+    if not run.index.records and not run.index.entries:
+        return DiagnosedRun(run, _NO_VERDICT)
+    try:
+        return DiagnosedRun(run, verdict(run.history(), thresholds))
+    except Exception as error:
+        problems = (*run.index.problems, _failure("diagnose", error))
+        damaged = replace(run, index=replace(run.index, problems=problems))
+        return DiagnosedRun(damaged, _NO_VERDICT)

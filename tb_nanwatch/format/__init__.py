@@ -23,6 +23,13 @@ VERSION = 1
 """Version of the record, the manifest and the histogram's bytes."""
 
 
+LARGEST_INTEGER = 2**53
+"""Steps, counts and other integers are smaller: a float64 has each of them exactly."""
+
+LARGEST_VERSION = 2**31
+"""What claims to be of a later version is damaged."""
+
+
 class FormatError(ValueError):
     """Bytes that are not what they should be: damaged, or not ours."""
 

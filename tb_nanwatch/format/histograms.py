@@ -23,11 +23,15 @@ import numpy as np
 import numpy.typing as npt
 
 from tb_nanwatch.format import VERSION, FormatError, VersionError
-from tb_nanwatch.stats.histogram import Histograms, merge_histograms
+from tb_nanwatch.stats.floats import FORMATS
+from tb_nanwatch.stats.histogram import Histograms, bin_code, merge_histograms
 
 _MAGIC = b"NWEH"
 _HEAD = struct.Struct("<4sIII")
 _ENTRY_MAX = 2**32 - 1
+_WIDEST = FORMATS["float64"]
+_LOWEST_CODE = bin_code(1, _WIDEST.smallest_exponent)
+_HIGHEST_CODE = bin_code(-1, _WIDEST.largest_exponent)
 
 
 def pack_histograms(histograms: Histograms) -> npt.NDArray[np.uint8]:
@@ -71,7 +75,7 @@ def unpack_histogram(packed: npt.NDArray[np.uint8], tensor: int) -> Histograms |
     entries = slice(end - int(lengths[tensor]), end)
     own = codes[entries].astype(np.int64), counts[entries].astype(np.int64)
     histogram = Histograms(lengths[tensor : tensor + 1], *own)
-    is_split = bool(np.any(own[0][1:] == own[0][:-1]))
+    is_split = bool(np.any(own[0][1:] <= own[0][:-1]))
     return merge_histograms([histogram]) if is_split else histogram
 
 
@@ -93,4 +97,6 @@ def _entries(
     counts = np.frombuffer(data, "<u4", entries, _HEAD.size + 2 * tensors + 2 * entries)
     if int(lengths.sum()) != entries:
         raise FormatError(f"Expected {entries} histogram entries, got {int(lengths.sum())}.")
+    if entries and not (codes.min() >= _LOWEST_CODE and codes.max() <= _HIGHEST_CODE):
+        raise FormatError("Expected bins of floating-point numbers, got larger exponents.")
     return lengths, codes, counts

@@ -8,9 +8,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from tb_nanwatch.format import VERSION, FormatError, VersionError
+from tb_nanwatch.format import LARGEST_INTEGER, LARGEST_VERSION, VERSION, FormatError, VersionError
 from tb_nanwatch.format.manifest import Manifest
-from tb_nanwatch.stats.columns import COLUMNS, WINDOW_FIELD, WINDOW_FIELDS, Column
+from tb_nanwatch.stats.columns import COLUMN, COLUMNS, WINDOW_FIELD, WINDOW_FIELDS, Column
 from tb_nanwatch.stats.record import Matrix, Record, empty_window
 
 
@@ -39,10 +39,64 @@ def peek(packed: npt.NDArray[np.float64]) -> tuple[int, int]:
             "Expected a record, float64 [1 + tensors, columns], "
             f"got {packed.dtype} {list(packed.shape)}."
         )
-    version, manifest = packed[0, :2]
-    if not (np.isfinite(version) and np.isfinite(manifest)):
+    if not is_identity(packed[0, :2]):
         raise FormatError("Expected a record, got numbers without a version.")
+    version, manifest = packed[0, :2]
     return int(version), int(manifest)
+
+
+def is_identity(pair: Matrix) -> bool:
+    """Whether two numbers may be the version and the manifest of a record of any version."""
+    with np.errstate(invalid="ignore"):
+        fits = (pair >= 0) & (pair < [LARGEST_VERSION, LARGEST_INTEGER]) & (pair == np.floor(pair))
+    return bool(fits.all())
+
+
+_STEPS = [WINDOW_FIELD[name] for name in ("first_step", "last_step", "sequence")]
+_WINDOW_COUNTS = [
+    WINDOW_FIELD[name] for name in ("scale_skipped_steps", "skipped_steps", "lost_records")
+]
+_COUNTS = [at for at, column in enumerate(COLUMNS) if column.unit in ("steps", "elements")]
+_NONFINITE_STEPS = [COLUMN["first_nonfinite_step"], COLUMN["last_nonfinite_step"]]
+
+
+def sound_windows(windows: Matrix) -> npt.NDArray[np.bool_]:
+    """bool [records], which windows can be: damaged files may contain any numbers."""
+    steps, counts = windows[:, _STEPS], windows[:, _WINDOW_COUNTS]
+    sampled = windows[:, WINDOW_FIELD["sampled_step"]]
+    with np.errstate(invalid="ignore"):
+        sound = _integers(steps).all(axis=1) & (_integers(counts) & (counts >= 0)).all(axis=1)
+        sound &= (steps[:, 0] <= steps[:, 1]) & (steps[:, 2] >= 0)
+        sound &= np.isnan(sampled) | _integers(sampled)
+    return sound
+
+
+def sound_columns(columns: Matrix) -> npt.NDArray[np.bool_]:
+    """bool [records], whether counts and steps can be: columns [records, tensors, columns]."""
+    sound = np.ones(len(columns), bool)
+    if not columns.size:
+        return sound
+    by_column = np.moveaxis(columns, -1, 0)
+    with np.errstate(invalid="ignore"):
+        # Two passes that allocate nothing; NaN is neither. Records one by one only on a fault.
+        for at in _COUNTS:
+            each = by_column[at]
+            if not (each.min() >= 0 and each.max() < _MOST):
+                sound &= ((each >= 0) & (each < _MOST)).all(axis=1)
+        for at in _NONFINITE_STEPS:
+            each = by_column[at]
+            sound &= (np.isnan(each) | _integers(each)).all(axis=1)
+    return sound
+
+
+_MOST = 2.0**62
+"""Counts of merged windows may be larger than those of which each is exact."""
+
+
+def _integers(numbers: Matrix) -> npt.NDArray[np.bool_]:
+    fits: npt.NDArray[np.bool_] = np.abs(numbers) < LARGEST_INTEGER
+    fits &= numbers == np.floor(numbers)
+    return fits
 
 
 def unpack_windows(rows: Matrix, manifest: Manifest) -> Matrix:

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
-from tb_nanwatch.format import VERSION, FormatError, VersionError
+from tb_nanwatch.format import (
+    LARGEST_INTEGER,
+    LARGEST_VERSION,
+    VERSION,
+    FormatError,
+    VersionError,
+)
 
 Pass = Literal["forward", "backward", "update"]
 Mode = Literal["eager", "graph", "xla"]
@@ -203,27 +210,31 @@ def trial_to_json(trial: Trial) -> dict[str, Any]:
     return answer
 
 
+_MALFORMED = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
+"""What JSON raises that is nested too deeply, or of other types or sizes than expected."""
+
+
 def rerun_from_json(content: Any) -> Rerun:
     """The inverse of `rerun_to_json`; ValueError where `content` is nothing of the kind."""
     try:
         found = content.get("operation")
         return Rerun(
-            step=int(content["step"]),
+            step=_integer(content["step"]),
             reproduced=bool(content["reproduced"]),
             mode=_known(content["mode"], Mode),
             failure=str(content["failure"]),
             operation=None if found is None else _operation(found),
-            examples=tuple(map(int, content["examples"])),
+            examples=tuple(map(_integer, content["examples"])),
             bad_data={
-                str(name): tuple(map(int, rows)) for name, rows in content["bad_data"].items()
+                str(name): tuple(map(_integer, rows)) for name, rows in content["bad_data"].items()
             },
             tried=tuple(map(_trial, content["tried"])),
             draws_random=bool(content["draws_random"]),
             is_of_batch=bool(content["is_of_batch"]),
             is_of_weight=bool(content["is_of_weight"]),
         )
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"Expected what a rerun found, got {content!r:.100}.") from error
+    except _MALFORMED as error:
+        raise ValueError("Expected what a rerun found, got other JSON.") from error
 
 
 def pack_rerun(rerun: Rerun) -> bytes:
@@ -235,8 +246,10 @@ def unpack_rerun(content: bytes) -> Rerun:
     """The rerun; raises FormatError for anything else, VersionError for a newer one."""
     try:
         found = json.loads(content)
-        version = int(found["version"])
-    except (ValueError, KeyError, TypeError) as error:
+        version = _integer(found["version"])
+        if not 0 <= version < LARGEST_VERSION:
+            raise ValueError(version)
+    except _MALFORMED as error:
         raise FormatError("Expected what a rerun found, as JSON with a version.") from error
     if version != VERSION:
         raise VersionError("a rerun", version, VERSION)
@@ -252,9 +265,9 @@ def _trial(content: Mapping[str, Any]) -> Trial:
         remedy=str(content["remedy"]),
         code=str(content["code"]),
         outcome=_known(content["outcome"], Outcome),
-        loss=None if loss is None else float(loss),
-        gradients=int(content["gradients"]),
-        nonfinite_gradients=int(content["nonfinite_gradients"]),
+        loss=None if loss is None or not math.isfinite(loss) else float(loss),
+        gradients=_integer(content["gradients"]),
+        nonfinite_gradients=_integer(content["nonfinite_gradients"]),
         operation=None if operation is None else _operation(operation),
     )
 
@@ -275,10 +288,11 @@ def _operation(content: Mapping[str, Any]) -> Operation:
         direction=_known(content["pass"], Pass),
         layer=str(content.get("layer", "")),
         file=str(content.get("file", "")),
-        line=int(content.get("line", 0)),
+        line=_integer(content.get("line", 0)),
         function=str(content.get("function", "")),
         source=tuple(
-            SourceLine(int(each["line"]), str(each["text"])) for each in content.get("source", ())
+            SourceLine(_integer(each["line"]), str(each["text"]))
+            for each in content.get("source", ())
         ),
         operands=tuple(_operand(each) for each in content.get("operands", ())),
         result=None if result is None else _operand(result),
@@ -298,12 +312,19 @@ def _operand(content: Mapping[str, Any]) -> Operand:
     return Operand(
         str(content["name"]),
         str(content["dtype"]),
-        tuple(map(int, content["shape"])),
+        tuple(map(_integer, content["shape"])),
         tuple(
-            Element(tuple(map(int, each["index"])), str(each["value"]))
+            Element(tuple(map(_integer, each["index"])), str(each["value"]))
             for each in content["elements"]
         ),
     )
+
+
+def _integer(value: Any) -> int:
+    number = int(value)
+    if abs(number) > LARGEST_INTEGER:
+        raise ValueError("Expected a number of steps, rows or elements, got a larger one.")
+    return number
 
 
 def _known(value: Any, kind: Any) -> Any:

@@ -85,9 +85,9 @@ def rerun_tag(stream: Stream, step: int) -> str:
 
 
 _TAG = re.compile(
-    PLUGIN_NAME + r"/(?:(?P<kind>stats|hist)/(?P<session>[0-9a-f]+)/B(?P<block>\d+)"
-    r"|(?P<once>manifest|initial)/(?P<once_session>[0-9a-f]+)/(?P<manifest>[0-9a-f]{12})"
-    r"|rerun/(?P<rerun_session>[0-9a-f]+)/-?\d+)"
+    PLUGIN_NAME + r"/(?:(?P<kind>stats|hist)/(?P<session>[0-9a-f]{1,64})/B(?P<block>[0-9]{1,15})"
+    r"|(?P<once>manifest|initial)/(?P<once_session>[0-9a-f]{1,64})/(?P<manifest>[0-9a-f]{12})"
+    r"|rerun/(?P<rerun_session>[0-9a-f]{1,64})/-?[0-9]{1,19})"
     r"(?:/(?P<role>[a-z_]+)/(?P<name>.*))?",
     re.DOTALL,
 )

@@ -3,6 +3,7 @@
 - `runs`: which run the tab shows for a directory that TensorBoard calls a run.
 - `listing`: what tags there are, asked once per reload.
 - `fetch`: reads tags in bounded calls, several at a time.
+- `fence`: keeps what one tag contains from affecting others.
 - `blocks`: one tag's events as arrays, and what of them cannot be read.
 - `steps`: which records a restart replaces, and for which steps the others are valid.
 - `nonfinite_summary`: where the tensors of some records are non-finite.

@@ -12,12 +12,22 @@ from tensorboard.data.provider import TensorDatum
 
 from tb_nanwatch.format import VERSION, FormatError, VersionError
 from tb_nanwatch.format.manifest import Manifest, unpack_manifest
-from tb_nanwatch.format.records import is_record, peek, unpack_record, unpack_windows
+from tb_nanwatch.format.records import (
+    is_identity,
+    is_record,
+    peek,
+    sound_columns,
+    sound_windows,
+    unpack_record,
+    unpack_windows,
+)
 from tb_nanwatch.format.rerun import Rerun, unpack_rerun
+from tb_nanwatch.format.roles import FLOW
+from tb_nanwatch.reader.listing import usable_time
+from tb_nanwatch.reader.records import take_records
 from tb_nanwatch.stats.columns import COLUMNS, WINDOW_FIELD
+from tb_nanwatch.stats.floats import COMPONENT
 from tb_nanwatch.stats.record import Matrix, Record
-
-_LARGEST_STEP = 2**53
 
 
 @dataclass(frozen=True)
@@ -80,12 +90,24 @@ def decode_manifest(datums: Sequence[TensorDatum]) -> Manifest | Unreadable:
         if not isinstance(content, bytes):
             continue
         try:
-            return unpack_manifest(content)
+            manifest = unpack_manifest(content)
         except VersionError as error:
             return Unreadable(version=error.got)
         except FormatError:
             continue
+        if _is_sound(manifest):
+            return manifest
     return Unreadable()
+
+
+def _is_sound(manifest: Manifest) -> bool:
+    """Whether a manifest can be: bytes that are damaged may still be protobuf."""
+    return len(manifest.window_fields) <= len(manifest.columns) and all(
+        tensor.role in FLOW
+        and tensor.dtype in COMPONENT
+        and all(size >= -1 for size in tensor.shape or ())
+        for tensor in manifest.tensors
+    )
 
 
 def decode_rerun(datums: Sequence[TensorDatum]) -> Rerun | Unreadable:
@@ -109,13 +131,17 @@ def decode_initial(
     if not is_record(packed):
         return Unreadable()
     try:
-        manifest = _manifest(*peek(packed), manifests)
+        version, manifest_hash = peek(packed)
+        manifest = _manifest(version, manifest_hash, manifests)
         if isinstance(manifest, Unreadable):
             return manifest
         record = unpack_record(packed, manifest)
     except FormatError:
         return Unreadable()
-    return record if _have_steps(record.window[np.newaxis])[0] else Unreadable()
+    # Its place in the window is what the manifest says, which may be damaged.
+    record.window[WINDOW_FIELD["manifest"]] = manifest_hash
+    is_sound = sound_windows(record.window[np.newaxis]) & sound_columns(record.columns[np.newaxis])
+    return record if is_sound[0] else Unreadable()
 
 
 def decode_block(
@@ -133,21 +159,23 @@ def decode_block(
             unreadable[Unreadable()] += len(alike)
             continue
         windows = unpack_windows(np.stack([datum.numpy[0] for datum in alike]), manifest)
-        usable = _have_steps(windows)
+        usable = sound_windows(windows)
+        columns = _columns([datum.numpy for datum in alike], manifest)
+        usable &= sound_columns(columns)
         if not usable.all():
             unreadable[Unreadable()] += int(np.count_nonzero(~usable))
-        wall_times = np.array([datum.wall_time for datum in alike])
+        wall_times = np.array([usable_time(datum.wall_time) for datum in alike])
         order = np.lexsort((wall_times, windows[:, WINDOW_FIELD["sequence"]]))
         order = order[usable[order]]
         if len(order):
-            alike = [alike[at] for at in order]
+            in_order = np.array_equal(order, np.arange(len(alike)))
             parts.append(
                 BlockPart(
                     manifest_hash,
                     windows[order],
                     wall_times[order],
-                    np.array([datum.step for datum in alike], np.int64),
-                    _columns([datum.numpy for datum in alike], manifest),
+                    np.array([alike[at].step for at in order], np.int64),
+                    columns if in_order else take_records(columns, order),
                 )
             )
     return Block(tuple(parts), unreadable)
@@ -173,7 +201,7 @@ def _alike(
         which = which.reshape(-1)
         for number, identity in enumerate(unique):
             alike = [of_shape[at] for at in np.flatnonzero(which == number)]
-            if np.isfinite(identity).all():
+            if is_identity(identity):
                 yield int(identity[0]), int(identity[1]), alike
             else:
                 unreadable[Unreadable()] += len(alike)
@@ -187,17 +215,6 @@ def _manifest(
     if version != VERSION:
         return Unreadable(version=version)
     return manifests.get(manifest_hash, Unreadable(no_manifest=True))
-
-
-def _have_steps(windows: Matrix) -> npt.NDArray[np.bool_]:
-    """Which windows have steps and a sequence number; damaged files may contain any numbers."""
-    names = ("first_step", "last_step", "sequence")
-    numbers = windows[:, [WINDOW_FIELD[name] for name in names]]
-    with np.errstate(invalid="ignore"):
-        usable = (np.abs(numbers) < _LARGEST_STEP) & (numbers == np.floor(numbers))
-        ordered = (numbers[:, 0] <= numbers[:, 1]) & (numbers[:, 2] >= 0)
-    checked: npt.NDArray[np.bool_] = usable.all(axis=1) & ordered
-    return checked
 
 
 def _columns(packed: Sequence[Matrix], manifest: Manifest) -> Matrix:

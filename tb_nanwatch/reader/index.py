@@ -127,6 +127,26 @@ class RunIndex:
     problems: tuple[str, ...]
 
 
+def unreadable(run: str, problem: str) -> RunIndex:
+    """The index of a run of which nothing can be read."""
+    return RunIndex(
+        run=run,
+        tensors=(),
+        nonfinite=combine(0, ()),
+        records=(),
+        entries=(),
+        initials=(),
+        model=UNKNOWN_MODEL,
+        first_step=None,
+        last_step=None,
+        written=0,
+        read=0,
+        times=None,
+        scale_skipped_steps=0,
+        problems=(problem,),
+    )
+
+
 SummarizePart = Callable[[IndexedRecords], NonfiniteSummary]
 """Where some records, less than their whole part, are non-finite; has to read the block."""
 

@@ -58,6 +58,15 @@ class Entry:
 Runs = dict[str, tuple[Entry, ...]]
 
 
+_LATEST = 2.0**40
+"""Seconds since the epoch, beyond the year 30,000."""
+
+
+def usable_time(wall_time: float | None) -> float:
+    """The wall time of an event; 0 for what is none, as in a damaged file: NaN equals nothing."""
+    return wall_time if wall_time is not None and abs(wall_time) < _LATEST else 0.0
+
+
 class Listing:
     """The tags by shown run. Thread-safe."""
 
@@ -103,11 +112,12 @@ def _updated(known: Runs, listed: Mapping[str, Mapping[str, Any]]) -> Runs:
     for run, tags in listed.items():
         for tag, series in tags.items():
             entry = before.get((run, tag))
-            if entry is None or entry.state != (series.max_step, series.max_wall_time):
+            state = series.max_step, usable_time(series.max_wall_time)
+            if entry is None or entry.state != state:
                 parsed = parse_tag(tag)
                 if parsed is None or series.max_step is None:
                     continue
-                entry = Entry(run, tag, parsed, (series.max_step, series.max_wall_time))
+                entry = Entry(run, tag, parsed, state)
                 changed = True
             now.append(entry)
     return _by_shown_run(now) if changed or len(now) != len(before) else known

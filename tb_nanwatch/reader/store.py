@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
@@ -21,6 +22,7 @@ from tb_nanwatch.reader.blocks import (
     decode_rerun,
 )
 from tb_nanwatch.reader.cache import Cache
+from tb_nanwatch.reader.fence import fenced
 from tb_nanwatch.reader.fetch import fetch
 from tb_nanwatch.reader.index import Contents
 from tb_nanwatch.reader.listing import Access, Entry
@@ -82,12 +84,14 @@ class Store:
         read = dict(fetch(self._provider, access, fresh))
         for entry, datums in read.items():
             if entry.parsed.kind == "manifest":
-                self._add(entry, decode_manifest(datums or ()))
+                self._add(entry, fenced(entry, Unreadable(), decode_manifest, datums or ()))
         for entry, datums in read.items():
+            given = entry, Unreadable()
             if entry.parsed.kind == "initial":
-                self._initials[entry] = decode_initial(datums or (), self._by_hash)
+                decoded = fenced(*given, decode_initial, datums or (), self._by_hash)
+                self._initials[entry] = decoded
             elif entry.parsed.kind == "rerun":
-                self._reruns[entry] = decode_rerun(datums or ())
+                self._reruns[entry] = fenced(*given, decode_rerun, datums or ())
         # What TensorBoard could not read is tried again.
         blocks = [
             entry
@@ -203,7 +207,8 @@ class Store:
             if datums is None:
                 yield entry, None
             else:
-                block = decode_block(datums, self._by_hash)
+                damaged = Block((), Counter({Unreadable(): len(datums)}))
+                block = fenced(entry, damaged, decode_block, datums, self._by_hash)
                 self._blocks.put(entry.key, entry.state, block)
                 yield entry, block
 

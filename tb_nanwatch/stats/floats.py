@@ -7,6 +7,7 @@ in comparisons as well as in sums.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -95,6 +96,14 @@ COMPONENT: dict[str, str] = {
 }
 """Dtypes that are watched, and the format of their elements: a complex number counts as two, its
 real and its imaginary part."""
+
+
+def holds_nonfinite(dtype: np.dtype[Any]) -> bool:
+    """Whether elements of this dtype may be NaN or infinite, and are watched.
+
+    `np.issubdtype(dtype, np.inexact)` does not know bfloat16.
+    """
+    return dtype.name in COMPONENT
 
 
 def float_format(dtype_name: str) -> FloatFormat:

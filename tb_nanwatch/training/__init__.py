@@ -15,6 +15,7 @@ the records show is printed by `live_diagnosis`. A step that goes non-finite is 
 - `budget`: how many bytes may still be written.
 - `record_rows`: unique names of rows, and several calls as one record.
 - `record_writer`: numbers records, lays them out in blocks, and survives a failing sink.
+- `open_windows`: writes what is open of a process that ends.
 - `session`: the identity of one stream of records.
 - `live_diagnosis`: what is wrong with the training, printed while it runs.
 - `warnings`: warnings that never end the training, and their collector.

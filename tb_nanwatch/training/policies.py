@@ -16,6 +16,12 @@ NOT_RECORDED: dict[OnNonfinite, str] = {
 }
 """The consequence where a step cannot be recorded."""
 
+BY_LOGS: dict[OnNonfinite, str] = {
+    "stop": " The training stops if a value in the logs is non-finite.",
+    "raise": " A non-finite value in the logs raises.",
+}
+"""What a policy does where it has nothing else to go by, as a further sentence."""
+
 _NOT_ANALYZED = "Training continues, but steps that go non-finite are not analyzed from here on"
 
 NOT_ANALYZED: dict[OnNonfinite, str] = {
@@ -25,6 +31,13 @@ NOT_ANALYZED: dict[OnNonfinite, str] = {
     "raise": f"{_NOT_ANALYZED}.",
 }
 """The consequence where a step's update cannot be checked."""
+
+
+NOT_GUARDED = (
+    'on_nonfinite="skip" is off, because the training step could not be instrumented: non-finite '
+    'steps update the weights. Use "stop" or "raise" to end the training instead.'
+)
+"""Where nothing can check an update."""
 
 
 def validate_policy(on_nonfinite: str, max_skips: int) -> None:

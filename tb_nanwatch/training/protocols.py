@@ -115,6 +115,10 @@ class UpdateGuard(Protocol):
         From now on no step is captured. Returns whether the user asked to skip such updates.
         """
 
+    @property
+    def saw_nothing(self) -> bool:
+        """Whether there was neither a loss nor an optimizer's update to check."""
+
     def end(self) -> StepOutcome:
         """At the end of the step, after its last operation."""
 

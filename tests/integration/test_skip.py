@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,20 @@ def test_a_skipped_step_is_as_if_its_batch_had_not_been_there(
     assert [record.field("skipped_steps") for record in found.records] == [1, 0, 0, 1, 1, 0, 0]
     assert found.nonfinite()["input", "input"] == 0
     assert not any(role == "weight" for role, _ in found.nonfinite())
+
+
+@pytest.mark.parametrize("blackbox", ["result", "off"])
+def test_what_restores_a_step_lives_as_long_as_the_training(tmp_path: Path, blackbox: Any) -> None:
+    class Collects(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
+        def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+            gc.collect()
+
+    x, y = data(4, {2})
+    model = compiled()
+    fit(
+        model, x, y, Collects(), nanwatch.Callback(tmp_path, on_nonfinite="skip", blackbox=blackbox)
+    )
+    assert int(model.optimizer.iterations) == 3
 
 
 def test_each_of_the_steps_of_one_execution_is_skipped_by_itself(tmp_path: Path) -> None:

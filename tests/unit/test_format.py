@@ -53,7 +53,7 @@ MODELS = st.builds(
 MANIFESTS = st.builds(
     Manifest, st.lists(TENSORS, max_size=4).map(tuple), st.just("Watcher"), TEXT, TEXT, MODELS
 )
-BINS = st.dictionaries(st.integers(-(2**15), 2**15 - 1), st.integers(1, 2**34), max_size=6)
+BINS = st.dictionaries(st.integers(-2044, 2047), st.integers(1, 2**34), max_size=6)
 
 
 def small_manifest(tensors: int = 2) -> Manifest:

@@ -4,6 +4,7 @@ A step of `model.fit` runs instrumented: its tensors are collected and go to Ten
 its losses and gradients through a guard. Where they are not finite, the step is analyzed.
 
 - `callback`: `nanwatch.Callback`, for `model.fit`.
+- `fit_call`: notices a call of `fit` that ends by an exception.
 - `watcher`: `nanwatch.Watcher`, for a custom training loop: TensorFlow's, with `@watcher.step`.
 
 Rooms, the second importing from the first:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable, Collection
 from dataclasses import replace
@@ -14,6 +15,7 @@ import tensorflow as tf
 from tb_nanwatch.adapters.keras.failing_step.black_box import BlackBox
 from tb_nanwatch.adapters.keras.failing_step.model_guards import ModelGuards
 from tb_nanwatch.adapters.keras.failing_step.update_policy import UpdatePolicy
+from tb_nanwatch.adapters.keras.fit_call import FitCall
 from tb_nanwatch.adapters.keras.instrument.optimizers import build_optimizer, iterations
 from tb_nanwatch.adapters.keras.instrument.step_tensors import StepTensors
 from tb_nanwatch.adapters.keras.instrument.train_function import InstrumentedTrainFunction
@@ -25,11 +27,14 @@ from tb_nanwatch.adapters.tensorflow.graph.replicas import (
     is_supported,
 )
 from tb_nanwatch.adapters.tensorflow.recorder import Recorder
+from tb_nanwatch.training import open_windows
 from tb_nanwatch.training.budget import DEFAULT_MAX_BYTES
 from tb_nanwatch.training.failing_step.step_dump import DumpLevel, validate_dump_level
 from tb_nanwatch.training.internal_errors import InternalErrorGuard
 from tb_nanwatch.training.policies import (
+    BY_LOGS,
     NOT_ANALYZED,
+    NOT_GUARDED,
     NOT_RECORDED,
     OnNonfinite,
     validate_policy,
@@ -143,11 +148,13 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
         self._guard_error_guard = InternalErrorGuard(NOT_ANALYZED[on_nonfinite])
         self._begins_at_next_step = False
         self._active_box: BlackBox | None = None
+        self._goes_by_logs = False
         self._is_nonfinite = False
         self._skip_streak = 0
         self._max_skips = max_skips
         self._check_updates = check_updates
         self._train_function: InstrumentedTrainFunction | None = None
+        self._fit_call: FitCall | None = None
         self._has_begun = False
         self._in_batch = False
         self._saw_batches = False
@@ -189,13 +196,20 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
             warn(
                 f"this training is not recorded, because {type(strategy).__name__} is not "
                 "supported with several replicas. Use MirroredStrategy or "
-                "MultiWorkerMirroredStrategy to record it."
+                f"MultiWorkerMirroredStrategy to record it.{BY_LOGS.get(self._policy, '')}"
             )
+        # Where nothing of a step is watched that shows it to be non-finite, its logs do.
+        self._goes_by_logs = not self._begins_at_next_step or not (
+            self._watch.has_role("loss") or self._watch.has_role("gradient")
+        )
         if self._policy == "skip" and not is_one_replica:
             raise ValueError(
                 'on_nonfinite="skip" works with one replica, but this model is trained with '
                 f'{strategy.num_replicas_in_sync}. Use "record", "stop" or "raise".'
             )
+        if self._begins_at_next_step:
+            self._fit_call = FitCall(functools.partial(open_windows.abandon, self._recorder))
+            open_windows.begin_training(self._recorder)
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         # Not in on_train_begin, where other callbacks may still restore a checkpoint.
@@ -204,10 +218,19 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
 
     def _begin_now(self) -> None:
         self._begins_at_next_step = False
-        with self._error_guard("begin the recording"):
-            self._begin()
+        self._begin()
 
     def _begin(self) -> None:
+        """Each part by itself: a step is skipped even where nothing can be recorded."""
+        with self._error_guard("begin the recording"):
+            self._begin_recording()
+        with self._error_guard("instrument the step"):
+            self._install()
+        is_installed = self._train_function is not None and self._train_function.is_installed()
+        if self._policy == "skip" and not is_installed:
+            warn(NOT_GUARDED)
+
+    def _begin_recording(self) -> None:
         if not self._recorder.has_begun:
             self._recorder.begin(iterations(self.model.optimizer))
             initial = self._step_tensors()
@@ -216,6 +239,8 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
             self._recorder.record_initial(initial.named_tensors())
         else:
             self._recorder.begin_again()
+
+    def _install(self) -> None:
         with self.model.distribute_strategy.scope():
             build_optimizer(self.model)
         if self.model.train_function is None:  # As before the first train_on_batch.
@@ -237,7 +262,7 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
     def _instrument(self, train_step: Callable[[Any], Any]) -> Callable[[Any], Any]:
         skips = self._policy == "skip"
         policy = UpdatePolicy() if self._active_box is None else self._active_box.policy
-        policy = replace(policy, skips=skips, checks_updates=self._check_updates)
+        policy = replace(policy, skips=skips, checks_updates=self._check_updates, kept_alive=[])
         has_guard = skips or self._active_box is not None
         return instrument_train_step(
             train_step,
@@ -260,8 +285,7 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
             self._begin_now()
         # Another callback's train_on_batch or fit restores the model's own train function.
         elif self._train_function is not None and not self._train_function.is_installed():
-            with self._error_guard("continue the recording"):
-                self._begin()
+            self._begin()
 
     def _step_end(self, was_requested: bool) -> None:
         """Right after the step, so that its record is in the file before any callback can raise."""
@@ -282,6 +306,8 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
         if self._error_guard.has_failed:
             self._react_to_logs(batch, logs or {})
             return
+        if self._goes_by_logs and self._policy in ("stop", "raise"):
+            self._react_to_logs(batch, logs or {})
         is_nonfinite, self._is_nonfinite = self._is_nonfinite, False
         diagnosis = self._recorder.diagnosis
         if self._policy in ("stop", "raise") and is_nonfinite:
@@ -298,9 +324,7 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
 
     def _react_to_logs(self, batch: int, logs: dict[str, Any]) -> None:
         """The policy where steps cannot be recorded: by the logs of the batch."""
-        bad = [
-            f"{name} is {value}" for name, value in logs.items() if not np.all(np.isfinite(value))
-        ]
+        bad = [f"{name} is {value}" for name, value in logs.items() if _is_nonfinite(value)]
         if not bad or self._policy not in ("stop", "raise"):
             return
         message = f"NaNWatch: non-finite logs of batch {batch}: {', '.join(bad)}."
@@ -320,6 +344,9 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
         self._begins_at_next_step = self._has_begun = self._in_batch = False
         # Not closed: a file for each of a thousand short fits would burden TensorBoard.
         self._flush()
+        if self._fit_call is not None:
+            self._fit_call.end()
+        open_windows.end_training(self._recorder)
         self._recorder.diagnosis.print_new_findings(last=True)
 
     def _flush(self) -> None:
@@ -348,6 +375,13 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
     def _stop(self, reason: str) -> None:
         self.model.stop_training = True
         print("\n" + self._recorder.diagnosis.message(reason))
+
+
+def _is_nonfinite(log: Any) -> bool:
+    try:
+        return not np.all(np.isfinite(log))
+    except (TypeError, ValueError):  # What a train_step returns may be anything.
+        return False
 
 
 def _without_records(kind: type[Callback], arguments: dict[str, Any]) -> Callback:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Hashable, Sequence
+from contextlib import suppress
 
 import numpy as np
 import tensorflow as tf
@@ -22,6 +23,7 @@ from tb_nanwatch.format.tags import SUBDIRECTORY, Stream
 from tb_nanwatch.format.tensor_info import TensorInfo
 from tb_nanwatch.stats.columns import COLUMN, WINDOW_FIELD
 from tb_nanwatch.stats.record import Record
+from tb_nanwatch.training import open_windows
 from tb_nanwatch.training.host_schedule import HostSchedule, HostStep
 from tb_nanwatch.training.live_diagnosis import LiveDiagnosis
 from tb_nanwatch.training.record_rows import Rows, join, with_names_besides
@@ -75,6 +77,7 @@ class Recorder:
             tuple[Hashable, ...], tuple[tuple[TensorInfo, ...], Accumulator]
         ] = {}
         self._window = HostSchedule(schedule)
+        self._writing = open_windows.WriteLock()
         self.diagnosis = LiveDiagnosis(os.fspath(log_dir))
 
     def describe(self, model: ModelFacts) -> None:
@@ -98,6 +101,7 @@ class Recorder:
         )
         self._step_states = {0: DeviceStepState(first_step)}
         self._begin_window(self.counters, self._window.begin_run(first_step))
+        open_windows.keep(self)
 
     def begin_again(self) -> None:
         """On the host, where another training begins: opens a new window.
@@ -190,29 +194,45 @@ class Recorder:
         Also where the set of non-finite tensors changed, or one of the run's first steps was
         non-finite: then the record is in the file when this returns.
         """
-        counters = self.counters
-        is_changed = self._window.is_change_due(counters)
-        if is_changed or self._window.is_record_due(counters):
-            self._write_window(counters, by_change=is_changed, urgent=is_changed)
-        else:
-            next_step = self._window.reschedule(counters)
-            if next_step is not None:
-                for each in self._step_states.values():
-                    each.schedule_host_step(next_step)
-        return counters
+        with self._writing():
+            counters = self.counters
+            is_changed = self._window.is_change_due(counters)
+            if is_changed or self._window.is_record_due(counters):
+                self._write_window(counters, by_change=is_changed, urgent=is_changed)
+            else:
+                next_step = self._window.reschedule(counters)
+                if next_step is not None:
+                    for each in self._step_states.values():
+                        each.schedule_host_step(next_step)
+            return counters
 
     def flush(self) -> None:
         """On the host: writes the open window, if a step is in it."""
         if not self._step_states:
             return
-        counters = self.counters
-        if counters.next_step > self._window.first_step:
-            self._write_window(counters, by_change=False, urgent=True)
+        with self._writing():
+            counters = self.counters
+            if counters.next_step > self._window.first_step:
+                self._write_window(counters, by_change=False, urgent=True)
+
+    def rescue(self) -> bool:
+        """Where the training ends without notice: writes the open window, and never raises.
+
+        Called at any moment and by any thread. False where this thread is writing right now.
+        """
+        is_free = True
+        with suppress(Exception):
+            if self._writing.may_write():
+                with self._writing.from_outside() as is_free, tf.init_scope():
+                    if is_free:
+                        self.flush()
+        return is_free
 
     def close(self) -> None:
         """On the host: writes the open window and closes the file. A later step opens another."""
         self.flush()
-        self._writer.close()
+        with self._writing():
+            self._writer.close()
 
     def _manifest_of(self, infos: tuple[TensorInfo, ...]) -> Manifest:
         """The manifest of these rows; the same one as long as nothing in it changes."""

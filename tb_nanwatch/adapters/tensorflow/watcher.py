@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import weakref
 from collections.abc import Iterator
 from typing import Any
 
@@ -25,6 +26,7 @@ from tb_nanwatch.adapters.tensorflow.tensors import (
 )
 from tb_nanwatch.adapters.tensorflow.tracing.operations import is_tracing
 from tb_nanwatch.format.roles import FLOW, check_role
+from tb_nanwatch.training import open_windows
 from tb_nanwatch.training.budget import DEFAULT_MAX_BYTES
 from tb_nanwatch.training.schedule import Every, Schedule
 from tb_nanwatch.training.warnings import WarningCollector
@@ -92,6 +94,9 @@ class Watcher:
         self._recorder.describe(framework_facts())
         self._recorder.begin(int(first_step))
         self._warnings = WarningCollector()
+        self._is_open = False
+        # One that is dropped before it is closed; the exit of the interpreter is seen to apart.
+        weakref.finalize(self, open_windows.abandon, self._recorder).atexit = False
 
     def observe(self, *, new_step: bool = True, **data: Any) -> None:
         """In the step: records its tensors.
@@ -138,6 +143,9 @@ class Watcher:
           Whether a step was non-finite.
         """
         self._warnings.flush()
+        if not self._is_open:
+            self._is_open = True
+            open_windows.begin_training(self._recorder)
         counters = self._recorder.step_end()
         self._recorder.diagnosis.print_new_findings()
         self._end_step(counters.nonfinite_steps)
@@ -149,6 +157,8 @@ class Watcher:
     def close(self) -> None:
         """Writes the open window and closes the file."""
         self._recorder.close()
+        self._is_open = False
+        open_windows.end_training(self._recorder)
 
     def __enter__(self) -> Watcher:
         return self

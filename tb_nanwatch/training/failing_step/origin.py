@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tb_nanwatch.format.rerun import Pass
+from tb_nanwatch.stats.floats import holds_nonfinite
 from tb_nanwatch.training.failing_step.trace import Gradients, Trace, TracedOperation
 from tb_nanwatch.training.protocols import TensorAccess
 
@@ -255,7 +256,7 @@ def _key(part: Any, access: TensorAccess) -> int:
 
 def _is_nonfinite_part(part: Any, access: TensorAccess) -> bool:
     if isinstance(part, np.ndarray):
-        return bool(np.issubdtype(part.dtype, np.inexact) and not np.all(np.isfinite(part)))
+        return bool(holds_nonfinite(part.dtype) and not np.all(np.isfinite(part)))
     return access.is_nonfinite(part)
 
 

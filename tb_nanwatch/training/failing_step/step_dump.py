@@ -14,6 +14,8 @@ from __future__ import annotations
 
 import io
 import json
+import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
@@ -28,6 +30,20 @@ DumpLevel = Literal["off", "result", "batch", "state"]
 """What is written: nothing; what was found; the batch, too; the state before the step, too."""
 
 FOLDER = "blackbox"
+
+FILES = ("batch.npz", "state.npz", "result.json")
+"""In the order in which they are written: where the last one is, the others are complete."""
+
+_DAMAGED = (
+    *(ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError),
+    *(EOFError, OSError, MemoryError, NotImplementedError, zipfile.BadZipFile, zlib.error),
+)
+"""What JSON and NumPy's archives raise on damaged bytes."""
+
+
+class UnknownVersionError(ValueError):
+    """Written by a newer NaNWatch."""
+
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 
@@ -89,11 +105,13 @@ def unpack_dump(files: Mapping[str, bytes], dtype_of: Any = np.dtype) -> StepDum
     Raises:
       ValueError: where they are no dump, or one of a newer version.
     """
+    if "result.json" not in files:
+        raise ValueError(f"Expected the files of a black box, got {sorted(files)}.")
     try:
         content = json.loads(files["result.json"])
         version = content["version"]
         if version != VERSION:
-            raise ValueError(
+            raise UnknownVersionError(
                 f"Got a black box of version {version} where {VERSION} was expected. Upgrade "
                 "tb-nanwatch to read it."
             )
@@ -104,8 +122,13 @@ def unpack_dump(files: Mapping[str, bytes], dtype_of: Any = np.dtype) -> StepDum
         }
         versions = {str(key): str(value) for key, value in content["versions"].items()}
         return StepDump(rerun_from_json(content["rerun"]), versions, **arrays)
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"Expected the files of a black box, got {sorted(files)}.") from error
+    except UnknownVersionError:
+        raise
+    except _DAMAGED as error:
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise ValueError(
+            f"Expected the files of a black box, got damaged ones ({reason:.200}). Copy them again."
+        ) from error
 
 
 def _pack_arrays(arrays: Arrays) -> tuple[bytes, dict[str, str]]:

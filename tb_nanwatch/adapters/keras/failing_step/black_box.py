@@ -44,6 +44,7 @@ from tb_nanwatch.format.tags import SUBDIRECTORY
 from tb_nanwatch.training.failing_step.describe_operation import affected_rows
 from tb_nanwatch.training.failing_step.origin import Search
 from tb_nanwatch.training.failing_step.step_dump import (
+    FILES,
     FOLDER,
     DumpLevel,
     StepDump,
@@ -274,9 +275,17 @@ class BlackBox:
                 arrays.clear()
         folder = os.path.join(self._log_dir, SUBDIRECTORY, FOLDER, folder_name(found.step))
         tf.io.gfile.makedirs(folder)
-        for name, content in pack_dump(StepDump(found, versions(), batch, state)).items():
-            with tf.io.gfile.GFile(os.path.join(folder, name), "wb") as file:
-                file.write(content)
+        contents = pack_dump(StepDump(found, versions(), batch, state))
+        for name in (each for each in FILES if each in contents):
+            _write_whole(os.path.join(folder, name), contents[name])
+
+
+def _write_whole(path: str, content: bytes) -> None:
+    """Writes a file so that it is there as a whole or not at all, whatever ends the process."""
+    unfinished = f"{path}.{os.getpid()}.tmp"
+    with tf.io.gfile.GFile(unfinished, "wb") as file:
+        file.write(content)
+    tf.io.gfile.rename(unfinished, path, overwrite=True)
 
 
 def versions() -> dict[str, str]:

@@ -42,7 +42,7 @@ from tb_nanwatch.diagnosis.text.operation import (
 from tb_nanwatch.diagnosis.text.rerun import note, trials
 from tb_nanwatch.format.rerun import Rerun
 from tb_nanwatch.format.tags import SUBDIRECTORY
-from tb_nanwatch.training.failing_step.step_dump import FOLDER, StepDump, unpack_dump
+from tb_nanwatch.training.failing_step.step_dump import FILES, FOLDER, StepDump, unpack_dump
 
 DONE, TROUBLE = 0, 2
 
@@ -102,7 +102,10 @@ def replay(program: Any, dump: StepDump) -> Rerun:
             "This black box has no batch. Record one with nanwatch.Callback(..., "
             'blackbox="batch"), or "state".'
         )
-    data = _nested(dump.batch)
+    try:
+        data = _nested(dump.batch)
+    except Exception as error:
+        raise ReplayError(f"The batch of this black box is damaged ({error}).") from error
     subject_of = _of_model if isinstance(program, keras.Model) else _of_function
     try:
         subject = subject_of(program, data, dump)
@@ -154,12 +157,12 @@ def _dumps(logdir: str, step: int | None) -> Iterator[tuple[str, StepDump]]:
         if parts[-3:-1] != [SUBDIRECTORY, FOLDER] or "result.json" not in files:
             continue
         contents = {}
-        for name in files:
-            with tf.io.gfile.GFile(os.path.join(folder, name), "rb") as file:
-                contents[name] = file.read()
         try:
+            for name in (each for each in FILES if each in files):
+                with tf.io.gfile.GFile(os.path.join(folder, name), "rb") as file:
+                    contents[name] = file.read()
             dump = unpack_dump(contents, _dtype)
-        except ValueError as error:
+        except (ValueError, OSError, tf.errors.OpError) as error:
             raise ReplayError(f"{folder}: {error}") from error
         if step is None or dump.rerun.step == step:
             yield folder, dump

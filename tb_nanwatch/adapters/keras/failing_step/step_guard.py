@@ -207,6 +207,8 @@ class StepGuard(BaseGuard):
         restored = [each for each in before if each.variable.key not in self._not_restored]
         self._restored |= {each.variable.key for each in restored}
         stash = Stash([each.variable for each in restored])
+        if self._graph is not None:
+            self.policy.kept_alive.append(stash)
         run_if(is_nonfinite, lambda: stash.put([each.read() for each in restored]))
         return [stash]
 
@@ -242,6 +244,8 @@ class StepGuard(BaseGuard):
             self._check_updates()
         if not self.policy.skips:
             return StepOutcome()
+        if not self._updates:  # It updates weights without an optimizer.
+            self.check([(each, False) for each in self._losses])
         for is_nonfinite, stash in self._stashes:
             run_if(is_nonfinite, stash.restore)
         self._restore_others()

@@ -22,6 +22,7 @@ from tb_nanwatch.adapters.tensorflow.tracing.origin import describe_operation
 from tb_nanwatch.adapters.tensorflow.tracing.remedies import remedies_for
 from tb_nanwatch.adapters.tensorflow.tracing.stand_in import StandIn
 from tb_nanwatch.format.rerun import Trial
+from tb_nanwatch.stats.floats import holds_nonfinite
 from tb_nanwatch.training.failing_step.origin import Origin, Search
 from tb_nanwatch.training.failing_step.trace import Owner
 
@@ -273,7 +274,7 @@ def _rows(part: Any, good: Any) -> Any:
 
 
 def _filled(part: Any) -> Any:
-    if isinstance(part, np.ndarray) and np.issubdtype(part.dtype, np.inexact):
+    if isinstance(part, np.ndarray) and holds_nonfinite(part.dtype):
         return np.where(np.isfinite(part), part, np.zeros((), part.dtype))
     if isinstance(part, tf.Tensor) and part.dtype.is_floating:
         return tf.where(tf.math.is_finite(part), part, tf.zeros_like(part))

@@ -66,6 +66,10 @@ class BaseGuard:
         self.policy.refuse("it updates weights inside a nested function or loop")
         return self.policy.skips
 
+    @property
+    def saw_nothing(self) -> bool:
+        return not self._updates and not self._losses
+
     def end(self) -> StepOutcome:
         raise NotImplementedError
 

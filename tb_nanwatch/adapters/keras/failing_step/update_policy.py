@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from tb_nanwatch.adapters.keras.failing_step.captured_step import StepCapture
 from tb_nanwatch.adapters.keras.failing_step.deferred_steps import DeferredSteps
@@ -23,12 +24,14 @@ class UpdatePolicy:
         updated, in each step.
       capture: captures such a step, to be analyzed; None for never.
       deferred: defers such a step, where XLA compiles it; None for never.
+      kept_alive: what traced steps use for as long as they may run: a graph does not keep a queue.
     """
 
     skips: bool = False
     checks_updates: bool = False
     capture: StepCapture | None = None
     deferred: DeferredSteps | None = None
+    kept_alive: list[Any] = field(default_factory=list)
 
     def refuse(self, why: str) -> None:
         """Has no further step captured or deferred; `why` is the reason."""

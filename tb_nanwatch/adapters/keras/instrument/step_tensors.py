@@ -271,6 +271,14 @@ class StepTensors:
             "nested tf.function, loop or branch. Apply it in train_step itself."
         )
 
+    def warn_of_unseen_step(self) -> None:
+        """Warns of a step in which there is nothing to decide by whether it is skipped."""
+        self._warnings.add(
+            'on_nonfinite="skip" skips no step, because train_step computes its loss and applies '
+            "its update where they cannot be seen. Use self.compute_loss, a tf.GradientTape or an "
+            "optimizer's apply in train_step itself."
+        )
+
     def add_hidden_layer(self, layer: str) -> None:
         """Adds a layer that is called in an inner graph, where its outputs cannot be recorded."""
         self._hidden_layers[layer] = None

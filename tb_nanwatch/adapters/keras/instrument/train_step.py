@@ -110,6 +110,8 @@ def instrument_train_step(
             outputs = own_step(data)
         with guard_error_guard("end a step"), untracked():
             if guard is not None and not guard_error_guard.has_failed:
+                if guards is not None and guards.skips and guard.saw_nothing:
+                    tensors.warn_of_unseen_step()
                 outcome = guard.end()
                 outputs = _outputs_after(outputs, model, guards)
         if guards is not None and guard_error_guard.has_failed:

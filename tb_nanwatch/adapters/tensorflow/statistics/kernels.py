@@ -234,8 +234,8 @@ def _range_scale(finite: tf.Tensor) -> tf.Tensor:
     """[rows, 1], factors that bring the largest magnitude of each row near 1: normal numbers."""
     largest = tf.reduce_max(tf.abs(finite), axis=1, keepdims=True)
     largest = tf.maximum(largest, finite.dtype.as_numpy_dtype(0))  # of no element: -inf
-    info = tf.experimental.numpy.finfo(finite.dtype.as_numpy_dtype)
-    return tf.clip_by_value(1 / largest, float(info.tiny), 1 / float(info.tiny))
+    smallest = dtype_format(finite.dtype).smallest_normal
+    return tf.clip_by_value(1 / largest, smallest, 1 / smallest)
 
 
 def _float_kernel(function, dtype: tf.DType):  # type: ignore[no-untyped-def]
