@@ -233,7 +233,8 @@ def test_stop_ends_the_training_after_the_step(tmp_path: Path, capsys: Any) -> N
     fit(model, x, y, nanwatch.Callback(tmp_path, on_nonfinite="stop"), epochs=3)
     assert int(model.optimizer.iterations) == 7
     said = capsys.readouterr().out
-    assert said.count("NaNWatch: ") == 1
+    # On a slow machine the re-run shows its progress, too.
+    assert said.count("NaNWatch: ") - said.count("operations so far") == 1
     assert "NaN in the targets at step 6" in said
     assert "1 NaN" in said
 

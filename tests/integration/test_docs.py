@@ -18,12 +18,15 @@ All Python of a page runs in one namespace, in an empty folder.
 from __future__ import annotations
 
 import ast
+import functools
 import inspect
 import json
+import os
 import re
+import subprocess
+import sys
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, fields
 from itertools import dropwhile, takewhile
 from pathlib import Path
@@ -34,7 +37,6 @@ import pytest
 import tensorflow as tf
 
 import tb_nanwatch as nanwatch
-from tb_nanwatch.cli import main
 from tb_nanwatch.diagnosis import CAUSES, Status, Thresholds
 from tb_nanwatch.format import facts
 from tb_nanwatch.format.roles import DEFAULT_ROLES, ROLE_NAMES
@@ -131,7 +133,7 @@ class TestCode:
         tf.summary.experimental.set_step(None)
 
     @pytest.mark.parametrize("page", PAGES, ids=name_of)
-    def test_runs(self, page: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_runs(self, page: Path, tmp_path: Path) -> None:
         namespace: dict[str, Any] = {"__name__": "__main__"}
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
@@ -140,14 +142,12 @@ class TestCode:
                     run_python(page, part, namespace, tmp_path)
                 elif part.kind == "finds":
                     directory, *causes = part.text.split()
-                    run = report_of(directory, capsys)
+                    run = report_of(directory)
                     assert found_in(run) == causes, f"{name_of(page)}:{part.line}"
                 elif part.kind == "sh" and "exit" in part.marks:
                     run_commands(page, part)
                 elif "shows" in part.marks:
-                    capsys.readouterr()
-                    main(part.marks["shows"].split()[1:])
-                    shown = " ".join(capsys.readouterr().out.split())
+                    shown = " ".join(run_nanwatch(*part.marks["shows"].split()[1:]).stdout.split())
                     assert " ".join(part.text.split()) in shown, f"{name_of(page)}:{part.line}"
                 elif "quotes" in part.marks:
                     assert part.text in text_of(ROOT / part.marks["quotes"])
@@ -155,13 +155,13 @@ class TestCode:
         assert not ours
 
     @pytest.mark.parametrize("page", PAGES, ids=name_of)
-    def test_names_options_that_exist(self, page: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_names_options_that_exist(self, page: Path) -> None:
         for part in parts_of(page):
             for line in part.text.splitlines() if part.kind == "sh" else ():
                 words = line.split("#")[0].split()
                 if words[:1] != ["nanwatch"]:
                     continue
-                known = help_of(words[1], capsys)
+                known = help_of(words[1])
                 assert {word for word in words if word.startswith("--")} <= known, line
 
 
@@ -187,14 +187,21 @@ def run_commands(page: Path, part: Part) -> None:
     for line in part.text.splitlines():
         words = line.split("#")[0].split()
         if words[:1] == ["nanwatch"]:
-            status = main([word.strip("'\"") for word in words[1:]])
-            assert status == int(part.marks["exit"]), f"{name_of(page)}:{part.line}: {line}"
+            done = run_nanwatch(*(word.strip("'\"") for word in words[1:]))
+            assert done.returncode == int(part.marks["exit"]), (
+                f"{name_of(page)}:{part.line}: {line}"
+            )
 
 
-def report_of(directory: str, capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
-    capsys.readouterr()
-    main(["report", directory, "--json"])
-    (run,) = json.loads(capsys.readouterr().out)["runs"]
+def run_nanwatch(*words: str) -> subprocess.CompletedProcess[str]:
+    """Runs `nanwatch` in a process of its own: it keeps TensorBoard from TensorFlow."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
+    line = [sys.executable, "-m", "tb_nanwatch", *words]
+    return subprocess.run(line, env=environment, capture_output=True, text=True)
+
+
+def report_of(directory: str) -> dict[str, Any]:
+    (run,) = json.loads(run_nanwatch("report", directory, "--json").stdout)["runs"]
     return dict(run)
 
 
@@ -203,12 +210,13 @@ def found_in(run: dict[str, Any]) -> list[str]:
     return [each["cause"] for each in run["findings"]] or [run["status"]]
 
 
-def help_of(command: str, capsys: pytest.CaptureFixture[str]) -> set[str]:
+@functools.cache
+def help_of(name: str) -> set[str]:
     """The options of a command, but for --help."""
-    capsys.readouterr()
-    with suppress(SystemExit):
-        main([command, "--help"])
-    return set(re.findall(r"--[a-z-]+", capsys.readouterr().out)) - {"--help", "--logdir"}
+    return set(re.findall(r"--[a-z-]+", run_nanwatch(name, "--help").stdout)) - {
+        "--help",
+        "--logdir",
+    }
 
 
 class TestLinks:
@@ -283,9 +291,9 @@ class TestLists:
         assert column_of(DOCS / "reference" / "python.md", heading) == arguments
 
     @pytest.mark.parametrize("command", ["report", "replay", "demo"])
-    def test_options(self, command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_options(self, command: str) -> None:
         listed = column_of(DOCS / "reference" / "cli.md", f"nanwatch {command}")
-        assert {word.split()[0] for word in listed} - {"--logdir"} == help_of(command, capsys)
+        assert {word.split()[0] for word in listed} - {"--logdir"} == help_of(command)
 
     def test_thresholds(self) -> None:
         rows = table_of(DOCS / "reference" / "cli.md", "Thresholds")
@@ -388,9 +396,7 @@ class TestJson:
             else:
                 pytest.fail(f"{name_of(page)}:{part.line}: an example of what?")
 
-    def test_a_real_report(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-    ) -> None:
+    def test_a_real_report(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.chdir(tmp_path)
         for name, lowest in (("good", 0.1), ("bad", 0.0)):
             keras.utils.set_random_seed(1)
@@ -399,9 +405,9 @@ class TestJson:
             model.compile("sgd", "mse")
             watch = nanwatch.Callback(f"logs/{name}", every=1)
             model.fit(x, x + 1, batch_size=8, shuffle=False, verbose=0, callbacks=[watch])
-        capsys.readouterr()
-        main(["report", "logs/good", "logs/bad", "--compare", "--json"])
-        report = json.loads(capsys.readouterr().out)
+        report = json.loads(
+            run_nanwatch("report", "logs/good", "logs/bad", "--compare", "--json").stdout
+        )
         bad = next(run for run in report["runs"] if run["run"].endswith("bad"))
         assert bad["status"] == "nonfinite"
         assert "operation" in bad["findings"][0]["origin"]
