@@ -80,6 +80,10 @@ def _has_negative(x: Any, *_: Any) -> bool:
     return _any(x < 0)
 
 
+def _is_positive(x: Any) -> bool:
+    return not _any(x <= 0)
+
+
 def _has_infinite(*operands: Any) -> bool:
     return any(_any(tf.math.is_inf(each)) for each in operands)
 
@@ -106,7 +110,8 @@ _FORMS: dict[str, tuple[_Form, ...]] = {
         _Form(_EPSILON, "1.0 / (x + {eps})", lambda x: not _has_negative(x)),
         _Form(_NO_NAN, "tf.math.reciprocal_no_nan(x)"),
     ),
-    "Pow": (_Form(_CLAMP, "tf.pow(tf.maximum(x, {eps}), y)"),),
+    # Of a large base it is an overflow, which that does not mend.
+    "Pow": (_Form(_CLAMP, "tf.pow(tf.maximum(x, {eps}), y)", lambda x, *_: not _is_positive(x)),),
     "Exp": (_Form("bound-exponent", "tf.exp(tf.minimum(x, {largest_exponent}))"),),
     "Expm1": (_Form("bound-exponent", "tf.math.expm1(tf.minimum(x, {largest_exponent}))"),),
     "Softmax": (_Form("finite-mask", "tf.nn.softmax(tf.maximum(x, {lowest}))"),),
