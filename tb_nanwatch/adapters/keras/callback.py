@@ -224,6 +224,10 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
         """Each part by itself: a step is skipped even where nothing can be recorded."""
         with self._error_guard("begin the recording"):
             self._begin_recording()
+        if self._error_guard.has_failed:
+            self._active_box = None  # What it finds cannot be recorded.
+            if self._policy != "skip":
+                return
         with self._error_guard("instrument the step"):
             self._install()
         is_installed = self._train_function is not None and self._train_function.is_installed()
