@@ -1,10 +1,13 @@
-"""Damaged recordings without end: `python tests/bench/fuzz.py [SECONDS] [FIRST_SEED]`.
+"""Damaged recordings for as long as you like.
+
+    python tests/bench/fuzz.py [--seconds 600] [--seed N]
 
 Prints each fault once, with the first seed that shows it, and exits with 1 where there is any.
 """
 
 from __future__ import annotations
 
+import argparse
 import itertools
 import sys
 import tempfile
@@ -19,13 +22,16 @@ from synthetic_logs import write_gallery  # noqa: E402
 
 
 def main() -> int:
-    seconds = float(sys.argv[1]) if sys.argv[1:] else 600.0
-    seed = int(sys.argv[2]) if sys.argv[2:] else int(time.time())
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=600.0)
+    parser.add_argument("--seed", type=int, default=int(time.time()), help="the first one")
+    arguments = parser.parse_args()
+    seed = arguments.seed
     with tempfile.TemporaryDirectory() as folder:
         whole = recording_of(write_gallery(Path(folder)))
     by_run = itertools.groupby(sorted(whole), key=lambda key: key[0])
     recordings = [{key: whole[key] for key in keys} for _, keys in by_run]
-    end, known, tried = time.monotonic() + seconds, set(), 0
+    end, known, tried = time.monotonic() + arguments.seconds, set(), 0
     while time.monotonic() < end:
         began = time.monotonic()
         try:
