@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from e2e.tab import GUTTER, Point, Tab
@@ -187,16 +188,23 @@ def test_both_sides_are_loaded_before_one_pans_to_them(outsize_url: str, visit: 
     # The curves take the heatmap's own norms: no other grid is asked for.
     tab = visit(outsize_url, run="long", statistic="norm")
     expect(tab.find(".heatmap[aria-busy=false]")).to_be_visible()
-    asked: list[str] = []
-    tab.page.on("request", lambda one: asked.append(one.url) if "/grid?" in one.url else None)
+    asked: set[tuple[str, str]] = set()
+
+    def note(request: Request) -> None:
+        if "/grid?" in request.url:
+            query = parse_qs(urlsplit(request.url).query)
+            asked.add((query["first"][0], query["last"][0]))
+
+    tab.page.on("request", note)
     tab.press("f")
     expect(tab.find(".visible-range span")).to_have_text("50,016–50,080")
-    tab.until(lambda: len(asked) == 3)  # The visible steps, and both sides of them.
+    tab.until(lambda: len(asked) >= 3)  # The visible steps, and both sides of them.
     tab.page.wait_for_timeout(500)
+    known = len(asked)
     tab.press(*"dddd")
     expect(tab.find(".visible-range span")).to_have_text("50,080–50,144")
     tab.page.wait_for_timeout(200)
     tab.press(*"aaaa")
-    assert len(asked) <= 4, (
+    assert len(asked) <= known + 1, (
         "To the right and back there was nothing to ask for but what is further."
     )

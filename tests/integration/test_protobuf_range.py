@@ -1,4 +1,4 @@
-"""The committed protobuf module and the wire, at both ends of the range that we ask for.
+"""The committed protobuf module and the format on disk, at both ends of the range that we ask for.
 
 Each end is installed into a folder of its own under .venv/, kept, and put before everything else.
 """
@@ -15,7 +15,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 ENDS = {"oldest": "protobuf==6.31.1", "newest": "protobuf>=7,<8"}
-TESTS = ("tests/unit/test_golden.py", "tests/unit/test_wire.py")
+TESTS = ("tests/unit/test_golden.py", "tests/unit/test_format.py")
 
 
 @pytest.fixture(scope="module", params=ENDS)
@@ -42,7 +42,7 @@ def test_this_protobuf_is_the_one_that_runs(end: tuple[str, dict[str, str]]) -> 
     assert version.startswith({"oldest": "6.31.1", "newest": "7."}[name])
 
 
-def test_the_wire_holds(end: tuple[str, dict[str, str]]) -> None:
+def test_the_format_holds(end: tuple[str, dict[str, str]]) -> None:
     """Golden bytes and round trips. A runtime one major version ahead says so in a warning."""
     _, variables = end
     ignore = ["-W", "ignore:Protobuf gencode version:UserWarning"]

@@ -101,14 +101,15 @@ def test_a_step_of_a_custom_loop_runs_again_in_another_process(tmp_path: Path) -
     (tmp_path / "loop.py").write_text(LOOP)
     done = command(tmp_path, "loop.py")
     assert done.returncode == 0, done.stderr
-    assert "layer-backward" in done.stdout or "loss-backward" in done.stdout
+    assert "NaN at step 2 · `Sqrt` in the loss, backward · loop.py" in done.stdout
     done = replay(tmp_path, "logs", "--model", "loop:build_step")
     assert done.returncode == 0, done.stderr
     line = 1 + next(n for n, text in enumerate(LOOP.splitlines()) if "loss = " in text)
     assert "reproduced: non-finite again" in done.stdout
     assert f"loop.py:{line}\n" in done.stdout
-    assert "Sqrt, backward pass" in done.stdout
-    assert "batch rows: 1, 6" in done.stdout
+    assert "`Sqrt`, backward\n" in done.stdout
+    assert "tried: With `tf.sqrt(x + 1e-6)` the loss is " in done.stdout
+    assert "  batch rows 1 and 6\n" in done.stdout
     (tmp_path / "loop.py").write_text(LOOP.replace('name="dense"', 'name="another"'))
     done = replay(tmp_path, "logs", "--model", "loop:build_step")
     assert done.returncode == 2
@@ -169,8 +170,8 @@ def test_the_step_runs_again_in_another_process(folder: Path, words: Sequence[st
     done = replay(folder, "logs", "--model", "train:build_model", *words)
     assert done.returncode == 0, done.stderr
     assert "reproduced: non-finite again" in done.stdout
-    assert "Log in layer gate, backward pass" in done.stdout
-    assert "batch rows: 3" in done.stdout
+    assert "  `Log` in layer `gate`, backward\n" in done.stdout
+    assert "  batch row 3\n" in done.stdout
 
 
 def test_other_versions_are_told(folder: Path, tmp_path: Path) -> None:
