@@ -305,7 +305,7 @@ def _columns(content: Any) -> tuple[int, int] | None:
     if content is None:
         return None
     start, end = content
-    return int(start), int(end)
+    return _integer(start), _integer(end)
 
 
 def _operand(content: Mapping[str, Any]) -> Operand:

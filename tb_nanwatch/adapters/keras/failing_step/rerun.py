@@ -47,14 +47,9 @@ def rerun_model(
       data: the batch.
       progress: called with the number of operations so far, after each.
     """
-    paths = Paths(model)
-
-    def owner(part: Any) -> Owner | None:
-        return None if part is model else owner_of(part, paths)
-
     floats = [each.value for each in model.variables if tf.as_dtype(each.dtype).is_floating]
     values = [tf.convert_to_tensor(each) for each in floats]
-    with restoring_variables(), trace_operations(owner, progress) as trace:
+    with restoring_variables(), trace_operations(owner_in(model, Paths(model)), progress) as trace:
         optimizers = find_optimizers(model)
         apply_patches = [MethodPatch(each, "apply", partial(_apply, trace)) for each in optimizers]
         patches: MethodPatches[str] = MethodPatches()
@@ -143,6 +138,11 @@ def batch_tensors(data: Any) -> list[Any]:
     """The tensors and arrays of a batch."""
     leaves = tf.nest.flatten(data, expand_composites=True)
     return [leaf for leaf in leaves if isinstance(leaf, (tf.Tensor, np.ndarray))]
+
+
+def owner_in(model: Any, paths: Paths) -> Callable[[Any], Owner | None]:
+    """`owner_of` within a model, which is no layer of its own."""
+    return lambda part: None if part is model else owner_of(part, paths)
 
 
 def owner_of(part: Any, paths: Paths | None = None) -> Owner | None:

@@ -15,7 +15,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tb_nanwatch.adapters.keras.failing_step.rerun import batch_size, batch_tensors, owner_of
+from tb_nanwatch.adapters.keras.failing_step.rerun import batch_size, batch_tensors, owner_in
 from tb_nanwatch.adapters.keras.instrument.optimizers import find_optimizers
 from tb_nanwatch.adapters.keras.instrument.paths import Paths
 from tb_nanwatch.adapters.tensorflow.tracing.origin import describe_operation
@@ -56,11 +56,7 @@ def program_of(model: Any) -> Program:
     """The parts of a Keras model."""
     paths = Paths(model)
     layers = {paths.layer(each): each for each in model._flatten_layers(include_self=False)}
-
-    def owner(part: Any) -> Owner | None:
-        return None if part is model else owner_of(part, paths)
-
-    return Program(owner, layers, tuple(find_optimizers(model)))
+    return Program(owner_in(model, paths), layers, tuple(find_optimizers(model)))
 
 
 class Subject(NamedTuple):
@@ -243,12 +239,11 @@ _PARTS = ("x", "y", "sample_weight")
 
 def _name_in_code(batch: Batch, found: Search) -> str:
     """What a person calls the part of the batch that is not finite: "y", or `x["image"]`."""
-    for (first, *rest), leaf in keras.tree.flatten_with_path((batch,)):
-        del first
+    for path, leaf in keras.tree.flatten_with_path(batch):
         if any(leaf is each for each in found.data):
-            if not isinstance(batch, (tuple, list)) or not rest or rest[0] >= len(_PARTS):
+            if not isinstance(batch, (tuple, list)) or path[0] >= len(_PARTS):
                 return "x"
-            return _PARTS[rest[0]] + "".join(f"[{each!r}]" for each in rest[1:])
+            return _PARTS[path[0]] + "".join(f"[{each!r}]" for each in path[1:])
     return "x"
 
 

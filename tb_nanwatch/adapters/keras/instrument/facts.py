@@ -12,7 +12,7 @@ import tensorflow as tf
 from tb_nanwatch.adapters.keras.instrument.call_graph import CallGraph, is_pass_through
 from tb_nanwatch.adapters.keras.instrument.optimizers import find_optimizers
 from tb_nanwatch.adapters.tensorflow.facts import framework_facts
-from tb_nanwatch.adapters.tensorflow.tensors import VariableFacts
+from tb_nanwatch.adapters.tensorflow.tensors import VariableFacts, flatten_data
 from tb_nanwatch.format.facts import LayerFacts, LossFacts, ModelFacts, OptimizerFacts
 
 
@@ -129,27 +129,14 @@ def is_builtin(kind: Any) -> bool:
 
 def _losses(model: Any) -> Iterator[LossFacts]:
     """The losses that `compile` was given, and those in attributes of the model."""
-    for name, loss in _flat("", model.loss):
+    for name, loss in flatten_data(model.loss, ""):
         resolved = _resolved(loss)
         if resolved is not None:
-            yield _loss_facts(name, resolved)
+            yield _loss_facts(name.removeprefix("/"), resolved)
     for name, value in list(vars(model).items()):
         is_own = isinstance(value, keras.losses.Loss) and value is not model.loss
         if is_own and not name.startswith("_"):
             yield _loss_facts(name, value)
-
-
-def _flat(name: str, value: Any) -> Iterator[tuple[str, Any]]:
-    if isinstance(value, Mapping):
-        items: Iterable[tuple[Any, Any]] = value.items()
-    elif isinstance(value, (list, tuple)):
-        items = enumerate(value)
-    else:
-        if value is not None:
-            yield name, value
-        return
-    for key, each in items:
-        yield from _flat(f"{name}/{key}".removeprefix("/"), each)
 
 
 def _resolved(loss: Any) -> Any:
