@@ -21,28 +21,18 @@ def variable_facts(model: Any) -> dict[int, VariableFacts]:
     trained = {id(variable) for variable in model.trainable_variables}
     found: dict[int, VariableFacts] = {}
     for layer in model._flatten_layers():
-        attributes = _attributes_of_variables(layer)
-        for variable in layer.variables:
-            if id(variable) in attributes:
-                # The variables of a frozen layer are not trained, but are no statistics.
-                is_kept = any(variable is each for each in layer._non_trainable_variables)
-                found[id(variable)] = VariableFacts(
-                    id(variable) in trained,
-                    is_kept and tf.as_dtype(variable.dtype).is_floating,
-                    attributes[id(variable)],
+        # The variables of a frozen layer are not trained, but are no statistics.
+        kept = {id(variable) for variable in layer._non_trainable_variables}
+        for name, value in vars(layer).items():
+            if isinstance(value, keras.Variable):
+                found[id(value)] = VariableFacts(
+                    id(value) in trained,
+                    id(value) in kept and tf.as_dtype(value.dtype).is_floating,
+                    name.lstrip("_"),  # Keras has a property for its own.
                 )
     for variable in model.variables:
         found.setdefault(id(variable), VariableFacts(id(variable) in trained))
     return found
-
-
-def _attributes_of_variables(layer: Any) -> dict[int, str]:
-    """The name of a layer's attribute for each variable, without the underscore of Keras' own."""
-    return {
-        id(value): name.lstrip("_")
-        for name, value in vars(layer).items()
-        if isinstance(value, keras.Variable)
-    }
 
 
 def called_facts(calls: CallGraph, optimizers: Iterable[Any]) -> ModelFacts:
