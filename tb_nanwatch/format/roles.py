@@ -47,3 +47,16 @@ def check_role(role: str) -> str:
     if role not in FLOW:
         raise ValueError(f"Unknown role {role!r}. Known roles: {', '.join(ROLE_NAMES)}.")
     return role
+
+
+def role_of_name(name: str) -> str | None:
+    """The role that the name of a record says, as a person gives it; None where it says none.
+
+    A part of the name is a role, or several of one: "loss", "gradients/critic", "generator/loss".
+    Else its last word is: "critic_loss".
+    """
+    words = {name: name for name in ROLE_NAMES} | {f"{name}s": name for name in ROLE_NAMES}
+    words |= {"losses": "loss"}
+    parts = name.lower().replace("-", "_").split("/")
+    said = (words[part] for part in parts if part in words)
+    return next(said, words.get(parts[-1].rsplit("_", 1)[-1]))

@@ -150,8 +150,16 @@ def decode_extremes(
 
 
 def _decode(layout: FloatFormat, bits: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-    """The values of these bit patterns, given as signed integers."""
-    if layout.name == "bfloat16":  # the upper half of a float32; NumPy does not know it
-        return (bits.astype(np.int32) << 16).view(np.float32).astype(np.float64)
-    integers = bits.astype(np.dtype(f"i{layout.bits // 8}"))
-    return integers.view(np.dtype(layout.name)).astype(np.float64)
+    """The values of these bit patterns, given as signed integers.
+
+    From sign, exponent and fraction, and not by a cast, which makes a subnormal zero in a thread
+    that flushes them, as TensorFlow's are. As float64 those of narrower formats are normal numbers.
+    """
+    if layout.name == "float64":
+        return bits.view(np.float64)
+    fraction = bits & ((1 << layout.mantissa_bits) - 1)
+    field = (bits & layout.magnitude_mask) >> layout.mantissa_bits
+    digits = np.where(field > 0, fraction | (1 << layout.mantissa_bits), fraction)
+    exponent = np.maximum(field, 1) - layout.bias - layout.mantissa_bits
+    magnitude = np.ldexp(digits.astype(np.float64), exponent)
+    return np.where(bits < 0, -magnitude, magnitude)

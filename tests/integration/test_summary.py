@@ -47,14 +47,14 @@ def test_tensorflows_check_numerics_finds_nothing_of_ours(
     writer: tf.summary.SummaryWriter, tmp_path: Path, mode: str, values: np.ndarray
 ) -> None:
     def record() -> tf.Tensor:
-        return nanwatch.summary("x", tf.constant(values, tf.float32), step=0)
+        return nanwatch.summary("gradients", tf.constant(values, tf.float32), step=0)
 
     tf.debugging.enable_check_numerics()
     try:
         assert (record if mode == "eager" else tf.function(record))()
     finally:
         tf.debugging.disable_check_numerics()
-    assert recorded(writer, tmp_path).series("gradient", "x", "elements") == [len(values)]
+    assert recorded(writer, tmp_path).series("gradient", "gradients", "elements") == [len(values)]
 
 
 def test_pairs_take_none_and_slices(writer: tf.summary.SummaryWriter, tmp_path: Path) -> None:
@@ -85,15 +85,15 @@ def test_a_mapping_may_nest(writer: tf.summary.SummaryWriter, tmp_path: Path) ->
 def test_a_list_of_tensors_is_numbered(
     writer: tf.summary.SummaryWriter, tmp_path: Path, listed: Callable[[Any], Any]
 ) -> None:
-    assert nanwatch.summary("state", listed([tf.ones([3]), tf.zeros([2])]), step=1)
+    assert nanwatch.summary("weights", listed([tf.ones([3]), tf.zeros([2])]), step=1)
     found = recorded(writer, tmp_path)
-    assert found.names("gradient") == ["state/0", "state/1"]
-    assert found.series("gradient", "state/1", "zero") == [2]
+    assert found.names("weight") == ["weights/0", "weights/1"]
+    assert found.series("weight", "weights/1", "zero") == [2]
 
 
 def test_numbers_are_one_tensor(writer: tf.summary.SummaryWriter, tmp_path: Path) -> None:
-    assert nanwatch.summary("x", [1.0, -2.0, 0.0], step=1)
-    assert recorded(writer, tmp_path).series("gradient", "x", "elements") == [3]
+    assert nanwatch.summary("gradients", [1.0, -2.0, 0.0], step=1)
+    assert recorded(writer, tmp_path).series("gradient", "gradients", "elements") == [3]
 
 
 def test_a_function_records_each_step_once(
@@ -102,7 +102,7 @@ def test_a_function_records_each_step_once(
     @tf.function
     def train(x: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
         with tf.summary.record_if(lambda: tf.equal(step % 2, 0)):
-            return nanwatch.summary("x", x, step=step)
+            return nanwatch.summary("gradients", x, step=step)
 
     written = [
         bool(train(tf.constant([float(step), np.nan]), tf.constant(step, tf.int64)))
@@ -110,8 +110,9 @@ def test_a_function_records_each_step_once(
     ]
     assert written == [step % 2 == 0 for step in range(200)]
     found = recorded(writer, tmp_path)
-    assert found.series("gradient", "x", "max") == [float(step) for step in range(0, 200, 2)]
-    assert found.series("gradient", "x", "first_nonfinite_step") == list(range(0, 200, 2))
+    steps = list(range(0, 200, 2))
+    assert found.series("gradient", "gradients", "max") == [float(step) for step in steps]
+    assert found.series("gradient", "gradients", "first_nonfinite_step") == steps
     assert [int(record.field("sequence")) for record in found.records] == list(range(100))
 
 
@@ -121,25 +122,25 @@ def test_the_default_step_and_name_scopes_are_obeyed(
     tf.summary.experimental.set_step(41)
     try:
         with tf.name_scope("encoder"):
-            assert nanwatch.summary("x", tf.ones([2]))
+            assert nanwatch.summary("gradients", tf.ones([2]))
     finally:
         tf.summary.experimental.set_step(None)
     found = recorded(writer, tmp_path)
     assert found.windows() == [(41, 41)]
-    assert found.names("gradient") == ["encoder/x"]
+    assert found.names("gradient") == ["encoder/gradients"]
 
 
 def test_without_a_writer_or_tensors_nothing_is_written() -> None:
-    assert not nanwatch.summary("x", tf.ones([2]))
-    assert not nanwatch.summary("x", None, step=0)
+    assert not nanwatch.summary("gradients", tf.ones([2]))
+    assert not nanwatch.summary("gradients", None, step=0)
 
 
 def test_two_writers_each_have_a_manifest(tmp_path: Path) -> None:
     for name in ("train", "validation"):
         writer = tf.summary.create_file_writer(str(tmp_path / name))
         with writer.as_default():
-            nanwatch.summary("x", tf.ones([2]), step=0)
-            nanwatch.summary("x", tf.ones([2]), step=1)
+            nanwatch.summary("gradients", tf.ones([2]), step=0)
+            nanwatch.summary("gradients", tf.ones([2]), step=1)
         writer.close()
     for name in ("train", "validation"):
         found = read_recorded(tmp_path / name)
@@ -151,7 +152,7 @@ def test_two_writers_each_have_a_manifest(tmp_path: Path) -> None:
     "name", ["<script>alert(1)</script>", "a b/c\n\td", "x" * 10_000, "", "日本語 ✓"]
 )
 def test_any_name_is_recorded(writer: tf.summary.SummaryWriter, tmp_path: Path, name: str) -> None:
-    assert nanwatch.summary(name, tf.ones([2]), step=0)
+    assert nanwatch.summary(name, tf.ones([2]), step=0, role="gradient")
     assert recorded(writer, tmp_path).names("gradient") == [name or "unnamed"]
 
 
@@ -168,7 +169,7 @@ def test_what_holds_no_nan_is_a_type_error(
     writer: tf.summary.SummaryWriter, data: tf.Tensor
 ) -> None:
     with pytest.raises(TypeError, match=f"dtype {data.dtype.name}: expected one of float16"):
-        nanwatch.summary("x", data, step=0)
+        nanwatch.summary("gradients", data, step=0)
 
 
 def test_an_unknown_role_lists_the_known(writer: tf.summary.SummaryWriter) -> None:
@@ -176,15 +177,61 @@ def test_an_unknown_role_lists_the_known(writer: tf.summary.SummaryWriter) -> No
         nanwatch.summary("x", tf.ones([1]), step=0, role="grad")
 
 
+@pytest.mark.parametrize(
+    ("name", "role"),
+    [
+        ("loss", "loss"),
+        ("losses", "loss"),
+        ("critic_loss", "loss"),
+        ("critic/total-loss", "loss"),
+        ("Loss/policy", "loss"),
+        ("gradients/critic_loss", "gradient"),
+        ("encoder/activations", "activation"),
+        ("activation_gradient", "activation_gradient"),
+    ],
+)
+def test_the_name_says_what_it_is(
+    writer: tf.summary.SummaryWriter, tmp_path: Path, name: str, role: str
+) -> None:
+    assert nanwatch.summary(name, tf.constant(1.5), step=0)
+    assert recorded(writer, tmp_path).names(role) == [name]
+
+
+@pytest.mark.parametrize("name", ["policy", "gradient_penalty", "loss_scale", "x", ""])
+def test_a_name_that_says_nothing_needs_a_role(writer: tf.summary.SummaryWriter, name: str) -> None:
+    with pytest.raises(ValueError, match=r"does not say what its tensors are\. Pass role="):
+        nanwatch.summary(name, tf.ones([2]), step=0)
+
+
+@pytest.mark.parametrize("mode", ["eager", "graph"])
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_extremes_may_be_subnormal(
+    writer: tf.summary.SummaryWriter, tmp_path: Path, mode: str, dtype: str, sign: int
+) -> None:
+    """A function of a graph runs in a thread in which arithmetic makes them zero."""
+    bits = np.array([3, 9], {"float64": "u8", "float32": "u4"}.get(dtype, "u2"))
+    values = sign * bits.view(tf.dtypes.as_dtype(dtype).as_numpy_dtype)
+
+    def record(step: tf.Tensor) -> tf.Tensor:
+        return nanwatch.summary("weights", tf.constant(values), step=step)
+
+    assert (record if mode == "eager" else tf.function(record))(tf.constant(0, tf.int64))
+    found = recorded(writer, tmp_path)
+    smallest, largest = sorted(float(value) for value in values)
+    assert found.series("weight", "weights", "min") == [smallest] != [0.0]
+    assert found.series("weight", "weights", "max") == [largest] != [0.0]
+
+
 def test_a_missing_step_says_what_to_do(writer: tf.summary.SummaryWriter) -> None:
     with pytest.raises(ValueError, match=r"no step\. Pass step="):
-        nanwatch.summary("x", tf.ones([1]))
+        nanwatch.summary("gradients", tf.ones([1]))
 
 
 def test_under_xla_the_error_names_the_watcher(writer: tf.summary.SummaryWriter) -> None:
     @tf.function(jit_compile=True)
     def train(x: tf.Tensor) -> tf.Tensor:
-        nanwatch.summary("x", x, step=0)
+        nanwatch.summary("gradients", x, step=0)
         return x
 
     with pytest.raises(RuntimeError, match=r"nanwatch\.Watcher"):

@@ -28,7 +28,7 @@ from tb_nanwatch.adapters.tensorflow.tensors import (
 from tb_nanwatch.format.events import manifest_value, record_values
 from tb_nanwatch.format.manifest import Manifest
 from tb_nanwatch.format.records import new_window
-from tb_nanwatch.format.roles import check_role
+from tb_nanwatch.format.roles import ROLE_NAMES, check_role, role_of_name
 from tb_nanwatch.format.tags import RECORDS_PER_BLOCK, Stream
 from tb_nanwatch.stats.columns import COLUMN, WINDOW_FIELD
 from tb_nanwatch.stats.record import Record, empty_columns
@@ -78,7 +78,6 @@ def _default_writer() -> Any:
 
 def _named(role: str, tag: str, data: Any) -> Iterator[NamedTensor]:
     """The tensors of `data`, in order, named below `tag`."""
-    data = as_list(data)
     if is_pairs(data):
         for gradient, variable in data:
             if gradient is not None:
@@ -97,12 +96,23 @@ def _named(role: str, tag: str, data: Any) -> Iterator[NamedTensor]:
         yield name_tensor(role, parent_path(tag), tag, data)
 
 
+def _role(name: str, data: Any) -> str:
+    """What the tensors are, where that is not said."""
+    role = "gradient" if is_pairs(data) else role_of_name(name)
+    if role is None:
+        raise ValueError(
+            f"nanwatch.summary({name!r}) does not say what its tensors are. Pass role=..., one of "
+            f'{", ".join(ROLE_NAMES)}, or a name such as "loss" or "gradients/critic".'
+        )
+    return role
+
+
 def summary(
     name: str,
     data: Any,
     step: Any = None,
     *,
-    role: str = "gradient",
+    role: str | None = None,
     description: str | None = None,
 ) -> tf.Tensor:
     """Records the numerical health of tensors: exact NaN, +Inf and -Inf counts, statistics and the
@@ -119,7 +129,8 @@ def summary(
         complex64 and complex128, any shape. `tf.IndexedSlices` are recorded by their values; `None`
         gradients are left out.
       step: int64-castable; by default `tf.summary.experimental.get_step()`.
-      role: what the tensors are, one of `format.roles`.
+      role: what the tensors are, one of `format.roles`. By default what `data` or `name` says:
+        pairs are gradients, and "loss", "gradients/critic" or "critic_loss" name a role.
       description: shown beside the tensors.
 
     Returns:
@@ -128,10 +139,12 @@ def summary(
 
     Raises:
       TypeError: for integer, string and other tensors that cannot hold NaN or Inf.
-      ValueError: for an unknown role, or where there is a default writer and no step.
+      ValueError: for an unknown role, where nothing says which it is, or where there is a default
+        writer and no step.
       RuntimeError: in a function with `jit_compile=True`, which cannot write summaries.
     """
-    check_role(role)
+    data = as_list(data)
+    role = _role(name, data) if role is None else check_role(role)
     with tf.summary.experimental.summary_scope(name or "unnamed", "nanwatch") as (tag, _):
         tensors = with_unique_names(_named(role, tag, data))
         if in_xla():
