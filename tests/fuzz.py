@@ -33,6 +33,11 @@ from tb_nanwatch.diagnosis import Thresholds
 from tb_nanwatch.format import FormatError
 from tb_nanwatch.format.histograms import unpack_histogram, unpack_histograms
 from tb_nanwatch.format.manifest import pack_manifest, unpack_manifest
+from tb_nanwatch.format.nonfinite_logs import (
+    NonfiniteLogs,
+    pack_nonfinite_logs,
+    unpack_nonfinite_logs,
+)
 from tb_nanwatch.format.records import peek
 from tb_nanwatch.format.rerun import (
     Element,
@@ -74,6 +79,8 @@ _RERUN = Rerun(
     tried=(Trial("rows_out", "x = x[keep]", "finite", 1.5, 4, 0),),
 )
 
+_LOGS = NonfiniteLogs(3, ("val_loss",), True, 2, 64, {"x": (7,)})
+
 FAILED = "NaNWatch could not"
 """What a problem says that is one of ours."""
 
@@ -101,7 +108,7 @@ class InMemory:
 
 
 def recording_of(logs: Path) -> Recording:
-    """All of ours below a log directory; with a rerun, which synthetic logs have none of."""
+    """All of ours below a log directory; with facts, which synthetic logs have none of."""
     provider = Provider(logs)
     recording: Recording = {}
     listed = provider.list_tensors(ACCESS.context, experiment_id="", plugin_name="nanwatch")
@@ -119,6 +126,8 @@ def recording_of(logs: Path) -> Recording:
     session = tag.split("/")[2]
     content = np.array(pack_rerun(_RERUN), object)
     recording[run, f"nanwatch/rerun/{session}/3"] = [TensorDatum(3, 1.0, content)]
+    content = np.array(pack_nonfinite_logs(_LOGS), object)
+    recording[run, f"nanwatch/logs/{session}/3"] = [TensorDatum(3, 1.0, content)]
     return recording
 
 
@@ -256,7 +265,19 @@ def _tag(dice: random.Random, faulty: Recording, key: tuple[str, str]) -> None:
     parts = tag.split("/")
     place = dice.randrange(1, len(parts))
     parts[place] = dice.choice(
-        ["", "B" + "9" * 5000, "B3", "0" * 12, "f" * 12, "rerun", "stats", "hist", "٣", "a" * 300]
+        [
+            "",
+            "B" + "9" * 5000,
+            "B3",
+            "0" * 12,
+            "f" * 12,
+            "rerun",
+            "logs",
+            "stats",
+            "hist",
+            "٣",
+            "a" * 300,
+        ]
     )
     faulty[run, "/".join(parts)] = faulty[key] if dice.random() < 0.5 else faulty.pop(key)
 
@@ -305,6 +326,7 @@ def _check_decoders(recording: Recording) -> None:
     decoders: dict[str, Callable[[Any], Any]] = {
         "manifest": unpack_manifest,
         "rerun": unpack_rerun,
+        "logs": unpack_nonfinite_logs,
         "stats": peek,
         "initial": peek,
     }

@@ -21,11 +21,12 @@ from tb_nanwatch.format.facts import (
     ModelFacts,
     OptimizerFacts,
 )
-from tb_nanwatch.format.history import History, Series
+from tb_nanwatch.format.history import Bins, History, Series
 from tb_nanwatch.format.tensor_info import TensorInfo
 from tb_nanwatch.stats.columns import COLUMN, COLUMNS, WINDOW_FIELD
+from tb_nanwatch.stats.histogram import total_histogram
 from tb_nanwatch.stats.record import empty_window, merge_columns
-from tb_nanwatch.stats.reference import statistics
+from tb_nanwatch.stats.reference import exponent_histogram, statistics
 
 Key = tuple[str, str]
 Values = dict[Key, npt.NDArray[Any]]
@@ -217,6 +218,15 @@ def history(
         window[WINDOW_FIELD["loss_scale"]] = np.fmin.reduce([loss_scale(each) for each in within])
         windows.append(window)
         first = step + 1
+
+    def histogram(tensor: int, first: int, last: int) -> Bins:
+        parts = []
+        for step in range(first, min(last, steps - 1) + 1):
+            values = make(step)
+            change(step, values)
+            parts.append(exponent_histogram(values[keys[tensor]].astype(infos[tensor].dtype)))
+        return total_histogram(parts)
+
     everything = np.arange(len(keys))
     before = []
     if initial is not None:
@@ -231,4 +241,5 @@ def history(
         initial=before,
         is_complete=True,
         model=model,
+        histogram=histogram,
     )

@@ -37,19 +37,23 @@ CAUSES: dict[str, CauseInfo] = {
     ),
     "poisoned-statistics": CauseInfo("error"),
     "swallowed-nonfinite": CauseInfo("error"),
+    "nonfinite-validation": CauseInfo("error", ("", "data", "empty")),
+    "nonfinite-metric": CauseInfo("warning"),
     "exploding-gradient": CauseInfo("warning", ("", "overflow", "depth")),
     "loss-scale-collapse": CauseInfo("error", ("forward", "range", "backward")),
-    "divergence": CauseInfo("warning", ("loss", "weight", "amplified")),
+    "divergence": CauseInfo("warning", ("loss", "weight", "amplified", "unbounded")),
+    "not-training": CauseInfo("warning", ("no-variables", "stuck")),
     "vanishing-gradient": CauseInfo("warning"),
     "dead-layer": CauseInfo("warning", ("units", "cut", "loss")),
     "improper-output": CauseInfo("warning", ("logits", "relu", "one-unit", "sigmoid")),
+    "fill-value": CauseInfo("warning", ("input", "target")),
     "unscaled-input": CauseInfo("warning"),
     "unscaled-target": CauseInfo("warning"),
     "range-overflow-risk": CauseInfo("warning", ("", "squares")),
     "range-underflow": CauseInfo("warning", ("float16", "float32")),
     "loss-scale-backoff": CauseInfo("info", ("", "unfinished")),
 }
-"""Every cause. `exploding-gradient` is an error where it ends non-finite (its variants)."""
+"""Every cause. `exploding-gradient` and `fill-value` are errors where they end non-finite."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +122,7 @@ class Finding:
         record of `step`. Units are in the name or those of the tensor; no number is NaN.
       related: names that the evidence speaks of, by what they are to it: `next_layer`,
         `last_layer`, `from_layer`, `to_layer`, `hiding_layer`, `quantity` (a role), `trouble` (a
-        cause), `dtype`.
+        cause), `dtype`, `part` (of the validation data).
       affected: what it spread to, by step and by the order within it.
       consequences: what it did to the training.
       inferred_from: the role of the only tensors that show it, where nothing closer to the origin

@@ -46,6 +46,18 @@ class Thresholds:
         "decades",
         "A loss that ends 100x above its start diverges; noise and warm-up stay below that.",
     )
+    unbounded_loss: float = _threshold(
+        1e6,
+        "value",
+        "A loss that falls below minus this, by a thousandfold over its start, has no lower bound; "
+        "log-likelihoods of images and critics stay above -100,000.",
+    )
+    stuck_loss: float = _threshold(
+        1e6, "value", "A loss above this that does not move was never within reach of the weights."
+    )
+    stuck_steps: int = _threshold(
+        100, "steps", "A loss that has not moved over fewer steps may still begin to."
+    )
     amplification: float = _threshold(
         1e5,
         "ratio",

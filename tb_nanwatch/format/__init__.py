@@ -6,7 +6,9 @@
 - `manifest`: what the rows of a stream's records are, as protobuf (`nanwatch.proto`).
 - `records`: a record as one float64 tensor.
 - `histograms`: a record's exponent histograms as one uint8 tensor.
-- `rerun`: what running a step again has found, as JSON.
+- `json_facts`: facts as JSON with a version.
+- `rerun`: what running a step again has found.
+- `nonfinite_logs`: logs of an epoch that are not finite.
 - `tags`: how all of that is laid out over summary tags.
 - `events`: those tensors as TensorBoard's summary protos.
 - `tensorboard_histograms`: histograms in the form of TensorBoard's own tabs.

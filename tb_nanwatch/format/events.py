@@ -15,15 +15,16 @@ from tb_nanwatch.format import VERSION
 from tb_nanwatch.format.histograms import pack_histograms
 from tb_nanwatch.format.manifest import Manifest, pack_manifest
 from tb_nanwatch.format.nanwatch_pb2 import PluginData
+from tb_nanwatch.format.nonfinite_logs import NonfiniteLogs, pack_nonfinite_logs
 from tb_nanwatch.format.records import pack_record
 from tb_nanwatch.format.rerun import Rerun, pack_rerun
 from tb_nanwatch.format.tags import (
     PLUGIN_NAME,
     Stream,
     block_tag,
+    facts_tag,
     initial_tag,
     manifest_tag,
-    rerun_tag,
 )
 from tb_nanwatch.stats.record import Record
 
@@ -101,4 +102,10 @@ def initial_value(stream: Stream, record: Record) -> Summary.Value:
 
 def rerun_value(stream: Stream, rerun: Rerun) -> Summary.Value:
     """What running a step again has found, as a scalar string tensor under its own tag."""
-    return _value(rerun_tag(stream, rerun.step), _string_tensor(pack_rerun(rerun)))
+    return _value(facts_tag("rerun", stream, rerun.step), _string_tensor(pack_rerun(rerun)))
+
+
+def logs_value(stream: Stream, logs: NonfiniteLogs) -> Summary.Value:
+    """Logs of an epoch that are not finite, under the tag of its last step."""
+    tag = facts_tag("logs", stream, logs.step)
+    return _value(tag, _string_tensor(pack_nonfinite_logs(logs)))

@@ -92,6 +92,7 @@ class ModelFacts:
       layers: in the order of execution, as far as it was traced.
       losses: of the compiled model; () where they are not known.
       optimizers: likewise.
+      trainable_variables: how many variables are trained; None where that is not known.
     """
 
     framework: str = ""
@@ -102,6 +103,7 @@ class ModelFacts:
     layers: tuple[LayerFacts, ...] = ()
     losses: tuple[LossFacts, ...] = ()
     optimizers: tuple[OptimizerFacts, ...] = ()
+    trainable_variables: int | None = None
 
 
 UNKNOWN_MODEL = ModelFacts()

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from tb_nanwatch.format.facts import UNKNOWN_MODEL, ModelFacts
+from tb_nanwatch.format.nonfinite_logs import NonfiniteLogs
 from tb_nanwatch.format.rerun import Rerun
 from tb_nanwatch.format.tensor_info import TensorInfo
 from tb_nanwatch.stats.record import Matrix
+
+Bins = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]
+
+
+def no_histogram(tensor: int, first: int, last: int) -> Bins:
+    """Where no histogram is known."""
+    return np.zeros(0, np.int64), np.zeros(0, np.int64)
 
 
 @dataclass(frozen=True)
@@ -41,7 +49,11 @@ class History:
       initial: the state before the first step: its rows, one record each session.
       is_complete: whether every record that was written could be read.
       reruns: what running steps again has found, by step.
+      nonfinite_logs: logs of epochs that are not finite, by step.
       model: what the framework knew of the model, as of the latest session.
+      histogram: reads the exponent histogram of a tensor, by its index, over the records of the
+        steps from the first to the last: int64 (codes, counts), as in `stats.histogram`, empty
+        where none is known. Only read where a rule asks for it.
     """
 
     tensors: tuple[TensorInfo, ...]
@@ -50,4 +62,6 @@ class History:
     initial: Sequence[Series]
     is_complete: bool
     reruns: tuple[Rerun, ...] = ()
+    nonfinite_logs: tuple[NonfiniteLogs, ...] = ()
     model: ModelFacts = UNKNOWN_MODEL
+    histogram: Callable[[int, int, int], Bins] = no_histogram

@@ -138,6 +138,7 @@ def _model_message(model: ModelFacts) -> ModelProto:
         layers=[_message(LayerProto, layer) for layer in model.layers],
         losses=[_message(LossProto, loss) for loss in model.losses],
         optimizers=[_message(OptimizerProto, optimizer) for optimizer in model.optimizers],
+        trainable_variables=model.trainable_variables,
     )
 
 
@@ -151,6 +152,9 @@ def _model(message: ModelProto) -> ModelFacts:
         layers=tuple(_facts(LayerFacts, layer) for layer in message.layers),
         losses=tuple(_facts(LossFacts, loss) for loss in message.losses),
         optimizers=tuple(_facts(OptimizerFacts, each) for each in message.optimizers),
+        trainable_variables=(
+            message.trainable_variables if message.HasField("trainable_variables") else None
+        ),
     )
 
 

@@ -91,7 +91,7 @@ class Optimizer(_message.Message):
     def __init__(self, name: _Optional[str] = ..., class_name: _Optional[str] = ..., is_builtin: bool = ..., learning_rate: _Optional[float] = ..., epsilon: _Optional[float] = ..., clipnorm: _Optional[float] = ..., global_clipnorm: _Optional[float] = ..., clipvalue: _Optional[float] = ..., is_loss_scaled: bool = ...) -> None: ...
 
 class Model(_message.Message):
-    __slots__ = ("framework", "versions", "dtype_policy", "jit_compile", "onednn", "layers", "losses", "optimizers")
+    __slots__ = ("framework", "versions", "dtype_policy", "jit_compile", "onednn", "layers", "losses", "optimizers", "trainable_variables")
     FRAMEWORK_FIELD_NUMBER: _ClassVar[int]
     VERSIONS_FIELD_NUMBER: _ClassVar[int]
     DTYPE_POLICY_FIELD_NUMBER: _ClassVar[int]
@@ -100,6 +100,7 @@ class Model(_message.Message):
     LAYERS_FIELD_NUMBER: _ClassVar[int]
     LOSSES_FIELD_NUMBER: _ClassVar[int]
     OPTIMIZERS_FIELD_NUMBER: _ClassVar[int]
+    TRAINABLE_VARIABLES_FIELD_NUMBER: _ClassVar[int]
     framework: str
     versions: str
     dtype_policy: str
@@ -108,7 +109,8 @@ class Model(_message.Message):
     layers: _containers.RepeatedCompositeFieldContainer[Layer]
     losses: _containers.RepeatedCompositeFieldContainer[Loss]
     optimizers: _containers.RepeatedCompositeFieldContainer[Optimizer]
-    def __init__(self, framework: _Optional[str] = ..., versions: _Optional[str] = ..., dtype_policy: _Optional[str] = ..., jit_compile: bool = ..., onednn: bool = ..., layers: _Optional[_Iterable[_Union[Layer, _Mapping]]] = ..., losses: _Optional[_Iterable[_Union[Loss, _Mapping]]] = ..., optimizers: _Optional[_Iterable[_Union[Optimizer, _Mapping]]] = ...) -> None: ...
+    trainable_variables: int
+    def __init__(self, framework: _Optional[str] = ..., versions: _Optional[str] = ..., dtype_policy: _Optional[str] = ..., jit_compile: bool = ..., onednn: bool = ..., layers: _Optional[_Iterable[_Union[Layer, _Mapping]]] = ..., losses: _Optional[_Iterable[_Union[Loss, _Mapping]]] = ..., optimizers: _Optional[_Iterable[_Union[Optimizer, _Mapping]]] = ..., trainable_variables: _Optional[int] = ...) -> None: ...
 
 class Manifest(_message.Message):
     __slots__ = ("version", "tensors", "columns", "window_fields", "source", "description", "worker", "model")

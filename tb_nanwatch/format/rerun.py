@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
-from tb_nanwatch.format import (
-    LARGEST_INTEGER,
-    LARGEST_VERSION,
-    VERSION,
-    FormatError,
-    VersionError,
-)
+from tb_nanwatch.format.json_facts import expecting, integer, pack_facts, unpack_facts
 
 Pass = Literal["forward", "backward", "update"]
 Mode = Literal["eager", "graph", "xla"]
@@ -210,53 +203,35 @@ def trial_to_json(trial: Trial) -> dict[str, Any]:
     return answer
 
 
-_MALFORMED = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
-"""What JSON raises that is nested too deeply, or of other types or sizes than expected."""
-
-
 def rerun_from_json(content: Any) -> Rerun:
-    """The inverse of `rerun_to_json`; ValueError where `content` is nothing of the kind."""
-    try:
+    """The inverse of `rerun_to_json`; FormatError where `content` is nothing of the kind."""
+    with expecting("what a rerun found"):
         found = content.get("operation")
         return Rerun(
-            step=_integer(content["step"]),
+            step=integer(content["step"]),
             reproduced=bool(content["reproduced"]),
             mode=_known(content["mode"], Mode),
             failure=str(content["failure"]),
             operation=None if found is None else _operation(found),
-            examples=tuple(map(_integer, content["examples"])),
+            examples=tuple(map(integer, content["examples"])),
             bad_data={
-                str(name): tuple(map(_integer, rows)) for name, rows in content["bad_data"].items()
+                str(name): tuple(map(integer, rows)) for name, rows in content["bad_data"].items()
             },
             tried=tuple(map(_trial, content["tried"])),
             draws_random=bool(content["draws_random"]),
             is_of_batch=bool(content["is_of_batch"]),
             is_of_weight=bool(content["is_of_weight"]),
         )
-    except _MALFORMED as error:
-        raise ValueError("Expected what a rerun found, got other JSON.") from error
 
 
 def pack_rerun(rerun: Rerun) -> bytes:
     """The rerun as bytes, the same for the same rerun."""
-    return json.dumps({"version": VERSION, **rerun_to_json(rerun)}, sort_keys=True).encode()
+    return pack_facts(rerun_to_json(rerun))
 
 
 def unpack_rerun(content: bytes) -> Rerun:
     """The rerun; raises FormatError for anything else, VersionError for a newer one."""
-    try:
-        found = json.loads(content)
-        version = _integer(found["version"])
-        if not 0 <= version < LARGEST_VERSION:
-            raise ValueError(version)
-    except _MALFORMED as error:
-        raise FormatError("Expected what a rerun found, as JSON with a version.") from error
-    if version != VERSION:
-        raise VersionError("a rerun", version, VERSION)
-    try:
-        return rerun_from_json(found)
-    except ValueError as error:
-        raise FormatError(str(error)) from error
+    return rerun_from_json(unpack_facts(content, "what a rerun found"))
 
 
 def _trial(content: Mapping[str, Any]) -> Trial:
@@ -266,8 +241,8 @@ def _trial(content: Mapping[str, Any]) -> Trial:
         code=str(content["code"]),
         outcome=_known(content["outcome"], Outcome),
         loss=None if loss is None or not math.isfinite(loss) else float(loss),
-        gradients=_integer(content["gradients"]),
-        nonfinite_gradients=_integer(content["nonfinite_gradients"]),
+        gradients=integer(content["gradients"]),
+        nonfinite_gradients=integer(content["nonfinite_gradients"]),
         operation=None if operation is None else _operation(operation),
     )
 
@@ -288,10 +263,10 @@ def _operation(content: Mapping[str, Any]) -> Operation:
         direction=_known(content["pass"], Pass),
         layer=str(content.get("layer", "")),
         file=str(content.get("file", "")),
-        line=_integer(content.get("line", 0)),
+        line=integer(content.get("line", 0)),
         function=str(content.get("function", "")),
         source=tuple(
-            SourceLine(_integer(each["line"]), str(each["text"]))
+            SourceLine(integer(each["line"]), str(each["text"]))
             for each in content.get("source", ())
         ),
         operands=tuple(_operand(each) for each in content.get("operands", ())),
@@ -305,26 +280,19 @@ def _columns(content: Any) -> tuple[int, int] | None:
     if content is None:
         return None
     start, end = content
-    return _integer(start), _integer(end)
+    return integer(start), integer(end)
 
 
 def _operand(content: Mapping[str, Any]) -> Operand:
     return Operand(
         str(content["name"]),
         str(content["dtype"]),
-        tuple(map(_integer, content["shape"])),
+        tuple(map(integer, content["shape"])),
         tuple(
-            Element(tuple(map(_integer, each["index"])), str(each["value"]))
+            Element(tuple(map(integer, each["index"])), str(each["value"]))
             for each in content["elements"]
         ),
     )
-
-
-def _integer(value: Any) -> int:
-    number = int(value)
-    if abs(number) > LARGEST_INTEGER:
-        raise ValueError("Expected a number of steps, rows or elements, got a larger one.")
-    return number
 
 
 def _known(value: Any, kind: Any) -> Any:

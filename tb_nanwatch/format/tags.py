@@ -7,6 +7,7 @@
     nanwatch/manifest/<session>/<hash>[/<role>/<name>]     what the rows are
     nanwatch/initial/<session>/<hash>                      the state before the first step
     nanwatch/rerun/<session>/<step>                        what re-running a step found
+    nanwatch/logs/<session>/<step>                         logs of an epoch that are not finite
 
 A *stream* is a sequence of records by one writer: a session of a Callback or Watcher, or all that
 ``nanwatch.summary`` wrote in one session under one name and role, which the tag then carries.
@@ -28,7 +29,7 @@ RECORDS_PER_BLOCK = 64
 SUBDIRECTORY = "nanwatch"
 """Where Callback and Watcher write, below the user's own log directory."""
 
-Kind = Literal["stats", "hist", "manifest", "initial", "rerun"]
+Kind = Literal["stats", "hist", "manifest", "initial", "rerun", "logs"]
 
 
 @dataclass(frozen=True, order=True)
@@ -79,15 +80,15 @@ def initial_tag(stream: Stream, manifest: int) -> str:
     return f"{PLUGIN_NAME}/initial/{stream.session}/{manifest:012x}"
 
 
-def rerun_tag(stream: Stream, step: int) -> str:
-    """The tag of what re-running this step found."""
-    return f"{PLUGIN_NAME}/rerun/{stream.session}/{step}"
+def facts_tag(kind: Literal["rerun", "logs"], stream: Stream, step: int) -> str:
+    """The tag of facts about this step, as JSON."""
+    return f"{PLUGIN_NAME}/{kind}/{stream.session}/{step}"
 
 
 _TAG = re.compile(
     PLUGIN_NAME + r"/(?:(?P<kind>stats|hist)/(?P<session>[0-9a-f]{1,64})/B(?P<block>[0-9]{1,15})"
     r"|(?P<once>manifest|initial)/(?P<once_session>[0-9a-f]{1,64})/(?P<manifest>[0-9a-f]{12})"
-    r"|rerun/(?P<rerun_session>[0-9a-f]{1,64})/-?[0-9]{1,19})"
+    r"|(?P<facts>rerun|logs)/(?P<facts_session>[0-9a-f]{1,64})/-?[0-9]{1,19})"
     r"(?:/(?P<role>[a-z_]+)/(?P<name>.*))?",
     re.DOTALL,
 )
@@ -102,8 +103,8 @@ def parse_tag(tag: str) -> Tag | None:
     if match["once"]:
         stream = Stream(match["once_session"], role, name)
         return Tag(match["once"], stream, manifest=match["manifest"])  # type: ignore[arg-type]
-    if match["rerun_session"]:
-        return Tag("rerun", Stream(match["rerun_session"], role, name))
+    if match["facts"]:
+        return Tag(match["facts"], Stream(match["facts_session"], role, name))  # type: ignore[arg-type]
     stream = Stream(match["session"], role, name)
     return Tag(
         match["kind"],  # type: ignore[arg-type]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -21,13 +22,14 @@ from tb_nanwatch.format.records import (
     unpack_record,
     unpack_windows,
 )
-from tb_nanwatch.format.rerun import Rerun, unpack_rerun
 from tb_nanwatch.format.roles import FLOW
 from tb_nanwatch.reader.listing import usable_time
 from tb_nanwatch.reader.records import take_records
 from tb_nanwatch.stats.columns import COLUMNS, WINDOW_FIELD
 from tb_nanwatch.stats.floats import COMPONENT
 from tb_nanwatch.stats.record import Matrix, Record
+
+_Facts = TypeVar("_Facts")
 
 
 @dataclass(frozen=True)
@@ -110,13 +112,15 @@ def _is_sound(manifest: Manifest) -> bool:
     )
 
 
-def decode_rerun(datums: Sequence[TensorDatum]) -> Rerun | Unreadable:
-    """What re-running a step found, by the newest of these events; or why there is none."""
+def decode_facts(
+    unpack: Callable[[bytes], _Facts], datums: Sequence[TensorDatum]
+) -> _Facts | Unreadable:
+    """What the newest of these events says, as `unpack` reads it; or why there is nothing."""
     content = datums[-1].numpy.item() if datums and datums[-1].numpy.size == 1 else None
     if not isinstance(content, bytes):
         return Unreadable()
     try:
-        return unpack_rerun(content)
+        return unpack(content)
     except VersionError as error:
         return Unreadable(version=error.got)
     except FormatError:

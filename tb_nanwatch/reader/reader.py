@@ -24,7 +24,7 @@ from tb_nanwatch.reader.merged import MergedRun, find, is_large, is_long_history
 from tb_nanwatch.reader.nonfinite_summary import NonfiniteSummary, empty, summarize_nonfinite
 from tb_nanwatch.reader.records import RecordHistograms, Records, take_records
 from tb_nanwatch.reader.store import CACHE_BYTES, PackedHistograms, Store
-from tb_nanwatch.stats.histogram import Histograms
+from tb_nanwatch.stats.histogram import Histograms, total_histogram
 
 Entries = tuple[Entry, ...]
 
@@ -186,7 +186,11 @@ class Reader:
             initial=index.initials,
             is_complete=index.read == index.written,
             reruns=self._store(access).reruns(index.entries),
+            nonfinite_logs=self._store(access).nonfinite_logs(index.entries),
             model=index.model,
+            histogram=lambda *wanted: total_histogram(
+                [each.histograms for each in self.histograms(access, index, *wanted)]
+            ),
         )
 
     def histograms(

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 from tensorboard.data.provider import DataProvider
 
 from tb_nanwatch.format.manifest import Manifest
-from tb_nanwatch.format.rerun import Rerun
+from tb_nanwatch.format.nonfinite_logs import NonfiniteLogs, unpack_nonfinite_logs
+from tb_nanwatch.format.rerun import Rerun, unpack_rerun
 from tb_nanwatch.format.tags import RECORDS_PER_BLOCK, Stream
 from tb_nanwatch.reader.block_summary import BlockSummary, summarize_block
 from tb_nanwatch.reader.blocks import (
     Block,
     Unreadable,
     decode_block,
+    decode_facts,
     decode_initial,
     decode_manifest,
-    decode_rerun,
 )
 from tb_nanwatch.reader.cache import Cache
 from tb_nanwatch.reader.fence import fenced
@@ -49,8 +51,17 @@ PackedHistograms = Mapping[int, npt.NDArray[np.uint8]]
 """Step of the event to exponent histograms as they are on disk."""
 
 
+_UNPACK: Mapping[str, Callable[[bytes], Rerun | NonfiniteLogs]] = {
+    "rerun": unpack_rerun,
+    "logs": unpack_nonfinite_logs,
+}
+"""Facts by the kind of their tag."""
+
+_Facts = TypeVar("_Facts", Rerun, NonfiniteLogs)
+
+
 class Store:
-    """Manifests, initial records, reruns and summaries of blocks as long as their tags exist;
+    """Manifests, initial records, facts and summaries of blocks as long as their tags exist;
     blocks, their merges and their histograms while they fit.
 
     `update` and `contents` are for one thread at a time, the others for any.
@@ -65,7 +76,7 @@ class Store:
         )
         self._manifests: dict[Entry, Manifest | Unreadable] = {}
         self._initials: dict[Entry, Record | Unreadable] = {}
-        self._reruns: dict[Entry, Rerun | Unreadable] = {}
+        self._facts: dict[Entry, Rerun | NonfiniteLogs | Unreadable] = {}
         self._summaries: dict[Entry, BlockSummary | None] = {}
         self._by_hash: dict[int, Manifest | Unreadable] = {}
         self._rows: dict[Stream, int] = {}
@@ -79,7 +90,7 @@ class Store:
             for entry in entries
             if (entry.parsed.kind == "manifest" and entry not in self._manifests)
             or (entry.parsed.kind == "initial" and entry not in self._initials)
-            or (entry.parsed.kind == "rerun" and entry not in self._reruns)
+            or (entry.parsed.kind in _UNPACK and entry not in self._facts)
         }
         read = dict(fetch(self._provider, access, fresh))
         for entry, datums in read.items():
@@ -90,8 +101,9 @@ class Store:
             if entry.parsed.kind == "initial":
                 decoded = fenced(*given, decode_initial, datums or (), self._by_hash)
                 self._initials[entry] = decoded
-            elif entry.parsed.kind == "rerun":
-                self._reruns[entry] = fenced(*given, decode_rerun, datums or ())
+            elif entry.parsed.kind in _UNPACK:
+                unpack = _UNPACK[entry.parsed.kind]
+                self._facts[entry] = fenced(*given, decode_facts, unpack, datums or ())
         # What TensorBoard could not read is tried again.
         blocks = [
             entry
@@ -133,7 +145,7 @@ class Store:
     def forget_others(self, entries: Iterable[Entry]) -> None:
         """Drops what is known of all entries but these: of deleted runs and of past states."""
         known = set(entries)
-        for of_kind in (self._manifests, self._initials, self._reruns, self._summaries):
+        for of_kind in (self._manifests, self._initials, self._facts, self._summaries):
             for entry in of_kind.keys() - known:
                 del of_kind[entry]
 
@@ -158,9 +170,19 @@ class Store:
 
         The entries must have been updated, oldest session first.
         """
-        known = (self._reruns.get(entry) for entry in entries if entry.parsed.kind == "rerun")
-        by_step = {rerun.step: rerun for rerun in known if isinstance(rerun, Rerun)}
+        by_step = {each.step: each for each in self._known(entries, Rerun)}
         return tuple(by_step[step] for step in sorted(by_step))
+
+    def nonfinite_logs(self, entries: Iterable[Entry]) -> tuple[NonfiniteLogs, ...]:
+        """Logs of epochs, likewise."""
+        by_step = {each.step: each for each in self._known(entries, NonfiniteLogs)}
+        return tuple(by_step[step] for step in sorted(by_step))
+
+    def _known(self, entries: Iterable[Entry], kind: type[_Facts]) -> Iterator[_Facts]:
+        for entry in entries:
+            facts = self._facts.get(entry)
+            if isinstance(facts, kind):
+                yield facts
 
     def blocks(self, access: Access, entries: Iterable[Entry]) -> Iterator[tuple[Entry, Block]]:
         """Each entry's block in the order of the tags, without those that cannot be read."""

@@ -162,4 +162,5 @@ def _decode(layout: FloatFormat, bits: npt.NDArray[np.int64]) -> npt.NDArray[np.
     digits = np.where(field > 0, fraction | (1 << layout.mantissa_bits), fraction)
     exponent = np.maximum(field, 1) - layout.bias - layout.mantissa_bits
     magnitude = np.ldexp(digits.astype(np.float64), exponent)
-    return np.where(bits < 0, -magnitude, magnitude)
+    signed: npt.NDArray[np.float64] = np.where(bits < 0, -magnitude, magnitude)
+    return signed

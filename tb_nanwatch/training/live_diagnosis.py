@@ -10,7 +10,8 @@ import numpy as np
 
 from tb_nanwatch.diagnosis import Finding, Place, diagnose, live_message
 from tb_nanwatch.format.facts import UNKNOWN_MODEL, ModelFacts
-from tb_nanwatch.format.history import History, Series
+from tb_nanwatch.format.history import Bins, History, Series, no_histogram
+from tb_nanwatch.format.nonfinite_logs import NonfiniteLogs
 from tb_nanwatch.format.rerun import Rerun
 from tb_nanwatch.format.tensor_info import TensorInfo
 from tb_nanwatch.stats.record import Record
@@ -38,6 +39,8 @@ class LiveDiagnosis:
         self._log_dir = log_dir
         self._initial: list[tuple[Infos, Record]] = []
         self._reruns: list[Rerun] = []
+        self._logs: list[NonfiniteLogs] = []
+        self._data: dict[TensorInfo, Bins] = {}
         self._latest: deque[tuple[Infos, Record]] = deque()
         self._bytes = 0
         self._unseen = 0
@@ -57,20 +60,30 @@ class LiveDiagnosis:
     def add_record(self, infos: Infos, record: Record, *, nonfinite: bool) -> None:
         """Adds a record, and whether one of its steps was non-finite.
 
-        Its exponent histograms are dropped.
+        Of its exponent histograms those of inputs and targets are kept, until the next ones.
         """
         self._latest.append((infos, Record(record.window, record.columns)))
+        if record.histograms is not None:
+            for row, info in enumerate(infos):
+                if info.role in ("input", "target"):
+                    self._data[info] = record.histograms.tensor(row)
         self._bytes += record.columns.nbytes
         while len(self._latest) > 1 and (
             len(self._latest) > KEPT_RECORDS or self._bytes > KEPT_BYTES
         ):
             self._bytes -= self._latest.popleft()[1].columns.nbytes
         self._unseen += 1
-        self._is_due |= nonfinite or self._unseen >= LOOK_EVERY
+        nothing_trains = self._model.trainable_variables == 0 and len(self._latest) == 1
+        self._is_due |= nonfinite or nothing_trains or self._unseen >= LOOK_EVERY
 
     def add_rerun(self, rerun: Rerun) -> None:
         """Adds what running a step again has found, before the record of the step."""
         self._reruns.append(rerun)
+
+    def add_logs(self, logs: NonfiniteLogs) -> None:
+        """Adds logs of an epoch, after the record of its last step."""
+        self._logs.append(logs)
+        self._is_due = True
 
     def new_findings(self, *, last: bool = False) -> list[str]:
         """Findings of severity error or warning that were not reported yet, in words.
@@ -125,7 +138,11 @@ class LiveDiagnosis:
             initial=[_series(rows, infos, [record]) for infos, record in self._initial],
             is_complete=True,
             reruns=tuple(self._reruns),
+            nonfinite_logs=tuple(self._logs),
             model=self._model,
+            histogram=lambda tensor, *steps: self._data.get(
+                tensors[tensor], no_histogram(tensor, *steps)
+            ),
         )
 
 

@@ -10,11 +10,13 @@ from tb_nanwatch.format.events import (
     FILE_BYTES,
     event_bytes,
     initial_value,
+    logs_value,
     manifest_value,
     record_values,
     rerun_value,
 )
 from tb_nanwatch.format.manifest import Manifest
+from tb_nanwatch.format.nonfinite_logs import NonfiniteLogs
 from tb_nanwatch.format.rerun import Rerun
 from tb_nanwatch.format.tags import RECORDS_PER_BLOCK, Stream
 from tb_nanwatch.format.tensorboard_histograms import tensorboard_histograms
@@ -118,9 +120,15 @@ class RecordWriter:
 
     def write_rerun(self, rerun: Rerun) -> None:
         """Writes what re-running a step found; it never waits."""
-        values = [rerun_value(self._stream, rerun)]
-        reserve = _RESERVED * event_bytes(values)
-        self._write(None, [(values, reserve)], rerun.step)
+        self._write_facts(rerun_value(self._stream, rerun), rerun.step)
+
+    def write_logs(self, logs: NonfiniteLogs) -> None:
+        """Writes logs of an epoch; it never waits."""
+        self._write_facts(logs_value(self._stream, logs), logs.step)
+
+    def _write_facts(self, value: Summary.Value, step: int) -> None:
+        reserve = _RESERVED * event_bytes([value])
+        self._write(None, [([value], reserve)], step)
 
     def close(self) -> None:
         """Closes the sink; a later write opens it again."""

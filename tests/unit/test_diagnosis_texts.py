@@ -384,6 +384,64 @@ EXPECTED: dict[str, tuple[Finding, str, str]] = {
         "0 to 3. A CPU raises an error for such a label; a GPU, and XLA on any device, return NaN. "
         "The loss is NaN at step 7.",
     ),
+    "nonfinite-validation": (
+        finding("nonfinite-validation", Place("loss", "", "val_loss"), {"first_batch": 3}),
+        "`val_loss` is not finite after step 7 · validation batch 3",
+        "`val_loss` is NaN or infinite after step 7, and the training is finite. It is so from "
+        "batch 3 of the validation on, counted from 0.",
+    ),
+    "nonfinite-validation/data": (
+        finding(
+            "nonfinite-validation",
+            Place("loss", "", "val_loss"),
+            {"first_batch": 3, "first_row": 1200},
+            variant="data",
+            related={"part": "y"},
+        ),
+        "`val_loss` is not finite after step 7 · `y` of the validation data, row 1,200",
+        "`val_loss` is NaN or infinite after step 7, and the training is finite. `y` of the "
+        "validation data is not finite itself, first in row 1,200.",
+    ),
+    "nonfinite-metric": (
+        finding("nonfinite-metric", Place("loss", "", "val_recall"), {}),
+        "Metric `val_recall` is not finite after step 7 · the training is finite",
+        "`val_recall` is NaN or infinite after step 7, while the loss and the weights are finite: "
+        "the metric divides by zero or takes a log of zero.",
+    ),
+    "fill-value/input": (
+        finding(
+            "fill-value",
+            Place("input", "", "input"),
+            {
+                "fill_value": 1e20,
+                "fill_share": 0.0234,
+                "largest_other": 8,
+                "trouble_step": 9,
+            },
+            variant="input",
+            related={"trouble": "divergence"},
+        ),
+        "Fill value 1e20 in the inputs from step 7",
+        "2.3% of the inputs other than 0 are 1e20, and all others at most 8: it stands for a "
+        "missing value, and is computed with. That is enough to cause the divergence at step 9.",
+    ),
+    "divergence/unbounded": (
+        finding(
+            "divergence",
+            LOSS,
+            {"growth_decades": 12, "value": -3e12, "smallest_target": -1},
+            variant="unbounded",
+        ),
+        "Loss without a lower bound from step 7 · down to -3e12",
+        "The loss falls to -3e12 at step 40, 10^12-fold below its start, and nothing ends its "
+        "fall: it looks like progress, and is none. Targets go down to -1.",
+    ),
+    "not-training/stuck": (
+        finding("not-training", LOSS, {"first": 1.02e15, "last": 1.01e15}, variant="stuck"),
+        "Loss does not move from step 7 · stays at 1e15",
+        "The loss starts at 1e15 and is 1e15 at step 40: the weights are too far from where it "
+        "would fall.",
+    ),
     "improper-output/logits": (
         finding(
             "improper-output",
@@ -471,7 +529,7 @@ def test_every_cause_is_here() -> None:
 
 IMPERATIVES = ("Find", "Load", "Look", "Normalize", "Check", "Compute", "Scale", "Record", "Give")
 IMPERATIVES += ("Keep", "Guard", "Fix", "Lower", "Use", "Train", "Work", "Nothing")
-IMPERATIVES += ("Drop", "Number", "Tell")
+IMPERATIVES += ("Drop", "Number", "Tell", "Clean", "Make", "Bring", "Replace", "Leave")
 
 
 def every_variant() -> Iterator[Finding]:

@@ -9,9 +9,9 @@ from dataclasses import replace
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 
+from tb_nanwatch.adapters.keras.epoch_logs import EpochLogs
 from tb_nanwatch.adapters.keras.failing_step.black_box import BlackBox
 from tb_nanwatch.adapters.keras.failing_step.model_guards import ModelGuards
 from tb_nanwatch.adapters.keras.failing_step.update_policy import UpdatePolicy
@@ -31,6 +31,7 @@ from tb_nanwatch.training import open_windows
 from tb_nanwatch.training.budget import DEFAULT_MAX_BYTES
 from tb_nanwatch.training.failing_step.step_dump import DumpLevel, validate_dump_level
 from tb_nanwatch.training.internal_errors import InternalErrorGuard
+from tb_nanwatch.training.nonfinite import is_nonfinite
 from tb_nanwatch.training.policies import (
     BY_LOGS,
     NOT_ANALYZED,
@@ -146,6 +147,7 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
         self._warnings = WarningCollector()
         self._error_guard = InternalErrorGuard(NOT_RECORDED[on_nonfinite])
         self._guard_error_guard = InternalErrorGuard(NOT_ANALYZED[on_nonfinite])
+        self._logs_error_guard = InternalErrorGuard("Training and recording continue without that.")
         self._begins_at_next_step = False
         self._active_box: BlackBox | None = None
         self._goes_by_logs = False
@@ -155,6 +157,7 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
         self._check_updates = check_updates
         self._train_function: InstrumentedTrainFunction | None = None
         self._fit_call: FitCall | None = None
+        self._epoch_logs: EpochLogs | None = None
         self._has_begun = False
         self._in_batch = False
         self._saw_batches = False
@@ -208,6 +211,7 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
                 f'{strategy.num_replicas_in_sync}. Use "record", "stop" or "raise".'
             )
         if self._begins_at_next_step:
+            self._epoch_logs = EpochLogs(self.model)
             self._fit_call = FitCall(functools.partial(open_windows.abandon, self._recorder))
             open_windows.begin_training(self._recorder)
 
@@ -328,7 +332,7 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
 
     def _react_to_logs(self, batch: int, logs: dict[str, Any]) -> None:
         """The policy where steps cannot be recorded: by the logs of the batch."""
-        bad = [f"{name} is {value}" for name, value in logs.items() if _is_nonfinite(value)]
+        bad = [f"{name} is {value}" for name, value in logs.items() if is_nonfinite(value)]
         if not bad or self._policy not in ("stop", "raise"):
             return
         message = f"NaNWatch: non-finite logs of batch {batch}: {', '.join(bad)}."
@@ -337,7 +341,30 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
         self.model.stop_training = True
         print(f"\n{message} Training stopped.")
 
+    def on_test_begin(self, logs: Any = None) -> None:
+        # Of a validation within `fit`; an `evaluate` of its own has no training to speak of.
+        if self._epoch_logs is not None:
+            with self._logs_error_guard("follow the validation"):
+                self._epoch_logs.on_test_begin()
+
+    def on_test_end(self, logs: Any = None) -> None:
+        if self._epoch_logs is not None:
+            with self._logs_error_guard("follow the validation"):
+                self._epoch_logs.on_test_end(logs or {})
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        if self._epoch_logs is None or not self._recorder.has_begun:
+            return
+        with self._logs_error_guard("look at the logs of an epoch"):
+            found = self._epoch_logs.on_epoch_end(self._recorder.last_step, logs or {})
+            if found is not None:
+                self._recorder.write_logs(found)
+                self._recorder.diagnosis.print_new_findings()
+
     def on_train_end(self, logs: Any = None) -> None:
+        if self._epoch_logs is not None:
+            self._epoch_logs.restore()
+            self._epoch_logs = None
         if self._train_function is not None:
             self._train_function.restore()
             if not self._saw_batches:
@@ -379,13 +406,6 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
     def _stop(self, reason: str) -> None:
         self.model.stop_training = True
         print("\n" + self._recorder.diagnosis.message(reason))
-
-
-def _is_nonfinite(log: Any) -> bool:
-    try:
-        return not np.all(np.isfinite(log))
-    except (TypeError, ValueError):  # What a train_step returns may be anything.
-        return False
 
 
 def _without_records(kind: type[Callback], arguments: dict[str, Any]) -> Callback:

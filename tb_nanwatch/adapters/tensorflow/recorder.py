@@ -17,6 +17,7 @@ from tb_nanwatch.adapters.tensorflow.statistics.device_state import DeviceStepSt
 from tb_nanwatch.adapters.tensorflow.tensors import NamedTensor
 from tb_nanwatch.format.facts import UNKNOWN_MODEL, ModelFacts
 from tb_nanwatch.format.manifest import Manifest
+from tb_nanwatch.format.nonfinite_logs import NonfiniteLogs
 from tb_nanwatch.format.records import new_window
 from tb_nanwatch.format.rerun import Rerun
 from tb_nanwatch.format.tags import SUBDIRECTORY, Stream
@@ -176,6 +177,11 @@ class Recorder:
         """On the host: what happened since the last record, in any of the replicas."""
         return largest([each.counters() for each in self._step_states.values()])
 
+    @property
+    def last_step(self) -> int:
+        """On the host: the last step that was taken, in any of the replicas."""
+        return self.counters.next_step - 1
+
     def _step_state_of(self, replica: int) -> DeviceStepState:
         if replica not in self._step_states:
             self._step_states[replica] = DeviceStepState(self._window.first_step)
@@ -187,6 +193,12 @@ class Recorder:
         """On the host, before the record of the step: writes the result of running it again."""
         self._writer.write_rerun(rerun)
         self.diagnosis.add_rerun(rerun)
+
+    def write_logs(self, logs: NonfiniteLogs) -> None:
+        """On the host, after the record of the step: writes logs of an epoch."""
+        with self._writing():
+            self._writer.write_logs(logs)
+        self.diagnosis.add_logs(logs)
 
     def step_end(self) -> StepCounters:
         """On the host, after a call of the step: writes the window where it is full.

@@ -8,6 +8,8 @@ import numpy as np
 
 from tb_nanwatch.diagnosis.facts.curves import Curve, growth, level
 from tb_nanwatch.diagnosis.facts.run import Run
+from tb_nanwatch.diagnosis.facts.tensor_history import Steps
+from tb_nanwatch.stats.record import Matrix
 
 
 @dataclass(frozen=True)
@@ -47,12 +49,19 @@ def is_short(run: Run, curve: Curve) -> bool:
 def loss_improves(run: Run) -> bool:
     """Whether the loss, with its sign, ends below its start."""
     for tensor in run.recorded("loss"):
-        history = run.histories[tensor]
-        keep = (history.last < run.damaged_from) & (history.column("sampled_finite") > 0)
-        values = history.column("sum")[keep] / history.column("sampled_finite")[keep]
+        _, values = signed_values(run, tensor)
         part = max(3, len(values) // 5)
         return len(values) > 3 and bool(np.median(values[-part:]) < np.median(values[:part]))
     return False
+
+
+def signed_values(run: Run, tensor: int) -> tuple[Steps, Matrix]:
+    """(last steps, mean values) of a tensor's records as long as the weights are finite: int64 and
+    float64 [records]. Unlike a norm, the mean has its sign; it is that of the sampled steps."""
+    history = run.histories[tensor]
+    keep = (history.last < run.damaged_from) & (history.column("sampled_finite") > 0)
+    values: Matrix = history.column("sum")[keep] / history.column("sampled_finite")[keep]
+    return history.last[keep], values
 
 
 def largest_of_role(run: Run, role: str, step: int) -> int:

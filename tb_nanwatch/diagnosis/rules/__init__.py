@@ -36,12 +36,15 @@ from tb_nanwatch.diagnosis.rules.backward import (
 from tb_nanwatch.diagnosis.rules.data import initial_weight, mask, nonfinite_data
 from tb_nanwatch.diagnosis.rules.divergence import running_away
 from tb_nanwatch.diagnosis.rules.empty_batch import empty_batch
+from tb_nanwatch.diagnosis.rules.epoch_logs import nonfinite_logs
 from tb_nanwatch.diagnosis.rules.event_finding import Answer
+from tb_nanwatch.diagnosis.rules.fill_values import fill_values, overflowing_fill_value
 from tb_nanwatch.diagnosis.rules.growth import grown_until_overflow
 from tb_nanwatch.diagnosis.rules.improper_output import improper_output
 from tb_nanwatch.diagnosis.rules.layer_forward import hidden_forward, layer_forward
 from tb_nanwatch.diagnosis.rules.loss_domain import infinite_loss_beside_overflow, loss_domain
 from tb_nanwatch.diagnosis.rules.loss_scaling import loss_scaling
+from tb_nanwatch.diagnosis.rules.not_training import not_training
 from tb_nanwatch.diagnosis.rules.optimizer import optimizer_overflow, unseen_gradients
 from tb_nanwatch.diagnosis.rules.ranges import overflow_risk, underflow
 from tb_nanwatch.diagnosis.rules.statistics import (
@@ -63,6 +66,7 @@ EVENT_RULES: tuple[EventRule, ...] = (
     initial_weight,
     swallowed,
     surviving_statistics,
+    overflowing_fill_value,
     infinite_loss_beside_overflow,
     grown_until_overflow,
     lost_statistics,
@@ -85,9 +89,12 @@ RUN_RULES: tuple[RunRule, ...] = (
     improper_output,
     running_away,
     weak_gradients,
+    not_training,
     overflow_risk,
     underflow,
+    fill_values,
     unscaled_data,
+    nonfinite_logs,
 )
 """In an order in which each finds what it builds on."""
 

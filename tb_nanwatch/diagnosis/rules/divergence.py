@@ -7,7 +7,13 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from tb_nanwatch.diagnosis.facts.run import Run
-from tb_nanwatch.diagnosis.facts.trends import is_short, largest_of_role, loss_improves, risen
+from tb_nanwatch.diagnosis.facts.trends import (
+    is_short,
+    largest_of_role,
+    loss_improves,
+    risen,
+    signed_values,
+)
 from tb_nanwatch.diagnosis.finding import Finding
 from tb_nanwatch.diagnosis.rules.growth import is_overflow
 from tb_nanwatch.diagnosis.rules.trend_finding import finding_of_trend
@@ -17,7 +23,7 @@ def running_away(run: Run, findings: Sequence[Finding]) -> Iterator[Finding]:
     """One finding at most; none where an error says already that the training ran away."""
     if any(map(is_overflow, findings)):
         return
-    found = _exploding(run) or _diverging(run) or _amplified(run)
+    found = _exploding(run) or _diverging(run) or _amplified(run) or _unbounded(run)
     if found is not None:
         yield found
 
@@ -59,6 +65,32 @@ def _diverging(run: Run) -> Finding | None:
             (rise.first, last),
             {"growth_decades": rise.decades, "value": float(10 ** curve.log10[-1])},
             variant=role,
+        )
+    return None
+
+
+def _unbounded(run: Run) -> Finding | None:
+    """For a loss that falls and falls: below zero, with nothing to end it."""
+    limits = run.thresholds
+    for tensor in run.recorded("loss"):
+        steps, signed = signed_values(run, tensor)
+        if len(signed) < limits.trend_records or steps[-1] < limits.trend_steps:
+            continue
+        end = float(np.median(signed[-3:]))
+        start = max(1.0, float(np.median(np.abs(signed[:3]))))
+        decades = float(np.log10(max(-end, 1.0) / start))
+        if end > -limits.unbounded_loss or decades < limits.growth_decades:
+            continue
+        beyond = np.flatnonzero(signed < -np.sqrt(start * -end))  # Halfway down, in decades.
+        targets = [t for t in run.recorded("target") if run.info(t).attribute != "sample_weight"]
+        lowest = [float(np.nanmin(run.histories[t].column("min"), initial=0)) for t in targets]
+        return finding_of_trend(
+            run,
+            "divergence",
+            tensor,
+            (int(steps[beyond[0]]), int(steps[-1])),
+            {"growth_decades": decades, "value": end, "smallest_target": min(lowest, default=0.0)},
+            variant="unbounded",
         )
     return None
 

@@ -94,7 +94,7 @@ def is_overflow(finding: Finding) -> bool:
     if finding.cause in ("loss-domain", "layer-forward", "layer-backward", "loss-backward"):
         names = ("largest_target", "largest_prediction", "largest_input")
         return max(evidence.get(name, 0) for name in names) >= limit
-    return finding.cause in ("exploding-gradient", "optimizer-overflow")
+    return finding.cause in ("exploding-gradient", "optimizer-overflow", "fill-value")
 
 
 def follows(later: Finding, earlier: Finding) -> bool:

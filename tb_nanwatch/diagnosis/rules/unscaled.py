@@ -11,27 +11,40 @@ from tb_nanwatch.diagnosis.finding import Finding
 from tb_nanwatch.diagnosis.rules.growth import is_overflow
 from tb_nanwatch.diagnosis.rules.trend_finding import finding_of_trend
 
-_TROUBLE = ("exploding-gradient", "divergence", "range-overflow-risk", "dead-layer")
+_TROUBLE = ("exploding-gradient", "divergence", "range-overflow-risk", "dead-layer", "not-training")
 """What unscaled data leads to, besides errors about magnitudes."""
 
 
 def unscaled_data(run: Run, findings: Sequence[Finding]) -> Iterator[Finding]:
     """One for each input and target that may have led to one of `findings`."""
-    trouble = [each for each in findings if is_overflow(each) or each.cause in _TROUBLE]
-    if not trouble:
+    worst = trouble_of(findings)
+    if worst is None:
         return
-    worst = min(trouble, key=lambda each: each.step)
+    known = {each.origin for each in findings if each.cause == "fill-value"}
     for tensor in run.recorded("input", "target"):
-        history = run.histories[tensor]
-        magnitude = history.magnitude()
-        large = np.flatnonzero(magnitude >= run.thresholds.unscaled_magnitude)
-        if not len(large) or history.first[large[0]] > worst.last_step:
-            continue
-        yield finding_of_trend(
-            run,
-            f"unscaled-{run.info(tensor).role}",
-            tensor,
-            (int(history.last[large[0]]), int(history.last[large[-1]])),
-            {"largest_magnitude": float(np.nanmax(magnitude)), "trouble_step": worst.step},
-            related={"trouble": worst.cause},
-        )
+        steps = large_before(run, tensor, worst)
+        if steps is not None and run.place(tensor) not in known:
+            yield finding_of_trend(
+                run,
+                f"unscaled-{run.info(tensor).role}",
+                tensor,
+                steps,
+                {"largest_magnitude": run.largest(tensor), "trouble_step": worst.step},
+                related={"trouble": worst.cause},
+            )
+
+
+def trouble_of(findings: Sequence[Finding]) -> Finding | None:
+    """The first finding that large data may have led to."""
+    trouble = [each for each in findings if is_overflow(each) or each.cause in _TROUBLE]
+    return min(trouble, key=lambda each: each.step, default=None)
+
+
+def large_before(run: Run, tensor: int, trouble: Finding) -> tuple[int, int] | None:
+    """The steps at which data is large; None where it never is, or only after the trouble began."""
+    history = run.histories[tensor]
+    large = np.flatnonzero(history.magnitude() >= run.thresholds.unscaled_magnitude)
+    # By the step at which trouble begins: what comes later has not caused it.
+    if not len(large) or history.first[large[0]] > trouble.step:
+        return None
+    return int(history.last[large[0]]), int(history.last[large[-1]])

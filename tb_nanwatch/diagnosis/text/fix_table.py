@@ -224,6 +224,46 @@ FIXES: dict[str, Fix] = {
         "NaN.",
         _GUARDS,
     ),
+    "nonfinite-validation": Fix(
+        "Look at that batch: a NaN in it, no rows, a mask without elements, or values far from "
+        "those of the training. The training needs no change.",
+        "x, y = next(iter(validation_data.skip({batch})))\n"
+        "print(x.shape, np.isfinite(x).all(), np.isfinite(y).all())\n"
+        "print(np.isfinite(model(x)).all())",
+    ),
+    "nonfinite-validation/data": Fix(
+        "Clean the validation data as you clean the training data: drop the rows, or impute the "
+        "values. The training needs no change.",
+        "keep = np.isfinite({part}_val).reshape(len({part}_val), -1).all(axis=1)\n"
+        "x_val, y_val = x_val[keep], y_val[keep]",
+    ),
+    "nonfinite-validation/empty": Fix(
+        "Give `fit` validation data with rows: a split of a small data set, or a filter, leaves "
+        "none at times.",
+        "model.fit(x, y, validation_split=0.2)",
+    ),
+    "nonfinite-metric": Fix(
+        "Guard the division in the metric, such as a count of positives that is 0 in a batch or an "
+        "epoch. The training needs no change.",
+        "tf.math.divide_no_nan(total, count)  # not total / count",
+    ),
+    "not-training/no-variables": Fix(
+        "Make the variables with `add_weight`, and assign layers to attributes of the model, so "
+        "that Keras knows them; or set `trainable = True`.",
+        "self.scale = self.add_weight(shape=())  # not tf.Variable(1.0)\n"
+        "print(len(model.trainable_variables))",
+    ),
+    "not-training/stuck": Fix(
+        "Bring the loss into reach: scale inputs and targets to unit variance, and start from "
+        "small weights. A higher learning rate is no cure for a loss of this size.",
+        _SCALED_TARGETS,
+    ),
+    "divergence/unbounded": Fix(
+        "Give the loss a lower bound: targets within [0, 1] for a cross entropy, a least standard "
+        "deviation for the log density, a weight clip or a gradient penalty for a critic.",
+        'y = (y > 0).astype("float32")  # labels of -1 and 1, under a cross entropy\n'
+        "scale = tf.nn.softplus(scale) + 1e-3  # of a log density",
+    ),
     "exploding-gradient": Fix(
         "Lower the learning rate (try 10x lower first) or warm it up, and clip by the global norm. "
         "Also check that inputs and targets have roughly unit variance.",
@@ -318,6 +358,18 @@ FIXES: dict[str, Fix] = {
         "Normalize the inputs.",
         "normalization = keras.layers.Normalization()\n"
         "normalization.adapt(x)  # the first layer of the model",
+    ),
+    "fill-value/input": Fix(
+        "Replace the fill value before you scale: it would set the scale, and press all other "
+        "values together. Impute it, and tell the model by a mask or one more column.",
+        "is_missing = np.abs(x) >= {fill_value}\n"
+        "x = np.where(is_missing, 0.0, x)  # then normalize",
+    ),
+    "fill-value/target": Fix(
+        "Leave the rows or elements with the fill value out of the loss: it would set the scale, "
+        "and press all other values together.",
+        "keep = (np.abs(y) < {fill_value}).reshape(len(y), -1).all(axis=1)\n"
+        "x, y = x[keep], y[keep]",
     ),
     "unscaled-target": Fix(
         "Train on targets of unit variance and scale predictions back; use their logarithm if they "

@@ -20,10 +20,13 @@ from tb_nanwatch.format.rerun import Trial
 
 _OPTIMIZER = re.compile(r"(?m)^.*\{optimizer\}.*$")
 
-_PLACEHOLDER = re.compile(r"\{(layer|optimizer|rate)\}")
+_PLACEHOLDER = re.compile(r"\{(layer|optimizer|rate|batch|part|fill_value)\}")
 
 _NOT_OF_OPERATION = frozenset(
-    {"exploding-gradient", "label-out-of-range", "nonfinite-input", "nonfinite-target"}
+    {
+        *("exploding-gradient", "fill-value", "label-out-of-range"),
+        *("nonfinite-input", "nonfinite-target"),
+    }
 )
 """Causes that lie before the operation at which they show."""
 
@@ -104,7 +107,11 @@ def _filled(text: str, finding: Finding) -> str:
     names = [each.class_name for each in optimizers if each.is_builtin]
     if len(names) != 1:
         text = _OPTIMIZER.sub(r"\g<0>  # or your optimizer", text)
+    evidence = finding.evidence
     words = {
+        "batch": str(int(evidence.get("first_batch", 0))),
+        "part": finding.related.get("part", "x"),
+        "fill_value": f"{abs(evidence.get('fill_value', 0.0)):.3g}",
         "layer": _where(finding),
         "optimizer": names[0] if len(names) == 1 else "Adam",
         "rate": f"{rates[0] / 10:g}" if len(rates) == 1 else "learning_rate / 10",

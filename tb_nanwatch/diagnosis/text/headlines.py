@@ -92,6 +92,23 @@ def _label(finding: Finding) -> tuple[str, str]:
     return f"Label out of range {_at(finding)}", f"label {label:,} of {plural(classes, 'class')}"
 
 
+def _validation(finding: Finding) -> tuple[str, str]:
+    what = f"{code(finding.origin.tensor)} is not finite after step {finding.step:,}"
+    if finding.variant == "empty":
+        return what, "the validation data has no rows"
+    if finding.variant == "data":
+        row = int(finding.evidence["first_row"])
+        return what, f"{code(finding.related['part'])} of the validation data, row {row:,}"
+    if "first_batch" in finding.evidence:
+        return what, f"validation batch {int(finding.evidence['first_batch']):,}"
+    return what, "the training is finite"
+
+
+def _metric(finding: Finding) -> tuple[str, str]:
+    what = f"Metric {code(finding.origin.tensor)} is not finite after step {finding.step:,}"
+    return what, "the training is finite"
+
+
 _IMPROPER = {
     "logits": "Predictions outside of [0, 1] under a cross entropy",
     "relu": "ReLU before a cross entropy",
@@ -182,10 +199,22 @@ def _divergence(finding: Finding) -> tuple[str, str]:
         quantity = sentence(QUANTITIES[finding.origin.role])
         where = layer(finding.origin.layer, "") or f"up to {_largest(finding)}"
         return f"{quantity} out of proportion {_at(finding)}", where
+    if finding.variant == "unbounded":
+        return f"Loss without a lower bound {_from(finding)}", f"down to {_value(finding)}"
     grown = growth(finding.evidence["growth_decades"])
     if finding.variant == "loss":
         return f"Loss diverges {_from(finding)}", f"grew {grown}"
     return f"Weights diverge {_from(finding)}", f"norm grew {grown}"
+
+
+def _value(finding: Finding) -> str:
+    return number(finding.evidence["value"])
+
+
+def _not_training(finding: Finding) -> tuple[str, str]:
+    if finding.variant == "no-variables":
+        return f"Nothing is trained {_from(finding)}", "the model has no trainable variables"
+    return f"Loss does not move {_from(finding)}", f"stays at {number(finding.evidence['last'])}"
 
 
 def _largest(finding: Finding) -> str:
@@ -203,6 +232,13 @@ def _dead(finding: Finding) -> tuple[str, str]:
     if not finding.origin.layer:
         return f"Gradient is zero {_from(finding)}", code(finding.origin.tensor)
     return f"Dead layer {_from(finding)}", layer(finding.origin.layer)
+
+
+def _fill(finding: Finding) -> tuple[str, str]:
+    origin, value = finding.origin, number(finding.evidence["fill_value"])
+    where = "" if origin.tensor == origin.role else code(origin.tensor)
+    what = f"Fill value {value} in the {QUANTITIES[origin.role]}"
+    return f"{what} {_at(finding) if finding.severity == 'error' else _from(finding)}", where
 
 
 def _unscaled(finding: Finding) -> tuple[str, str]:
@@ -254,12 +290,16 @@ _HEADLINES: dict[str, Callable[[Finding], tuple[str, str]]] = {
     "optimizer-overflow": _optimizer,
     "poisoned-statistics": _statistics,
     "swallowed-nonfinite": _swallowed,
+    "nonfinite-validation": _validation,
+    "nonfinite-metric": _metric,
     "exploding-gradient": _exploding,
     "loss-scale-collapse": _collapse,
     "divergence": _divergence,
+    "not-training": _not_training,
     "vanishing-gradient": _vanishing,
     "dead-layer": _dead,
     "improper-output": _improper,
+    "fill-value": _fill,
     "unscaled-input": _unscaled,
     "unscaled-target": _unscaled,
     "range-overflow-risk": _overflow_risk,

@@ -49,6 +49,27 @@ def _label(finding: Finding) -> Iterator[str]:
     yield f"{contains(finding)}."
 
 
+def _validation(finding: Finding) -> Iterator[str]:
+    named = code(finding.origin.tensor)
+    yield f"{named} is NaN or infinite after step {finding.step:,}, and the training is finite."
+    evidence = finding.evidence
+    if finding.variant == "empty":
+        yield "The validation data has no rows, and a mean over nothing is NaN."
+    elif finding.variant == "data":
+        part, row = code(finding.related["part"]), int(evidence["first_row"])
+        yield f"{part} of the validation data is not finite itself, first in row {row:,}."
+    elif "first_batch" in evidence:
+        batch = int(evidence["first_batch"])
+        yield f"It is so from batch {batch:,} of the validation on, counted from 0."
+
+
+def _metric(finding: Finding) -> Iterator[str]:
+    yield (
+        f"{code(finding.origin.tensor)} is NaN or infinite after step {finding.step:,}, while the "
+        "loss and the weights are finite: the metric divides by zero or takes a log of zero."
+    )
+
+
 def _finite(finding: Finding, what: str, *names: str) -> str:
     """ "although its inputs are finite (max abs 13.6)"."""
     numbers = [number(finding.evidence[name]) for name in names if name in finding.evidence]
@@ -221,6 +242,8 @@ EXPLANATIONS: dict[str, Callable[[Finding], Iterator[str]]] = {
     "nonfinite-initial-weight": _initial_weight,
     "empty-batch": _empty_batch,
     "label-out-of-range": _label,
+    "nonfinite-validation": _validation,
+    "nonfinite-metric": _metric,
     "layer-forward": _layer_forward,
     "loss-domain": _loss_domain,
     "layer-backward": _layer_backward,

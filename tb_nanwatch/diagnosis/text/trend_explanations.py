@@ -4,8 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from tb_nanwatch.diagnosis.finding import Finding
-from tb_nanwatch.diagnosis.text.names import QUANTITIES, code, contains, layer, sentence, tensor
+from tb_nanwatch.diagnosis.finding import Finding, Place
+from tb_nanwatch.diagnosis.text.names import (
+    QUANTITIES,
+    code,
+    contains,
+    elements,
+    layer,
+    sentence,
+    tensor,
+)
 from tb_nanwatch.diagnosis.text.numbers import growth, number, plural
 
 
@@ -69,10 +77,34 @@ def _divergence(finding: Finding) -> Iterator[str]:
             f"most {number(evidence['largest_input'])}: finite, but out of proportion."
         )
         return
+    if finding.variant == "unbounded":
+        yield (
+            f"{sentence(tensor(finding.origin))} falls to {number(evidence['value'])} at step "
+            f"{finding.last_step:,}, {growth(evidence['growth_decades'])} below its start, and "
+            "nothing ends its fall: it looks like progress, and is none."
+        )
+        if evidence["smallest_target"] < 0:
+            yield f"Targets go down to {number(evidence['smallest_target'])}."
+        return
     what = "loss" if finding.variant == "loss" else "weight norm"
     yield (
         f"The {what} grew {growth(evidence['growth_decades'])} from step {finding.step:,} (to "
         f"{number(evidence['value'])} at step {finding.last_step:,}) and did not recover."
+    )
+
+
+def _not_training(finding: Finding) -> Iterator[str]:
+    if finding.variant == "no-variables":
+        yield (
+            "The model has no trainable variables, so that the optimizer has nothing to update. "
+            "Keras 3 knows its own variables alone: a `tf.Variable` in an attribute of a layer is "
+            "not one of them."
+        )
+        return
+    evidence = finding.evidence
+    yield (
+        f"The loss starts at {number(evidence['first'])} and is {number(evidence['last'])} at step "
+        f"{finding.last_step:,}: the weights are too far from where it would fall."
     )
 
 
@@ -139,7 +171,26 @@ _TROUBLE = {
     "layer-forward": "overflow",
     "range-overflow-risk": "values close to overflow",
     "dead-layer": "dead layer",
+    "not-training": "loss that does not move",
 }
+
+
+def _fill(finding: Finding) -> Iterator[str]:
+    evidence, quantity = finding.evidence, QUANTITIES[finding.origin.role]
+    yield (
+        f"{100 * evidence['fill_share']:.2g}% of the {quantity} other than 0 are "
+        f"{number(evidence['fill_value'])}, and all others at most "
+        f"{number(evidence['largest_other'])}: it stands for a missing value, and is computed with."
+    )
+    if finding.severity == "error":
+        first = finding.affected[0]
+        place = Place(first.role, first.layer, first.tensor, first.worker)
+        yield f"{sentence(tensor(place))} contains {elements(evidence)} at step {finding.step:,}."
+    else:
+        yield (
+            f"That is enough to cause the {_TROUBLE[finding.related['trouble']]} at step "
+            f"{int(evidence['trouble_step']):,}."
+        )
 
 
 def _unscaled(finding: Finding) -> Iterator[str]:
@@ -221,9 +272,11 @@ EXPLANATIONS: dict[str, Callable[[Finding], Iterator[str]]] = {
     "exploding-gradient": _exploding,
     "loss-scale-collapse": _collapse,
     "divergence": _divergence,
+    "not-training": _not_training,
     "vanishing-gradient": _vanishing,
     "dead-layer": _dead,
     "improper-output": _improper,
+    "fill-value": _fill,
     "unscaled-input": _unscaled,
     "unscaled-target": _unscaled,
     "range-overflow-risk": _overflow_risk,

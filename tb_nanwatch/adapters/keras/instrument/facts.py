@@ -79,6 +79,7 @@ def model_facts(model: Any, layers: Mapping[int, str], calls: CallGraph) -> Mode
         layers=tuple(found),
         losses=tuple(_losses(model)),
         optimizers=tuple(optimizer_facts(each) for each in find_optimizers(model)),
+        trainable_variables=len(model.trainable_variables),
     )
 
 

@@ -1,0 +1,42 @@
+"""`not-training`: steps are taken, and nothing comes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from tb_nanwatch.diagnosis.facts.run import Run
+from tb_nanwatch.diagnosis.facts.trends import signed_values
+from tb_nanwatch.diagnosis.finding import Finding
+from tb_nanwatch.diagnosis.rules.trend_finding import finding_of_trend
+
+_MOVED = 1e-2
+"""Share of its start by which a loss has moved that is not stuck."""
+
+
+def not_training(run: Run, findings: Sequence[Finding]) -> Iterator[Finding]:
+    """One finding at most; none where another one tells why nothing is learned."""
+    losses = run.recorded("loss")
+    if not losses:
+        return
+    tensor = losses[0]
+    history = run.histories[tensor]
+    steps = (int(history.last[0]), int(history.last[-1]))
+    if run.history.model.trainable_variables == 0:
+        yield finding_of_trend(run, "not-training", tensor, steps, {}, variant="no-variables")
+    elif not any(each.severity != "info" for each in findings) and _is_stuck(run, tensor):
+        _, values = signed_values(run, tensor)
+        evidence = {"first": float(np.median(values[:3])), "last": float(np.median(values[-3:]))}
+        yield finding_of_trend(run, "not-training", tensor, steps, evidence, variant="stuck")
+
+
+def _is_stuck(run: Run, tensor: int) -> bool:
+    """Whether the loss is far away and has not come nearer."""
+    limits, history = run.thresholds, run.histories[tensor]
+    _, values = signed_values(run, tensor)
+    is_long = history.last[-1] - history.first[0] + 1 >= limits.stuck_steps
+    if not is_long or len(values) < limits.trend_records:
+        return False
+    start, end = np.median(values[:3]), np.median(values[-3:])
+    return bool(start > limits.stuck_loss and abs(end - start) < _MOVED * start)

@@ -1,0 +1,72 @@
+"""Losses that do not move, fall without end, or have nothing to train."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from synthetic_histories import DEFAULT, MODEL, Values, history
+
+from tb_nanwatch.diagnosis import Finding, diagnose, explanation, headline
+
+
+def with_loss(value: object, steps: int = 200, every: int = 1) -> tuple[Finding, ...]:
+    def change(step: int, values: Values) -> None:
+        values["loss", "loss"] = np.array(value(step), np.float32)  # type: ignore[operator]
+
+    return diagnose(history(change, steps=steps, every=every, roles=DEFAULT))
+
+
+@pytest.mark.parametrize("every", [1, 16])
+def test_a_far_loss_that_does_not_move_is_stuck(every: int) -> None:
+    (found,) = with_loss(lambda step: 1e15 * (1 + 1e-4 * np.sin(step)), every=every)
+    assert (found.cause, found.variant, found.severity) == ("not-training", "stuck", "warning")
+    assert headline(found).startswith("Loss does not move")
+    assert "1e15" in explanation(found)
+
+
+@pytest.mark.parametrize(
+    ("value", "steps"),
+    [
+        (lambda step: 0.693 + 1e-4 * np.sin(step), 200),  # A coin's entropy may be the best.
+        (lambda step: 1e15 * 0.999**step, 200),
+        (lambda step: 1e15, 60),
+        (lambda step: 3e5, 200),
+    ],
+    ids=["small", "falling", "short", "moderate"],
+)
+def test_other_losses_are_not_stuck(value: object, steps: int) -> None:
+    assert with_loss(value, steps) == ()
+
+
+def test_nothing_to_train_is_said_whatever_the_loss() -> None:
+    model = replace(MODEL, trainable_variables=0)
+    (found,) = diagnose(history(steps=3, roles=("input", "loss"), model=model))
+    assert (found.cause, found.variant) == ("not-training", "no-variables")
+    assert headline(found) == (
+        "Nothing is trained from step 0 · the model has no trainable variables"
+    )
+    assert "tf.Variable" in explanation(found)
+
+
+@pytest.mark.parametrize("every", [1, 8])
+def test_a_loss_that_falls_without_end_has_no_bound(every: int) -> None:
+    (found,) = with_loss(lambda step: 0.7 - 10.0 ** (step / 20), every=every)
+    assert (found.cause, found.variant) == ("divergence", "unbounded")
+    assert 30 < found.step < 150
+    assert headline(found).startswith("Loss without a lower bound")
+    assert "below its start" in explanation(found)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        lambda step: 5000.0 - 40.0 * step,  # The log density of an image.
+        lambda step: -2e4 * np.sin(step / 9),  # A critic.
+        lambda step: -3e6 - step,  # A constant that was left in.
+    ],
+    ids=["log-density", "critic", "offset"],
+)
+def test_other_losses_below_zero_are_healthy(value: object) -> None:
+    assert with_loss(value) == ()
