@@ -10,6 +10,7 @@ from tensorboard.backend.event_processing.event_file_loader import EventFileLoad
 
 from tb_nanwatch.format.histograms import unpack_histograms
 from tb_nanwatch.format.manifest import Manifest, unpack_manifest
+from tb_nanwatch.format.nonfinite_logs import NonfiniteLogs, unpack_nonfinite_logs
 from tb_nanwatch.format.records import peek, unpack_record
 from tb_nanwatch.format.rerun import Rerun, unpack_rerun
 from tb_nanwatch.format.tags import Stream, parse_tag
@@ -25,6 +26,7 @@ class Recorded:
     records: list[Record] = field(default_factory=list)
     initial: list[Record] = field(default_factory=list)
     reruns: list[Rerun] = field(default_factory=list)
+    logs: list[NonfiniteLogs] = field(default_factory=list)
     streams: list[Stream] = field(default_factory=list)
     of_stream: dict[Stream, list[Record]] = field(default_factory=dict)
 
@@ -91,6 +93,8 @@ def read_recorded(directory: Path) -> Recorded:
                     found.manifests[int(tag.manifest, 16)] = manifest
                 elif tag.kind == "rerun":
                     found.reruns.append(unpack_rerun(value.tensor.string_val[0]))
+                elif tag.kind == "logs":
+                    found.logs.append(unpack_nonfinite_logs(value.tensor.string_val[0]))
                 else:
                     dtype = np.uint8 if tag.kind == "hist" else np.float64
                     shape = [dim.size for dim in value.tensor.tensor_shape.dim]

@@ -240,3 +240,33 @@ def test_what_keras_casts_has_no_line_of_a_package(tmp_path: Path) -> None:
     (rerun,) = reruns(tmp_path)
     assert rerun.operation is not None
     assert (rerun.operation.type, rerun.operation.file) == ("Cast", "")
+
+
+@pytest.mark.parametrize(
+    ("loss", "activation"),
+    [
+        ("categorical_crossentropy", "relu"),
+        (keras.losses.CategoricalCrossentropy(label_smoothing=0.1), "relu"),
+        ("sparse_categorical_crossentropy", "relu"),
+    ],
+    ids=["by-name", "object", "sparse"],
+)
+def test_keras_own_loss_is_tried_with_logits(tmp_path: Path, loss: Any, activation: str) -> None:
+    """A row of zeros after a ReLU is no distribution: Keras divides it by its sum."""
+    last = keras.layers.Dense(3, activation, bias_initializer=keras.initializers.Constant(-50.0))
+    model = keras.Sequential([keras.Input((4,)), last])
+    model.compile("sgd", loss, jit_compile=False)
+    labels = np.arange(len(X)) % 3
+    y = labels if loss == "sparse_categorical_crossentropy" else np.eye(3, dtype="float32")[labels]
+    model.fit(X, y, verbose=0, callbacks=[nanwatch.Callback(tmp_path)])
+    if loss == "sparse_categorical_crossentropy":  # It clips, and stays finite.
+        assert reruns(tmp_path) == []
+        return
+    (rerun,) = reruns(tmp_path)
+    (trial,) = rerun.tried
+    assert (trial.remedy, trial.outcome) == ("from-logits", "finite")
+    expected = keras.losses.CategoricalCrossentropy(from_logits=True)(y, X @ np.zeros((4, 3)) - 50)
+    assert trial.loss is not None
+    assert 0 < trial.loss < 10 * float(expected)
+    assert model.layers[-1].activation is keras.activations.relu
+    assert "compute_loss" not in vars(model)

@@ -44,6 +44,11 @@ def exponent(operation: Operation) -> float:
     return largest if operation.type in EXPONENTIALS and largest > _EXPONENT else 0.0
 
 
+def is_absurd_gradient(largest: float, data: float) -> bool:
+    """Whether a gradient is above what a squared error makes of such data, by far."""
+    return largest >= _ABSURD * max(1.0, data) ** 2
+
+
 def still_absurd(trial: Trial, data: float) -> bool:
     """Whether a step is no better with the operation guarded: it overflows elsewhere, or stays
     finite at a loss that is absurd."""

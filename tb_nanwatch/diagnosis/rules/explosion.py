@@ -13,6 +13,7 @@ import numpy as np
 
 from tb_nanwatch.diagnosis.facts.absurd_operands import (
     exponent,
+    is_absurd_gradient,
     overflowed_at,
     still_absurd,
 )
@@ -42,6 +43,8 @@ def as_explosion(run: Run, event: Event, finding: Finding) -> Finding:
 def _of_growth(run: Run, event: Event, finding: Finding, data: float) -> Finding | None:
     """The finding of what has grown; None where that is not why."""
     rerun, operation = finding.rerun, finding.operation
+    if finding.cause == "optimizer-overflow":
+        return _of_gradients(run, replace(event, step=finding.step), finding, data)
     if finding.cause == "exploding-gradient":
         grown = known_growth(run, event.step) if finding.variant == "depth" else None
         return (
@@ -59,3 +62,14 @@ def _of_growth(run: Run, event: Event, finding: Finding, data: float) -> Finding
     if not absurd and not any(still_absurd(each, data) for each in rerun.tried):
         return None
     return replace(grown_within_step(run, event, largest, "operand"), rerun=rerun)
+
+
+def _of_gradients(run: Run, event: Event, finding: Finding, data: float) -> Finding | None:
+    """For gradients that are beyond all that a loss makes of the data, before they are squared."""
+    largest = finding.evidence.get("largest_gradient", 0.0)
+    if finding.variant != "squares" or not is_absurd_gradient(largest, data):
+        return None
+    grown = known_growth(run, event.step)
+    if grown is not None:
+        return replace(grown_over_steps(run, event, *grown), rerun=finding.rerun)
+    return replace(grown_within_step(run, event, largest, "gradient"), rerun=finding.rerun)

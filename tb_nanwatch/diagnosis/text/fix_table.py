@@ -283,6 +283,12 @@ FIXES: dict[str, Fix] = {
         "x = keras.layers.LayerNormalization()(x)  # between layers\n" + _CLIPPING_OPTIMIZER,
         _CLIPPED,
     ),
+    "exploding-gradient/recurrent": Fix(
+        "Use tanh, the layer's own default, as its activation: with {activation} its state grows at "
+        "each time step, and nothing bounds it. If that is meant, normalize, or use shorter "
+        "sequences and an orthogonal initializer of gain 1.",
+        "keras.layers.{recurrent}(units)  # tanh, not {activation}",
+    ),
     "exploding-gradient/exponential": Fix(
         "Scale the inputs to unit variance, and bound the exponent smoothly: exponentials compound "
         "from layer to layer. Or start from exponents of 0, by a kernel initializer of zeros in "
@@ -498,6 +504,7 @@ REMEDY_WORDS: dict[str, str] = {
     "finite-mask": "use a large negative number instead of -Inf in the mask",
     "clamp-argument": "clamp its argument inside of its domain",
     "jitter": "add a small number to the diagonal",
+    "from-logits": "use no activation in the last layer, and tell the loss that it gets logits",
     "float32-layer": "keep this layer in float32: its values do not fit its dtype",
     "optimizer-epsilon": "give the optimizer a larger epsilon",
     "clip-value": "clip each element of the gradients before the optimizer squares it",

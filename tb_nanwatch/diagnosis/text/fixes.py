@@ -14,13 +14,13 @@ from tb_nanwatch.diagnosis.text.fix_table import (
 from tb_nanwatch.diagnosis.text.names import code, layer, sentence
 from tb_nanwatch.diagnosis.text.operation import power_overflows, source_line
 from tb_nanwatch.diagnosis.text.source_fix import source_with_remedy
-from tb_nanwatch.format.facts import OptimizerFacts
+from tb_nanwatch.format.facts import LayerFacts, OptimizerFacts
 from tb_nanwatch.format.operation_kinds import EXPONENTIALS
 from tb_nanwatch.format.rerun import Trial
 
 _OPTIMIZER = re.compile(r"(?m)^.*\{optimizer\}.*$")
 
-_PLACEHOLDER = re.compile(r"\{(layer|optimizer|rate|batch|part|fill_value)\}")
+_PLACEHOLDER = re.compile(r"\{(layer|optimizer|rate|batch|part|fill_value|recurrent|activation)\}")
 
 _NOT_OF_OPERATION = frozenset(
     {
@@ -38,6 +38,8 @@ _CURED_BY_CLIPPING = frozenset({"", "overflow", "loss", "weight"})
 def advice(finding: Finding) -> str:
     """What to do, in words: an imperative first, then where it does not apply."""
     cure = _cure(finding)
+    if cure is not None and cure.remedy == "from-logits":
+        return f"{sentence(REMEDY_WORDS[cure.remedy])}."  # Not at the line, which may be Keras's.
     if cure is not None and cure.remedy in REMEDY_WORDS:
         return _at_line(finding, REMEDY_WORDS[cure.remedy])
     fix = _operation_fix(finding)
@@ -56,6 +58,8 @@ def _at_line(finding: Finding, words: str) -> str:
 def fix_code(finding: Finding) -> str:
     """Code to copy, of several lines at times; "" for none."""
     cure = _cure(finding)
+    if cure is not None and cure.remedy == "from-logits":
+        return cure.code
     if cure is not None and finding.operation is not None:
         return source_with_remedy(finding.operation, cure.code) or cure.code
     fix = _operation_fix(finding) or _fix(finding)
@@ -90,11 +94,36 @@ def _fix(finding: Finding) -> Fix:
     keys = [f"{finding.cause}/{finding.variant}", finding.cause]
     if finding.operation is not None and finding.operation.type in EXPONENTIALS:
         keys.insert(0, f"{finding.cause}/exponential" if finding.variant == "depth" else keys[0])
+    if _unbounded_recurrence(finding) is not None:
+        keys.insert(0, "exploding-gradient/recurrent")
     if finding.inferred_from and not finding.origin.layer and finding.operation is None:
         keys.insert(0, f"{finding.cause}/inferred")
     if finding.variant in _CURED_BY_CLIPPING and any(map(_clips, finding.model.optimizers)):
         keys.insert(0, f"{finding.cause}/clipped")
     return next(FIXES[key] for key in keys if key in FIXES)
+
+
+_RECURRENT = frozenset(
+    {
+        *("SimpleRNN", "GRU", "LSTM", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D"),
+        *("SimpleRNNCell", "GRUCell", "LSTMCell"),
+    }
+)
+
+_BOUNDED = frozenset({"tanh", "sigmoid", "hard_sigmoid", "hard_tanh", "softsign", ""})
+"""Activations that keep a state from growing at each time step; "" for an unknown one."""
+
+
+def _unbounded_recurrence(finding: Finding) -> LayerFacts | None:
+    """The recurrent layer at fault whose state nothing bounds; None for none."""
+    if finding.cause not in ("exploding-gradient", "range-overflow-risk"):
+        return None
+    at = "" if finding.operation is None else finding.operation.layer
+    for each in finding.model.layers:
+        is_here = not at or f"{at}/".startswith(f"{each.path}/")
+        if is_here and each.class_name in _RECURRENT and each.activation not in _BOUNDED:
+            return each
+    return None
 
 
 def _clips(optimizer: OptimizerFacts) -> bool:
@@ -107,8 +136,10 @@ def _filled(text: str, finding: Finding) -> str:
     names = [each.class_name for each in optimizers if each.is_builtin]
     if len(names) != 1:
         text = _OPTIMIZER.sub(r"\g<0>  # or your optimizer", text)
-    evidence = finding.evidence
+    evidence, recurrent = finding.evidence, _unbounded_recurrence(finding)
     words = {
+        "recurrent": "LSTM" if recurrent is None else recurrent.class_name.removesuffix("Cell"),
+        "activation": "" if recurrent is None else recurrent.activation,
         "batch": str(int(evidence.get("first_batch", 0))),
         "part": finding.related.get("part", "x"),
         "fill_value": f"{abs(evidence.get('fill_value', 0.0)):.3g}",

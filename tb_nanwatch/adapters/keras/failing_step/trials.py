@@ -15,6 +15,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tb_nanwatch.adapters.keras.failing_step.logits import LogitsTrial
 from tb_nanwatch.adapters.keras.failing_step.rerun import batch_size, batch_tensors, owner_in
 from tb_nanwatch.adapters.keras.instrument.optimizers import find_optimizers
 from tb_nanwatch.adapters.keras.instrument.paths import Paths
@@ -45,18 +46,20 @@ class Program(NamedTuple):
       owner_of: what of the program an object is, as `trace_operations` takes it.
       layers: by path.
       optimizers: those that may run in a step.
+      model: the compiled model; None for a step of a person's own.
     """
 
     owner_of: Callable[[Any], Owner | None]
     layers: Mapping[str, Any] = MappingProxyType({})
     optimizers: tuple[Any, ...] = ()
+    model: Any = None
 
 
 def program_of(model: Any) -> Program:
     """The parts of a Keras model."""
     paths = Paths(model)
     layers = {paths.layer(each): each for each in model._flatten_layers(include_self=False)}
-    return Program(owner_in(model, paths), layers, tuple(find_optimizers(model)))
+    return Program(owner_in(model, paths), layers, tuple(find_optimizers(model)), model)
 
 
 class Subject(NamedTuple):
@@ -134,6 +137,7 @@ def _changes(subject: Subject, found: Search) -> Iterator[_Change]:
     if found.data:
         yield from _of_data(subject, found)
     elif found.origin is not None:
+        yield from _of_loss(subject, found.origin)
         yield from _of_operation(subject, found.origin)
         yield from _of_precision(subject, found.origin)
         yield from _of_optimizer(subject, found.origin)
@@ -150,6 +154,16 @@ def _of_operation(subject: Subject, origin: Origin) -> Iterator[_Change]:
             stand_in.installed(),
             subject.batch,
             lambda stand_in=stand_in: stand_in.calls > 0,  # type: ignore[misc]
+        )
+
+
+def _of_loss(subject: Subject, origin: Origin) -> Iterator[_Change]:
+    """Logits, where Keras's own loss takes probabilities and fails at them."""
+    model, is_in_loss = subject.program.model, not origin.operation.layer
+    if is_in_loss and origin.direction != "update" and LogitsTrial.fits(model):
+        trial = LogitsTrial(model)
+        yield _Change(
+            "from-logits", trial.code, trial.installed(), subject.batch, lambda: trial.is_used
         )
 
 
