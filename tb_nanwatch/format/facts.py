@@ -23,6 +23,8 @@ class LayerFacts:
       dtype_policy: such as "mixed_float16"; "" where there is none.
       trainable: whether its variables are trained.
       owner: the attribute of the user's model that it is within, such as "generator"; "" for none.
+      is_regularized: whether one of its variables has a regularizer, whose gradient is added to
+        that of the loss.
     """
 
     path: str
@@ -33,6 +35,7 @@ class LayerFacts:
     dtype_policy: str = ""
     trainable: bool = True
     owner: str = ""
+    is_regularized: bool = False
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,7 @@ class Tensor(_message.Message):
     def __init__(self, role: _Optional[str] = ..., layer: _Optional[str] = ..., name: _Optional[str] = ..., shape: _Optional[_Iterable[int]] = ..., rank_known: bool = ..., dtype: _Optional[str] = ..., replica: _Optional[str] = ..., trainable: bool = ..., is_statistic: bool = ..., attribute: _Optional[str] = ...) -> None: ...
 
 class Layer(_message.Message):
-    __slots__ = ("path", "class_name", "is_builtin", "activation", "inputs", "dtype_policy", "trainable", "owner")
+    __slots__ = ("path", "class_name", "is_builtin", "activation", "inputs", "dtype_policy", "trainable", "owner", "is_regularized")
     PATH_FIELD_NUMBER: _ClassVar[int]
     CLASS_NAME_FIELD_NUMBER: _ClassVar[int]
     IS_BUILTIN_FIELD_NUMBER: _ClassVar[int]
@@ -46,6 +46,7 @@ class Layer(_message.Message):
     DTYPE_POLICY_FIELD_NUMBER: _ClassVar[int]
     TRAINABLE_FIELD_NUMBER: _ClassVar[int]
     OWNER_FIELD_NUMBER: _ClassVar[int]
+    IS_REGULARIZED_FIELD_NUMBER: _ClassVar[int]
     path: str
     class_name: str
     is_builtin: bool
@@ -54,7 +55,8 @@ class Layer(_message.Message):
     dtype_policy: str
     trainable: bool
     owner: str
-    def __init__(self, path: _Optional[str] = ..., class_name: _Optional[str] = ..., is_builtin: bool = ..., activation: _Optional[str] = ..., inputs: _Optional[_Iterable[str]] = ..., dtype_policy: _Optional[str] = ..., trainable: bool = ..., owner: _Optional[str] = ...) -> None: ...
+    is_regularized: bool
+    def __init__(self, path: _Optional[str] = ..., class_name: _Optional[str] = ..., is_builtin: bool = ..., activation: _Optional[str] = ..., inputs: _Optional[_Iterable[str]] = ..., dtype_policy: _Optional[str] = ..., trainable: bool = ..., owner: _Optional[str] = ..., is_regularized: bool = ...) -> None: ...
 
 class Loss(_message.Message):
     __slots__ = ("name", "class_name", "is_builtin", "from_logits")

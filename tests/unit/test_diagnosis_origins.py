@@ -23,7 +23,7 @@ from synthetic_histories import (
     ruin,
 )
 
-from tb_nanwatch.diagnosis import Finding, diagnose, status
+from tb_nanwatch.diagnosis import Finding, advice, diagnose, explanation, status
 from tb_nanwatch.format.facts import LayerFacts, ModelFacts, OptimizerFacts
 
 INF = np.inf
@@ -657,3 +657,64 @@ def test_of_losses_that_take_turns_the_first_is_at_fault(
     assert (found.cause, found.step) == (cause, T)
     if roles is DEFAULT or cause == "loss-backward":
         assert found.origin.tensor == names[place]
+
+
+def kernels_alone(*layers: str) -> Change:
+    """Whole rows of kernels are NaN; what arrives at the layers is finite, as their biases show."""
+
+    def change(step: int, values: Values) -> None:
+        for layer in layers if step >= T else ():
+            poison(values, ("weight", f"{layer}/kernel"))
+            kernel = np.array(values["gradient", f"{layer}/kernel"])
+            kernel[2] = np.nan
+            values["gradient", f"{layer}/kernel"] = kernel
+
+    return change
+
+
+def test_a_regularizer_spoils_a_kernel_whose_input_is_finite() -> None:
+    layers = tuple(replace(each, is_regularized=each.path == "three") for each in MODEL.layers)
+    recorded = history(kernels_alone("three"), roles=DEFAULT, model=replace(MODEL, layers=layers))
+    found = only(diagnose(recorded))
+    assert (found.cause, found.variant) == ("layer-backward", "own-variables")
+    assert found.origin.layer == "three"
+    assert "regularizer" in explanation(found)
+    assert advice(found).startswith("Look in the regularizer of layer `three`")
+
+
+def test_a_gradient_penalty_spoils_kernels_of_several_layers() -> None:
+    """Their inputs are not all the same, so that one input cannot be why."""
+    found = only(said(kernels_alone("one", "three"), DEFAULT))
+    assert found.cause == "layer-backward"
+
+
+def test_layers_that_share_an_input_are_spoiled_by_it() -> None:
+    layers = tuple(
+        replace(each, inputs=("norm",), activation="relu") if each.path == "four" else each
+        for each in MODEL.layers
+    )
+    recorded = history(
+        kernels_alone("three", "four"), roles=DEFAULT, model=replace(MODEL, layers=layers)
+    )
+    found = only(diagnose(recorded))
+    assert (found.cause, found.variant) == ("layer-forward", "hidden")
+
+
+@pytest.mark.parametrize(
+    ("class_name", "activation", "is_tanh_told"),
+    [("LSTMCell", "relu", True), ("GRU", "linear", True), ("LSTM", "tanh", False)],
+)
+def test_gradients_of_a_recurrence_that_nothing_bounds_explode(
+    class_name: str, activation: str, is_tanh_told: bool
+) -> None:
+    def change(step: int, values: Values) -> None:
+        if step >= T:
+            values["gradient", "one/kernel"] = np.full((5, 4), 1e25, np.float32)
+        if step > T:
+            ruin(values, "weight", "loss", "prediction")
+
+    first = replace(MODEL.layers[0], class_name=class_name, activation=activation)
+    model = replace(MODEL, layers=(first, *MODEL.layers[1:]))
+    found = diagnose(history(change, steps=T + 4, roles=DEFAULT, model=model))[0]
+    assert (found.cause == "exploding-gradient") == is_tanh_told
+    assert ("Use tanh" in advice(found)) == is_tanh_told

@@ -16,6 +16,16 @@ INFINITE_DERIVATIVE = frozenset(
 )
 """Operations of a functional model whose derivative is infinite or undefined somewhere."""
 
+RECURRENT = frozenset(
+    {
+        *("SimpleRNN", "GRU", "LSTM", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D"),
+        *("SimpleRNNCell", "GRUCell", "LSTMCell"),
+    }
+)
+
+BOUNDED_ACTIVATIONS = frozenset({"tanh", "sigmoid", "hard_sigmoid", "hard_tanh", "softsign", ""})
+"""Activations that keep a state from growing at each time step; "" for an unknown one."""
+
 RUNS_USER_CODE = frozenset({"Lambda", "RNN", "Functional", "Sequential", "Model", "TFSMLayer"})
 """Built-in classes that run functions, cells or layers of the user's."""
 

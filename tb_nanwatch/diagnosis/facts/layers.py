@@ -6,10 +6,12 @@ from functools import cached_property
 
 from tb_nanwatch.diagnosis.facts.layer_kinds import (
     ACTIVATIONS_THAT_DROP_NAN,
+    BOUNDED_ACTIVATIONS,
     DROPS_NAN,
     INFINITE_DERIVATIVE,
     KNOWN_ACTIVATIONS,
     MULTIPLIES_INPUT,
+    RECURRENT,
     RUNS_USER_CODE,
 )
 from tb_nanwatch.format.facts import LayerFacts, ModelFacts
@@ -57,6 +59,19 @@ class Layers:
         """Whether it is a built-in layer with a kernel that multiplies its input, and a bias."""
         layer = self._builtin(path)
         return layer is not None and layer.class_name in MULTIPLIES_INPUT
+
+    def unbounded_recurrence(self, path: str = "") -> LayerFacts | None:
+        """The first recurrent layer whose state nothing bounds; of a known layer only that one."""
+        for each in [self._facts[path]] if path in self._facts else self._facts.values():
+            is_unbounded = each.activation not in BOUNDED_ACTIVATIONS
+            if each.is_builtin and each.class_name in RECURRENT and is_unbounded:
+                return each
+        return None
+
+    def is_regularized(self, path: str) -> bool:
+        """Whether a regularizer adds to the gradients of its variables."""
+        layer = self._facts.get(path)
+        return layer is not None and layer.is_regularized
 
     def has_infinite_derivative(self, path: str) -> bool:
         """Whether it is an operation whose derivative is infinite somewhere."""

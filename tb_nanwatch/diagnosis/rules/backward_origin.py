@@ -54,6 +54,8 @@ def locate_backward_origin(run: Run, origin: int, step: int) -> BackwardOrigin:
     if any(order.depth[each] == depth for each in arrivals):
         return BackwardOrigin(order.layers[depth], is_of_variables=True)
     bad = run.bad_at(step)
+    if _arrives_finite(run, order.layers[depth], step, bad):
+        return BackwardOrigin(order.layers[depth], is_of_variables=True)
     finite = [t for t in run.seen_at(step, *_BACKWARD) if order.depth[t] >= 0 and t not in bad]
     if any(order.depth[each] < depth for each in finite):
         return BackwardOrigin(order.layers[depth], is_of_variables=True)
@@ -66,6 +68,14 @@ def locate_backward_origin(run: Run, origin: int, step: int) -> BackwardOrigin:
         return BackwardOrigin(None, is_known=False)
     between = (order.layers[depth], order.layers[end]) if downstream else None
     return BackwardOrigin(candidates[priors.index(max(priors))], between, is_known=False)
+
+
+def _arrives_finite(run: Run, layer: str, step: int, bad: set[int]) -> bool:
+    """Whether what arrives at a layer's output is finite, as the gradient of its bias is."""
+    return run.layers.multiplies_input(layer) and any(
+        run.info(t).layer == layer and run.info(t).attribute == "bias" and t not in bad
+        for t in run.seen_at(step, "gradient")
+    )
 
 
 def _downstream(run: Run, origin: int, arrivals: list[int], bad: set[int]) -> BackwardOrigin:

@@ -23,6 +23,9 @@ from tb_nanwatch.diagnosis.facts.run import Run
 from tb_nanwatch.diagnosis.finding import Finding
 from tb_nanwatch.diagnosis.rules.growth import grown_over_steps, grown_within_step, huge_data
 
+_ONE_JUMP = 0.85
+"""Share of a rise that is the work of one step, and no growth."""
+
 _OF_ONE_OPERATION = frozenset({"layer-forward", "loss-domain", "layer-backward", "loss-backward"})
 
 
@@ -70,6 +73,8 @@ def _of_gradients(run: Run, event: Event, finding: Finding, data: float) -> Find
     if finding.variant != "squares" or not is_absurd_gradient(largest, data):
         return None
     grown = known_growth(run, event.step)
-    if grown is not None:
+    if grown is not None and grown[1].pace < _ONE_JUMP * grown[1].decades:
         return replace(grown_over_steps(run, event, *grown), rerun=finding.rerun)
+    if run.layers.unbounded_recurrence() is None:
+        return None  # To clip each element may be all that it takes.
     return replace(grown_within_step(run, event, largest, "gradient"), rerun=finding.rerun)

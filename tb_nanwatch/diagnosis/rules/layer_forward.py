@@ -43,7 +43,8 @@ def hidden_forward(run: Run, event: Event) -> Answer:
 
     The gradient of a bias is what arrives at its layer's output, that of a kernel is the same times
     the input. Where the one is finite and the other is not, the input is not; the layer's
-    activation function then drops it, as ReLU kernels drop a NaN.
+    activation function then drops it, as ReLU kernels drop a NaN. Unless the kernel is treated
+    apart, by a regularizer or a penalty of its gradient.
     """
     if run.info(event.origin).role != "gradient":
         return None
@@ -87,15 +88,24 @@ def _first_with_nonfinite_input(run: Run, bad: Iterable[int], step: int) -> str 
     found = [
         t
         for t in bad
-        if run.info(t).role == "gradient"
-        and run.info(t).attribute == "kernel"
+        if _is_kernel(run, t)
         and run.info(t).layer in finite_biases
         and run.layers.multiplies_input(run.info(t).layer)
+        and not run.layers.is_regularized(run.info(t).layer)
         and _is_hidden(run, run.info(t).layer)
         and _is_in_whole_rows(run, t, step)
     ]
+    # One input makes one layer's kernel so, or those of the layers that share it. A penalty of the
+    # gradient itself makes all of them so.
+    if len({run.layers.inputs(run.info(t).layer) for t in found}) > 1:
+        return None
     first = min(found, key=lambda t: run.order.depth[t], default=None)
     return None if first is None else run.info(first).layer
+
+
+def _is_kernel(run: Run, tensor: int) -> bool:
+    info = run.info(tensor)
+    return info.role == "gradient" and info.attribute == "kernel"
 
 
 def _is_hidden(run: Run, layer: str) -> bool:

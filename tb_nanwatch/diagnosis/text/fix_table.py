@@ -161,6 +161,11 @@ FIXES: dict[str, Fix] = {
         "stays NaN, and `global_clipnorm` spreads it to every gradient.",
         _BACKWARD_GUARDS,
     ),
+    "layer-backward/regularized": Fix(
+        "Look in the regularizer of {layer} for an operation whose derivative is infinite, such as "
+        "a norm of weights that are all zero, and add an epsilon under the root.",
+        "tf.sqrt(tf.reduce_sum(w * w, axis=-1) + 1e-12)  # not tf.norm(w)",
+    ),
     "layer-backward/inferred": Fix(
         "Record gradients to see where it starts. Then look for an operation whose derivative is "
         "infinite: sqrt, norm or log at 0, or a `where` whose unused branch is undefined.",
@@ -284,8 +289,8 @@ FIXES: dict[str, Fix] = {
         _CLIPPED,
     ),
     "exploding-gradient/recurrent": Fix(
-        "Use tanh, the layer's own default, as its activation: with {activation} its state grows at "
-        "each time step, and nothing bounds it. If that is meant, normalize, or use shorter "
+        "Use tanh, the layer's own default, as its activation: with {activation} its state grows "
+        "at each time step, and nothing bounds it. If that is meant, normalize, or use shorter "
         "sequences and an orthogonal initializer of gain 1.",
         "keras.layers.{recurrent}(units)  # tanh, not {activation}",
     ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from tb_nanwatch.diagnosis.facts.layers import Layers
 from tb_nanwatch.diagnosis.finding import Finding
 from tb_nanwatch.diagnosis.text.fix_table import (
     FIXES,
@@ -98,20 +99,13 @@ def _fix(finding: Finding) -> Fix:
         keys.insert(0, "exploding-gradient/recurrent")
     if finding.inferred_from and not finding.origin.layer and finding.operation is None:
         keys.insert(0, f"{finding.cause}/inferred")
+    if finding.variant == "own-variables" and Layers(finding.model).is_regularized(
+        finding.origin.layer
+    ):
+        keys.insert(0, f"{finding.cause}/regularized")
     if finding.variant in _CURED_BY_CLIPPING and any(map(_clips, finding.model.optimizers)):
         keys.insert(0, f"{finding.cause}/clipped")
     return next(FIXES[key] for key in keys if key in FIXES)
-
-
-_RECURRENT = frozenset(
-    {
-        *("SimpleRNN", "GRU", "LSTM", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D"),
-        *("SimpleRNNCell", "GRUCell", "LSTMCell"),
-    }
-)
-
-_BOUNDED = frozenset({"tanh", "sigmoid", "hard_sigmoid", "hard_tanh", "softsign", ""})
-"""Activations that keep a state from growing at each time step; "" for an unknown one."""
 
 
 def _unbounded_recurrence(finding: Finding) -> LayerFacts | None:
@@ -119,11 +113,7 @@ def _unbounded_recurrence(finding: Finding) -> LayerFacts | None:
     if finding.cause not in ("exploding-gradient", "range-overflow-risk"):
         return None
     at = "" if finding.operation is None else finding.operation.layer
-    for each in finding.model.layers:
-        is_here = not at or f"{at}/".startswith(f"{each.path}/")
-        if is_here and each.class_name in _RECURRENT and each.activation not in _BOUNDED:
-            return each
-    return None
+    return Layers(finding.model).unbounded_recurrence(at)
 
 
 def _clips(optimizer: OptimizerFacts) -> bool:

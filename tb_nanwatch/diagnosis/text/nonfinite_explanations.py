@@ -4,8 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from tb_nanwatch.diagnosis.facts.layers import Layers
 from tb_nanwatch.diagnosis.finding import Finding, Place
-from tb_nanwatch.diagnosis.text.names import code, contains, elements, layer, sentence, tensor
+from tb_nanwatch.diagnosis.text.names import (
+    code,
+    contains,
+    elements,
+    layer,
+    sentence,
+    tensor,
+)
 from tb_nanwatch.diagnosis.text.numbers import listed, number
 from tb_nanwatch.diagnosis.text.operation import rows_text
 
@@ -156,6 +164,8 @@ def _layer_backward(finding: Finding) -> Iterator[str]:
             f"{contains(finding)}: {layer(origin.layer)} makes it from a finite gradient, while "
             "other layers are finite."
         )
+        if Layers(finding.model).is_regularized(finding.origin.layer):
+            yield "A regularizer adds to the gradients of this layer's variables."
     elif "from_layer" in related:
         yield (
             f"{contains(finding)}. Gradients are finite from the loss back to "

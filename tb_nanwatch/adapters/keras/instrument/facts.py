@@ -110,7 +110,15 @@ def _layer_facts(layer: Any, path: str, inputs: tuple[str, ...], owner: str) -> 
         str(getattr(policy, "name", "")),
         bool(layer.trainable),
         owner,
+        any(getattr(each, "regularizer", None) is not None for each in _own_variables(layer)),
     )
+
+
+def _own_variables(layer: Any) -> Iterator[Any]:
+    """The variables in attributes of the layer itself."""
+    for each in list(vars(layer).values()):
+        if isinstance(each, keras.Variable):
+            yield each
 
 
 def is_builtin(kind: Any) -> bool:
