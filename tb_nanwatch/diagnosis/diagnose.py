@@ -65,7 +65,7 @@ def _importance(finding: Finding) -> tuple[int, bool, int]:
     """Orders findings; what led to trouble comes after the trouble, however early it began."""
     return (
         SEVERITIES.index(finding.severity),
-        finding.cause in ("unscaled-input", "unscaled-target"),
+        finding.cause in ("unscaled-input", "unscaled-target") and not finding.variant,
         finding.step,
     )
 

@@ -47,7 +47,7 @@ CAUSES: dict[str, CauseInfo] = {
     "dead-layer": CauseInfo("warning", ("units", "cut", "loss")),
     "improper-output": CauseInfo("warning", ("logits", "relu", "one-unit", "sigmoid")),
     "fill-value": CauseInfo("warning", ("input", "target")),
-    "unscaled-input": CauseInfo("warning"),
+    "unscaled-input": CauseInfo("warning", ("", "constant-column")),
     "unscaled-target": CauseInfo("warning"),
     "range-overflow-risk": CauseInfo("warning", ("", "squares")),
     "range-underflow": CauseInfo("warning", ("float16", "float32")),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from synthetic_histories import DEFAULT, Values, aftermath, history, ruin
+from synthetic_histories import DEFAULT, MODEL, Values, aftermath, history, ruin
 
 from tb_nanwatch.diagnosis import advice, diagnose, explanation, fix_code, headline
 
@@ -90,6 +92,34 @@ def test_a_fill_value_that_does_no_harm_is_no_finding() -> None:
         with_value(values, "input", 1e20)
 
     assert diagnose(history(change, steps=40, roles=DEFAULT)) == ()
+
+
+@pytest.mark.parametrize(
+    ("class_name", "variance", "is_said"),
+    [("Normalization", 0.0, True), ("Normalization", 0.1, False), ("Mine", 0.0, False)],
+)
+def test_a_normalization_of_a_constant_column_is_named(
+    class_name: str, variance: float, is_said: bool
+) -> None:
+    def change(step: int, values: Values) -> None:
+        values["weight", "norm/moving_variance"] = np.full(5, variance, np.float32)
+        growing(step, values)
+
+    layers = tuple(
+        replace(each, class_name=class_name, is_builtin=class_name != "Mine")
+        if each.path == "norm"
+        else each
+        for each in MODEL.layers
+    )
+    recorded = history(change, steps=40, roles=DEFAULT, model=replace(MODEL, layers=layers))
+    tensors = tuple(
+        replace(each, attribute="adapt_variance") if each.name == "norm/moving_variance" else each
+        for each in recorded.tensors
+    )
+    found = diagnose(replace(recorded, tensors=tensors))
+    assert [each.cause for each in found] == ["unscaled-input"] * is_said + ["divergence"]
+    if is_said:
+        assert headline(found[0]) == "Normalization of a constant column · layer `norm`"
 
 
 def test_trouble_is_not_caused_by_data_that_came_later() -> None:

@@ -436,6 +436,19 @@ EXPECTED: dict[str, tuple[Finding, str, str]] = {
         "The loss falls to -3e12 at step 40, 10^12-fold below its start, and nothing ends its "
         "fall: it looks like progress, and is none. Targets go down to -1.",
     ),
+    "unscaled-input/constant-column": (
+        finding(
+            "unscaled-input",
+            Place("weight", "scale", "scale/variance"),
+            {"trouble_step": 30},
+            variant="constant-column",
+            related={"trouble": "divergence"},
+        ),
+        "Normalization of a constant column · layer `scale`",
+        "Layer `scale` has adapted to a column with a variance of 0. It divides by an epsilon "
+        "there, so that whatever differs from the column's mean is multiplied by 10,000,000: "
+        "enough to cause the divergence at step 30.",
+    ),
     "not-training/stuck": (
         finding("not-training", LOSS, {"first": 1.02e15, "last": 1.01e15}, variant="stuck"),
         "Loss does not move from step 7 · stays at 1e15",

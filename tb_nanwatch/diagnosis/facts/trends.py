@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tb_nanwatch.diagnosis.facts.curves import Curve, growth, level
+from tb_nanwatch.diagnosis.facts.curves import Curve, growth, level, norm_curve
 from tb_nanwatch.diagnosis.facts.run import Run
 from tb_nanwatch.diagnosis.facts.tensor_history import Steps
 from tb_nanwatch.stats.record import Matrix
@@ -50,6 +50,9 @@ def loss_improves(run: Run) -> bool:
     """Whether the loss, with its sign, ends below its start."""
     for tensor in run.recorded("loss"):
         _, values = signed_values(run, tensor)
+        if np.all(values >= 0):  # The norm is known of every record, and is the loss itself.
+            curve = norm_curve([run.histories[tensor]]).until(run.damaged_from)
+            values = curve.log10
         part = max(3, len(values) // 5)
         return len(values) > 3 and bool(np.median(values[-part:]) < np.median(values[:part]))
     return False

@@ -53,7 +53,7 @@ from tb_nanwatch.diagnosis.rules.statistics import (
     surviving_statistics,
 )
 from tb_nanwatch.diagnosis.rules.swallowed import swallowed
-from tb_nanwatch.diagnosis.rules.unscaled import unscaled_data
+from tb_nanwatch.diagnosis.rules.unscaled import constant_columns, unscaled_data
 from tb_nanwatch.diagnosis.rules.weak_gradients import weak_gradients
 
 EventRule = Callable[[Run, Event], Answer]
@@ -93,6 +93,7 @@ RUN_RULES: tuple[RunRule, ...] = (
     overflow_risk,
     underflow,
     fill_values,
+    constant_columns,
     unscaled_data,
     nonfinite_logs,
 )

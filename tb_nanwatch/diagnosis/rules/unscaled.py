@@ -1,4 +1,5 @@
-"""`unscaled-input`, `unscaled-target`: data of large magnitude, where trouble follows."""
+"""`unscaled-input`, `unscaled-target`: data of large magnitude, where trouble follows; given so, or
+made so by a normalization of a constant column."""
 
 from __future__ import annotations
 
@@ -48,3 +49,31 @@ def large_before(run: Run, tensor: int, trouble: Finding) -> tuple[int, int] | N
     if not len(large) or history.first[large[0]] > trouble.step:
         return None
     return int(history.last[large[0]]), int(history.last[large[-1]])
+
+
+def constant_columns(run: Run, findings: Sequence[Finding]) -> Iterator[Finding]:
+    """For a Normalization that knows a variance of 0: what differs from the mean is multiplied by
+    the inverse of its epsilon."""
+    worst = trouble_of(findings)
+    for tensor in run.recorded("weight") if worst is not None else ():
+        info, history = run.info(tensor), run.histories[tensor]
+        layer = run.layers.get(info.layer)
+        if layer is None or not layer.is_builtin or layer.class_name != "Normalization":
+            continue
+        smallest = history.column("min")
+        if info.attribute in _VARIANCES and np.nanmin(smallest, initial=1.0) == 0:
+            assert worst is not None
+            yield finding_of_trend(
+                run,
+                "unscaled-input",
+                tensor,
+                (int(history.first[0]), int(history.last[-1])),
+                {"trouble_step": worst.step},
+                variant="constant-column",
+                related={"trouble": worst.cause},
+            )
+            return
+
+
+_VARIANCES = frozenset({"variance", "adapt_variance"})
+"""What Keras calls the variances that a Normalization has adapted to."""

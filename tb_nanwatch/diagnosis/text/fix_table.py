@@ -370,6 +370,10 @@ FIXES: dict[str, Fix] = {
         "normalization = keras.layers.Normalization()\n"
         "normalization.adapt(x)  # the first layer of the model",
     ),
+    "unscaled-input/constant-column": Fix(
+        "Leave the column out, or adapt {layer} to data in which it varies.",
+        "varies = x.std(axis=0) > 0\nx = x[:, varies]  # before normalization.adapt(x)",
+    ),
     "fill-value/input": Fix(
         "Replace the fill value before you scale: it would set the scale, and press all other "
         "values together. Impute it, and tell the model by a mask or one more column.",

@@ -242,6 +242,8 @@ def _fill(finding: Finding) -> tuple[str, str]:
 
 
 def _unscaled(finding: Finding) -> tuple[str, str]:
+    if finding.variant == "constant-column":
+        return "Normalization of a constant column", layer(finding.origin.layer)
     return f"Unscaled {QUANTITIES[finding.origin.role]}", f"up to {_largest(finding)}"
 
 

@@ -194,6 +194,15 @@ def _fill(finding: Finding) -> Iterator[str]:
 
 
 def _unscaled(finding: Finding) -> Iterator[str]:
+    if finding.variant == "constant-column":
+        yield (
+            f"{sentence(layer(finding.origin.layer))} has adapted to a column with a variance of "
+            "0. It divides by an epsilon there, so that whatever differs from the column's mean "
+            "is multiplied by 10,000,000: enough to cause the "
+            f"{_TROUBLE[finding.related['trouble']]} at step "
+            f"{int(finding.evidence['trouble_step']):,}."
+        )
+        return
     quantity = sentence(QUANTITIES[finding.origin.role])
     named = (
         "" if finding.origin.tensor == finding.origin.role else f" ({code(finding.origin.tensor)})"
