@@ -28,6 +28,7 @@ CAUSES: dict[str, CauseInfo] = {
     "nonfinite-initial-weight": CauseInfo("error"),
     "empty-batch": CauseInfo("error"),
     "label-out-of-range": CauseInfo("error"),
+    "id-out-of-range": CauseInfo("warning"),
     "layer-forward": CauseInfo("error", ("invalid", "division", "overflow", "hidden")),
     "loss-domain": CauseInfo("error", ("probabilities", "formula", "overflow")),
     "layer-backward": CauseInfo("error", ("", "own-variables", "between")),

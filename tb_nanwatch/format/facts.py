@@ -47,12 +47,14 @@ class LossFacts:
       class_name: such as "BinaryCrossentropy"; the name of a function.
       is_builtin: whether it is the framework's and not the user's.
       from_logits: whether it takes logits; None for a loss that has no such choice.
+      ignore_class: a label that it leaves out; None for none.
     """
 
     name: str
     class_name: str
     is_builtin: bool
     from_logits: bool | None = None
+    ignore_class: int | None = None
 
 
 @dataclass(frozen=True)

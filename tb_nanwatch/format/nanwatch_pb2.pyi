@@ -59,16 +59,18 @@ class Layer(_message.Message):
     def __init__(self, path: _Optional[str] = ..., class_name: _Optional[str] = ..., is_builtin: bool = ..., activation: _Optional[str] = ..., inputs: _Optional[_Iterable[str]] = ..., dtype_policy: _Optional[str] = ..., trainable: bool = ..., owner: _Optional[str] = ..., is_regularized: bool = ...) -> None: ...
 
 class Loss(_message.Message):
-    __slots__ = ("name", "class_name", "is_builtin", "from_logits")
+    __slots__ = ("name", "class_name", "is_builtin", "from_logits", "ignore_class")
     NAME_FIELD_NUMBER: _ClassVar[int]
     CLASS_NAME_FIELD_NUMBER: _ClassVar[int]
     IS_BUILTIN_FIELD_NUMBER: _ClassVar[int]
     FROM_LOGITS_FIELD_NUMBER: _ClassVar[int]
+    IGNORE_CLASS_FIELD_NUMBER: _ClassVar[int]
     name: str
     class_name: str
     is_builtin: bool
     from_logits: bool
-    def __init__(self, name: _Optional[str] = ..., class_name: _Optional[str] = ..., is_builtin: bool = ..., from_logits: bool = ...) -> None: ...
+    ignore_class: int
+    def __init__(self, name: _Optional[str] = ..., class_name: _Optional[str] = ..., is_builtin: bool = ..., from_logits: bool = ..., ignore_class: _Optional[int] = ...) -> None: ...
 
 class Optimizer(_message.Message):
     __slots__ = ("name", "class_name", "is_builtin", "learning_rate", "epsilon", "clipnorm", "global_clipnorm", "clipvalue", "is_loss_scaled")

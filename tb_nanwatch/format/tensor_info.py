@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+INTEGER = "integer"
+"""The attribute of inputs and targets that are whole numbers: labels, ids, pixels."""
+
 
 @dataclass(frozen=True)
 class TensorInfo:
@@ -19,7 +22,7 @@ class TensorInfo:
       trainable: of a variable or its gradient, whether it is trained; None where not known.
       is_statistic: whether a layer keeps it as a statistic, such as a moving average.
       attribute: the layer's attribute that holds the variable, such as "kernel"; of a sample weight
-        "sample_weight"; "" where it is not known.
+        "sample_weight", of data in whole numbers `INTEGER`; "" where it is not known.
     """
 
     role: str

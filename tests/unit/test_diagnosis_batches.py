@@ -6,11 +6,22 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from synthetic_histories import DEFAULT, STATISTICS, Values, aftermath, history, poison, ruin
+from synthetic_histories import (
+    DEFAULT,
+    MODEL,
+    STATISTICS,
+    Values,
+    aftermath,
+    history,
+    poison,
+    ruin,
+)
 
-from tb_nanwatch.diagnosis import advice, diagnose, explanation, headline
+from tb_nanwatch.diagnosis import Finding, advice, diagnose, explanation, headline
+from tb_nanwatch.format.facts import LossFacts
 from tb_nanwatch.format.label_range import label_out_of_range
 from tb_nanwatch.format.rerun import Element, Operand, Operation, Rerun
+from tb_nanwatch.format.tensor_info import INTEGER
 
 T = 6
 NOTHING = np.zeros((0, 5), np.float32)
@@ -126,3 +137,63 @@ def test_another_error_and_labels_within_range_are_none(rerun: Rerun) -> None:
     recorded = history(lost, steps=12, roles=DEFAULT)
     (found,) = diagnose(replace(recorded, reruns=(rerun,)))
     assert found.cause == "loss-domain"
+
+
+SPARSE = replace(MODEL, losses=(LossFacts("", "SparseCategoricalCrossentropy", True, True),))
+
+
+def with_labels(*labels: int, lost_at: int = T, **loss: object) -> tuple[Finding, ...]:
+    """A step with these labels among others, of two classes, and no rerun."""
+
+    def change(step: int, values: Values) -> None:
+        values["target", "target"] = np.array([0, 1, *(labels if step == T else ())], np.float32)
+        if step == lost_at:
+            ruin(values, "loss", "gradient", "weight")
+        elif step > lost_at:
+            aftermath(values)
+
+    losses = tuple(replace(each, **loss) for each in SPARSE.losses)  # type: ignore[arg-type]
+    recorded = history(change, steps=12, roles=DEFAULT, model=replace(SPARSE, losses=losses))
+    tensors = tuple(
+        replace(each, attribute=INTEGER) if each.role == "target" else each
+        for each in recorded.tensors
+    )
+    return diagnose(replace(recorded, tensors=tensors))
+
+
+@pytest.mark.parametrize("label", [2, 7, -1])
+def test_recorded_labels_tell_without_a_rerun(label: int) -> None:
+    (found,) = with_labels(label)
+    assert headline(found) == f"Label out of range at step 6 · label {label} of 2 classes"
+
+
+@pytest.mark.parametrize(
+    ("labels", "options"),
+    [
+        ((1,), {}),
+        ((-1,), {"ignore_class": -1}),
+        ((7,), {"class_name": "MeanSquaredError"}),
+        ((7,), {"lost_at": T + 2}),
+    ],
+    ids=["valid", "ignored", "no classes", "an earlier step"],
+)
+def test_other_whole_numbers_tell_nothing(labels: tuple[int, ...], options: dict) -> None:
+    causes = {each.cause for each in with_labels(*labels, **options)}
+    assert causes.isdisjoint({"label-out-of-range", "unscaled-target"})
+
+
+@pytest.mark.parametrize(("ids", "is_said"), [((0, 4), False), ((0, 5), True), ((-1, 3), True)])
+def test_ids_are_held_against_the_rows_of_their_table(ids: tuple[int, int], is_said: bool) -> None:
+    def change(step: int, values: Values) -> None:
+        values["input", "input"] = np.array(ids if step == T else (0, 1), np.float32)
+
+    first = replace(MODEL.layers[0], class_name="Embedding", inputs=())
+    model = replace(MODEL, layers=(first, *MODEL.layers[1:]))
+    recorded = history(change, steps=12, roles=DEFAULT, model=model)
+    tensors = tuple(
+        replace(each, attribute=INTEGER) if each.role == "input" else each
+        for each in recorded.tensors
+    )
+    found = diagnose(replace(recorded, tensors=tensors))
+    assert [each.cause for each in found] == ["id-out-of-range"] * is_said
+    assert all(each.step == T for each in found)

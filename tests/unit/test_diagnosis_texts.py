@@ -436,6 +436,12 @@ EXPECTED: dict[str, tuple[Finding, str, str]] = {
         "The loss falls to -3e12 at step 40, 10^12-fold below its start, and nothing ends its "
         "fall: it looks like progress, and is none. Targets go down to -1.",
     ),
+    "id-out-of-range": (
+        finding("id-out-of-range", Place("input", "words", "input"), {"id": 5000, "rows": 5000}),
+        "Id out of range from step 7 · id 5,000 of 5,000 rows, layer `words`",
+        "Inputs contain the id 5,000, and layer `words` has 5,000 rows: valid ids are 0 to 4,999. "
+        "A CPU raises an error for such an id; a GPU returns zeros, and XLA another row.",
+    ),
     "unscaled-input/constant-column": (
         finding(
             "unscaled-input",

@@ -10,7 +10,7 @@ import tensorflow as tf
 from tb_nanwatch.adapters.tensorflow.graph.replicas import current_replica, replica_label
 from tb_nanwatch.adapters.tensorflow.graph.variables import is_variable
 from tb_nanwatch.adapters.tensorflow.statistics import kernels
-from tb_nanwatch.format.tensor_info import TensorInfo
+from tb_nanwatch.format.tensor_info import INTEGER, TensorInfo
 from tb_nanwatch.training import record_rows
 from tb_nanwatch.training.warnings import WarningCollector
 
@@ -42,13 +42,18 @@ def dense(value: Any) -> tf.Tensor:
     For `tf.IndexedSlices`, sparse and ragged tensors these are the stored values: implicit zeros
     are not counted. Raises TypeError for a dtype that cannot hold NaN or Inf.
     """
+    tensor = dense_values(value)
+    kernels.dtype_format(tensor.dtype)
+    return tensor
+
+
+def dense_values(value: Any) -> tf.Tensor:
+    """The same, of any dtype."""
     if isinstance(value, tf.RaggedTensor):
         value = value.flat_values
     elif isinstance(value, (tf.IndexedSlices, tf.SparseTensor)):
         value = value.values
-    tensor = tf.convert_to_tensor(value)
-    kernels.dtype_format(tensor.dtype)
-    return tensor
+    return tf.convert_to_tensor(value)
 
 
 def parent_path(path: str) -> str:
@@ -135,19 +140,27 @@ def recordable(
 ) -> Iterator[NamedTensor]:
     """`name_tensor` of these arguments; nothing where `value` cannot be recorded.
 
-    Of a tensor that is the same in all replicas, the first replica's. A tensor that cannot hold NaN
-    or Inf goes to the collector; integers, such as labels and ids, only where the user
-    `is_requested` them by name.
+    Of a tensor that is the same in all replicas, the first replica's. Inputs and targets in whole
+    numbers are recorded as float32, exact up to 2**24: a label may name no class, and an id no row.
+    Any other tensor that cannot hold NaN or Inf goes to the collector; bools and strings among the
+    data only where the user `is_requested` them by name.
     """
     if options.get("mirrored") and current_replica():
         return
     try:
+        if role in ("input", "target") and _is_integer(value):
+            value = tf.cast(dense_values(value), tf.float32)
+            options["variable"] = VariableFacts(attribute=INTEGER)
         yield name_tensor(role, layer, name, value, **options)
     except (TypeError, ValueError):  # ValueError: what is no tensor at all
         if not is_requested and _is_discrete(value):
             return
         dtype = getattr(value, "dtype", type(value).__name__)
         collector.add_skipped(name, str(getattr(dtype, "name", dtype)))
+
+
+def _is_integer(value: Any) -> bool:
+    return getattr(getattr(value, "dtype", None), "is_integer", False) is True
 
 
 def _is_discrete(value: Any) -> bool:

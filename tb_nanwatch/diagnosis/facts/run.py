@@ -61,6 +61,10 @@ class Run:
         """The tensors of these roles that have records, in model order."""
         return [tensor for tensor in self.order.of_role(*roles) if tensor in self.histories]
 
+    def integers(self, role: str) -> list[int]:
+        """The inputs or targets in whole numbers that have records, in model order."""
+        return [tensor for tensor in self.order.integers(role) if tensor in self.histories]
+
     def seen_at(self, step: int, *roles: str) -> list[int]:
         """Those of them that were seen at this very step."""
         return [t for t in self.recorded(*roles) if self.histories[t].saw(step)]

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from tb_nanwatch.format.facts import UNKNOWN_MODEL, ModelFacts
 from tb_nanwatch.format.roles import FLOW
-from tb_nanwatch.format.tensor_info import TensorInfo
+from tb_nanwatch.format.tensor_info import INTEGER, TensorInfo
 
 _BACKWARD = frozenset({"activation_gradient", "gradient"})
 _OF_LAYERS = frozenset({"activation", "activation_gradient", "gradient", "weight"})
@@ -40,8 +40,21 @@ class StepOrder:
     is_trained: npt.NDArray[np.bool_]
 
     def of_role(self, *roles: str) -> list[int]:
-        """The tensors of these roles, in model order."""
-        return [index for index, info in enumerate(self.tensors) if info.role in roles]
+        """The tensors of these roles, in model order; without data in whole numbers, whose
+        magnitude means nothing."""
+        return [
+            index
+            for index, info in enumerate(self.tensors)
+            if info.role in roles and info.attribute != INTEGER
+        ]
+
+    def integers(self, role: str) -> list[int]:
+        """The inputs or targets in whole numbers, in model order."""
+        return [
+            index
+            for index, info in enumerate(self.tensors)
+            if info.role == role and info.attribute == INTEGER
+        ]
 
 
 def step_order(tensors: Sequence[TensorInfo], model: ModelFacts = UNKNOWN_MODEL) -> StepOrder:

@@ -41,6 +41,7 @@ from tb_nanwatch.diagnosis.rules.event_finding import Answer
 from tb_nanwatch.diagnosis.rules.fill_values import fill_values, overflowing_fill_value
 from tb_nanwatch.diagnosis.rules.growth import grown_until_overflow
 from tb_nanwatch.diagnosis.rules.improper_output import improper_output
+from tb_nanwatch.diagnosis.rules.integers import ids_beyond_table, label_beyond_classes
 from tb_nanwatch.diagnosis.rules.layer_forward import hidden_forward, layer_forward
 from tb_nanwatch.diagnosis.rules.loss_domain import infinite_loss_beside_overflow, loss_domain
 from tb_nanwatch.diagnosis.rules.loss_scaling import loss_scaling
@@ -61,6 +62,7 @@ RunRule = Callable[[Run, Sequence[Finding]], Iterator[Finding]]
 
 EVENT_RULES: tuple[EventRule, ...] = (
     empty_batch,
+    label_beyond_classes,
     mask,
     nonfinite_data,
     initial_weight,
@@ -86,6 +88,7 @@ each stage of a step before what follows from it."""
 RUN_RULES: tuple[RunRule, ...] = (
     poisoned_statistics,
     loss_scaling,
+    ids_beyond_table,
     improper_output,
     running_away,
     weak_gradients,

@@ -14,7 +14,7 @@ def empty_batch(run: Run, event: Event) -> Answer:
     """For whatever becomes non-finite in a step whose inputs and targets have no elements."""
     if run.intervals.initial[event.interval]:
         return None
-    data = run.recorded("input", "target")
+    data = [*run.recorded("input", "target"), *run.integers("input"), *run.integers("target")]
     if not data or not all(_is_empty(run.histories[tensor], event.step) for tensor in data):
         return None
     found = finding_from_event(run, event, "empty-batch")

@@ -102,6 +102,12 @@ FIXES: dict[str, Fix] = {
         "    from_logits=True, ignore_class=-1\n"
         ")",
     ),
+    "id-out-of-range": Fix(
+        "Give the table as many rows as the largest id needs, or send unknown ids to one row for "
+        "all of them.",
+        "print(x.min(), x.max())  # has to be within 0 ... rows - 1\n"
+        "keras.layers.Embedding(x.max() + 1, units)",
+    ),
     "layer-forward/invalid": Fix(
         "Look in {layer} for 0/0, Inf - Inf, the log or square root of a negative number, or the "
         "softmax of an all -Inf row, and clamp its input. In a mask use -1e9 (-3e4 in float16) "

@@ -92,6 +92,12 @@ def _label(finding: Finding) -> tuple[str, str]:
     return f"Label out of range {_at(finding)}", f"label {label:,} of {plural(classes, 'class')}"
 
 
+def _id(finding: Finding) -> tuple[str, str]:
+    value, rows = (int(finding.evidence[name]) for name in ("id", "rows"))
+    where = layer(finding.origin.layer)
+    return f"Id out of range {_from(finding)}", f"id {value:,} of {plural(rows, 'row')}, {where}"
+
+
 def _validation(finding: Finding) -> tuple[str, str]:
     what = f"{code(finding.origin.tensor)} is not finite after step {finding.step:,}"
     if finding.variant == "empty":
@@ -285,6 +291,7 @@ _HEADLINES: dict[str, Callable[[Finding], tuple[str, str]]] = {
     "nonfinite-initial-weight": _initial_weight,
     "empty-batch": _empty_batch,
     "label-out-of-range": _label,
+    "id-out-of-range": _id,
     "layer-forward": _layer_forward,
     "loss-domain": _loss_domain,
     "layer-backward": _layer_backward,

@@ -277,7 +277,17 @@ def _collapse(finding: Finding) -> Iterator[str]:
         yield f"{sentence(what)} is non-finite even at that scale."
 
 
+def _id(finding: Finding) -> Iterator[str]:
+    value, rows = (int(finding.evidence[name]) for name in ("id", "rows"))
+    yield (
+        f"{sentence(QUANTITIES['input'])} contain the id {value:,}, and "
+        f"{layer(finding.origin.layer)} has {rows:,} rows: valid ids are 0 to {rows - 1:,}. A CPU "
+        "raises an error for such an id; a GPU returns zeros, and XLA another row."
+    )
+
+
 EXPLANATIONS: dict[str, Callable[[Finding], Iterator[str]]] = {
+    "id-out-of-range": _id,
     "exploding-gradient": _exploding,
     "loss-scale-collapse": _collapse,
     "divergence": _divergence,

@@ -147,7 +147,10 @@ def _resolved(loss: Any) -> Any:
 
 def _loss_facts(name: str, loss: Any) -> LossFacts:
     if isinstance(loss, keras.losses.Loss):
-        return LossFacts(name, type(loss).__name__, is_builtin(type(loss)), _takes_logits(loss))
+        ignored = _config(loss).get("ignore_class")
+        return LossFacts(
+            name, type(loss).__name__, is_builtin(type(loss)), _takes_logits(loss), ignored
+        )
     return LossFacts(
         name, str(getattr(loss, "__name__", loss)), is_builtin(loss), _logits_by_default(loss)
     )
