@@ -26,10 +26,9 @@ FILL_VALUE = np.float32(9.969209968386869e36)
 ROW, COLUMN = 243, 4
 TRUTH = Truth(
     status="nonfinite",
-    causes=("poisoned-statistics",),
+    causes=("fill-value",),
     step=ROW // 8,
-    roles=("weight",),
-    layer="batch_norm",
+    roles=("input",),
     loss_stays_finite=True,
 )
 

@@ -6,7 +6,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from synthetic_histories import DEFAULT, MODEL, Values, aftermath, history, ruin
+from synthetic_histories import (
+    DEFAULT,
+    MODEL,
+    STATISTICS,
+    Values,
+    aftermath,
+    history,
+    poison,
+    ruin,
+)
 
 from tb_nanwatch.diagnosis import advice, diagnose, explanation, fix_code, headline
 
@@ -80,11 +89,23 @@ def test_a_column_of_another_unit_is_unscaled(value: float) -> None:
 def test_a_few_elements_are_outliers(times: int) -> None:
     def change(step: int, values: Values) -> None:
         if step == 0:
-            with_value(values, "input", 1e20, times)
+            with_value(values, "input", 999.0, times)
         growing(step, values)
 
     found = diagnose(history(change, steps=40, roles=DEFAULT))
     assert "fill-value" not in {each.cause for each in found}
+
+
+def test_a_single_one_may_be_so_far_away_that_it_is_one() -> None:
+    def change(step: int, values: Values) -> None:
+        if step >= T:  # Training goes on, and the statistics stay as they are.
+            poison(values, *STATISTICS, value=np.inf)
+        if step == T:
+            with_value(values, "input", 9.97e36, 1)
+
+    found = diagnose(history(change, steps=20, roles=DEFAULT))[0]
+    assert (found.cause, found.severity, found.step) == ("fill-value", "error", T)
+    assert "moving_mean` contains 1 +Inf at step 6" in explanation(found)
 
 
 def test_a_fill_value_that_does_no_harm_is_no_finding() -> None:

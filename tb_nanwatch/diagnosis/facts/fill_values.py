@@ -9,13 +9,14 @@ import numpy as np
 from tb_nanwatch.diagnosis.facts.run import Run
 
 _GAP = 40
-"""Octaves, 12 decades: no quantity, not even a time in milliseconds, is so far from all others."""
+"""Octaves, 12 decades: no quantity, not even a time in milliseconds, is so far from all others, and
+no outlier."""
 
 _NINES_GAP = 6
 """Octaves that are enough where the value is written in nines: -999, 99999."""
 
 _FEW = 3
-"""So many elements at least: fewer are outliers."""
+"""So many elements at least, where the value is nearer: fewer are outliers."""
 
 _MOST_RECORDS = 64
 """So many records are looked at."""
@@ -51,10 +52,11 @@ def fill_value(run: Run, tensor: int) -> FillValue | None:
     # By exponent, of both signs.
     exponents, where = np.unique(codes >> 1, return_inverse=True)
     elements = np.bincount(where, weights=counts)
-    if len(exponents) < 2 or elements[-1] < _FEW:
+    if len(exponents) < 2:
         return None
-    needed = _NINES_GAP if _is_written_in_nines(value) else _GAP
-    if exponents[-1] - exponents[-2] < needed:
+    gap = exponents[-1] - exponents[-2]
+    is_in_nines = _is_written_in_nines(value) and elements[-1] >= _FEW
+    if gap < (_NINES_GAP if is_in_nines else _GAP):
         return None
     share = float(elements[-1] / elements.sum())
     return FillValue(value, share, float(2.0 ** (int(exponents[-2]) + 1)))

@@ -23,9 +23,26 @@ def running_away(run: Run, findings: Sequence[Finding]) -> Iterator[Finding]:
     """One finding at most; none where an error says already that the training ran away."""
     if any(map(is_overflow, findings)):
         return
-    found = _exploding(run) or _diverging(run) or _amplified(run) or _unbounded(run)
+    grown = _exploding(run) or _diverging(run)
+    amplified = _amplified(run)
+    # What one layer makes of moderate values while its weights are as they were comes first.
+    if grown is None or (amplified is not None and _explains(run, amplified, grown)):
+        grown = amplified
+    found = grown or _unbounded(run)
     if found is not None:
         yield found
+
+
+def _explains(run: Run, amplified: Finding, grown: Finding) -> bool:
+    """Whether a layer's output was out of proportion before the weights had moved."""
+    before = run.norm("weight").until(amplified.step)
+    if amplified.step > grown.step or not amplified.origin.layer or len(before) < 2:
+        return False
+    return bool(before.log10[-1] - before.log10[0] < _MOVED)
+
+
+_MOVED = 0.5
+"""Decades by which the norm of weights changes that are learning, and not running away."""
 
 
 def _exploding(run: Run) -> Finding | None:

@@ -382,7 +382,8 @@ FIXES: dict[str, Fix] = {
     ),
     "fill-value/input": Fix(
         "Replace the fill value before you scale: it would set the scale, and press all other "
-        "values together. Impute it, and tell the model by a mask or one more column.",
+        "values together. Impute it, and tell the model by a mask or one more column. Moving "
+        "statistics that it has spoiled do not recover: load an earlier checkpoint.",
         "is_missing = np.abs(x) >= {fill_value}\n"
         "x = np.where(is_missing, 0.0, x)  # then normalize",
     ),
@@ -520,6 +521,8 @@ REMEDY_WORDS: dict[str, str] = {
     "clamp-argument": "clamp its argument inside of its domain",
     "jitter": "add a small number to the diagonal",
     "from-logits": "use no activation in the last layer, and tell the loss that it gets logits",
+    "fill": "fill the missing values, or repair what made them: every row has one, such as a "
+    "column that a normalization by hand divided by its standard deviation of 0",
     "float32-layer": "keep this layer in float32: its values do not fit its dtype",
     "optimizer-epsilon": "give the optimizer a larger epsilon",
     "clip-value": "clip each element of the gradients before the optimizer squares it",

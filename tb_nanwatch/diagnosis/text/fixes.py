@@ -36,11 +36,15 @@ _CURED_BY_CLIPPING = frozenset({"", "overflow", "loss", "weight"})
 """Variants of divergence and exploding gradients whose fix is to clip, unless that is done."""
 
 
+_NOT_AT_LINE = frozenset({"from-logits", "fill"})
+"""Remedies that change something else than the line of the operation."""
+
+
 def advice(finding: Finding) -> str:
     """What to do, in words: an imperative first, then where it does not apply."""
     cure = _cure(finding)
-    if cure is not None and cure.remedy == "from-logits":
-        return f"{sentence(REMEDY_WORDS[cure.remedy])}."  # Not at the line, which may be Keras's.
+    if cure is not None and cure.remedy in _NOT_AT_LINE:
+        return f"{sentence(REMEDY_WORDS[cure.remedy])}."
     if cure is not None and cure.remedy in REMEDY_WORDS:
         return _at_line(finding, REMEDY_WORDS[cure.remedy])
     fix = _operation_fix(finding)
@@ -59,7 +63,7 @@ def _at_line(finding: Finding, words: str) -> str:
 def fix_code(finding: Finding) -> str:
     """Code to copy, of several lines at times; "" for none."""
     cure = _cure(finding)
-    if cure is not None and cure.remedy == "from-logits":
+    if cure is not None and cure.remedy in _NOT_AT_LINE:
         return cure.code
     if cure is not None and finding.operation is not None:
         return source_with_remedy(finding.operation, cure.code) or cure.code
@@ -75,10 +79,17 @@ def help_link(finding: Finding) -> str:
 def _cure(finding: Finding) -> Trial | None:
     """The remedy of the operation that was tried on the step and cured it; None for none."""
     if finding.rerun is None or finding.cause in _NOT_OF_OPERATION:
-        return None
+        # Where leaving rows out leaves nothing, data is filled.
+        tried = () if finding.rerun is None else finding.rerun.tried
+        return next((each for each in tried if each.remedy == "fill" and _is_cured(each)), None)
     if finding.operation is not None and power_overflows(finding.operation):
         return None  # What is tried on a power keeps its base positive.
-    return next((each for each in finding.rerun.tried if each.outcome == "finite"), None)
+    return next(filter(_is_cured, finding.rerun.tried), None)
+
+
+def _is_cured(trial: Trial) -> bool:
+    """Whether the remedy cured the step."""
+    return trial.outcome == "finite"
 
 
 def _operation_fix(finding: Finding) -> Fix | None:
@@ -132,12 +143,17 @@ def _filled(text: str, finding: Finding) -> str:
         "activation": "" if recurrent is None else recurrent.activation,
         "batch": str(int(evidence.get("first_batch", 0))),
         "part": finding.related.get("part", "x"),
-        "fill_value": f"{abs(evidence.get('fill_value', 0.0)):.3g}",
+        "fill_value": _above(abs(evidence.get("fill_value", 0.0))),
         "layer": _where(finding),
         "optimizer": names[0] if len(names) == 1 else "Adam",
         "rate": f"{rates[0] / 10:g}" if len(rates) == 1 else "learning_rate / 10",
     }
     return _PLACEHOLDER.sub(lambda found: words[found[1]], text)
+
+
+def _above(value: float) -> str:
+    """A number that is not above this one and above all others: "9.9e+36", "999"."""
+    return f"{value:g}" if value == float(f"{value:g}") else f"{value * 0.99:.1e}"
 
 
 def _where(finding: Finding) -> str:
