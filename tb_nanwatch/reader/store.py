@@ -22,9 +22,9 @@ from tb_nanwatch.reader.blocks import (
     decode_rerun,
 )
 from tb_nanwatch.reader.cache import Cache
+from tb_nanwatch.reader.contents import Contents, manifest_hash
 from tb_nanwatch.reader.fence import fenced
 from tb_nanwatch.reader.fetch import fetch
-from tb_nanwatch.reader.index import Contents
 from tb_nanwatch.reader.listing import Access, Entry
 from tb_nanwatch.reader.merged import (
     MergedBlock,
@@ -67,6 +67,7 @@ class Store:
         self._initials: dict[Entry, Record | Unreadable] = {}
         self._reruns: dict[Entry, Rerun | Unreadable] = {}
         self._summaries: dict[Entry, BlockSummary | None] = {}
+        self._orphans: set[Entry] = set()
         self._by_hash: dict[int, Manifest | Unreadable] = {}
         self._rows: dict[Stream, int] = {}
 
@@ -106,7 +107,10 @@ class Store:
             if entry.parsed.kind == "stats"
         }
         for entry, block in self._read(access, blocks):
-            self._summaries[entry] = None if block is None else summarize_block(block)
+            summary = None if block is None else summarize_block(block)
+            self._summaries[entry] = summary
+            if summary is not None and summary.has_orphans:
+                self._orphans.add(entry)
             if block is not None and entry in large:
                 # Now, while it is in memory: it may not be when the picture is asked for.
                 self._merged.put(entry.key, entry.state, merge_block(block))
@@ -126,9 +130,9 @@ class Store:
         if isinstance(manifest, Manifest):
             self._rows[stream] = max(self._rows.get(stream, 0), len(manifest.tensors))
             # What could not be read without a manifest may have been waiting for this one.
-            orphans = [e for e, each in self._summaries.items() if each and each.has_orphans]
-            for waiting in orphans:
+            for waiting in self._orphans:
                 del self._summaries[waiting]
+            self._orphans.clear()
 
     def forget_others(self, entries: Iterable[Entry]) -> None:
         """Drops what is known of all entries but these: of deleted runs and of past states."""
@@ -136,22 +140,12 @@ class Store:
         for of_kind in (self._manifests, self._initials, self._reruns, self._summaries):
             for entry in of_kind.keys() - known:
                 del of_kind[entry]
+        self._orphans &= known
 
-    def contents(self, entries: Iterable[Entry]) -> Contents:
-        """What is known of one run; its entries must have been updated."""
-        entries = tuple(entries)
-        manifests = sorted(
-            (entry for entry in entries if entry.parsed.kind == "manifest"),
-            key=lambda entry: (entry.parsed.stream.session, entry.state[1]),
-        )
-        hashes = dict.fromkeys(manifest_hash(entry) for entry in manifests)
-        summaries = self._summaries
-        return Contents(
-            entries=entries,
-            summaries={entry: summaries[entry] for entry in entries if entry in summaries},
-            manifests={hash: self._by_hash[hash] for hash in [*hashes, *self._by_hash]},
-            initials={entry: self._initials[entry] for entry in entries if entry in self._initials},
-        )
+    def contents(self, entries: Sequence[Entry]) -> Contents:
+        """What is known of these entries, which must have been updated."""
+        everything = Contents(entries, self._summaries, self._by_hash, self._initials)
+        return everything.of(entries)
 
     def reruns(self, entries: Iterable[Entry]) -> tuple[Rerun, ...]:
         """What re-running steps found, by step; of one step what the newest session found.
@@ -216,8 +210,3 @@ class Store:
         """Bytes of a full block of this entry's stream; 0 before its manifest is known."""
         rows = self._rows.get(entry.parsed.stream, 0)
         return RECORDS_PER_BLOCK * record_bytes(rows) if rows else 0
-
-
-def manifest_hash(entry: Entry) -> int:
-    """The hash in the tag of a manifest."""
-    return int(entry.parsed.manifest or "", 16)
