@@ -14,7 +14,7 @@ import numpy.typing as npt
 from tb_nanwatch.format.facts import UNKNOWN_MODEL, ModelFacts
 from tb_nanwatch.format.history import Series
 from tb_nanwatch.format.manifest import Manifest
-from tb_nanwatch.reader.block_summary import BlockSummary, PartSummary
+from tb_nanwatch.reader.block_summary import PartSummary
 from tb_nanwatch.reader.blocks import Unreadable
 from tb_nanwatch.reader.contents import Contents
 from tb_nanwatch.reader.listing import Entry
@@ -77,6 +77,7 @@ class RunIndex:
     Attributes:
       run: its name.
       began: when the first of it was written, seconds since the epoch; None where not known.
+      is_shared: whether its directory has other runs, too.
       tensors: in model order.
       nonfinite: where each of `tensors` is non-finite, the state before the first step included.
       records: the records that make up the run.
@@ -95,6 +96,7 @@ class RunIndex:
 
     run: str
     began: float | None
+    is_shared: bool
     tensors: tuple[Tensor, ...]
     nonfinite: NonfiniteSummary
     records: tuple[IndexedRecords, ...]
@@ -115,6 +117,7 @@ def unreadable(run: str, problem: str) -> RunIndex:
     return RunIndex(
         run=run,
         began=None,
+        is_shared=False,
         tensors=(),
         nonfinite=combine(0, ()),
         records=(),
@@ -220,7 +223,7 @@ def _model(manifests: Iterable[Manifest]) -> ModelFacts:
 
 
 def build(
-    run: str, contents: Contents, summarize_part: SummarizePart, others: str = ""
+    run: str, contents: Contents, summarize_part: SummarizePart, first_runs: Sequence[str]
 ) -> RunIndex:
     """The index of a run, from what was read of it.
 
@@ -228,8 +231,7 @@ def build(
       run: its name.
       contents: of its training.
       summarize_part: reads what the summaries do not tell.
-      others: the name of the next training of the directory, to be named with the first; "" where
-        there is none.
+      first_runs: the names of the first two trainings of the directory, or of the only one.
     """
     blocks = [entry for entry in contents.entries if entry.parsed.kind == "stats"]
     tracks = sessions_by_track(blocks, contents.summaries)
@@ -246,6 +248,7 @@ def build(
     used = {records.manifest for _, records in found}
     used |= {int(record.field("manifest")) for record in initials}
     manifests = contents.manifests_of(used)
+    is_shared = len(first_runs) > 1
     tensors = Tensors()
     rows = {hash: tensors.add(manifest) for hash, manifest in manifests.items()}
 
@@ -263,6 +266,7 @@ def build(
     return RunIndex(
         run=run,
         began=span(contents.entries).began or None,
+        is_shared=is_shared,
         tensors=tensors.all(),
         nonfinite=combine(len(tensors.all()), summaries),
         records=tuple(indexed),
@@ -278,9 +282,7 @@ def build(
         read=read,
         times=times(indexed),
         # Workers and streams see the same steps: the largest count, not the sum.
-        scale_skipped_steps=max(
-            (_scale_skipped(track) for track in tracks), default=0
-        ),
+        scale_skipped_steps=max((_scale_skipped(track) for track in tracks), default=0),
         problems=problems(
             written=written,
             read=read,
@@ -288,6 +290,6 @@ def build(
             unreadable=unreadable,
             unread_tags=sum(summary is None for summary in contents.summaries.values()),
             replaced=_replaced(tracks),
-            others=others,
+            others=first_runs[1] if is_shared and run == first_runs[0] else "",
         ),
     )

@@ -29,6 +29,7 @@ from tb_nanwatch.reader.store import CACHE_BYTES, PackedHistograms, Store
 from tb_nanwatch.reader.trainings import split_trainings
 from tb_nanwatch.stats.histogram import Histograms
 
+
 @dataclass(frozen=True)
 class Listed:
     """A run as far as it is known without reading anything.
@@ -51,14 +52,14 @@ class _Training:
     """An index, and what it was made from."""
 
     contents: Contents
-    others: str
+    first_runs: tuple[str, ...]
     index: RunIndex
 
-    def is_of(self, contents: Contents, others: str) -> bool:
+    def is_of(self, contents: Contents, first_runs: tuple[str, ...]) -> bool:
         """Whether it would be made from the same now."""
         before, now = self.contents.summaries, contents.summaries
         return (
-            self.others == others
+            self.first_runs == first_runs
             and self.contents.entries == contents.entries
             and before.keys() == now.keys()
             and all(before[entry] is summary is not None for entry, summary in now.items())
@@ -291,14 +292,14 @@ class Reader:
         names = training_names(directory, self._listing.entries(access))
         trainings: dict[str, _Training] = {}
         named = list(zip(names, split, strict=False))
-        for number, (name, of_training) in enumerate(named):
-            others = named[1][0] if number == 0 and len(named) > 1 else ""
+        first_runs = tuple(name for name, _ in named[:2])
+        for name, of_training in named:
             training = before.trainings.get(name) if before is not None else None
-            if training is None or not training.is_of(of_training, others):
+            if training is None or not training.is_of(of_training, first_runs):
                 index = build(
-                    name, of_training, lambda part: self._summarize(access, part), others
+                    name, of_training, lambda part: self._summarize(access, part), first_runs
                 )
-                training = _Training(of_training, others, index)
+                training = _Training(of_training, first_runs, index)
             trainings[name] = training
         return _Known(entries, trainings, None not in contents.summaries.values())
 
