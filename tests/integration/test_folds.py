@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -15,12 +13,13 @@ import tensorflow as tf
 from provider import ACCESS, Provider
 
 import tb_nanwatch as nanwatch
+from tb_nanwatch.cli import main
 from tb_nanwatch.reader import Reader
 
 
 @pytest.mark.parametrize("shared_callback", [False, True])
 def test_a_broken_fold_is_reported_beside_the_healthy_ones(
-    tmp_path: Path, shared_callback: bool
+    tmp_path: Path, shared_callback: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
     random = np.random.default_rng(0)
     x, y = random.normal(size=(90, 4)).astype("float32"), random.normal(size=(90, 1))
@@ -36,18 +35,13 @@ def test_a_broken_fold_is_reported_beside_the_healthy_ones(
             callback = nanwatch.Callback(tmp_path / "exp")
         model.fit(x[kept], y[kept], batch_size=10, shuffle=False, verbose=0, callbacks=[callback])
 
-    done = subprocess.run(
-        [sys.executable, "-m", "tb_nanwatch", "report", str(tmp_path), "--json"],
-        capture_output=True,
-        text=True,
-        cwd=Path(__file__).parents[2],
-    )
-    runs = json.loads(done.stdout)["runs"]
+    capsys.readouterr()
+    assert main(["report", str(tmp_path), "--json"]) == 1
+    runs = json.loads(capsys.readouterr().out)["runs"]
     assert [run["run"] for run in runs] == ["exp", "exp/2"]
     assert [run["status"] for run in runs] == ["nonfinite", "healthy"]
     assert runs[0]["findings"][0]["step"] == 4
     assert [(run["first_step"], run["last_step"]) for run in runs] == [(0, 5)] * 2
-    assert done.returncode == 1
 
 
 def observe(watcher: nanwatch.Watcher, steps: int) -> None:
