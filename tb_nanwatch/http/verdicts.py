@@ -111,12 +111,12 @@ class Verdicts:
         return problem if entries is run.entries else ""
 
     def _left(self, access: Access, listed: Mapping[str, Listed]) -> dict[str, Listed]:
-        """The runs without a verdict on their present state."""
+        """The runs without a verdict on their present state, and those of unread directories."""
         return {
             name: run
             for name, run in listed.items()
             if not (
-                run.is_current
+                run.is_read
                 and self._verdicts.get((access.experiment, name), (None,))[0] is run.index
             )
             and not self._problem(access, run)
@@ -158,11 +158,11 @@ class Verdicts:
         listed = self._reader.listed(access)
         self._forget_others(access, listed)
         left = self._left(access, listed)
-        read = [run.index for run in left.values() if run.is_current and run.index is not None]
+        read = [run.index for run in left.values() if run.is_read and run.index is not None]
         bad = sorted(
             (index for index in read if _first_nonfinite(index) < np.inf), key=_first_nonfinite
         )
-        unread = {run.directory: run.entries for run in left.values() if not run.is_current}
+        unread = {run.directory: run.entries for run in left.values() if not run.is_read}
         if bad:
             self._diagnose(access, bad)
         elif unread:

@@ -38,13 +38,15 @@ class Listed:
       directory: that it is of, by name. Of a directory that was never read one run is known.
       entries: the directory's tags; the same object as long as nothing changes.
       index: the last one that was made; None where the directory was never read.
-      is_current: whether the index is of the run's present data.
+      is_current: whether the index is of the run's present data, as far as that is known.
+      is_read: whether all of the directory was read. If not, it may have further runs.
     """
 
     directory: str
     entries: Entries
     index: RunIndex | None
     is_current: bool
+    is_read: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,11 +147,14 @@ class Reader:
         for directory, entries in self._listing.entries(access).items():
             known = self._known.get((access.experiment, directory))
             if known is None:
-                found[directory] = Listed(directory, entries, None, False)
-            else:
-                is_current = known.entries is entries
-                for name, training in known.trainings.items():
-                    found[name] = Listed(directory, entries, training.index, is_current)
+                found[directory] = Listed(directory, entries, None, False, False)
+                continue
+            is_read = known.entries is entries
+            # A training that has grown leaves the others as they are.
+            present = frozenset() if is_read else frozenset(entries)
+            for name, training in known.trainings.items():
+                is_current = is_read or present.issuperset(training.contents.entries)
+                found[name] = Listed(directory, entries, training.index, is_current, is_read)
         return found
 
     def read(self, access: Access, directories: Iterable[str]) -> None:
@@ -263,7 +268,9 @@ class Reader:
                 if each is None or not each.is_complete or each.entries is not wanted[name]
             ]
             if stale:
-                self._store(access).update(access, [wanted[name] for name in stale])
+                self._store(access).update(
+                    access, [entry for name in stale for entry in wanted[name]]
+                )
                 self._forget_others(access, wanted)
             fresh = {name: each for name, each in known.items() if each is not None}
             for name in stale:

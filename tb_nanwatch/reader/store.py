@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
-from tensorboard.data.provider import DataProvider
+from tensorboard.data.provider import DataProvider, TensorDatum
 
 from tb_nanwatch.format.manifest import Manifest
 from tb_nanwatch.format.rerun import Rerun
@@ -33,6 +33,7 @@ from tb_nanwatch.reader.merged import (
     merged_bytes,
     record_bytes,
 )
+from tb_nanwatch.reader.sessions import stream_key
 from tb_nanwatch.stats.record import Record
 
 CACHE_BYTES = 128 * 2**20
@@ -71,10 +72,8 @@ class Store:
         self._by_hash: dict[int, Manifest | Unreadable] = {}
         self._rows: dict[Stream, int] = {}
 
-    def update(self, access: Access, runs: Iterable[Sequence[Entry]]) -> None:
-        """Reads what is new of these runs, each given by all of its entries."""
-        runs = tuple(runs)
-        entries = [entry for run in runs for entry in run]
+    def update(self, access: Access, entries: Collection[Entry]) -> None:
+        """Reads what is new of these entries."""
         fresh = {
             entry: _SMALL
             for entry in entries
@@ -85,7 +84,7 @@ class Store:
         read = dict(fetch(self._provider, access, fresh))
         for entry, datums in read.items():
             if entry.parsed.kind == "manifest":
-                self._add(entry, fenced(entry, Unreadable(), decode_manifest, datums or ()))
+                self._add(entry, datums or ())
         for entry, datums in read.items():
             given = entry, Unreadable()
             if entry.parsed.kind == "initial":
@@ -94,41 +93,31 @@ class Store:
             elif entry.parsed.kind == "rerun":
                 self._reruns[entry] = fenced(*given, decode_rerun, datums or ())
         # What TensorBoard could not read is tried again.
-        blocks = [
-            entry
-            for entry in entries
-            if entry.parsed.kind == "stats" and self._summaries.get(entry) is None
-        ]
-        large = {
-            entry
-            for run in runs
-            if is_large(self._sizes(run))
-            for entry in run
-            if entry.parsed.kind == "stats"
-        }
+        every_block = [entry for entry in entries if entry.parsed.kind == "stats"]
+        blocks = [entry for entry in every_block if self._summaries.get(entry) is None]
+        of_session = Counter(map(stream_key, every_block))
         for entry, block in self._read(access, blocks):
             summary = None if block is None else summarize_block(block)
             self._summaries[entry] = summary
             if summary is not None and summary.has_orphans:
                 self._orphans.add(entry)
-            if block is not None and entry in large:
+            records = RECORDS_PER_BLOCK * of_session[stream_key(entry)]
+            if block is not None and is_large([(records, self._rows.get(entry.parsed.stream, 0))]):
                 # Now, while it is in memory: it may not be when the picture is asked for.
                 self._merged.put(entry.key, entry.state, merge_block(block))
 
-    def _sizes(self, entries: Iterable[Entry]) -> Iterator[tuple[int, int]]:
-        """Records and tensors of each block of a run, at most."""
-        for entry in entries:
-            if entry.parsed.kind == "stats":
-                yield RECORDS_PER_BLOCK, self._rows.get(entry.parsed.stream, 0)
-
-    def _add(self, entry: Entry, manifest: Manifest | Unreadable) -> None:
-        self._manifests[entry] = manifest
+    def _add(self, entry: Entry, datums: Sequence[TensorDatum]) -> None:
+        """Takes in the events of a manifest's tag."""
         named, stream = manifest_hash(entry), entry.parsed.stream
-        if isinstance(self._by_hash.get(named), Manifest):
-            return
-        self._by_hash[named] = manifest
+        known = self._by_hash.get(named)
+        # Most sessions of a model have the same one.
+        is_known = isinstance(known, Manifest)
+        manifest = known if is_known else fenced(entry, Unreadable(), decode_manifest, datums)
+        assert manifest is not None
+        self._manifests[entry] = self._by_hash[named] = manifest
         if isinstance(manifest, Manifest):
             self._rows[stream] = max(self._rows.get(stream, 0), len(manifest.tensors))
+        if not is_known and isinstance(manifest, Manifest):
             # What could not be read without a manifest may have been waiting for this one.
             for waiting in self._orphans:
                 del self._summaries[waiting]
