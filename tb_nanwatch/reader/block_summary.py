@@ -33,6 +33,11 @@ class PartSummary:
         """The earliest step; a part has at least one record."""
         return int(self.windows[:, WINDOW_FIELD["first_step"]].min())
 
+    @property
+    def last_step(self) -> int:
+        """The latest step."""
+        return int(self.windows[:, WINDOW_FIELD["last_step"]].max())
+
 
 @dataclass(frozen=True)
 class BlockSummary:

@@ -1,10 +1,11 @@
 """The trainings that wrote to one directory: which session goes on with which, and which does not.
 
 A session goes on with an earlier training of the same model if its first step is later than the
-first of that training, and nothing of either was written at the same time. So does a run that was
-resumed from a checkpoint, or whose open window was lost. Any other session is a training of its
-own: a fold of a K-fold, a trial of a tuner, another model, a second process that writes at the same
-time. So is a repetition from the first step, because nothing distinguishes it from a fold.
+first of that training, and if it repeats none of its steps while that one was still writing. So
+does a run that was resumed from a checkpoint, or whose open window was lost. Any other session is a
+training of its own: a fold of a K-fold, a trial of a tuner, another model, a second process that
+writes at the same time. So is a repetition from the first step, because nothing distinguishes it
+from a fold.
 
 Several tracks (the workers of a distributed training, the names of `nanwatch.summary`) belong to
 one training: the first sessions of each track together, then the second ones. Where one track has
@@ -58,13 +59,13 @@ class _Session:
       key: of its stream.
       span: when it was written.
       model: what it recorded; None where no manifest can be read.
-      first_step: its earliest; None where it recorded nothing that can be read.
+      steps: its earliest and its latest; None where it recorded nothing that can be read.
     """
 
     key: StreamKey
     span: Span
     model: ModelIdentity | None
-    first_step: int | None
+    steps: tuple[int, int] | None
 
 
 @dataclass
@@ -72,12 +73,31 @@ class _Chain:
     """Sessions of one track, each of which goes on with those before it."""
 
     sessions: list[_Session] = field(default_factory=list)
-    first_step: int | None = None
+    steps: tuple[int, int] | None = None
 
     @property
     def span(self) -> Span:
         """Of the newest session."""
         return self.sessions[-1].span
+
+    @property
+    def begins_at(self) -> int:
+        """The first step; there must be one."""
+        assert self.steps is not None
+        return self.steps[0]
+
+    def is_continued_by(self, session: _Session) -> bool:
+        assert session.steps is not None
+        assert self.steps is not None
+        begin, (first, last) = session.steps[0], self.steps
+        # A clock that was put back only looks like two at a time.
+        return begin > last or (begin > first and not session.span.overlaps(self.span))
+
+    def add(self, session: _Session) -> None:
+        assert session.steps is not None
+        (first, last), (begin, end) = self.steps or session.steps, session.steps
+        self.steps = min(first, begin), max(last, end)
+        self.sessions.append(session)
 
 
 def split_trainings(contents: Contents) -> list[tuple[Entry, ...]]:
@@ -109,15 +129,18 @@ def _session(key: StreamKey, entries: Sequence[Entry], contents: Contents) -> _S
     ]
     models = [each.model_identity for each in manifests if isinstance(each, Manifest)]
     return _Session(
-        key, span(entries), max(models, default=None), _first_step(entries, contents.summaries)
+        key, span(entries), max(models, default=None), _steps(entries, contents.summaries)
     )
 
 
-def _first_step(
+def _steps(
     entries: Iterable[Entry], summaries: Mapping[Entry, BlockSummary | None]
-) -> int | None:
+) -> tuple[int, int] | None:
     read = [summary for entry in entries if (summary := summaries.get(entry)) is not None]
-    return min((part.first_step for each in read for part in each.parts), default=None)
+    parts = [part for summary in read for part in summary.parts]
+    if not parts:
+        return None
+    return min(part.first_step for part in parts), max(part.last_step for part in parts)
 
 
 def _chains(sessions: Sequence[_Session]) -> list[_Chain]:
@@ -127,19 +150,21 @@ def _chains(sessions: Sequence[_Session]) -> list[_Chain]:
     open_chains: dict[ModelIdentity | None, list[_Chain]] = defaultdict(list)
     without_records: list[_Session] = []
     for session in sessions:
-        if session.first_step is None:  # It belongs to what came after it.
+        if session.steps is None:  # It belongs to what came after it.
             without_records.append(session)
             continue
         of_model = open_chains[session.model]
-        chain = next((each for each in reversed(of_model) if _goes_on(session, each)), None)
+        older = (chain for chain in reversed(of_model) if chain.is_continued_by(session))
+        chain = next(older, None)
         if chain is None:
-            chain = _Chain(first_step=session.first_step)
+            chain = _Chain()
             chains.append(chain)
             # The newest is what a session goes on with, of those that begin early enough.
-            while of_model and (of_model[-1].first_step or 0) >= session.first_step:
+            while of_model and of_model[-1].begins_at >= session.steps[0]:
                 of_model.pop()
             of_model.append(chain)
-        chain.sessions += [*without_records, session]
+        chain.sessions += without_records
+        chain.add(session)
         without_records = []
     if without_records:
         if not chains:
@@ -147,12 +172,6 @@ def _chains(sessions: Sequence[_Session]) -> list[_Chain]:
         # In front, so that the newest session of the chain stays the one that has records.
         chains[-1].sessions[:0] = without_records
     return chains
-
-
-def _goes_on(session: _Session, chain: _Chain) -> bool:
-    assert session.first_step is not None
-    assert chain.first_step is not None
-    return session.first_step > chain.first_step and not session.span.overlaps(chain.span)
 
 
 def _numbers(tracks: Mapping[Track, Sequence[_Chain]]) -> dict[StreamKey, int]:

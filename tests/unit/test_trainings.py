@@ -216,6 +216,17 @@ def test_a_clock_that_is_put_back_between_sessions_changes_no_order(tmp_path: Pa
     assert np.isnan(run.nonfinite.first[0])  # Step 8 was repeated.
 
 
+def test_a_clock_that_is_put_back_into_the_session_before_breaks_no_training(
+    tmp_path: Path,
+) -> None:
+    """As long as no step is repeated: then it may be two processes at a time."""
+    write(tmp_path / "nanwatch", 0, 0, 9, at=START)
+    write(tmp_path / "nanwatch", 1, 10, 19, at=START + 5)
+    assert steps_of(tmp_path) == {".": (0, 19)}
+    write(tmp_path / "nanwatch", 2, 18, 29, at=START + 7)
+    assert steps_of(tmp_path) == {".": (0, 19), "./2": (18, 29)}
+
+
 def test_folds_stay_in_order_though_the_clock_is_put_back(tmp_path: Path) -> None:
     for fold in range(3):
         write(tmp_path / "nanwatch", fold, 0, fold, at=START - 5000 * fold)
