@@ -93,7 +93,7 @@ def problems(
         )
     if others:
         sentences.append(
-            f"Other trainings wrote to the same directory: they are runs {others!r} and on. Give "
-            "each training a log_dir of its own to name it."
+            f"Other runs were written to the same directory: {others!r} and on. Give each run a "
+            "log_dir of its own to name it."
         )
     return tuple(sentences)
