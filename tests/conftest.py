@@ -59,15 +59,16 @@ def entry_point(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tensorboard(entry_point: Path) -> Callable[..., object]:
     """Starts TensorBoard: `with tensorboard(logs, "--load_fast=false") as url:`.
 
-    The URL ends in a slash. `path` comes first on PYTHONPATH.
+    The URL ends in a slash. `path` comes first on PYTHONPATH. `port` 0 is any that is free.
     """
 
     @contextmanager
     def start(
-        logs: Path, *flags: str, prefix: str = "/", path: Path | None = None
+        logs: Path, *flags: str, prefix: str = "/", path: Path | None = None, port: int = 0
     ) -> Iterator[str]:
         with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
+            free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            free.bind(("127.0.0.1", port))
             port = free.getsockname()[1]
         first = [str(path)] if path else []
         environment = {

@@ -24,6 +24,7 @@ export function summary(change: Partial<RunSummary> = {}): RunSummary {
     run: "run",
     status: "healthy",
     headline: "Healthy: no NaN or Inf (240 steps, 17 tensors)",
+    began: 1_790_000_000,
     first_step: 0,
     last_step: 239,
     tensors: 17,
@@ -45,6 +46,7 @@ export function nonfiniteSummary(run: string, step: number): RunSummary {
 export function detail(change: Partial<RunDetail> = {}): RunDetail {
   return {
     run: "run",
+    began: 1_790_000_000,
     first_step: 0,
     last_step: 239,
     records: { written: 19, read: 19 },

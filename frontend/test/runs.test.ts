@@ -3,6 +3,7 @@ import { numberGroups } from "../src/model/cell_numbers";
 import { allNonfiniteText, describeCell } from "../src/model/cell_text";
 import { describeDeparture } from "../src/model/departure";
 import {
+  beganText,
   isAnyPending,
   missingDataTexts,
   runFacts,
@@ -44,6 +45,11 @@ test("a pending run with NaN or Inf is opened before an unstable one, not before
   expect(isAnyPending([unstable, suspect])).toBe(true);
   expect(isAnyPending([unstable])).toBe(false);
   expect(isAnyPending(undefined)).toBe(false);
+});
+
+test("a run tells when it began", () => {
+  expect(beganText(summary({ began: 1_790_000_000 }))).toMatch(/^began .*2026/);
+  expect(beganText(summary({ began: null }))).toBe("");
 });
 
 test("every status has a place in the list and a text", () => {

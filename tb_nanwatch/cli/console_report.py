@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 
 from tb_nanwatch.cli.runs import DiagnosedRun
@@ -55,7 +56,8 @@ def run_lines(terminal: Terminal, diagnosed: DiagnosedRun) -> Iterator[str]:
 
 
 def what_was_read(run: RunIndex) -> str:
-    """Steps of a run, records where not all could be read, and skipped steps."""
+    """Steps of a run, records where not all could be read, skipped steps; and when it began, where
+    that tells it from other runs of its directory."""
     parts = []
     if run.first_step is not None and run.last_step is not None:
         parts.append(f"steps {run.first_step:,}-{run.last_step:,}")
@@ -64,6 +66,8 @@ def what_was_read(run: RunIndex) -> str:
     if run.scale_skipped_steps:
         skipped = plural(run.scale_skipped_steps, "step")
         parts.append(f"{skipped} skipped by LossScaleOptimizer")
+    if run.is_shared and run.began is not None:
+        parts.append(time.strftime("began %Y-%m-%d %H:%M:%S", time.localtime(run.began)))
     return ", ".join(parts)
 
 

@@ -65,6 +65,7 @@ class DiagnosedRun:
         return run_report(
             self.name,
             self.verdict,
+            began=index.began,
             first_step=index.first_step,
             last_step=index.last_step,
             written=index.written,
@@ -94,7 +95,7 @@ def find(
         for index in indexes:
             name = index.run
             if len(logdirs) > 1:
-                name = logdir if name == "." else os.path.join(logdir, name)
+                name = logdir if name == "." else os.path.join(logdir, name.removeprefix("./"))
             yield FoundRun(name, reader, access, index)
     if not seen:
         raise NotReadableError(

@@ -26,6 +26,13 @@ from tb_nanwatch.format.nanwatch_pb2 import Tensor as TensorProto
 from tb_nanwatch.format.tensor_info import TensorInfo
 from tb_nanwatch.stats.columns import COLUMN_NAMES, WINDOW_FIELD_NAMES
 
+_IDENTIFYING_ROLES = ("", "gradient", "weight")
+"""What identifies a model, the best last; "" stands for every role."""
+
+ModelIdentity = tuple[int, int, frozenset[tuple[str, str, tuple[int, ...] | None, str]]]
+"""How good it is, as a place in `_IDENTIFYING_ROLES` and the number of tensors; and the role, name,
+shape and dtype of each of them."""
+
 _Facts = TypeVar("_Facts", LayerFacts, LossFacts, OptimizerFacts)
 
 
@@ -60,6 +67,22 @@ class Manifest:
         # Of hundreds of tensors it takes milliseconds, and every record asks for it.
         digest = hashlib.sha256(pack_manifest(self)).digest()
         return int.from_bytes(digest[:6], "big")
+
+    @cached_property
+    def model_identity(self) -> ModelIdentity:
+        """What two manifests of the same model have in common, whatever else either records.
+
+        By the weights, where they are recorded; or else by the gradients; or else by all tensors.
+        """
+        roles = {tensor.role for tensor in self.tensors}
+        rank = max(at for at, role in enumerate(_IDENTIFYING_ROLES) if not role or role in roles)
+        role = _IDENTIFYING_ROLES[rank]
+        tensors = frozenset(
+            (tensor.role, tensor.name, tensor.shape, tensor.dtype)
+            for tensor in self.tensors
+            if not role or tensor.role == role
+        )
+        return rank, len(tensors), tensors
 
 
 def _text(value: str) -> str:

@@ -14,6 +14,7 @@ import numpy as np
 from tb_nanwatch.diagnosis import run_report, verdict
 from tb_nanwatch.reader import Access, Reader, RunIndex
 from tb_nanwatch.reader.cache import Cache
+from tb_nanwatch.reader.listing import Entries
 from tb_nanwatch.reader.reader import Listed
 
 _GRACE = 0.05
@@ -21,6 +22,9 @@ _GRACE = 0.05
 
 _BLOCKS = 32
 """Block tags that are read at a time. Whoever opens a run meanwhile waits for them."""
+
+_MOMENT = 0.2
+"""Seconds of diagnosing between two looks at which runs there are."""
 
 _PENDING: dict[str, Any] = {"status": "pending", "headline": "", "finding": None}
 
@@ -79,6 +83,7 @@ class Verdicts:
         row: dict[str, Any] = {
             "run": name,
             **_PENDING,
+            "began": None,
             "first_step": None,
             "last_step": None,
             "tensors": 0,
@@ -92,7 +97,7 @@ class Verdicts:
                 "nonfinite_tensors": int(np.count_nonzero(~np.isnan(index.nonfinite.first))),
                 "scale_skipped_steps": index.scale_skipped_steps,
             }
-        problem = self._problem(access, name, run)
+        problem = self._problem(access, run)
         if problem:
             row["problems"] = [problem]
         elif run.is_current:
@@ -100,21 +105,21 @@ class Verdicts:
             row |= known if diagnosed is index else _PENDING
         return row
 
-    def _problem(self, access: Access, name: str, run: Listed) -> str:
-        """Why the run could not be read in its present state; "" where nothing is known of that."""
-        entries, problem = self._unreadable.get((access.experiment, name), (None, ""))
-        return problem if entries == run.entries else ""
+    def _problem(self, access: Access, run: Listed) -> str:
+        """Why a run could not be read in its present state; "" where nothing is known of that."""
+        entries, problem = self._unreadable.get((access.experiment, run.directory), (None, ""))
+        return problem if entries is run.entries else ""
 
     def _left(self, access: Access, listed: Mapping[str, Listed]) -> dict[str, Listed]:
-        """The runs without a verdict on their present state."""
+        """The runs without a verdict on their present state, and those of unread directories."""
         return {
             name: run
             for name, run in listed.items()
-            if not self._problem(access, name, run)
-            and not (
-                run.is_current
+            if not (
+                run.is_read
                 and self._verdicts.get((access.experiment, name), (None,))[0] is run.index
             )
+            and not self._problem(access, run)
         }
 
     def _work_on(self, access: Access) -> threading.Event:
@@ -149,47 +154,59 @@ class Verdicts:
             time.sleep(0.001)
 
     def _work_once(self, access: Access) -> bool:
-        """Reads some runs, or diagnoses one; whether there was anything to do."""
+        """Reads some runs, or diagnoses some; whether there was anything to do."""
         listed = self._reader.listed(access)
         self._forget_others(access, listed)
         left = self._left(access, listed)
-        read = [run.index for run in left.values() if run.is_current and run.index is not None]
-        bad = {_first_nonfinite(index): index for index in reversed(read)}
-        bad.pop(np.inf, None)
-        unread = [name for name, run in left.items() if not run.is_current]
+        read = [run.index for run in left.values() if run.is_read and run.index is not None]
+        bad = sorted(
+            (index for index in read if _first_nonfinite(index) < np.inf), key=_first_nonfinite
+        )
+        unread = {run.directory: run.entries for run in left.values() if not run.is_read}
         if bad:
-            self.report(access, bad[min(bad)])
+            self._diagnose(access, bad)
         elif unread:
-            self._read(access, _newest(unread, left))
+            self._read(access, _newest(unread))
         elif read:
-            self.report(access, read[0])
+            self._diagnose(access, read)
         return bool(left)
 
-    def _read(self, access: Access, names: list[str]) -> None:
-        """Reads some runs; where that fails, each by itself, so that one does not affect others."""
+    def _diagnose(self, access: Access, indexes: Iterable[RunIndex]) -> None:
+        """Diagnoses the first runs, as many as can be done in a moment, but at least one."""
+        end = time.monotonic() + _MOMENT
+        for index in indexes:
+            self.report(access, index)
+            if time.monotonic() > end:
+                return
+            time.sleep(0)  # A request comes first.
+
+    def _read(self, access: Access, directories: list[str]) -> None:
+        """Reads some directories; where that fails, each by itself, so that others are read."""
         listed = self._reader.listed(access)
         try:
-            self._reader.read(access, names)
+            self._reader.read(access, directories)
             return
         except Exception:
             _stop_at_exit()
-            if len(names) > 1:
-                for name in names:
-                    self._read(access, [name])
+            if len(directories) > 1:
+                for directory in directories:
+                    self._read(access, [directory])
                 return
-            _logger.exception("NaNWatch could not read run %r", names[0])
-        (name,) = names
-        if name in listed:
-            self._unreadable[access.experiment, name] = (
-                listed[name].entries,
-                "NaNWatch could not read this run; TensorBoard's log has the traceback.",
-            )
+            _logger.exception("NaNWatch could not read %r", directories[0])
+        (directory,) = directories
+        for run in listed.values():
+            if run.directory == directory:
+                self._unreadable[access.experiment, directory] = (
+                    run.entries,
+                    "NaNWatch could not read this run; TensorBoard's log has the traceback.",
+                )
 
     def _forget_others(self, access: Access, listed: Mapping[str, Listed]) -> None:
-        """Drops what is known of deleted runs."""
-        for known in (self._verdicts, self._unreadable):
+        """Drops what is known of deleted runs and directories."""
+        directories = {run.directory for run in listed.values()}
+        for known, names in ((self._verdicts, listed.keys()), (self._unreadable, directories)):
             for experiment, name in list(known):
-                if experiment == access.experiment and name not in listed:
+                if experiment == access.experiment and name not in names:
                     known.pop((experiment, name), None)
 
 
@@ -197,6 +214,7 @@ def summary(index: RunIndex) -> dict[str, Any]:
     """What `runs` and `run` both give of a run."""
     return {
         "run": index.run,
+        "began": index.began,
         "first_step": index.first_step,
         "last_step": index.last_step,
         "records": {"written": index.written, "read": index.read},
@@ -208,6 +226,7 @@ def _report(reader: Reader, access: Access, index: RunIndex) -> dict[str, Any]:
         return run_report(
             index.run,
             verdict(reader.history(access, index)),
+            began=index.began,
             first_step=index.first_step,
             last_step=index.last_step,
             written=index.written,
@@ -257,16 +276,16 @@ def _first_nonfinite(index: RunIndex) -> float:
     return float(np.nanmin(first)) if not np.isnan(first).all() else np.inf
 
 
-def _newest(names: Iterable[str], listed: Mapping[str, Listed]) -> list[str]:
-    """Those of the runs written to last, up to so many blocks of them."""
+def _newest(directories: Mapping[str, Entries]) -> list[str]:
+    """Those of the directories written to last, up to so many blocks of them."""
 
     def written(name: str) -> float:
-        return max(entry.state[1] for entry in listed[name].entries)
+        return max(entry.state[1] for entry in directories[name])
 
     chosen: list[str] = []
     blocks = 0
-    for name in sorted(names, key=written, reverse=True):
-        blocks += sum(entry.parsed.kind == "stats" for entry in listed[name].entries)
+    for name in sorted(directories, key=written, reverse=True):
+        blocks += sum(entry.parsed.kind == "stats" for entry in directories[name])
         if chosen and blocks > _BLOCKS:
             break
         chosen.append(name)

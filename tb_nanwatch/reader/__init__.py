@@ -1,6 +1,6 @@
 """From TensorBoard's DataProvider to arrays: what a run contains, and the records of a viewport.
 
-- `runs`: which run the tab shows for a directory that TensorBoard calls a run.
+- `runs`: which run the tab shows for a directory that TensorBoard calls a run, and their names.
 - `listing`: what tags there are, asked once per reload.
 - `fetch`: reads tags in bounded calls, several at a time.
 - `fence`: keeps what one tag contains from affecting others.
@@ -8,11 +8,13 @@
 - `steps`: which records a restart replaces, and for which steps the others are valid.
 - `nonfinite_summary`: where the tensors of some records are non-finite.
 - `block_summary`: what of a block a run's overview needs.
-- `sessions`: which session replaces what of which.
+- `contents`: what was read of some tags.
+- `trainings`: which sessions of a directory are one training.
+- `sessions`: which session of a training replaces what of which.
 - `tensors`: the tensors of a run.
 - `problems`: what is not shown, in sentences.
 - `times`: when its steps were.
-- `index`: all of that for one run.
+- `index`: all of that for one run, which is one training.
 - `records`: what the reader gives.
 - `merged`: merges of records, which make the picture of a long run quick to draw.
 - `cache`: values in memory, under a byte limit.

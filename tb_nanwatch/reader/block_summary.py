@@ -28,6 +28,16 @@ class PartSummary:
         """An integer field of the windows, int64 [records]."""
         return self.windows[:, WINDOW_FIELD[name]].astype(np.int64)
 
+    @property
+    def first_step(self) -> int:
+        """The earliest step; a part has at least one record."""
+        return int(self.windows[:, WINDOW_FIELD["first_step"]].min())
+
+    @property
+    def last_step(self) -> int:
+        """The latest step."""
+        return int(self.windows[:, WINDOW_FIELD["last_step"]].max())
+
 
 @dataclass(frozen=True)
 class BlockSummary:

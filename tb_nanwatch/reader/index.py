@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 
 import numpy as np
 import numpy.typing as npt
@@ -12,41 +14,20 @@ import numpy.typing as npt
 from tb_nanwatch.format.facts import UNKNOWN_MODEL, ModelFacts
 from tb_nanwatch.format.history import Series
 from tb_nanwatch.format.manifest import Manifest
-from tb_nanwatch.reader.block_summary import BlockSummary, PartSummary
+from tb_nanwatch.reader.block_summary import PartSummary
 from tb_nanwatch.reader.blocks import Unreadable
+from tb_nanwatch.reader.contents import Contents
 from tb_nanwatch.reader.listing import Entry
 from tb_nanwatch.reader.nonfinite_summary import NonfiniteSummary, combine, summarize_initial
 from tb_nanwatch.reader.problems import Replaced, problems
-from tb_nanwatch.reader.sessions import (
-    Session,
-    non_overlapping,
-    sessions_by_writer,
-    spans,
-    stream_key,
-)
+from tb_nanwatch.reader.sessions import Session, sessions_by_track
 from tb_nanwatch.reader.steps import extend_to_next_record
 from tb_nanwatch.reader.tensors import Tensor, Tensors
 from tb_nanwatch.reader.times import Times, times
+from tb_nanwatch.reader.trainings import span
 from tb_nanwatch.stats.record import Matrix, Record
 
 Steps = npt.NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class Contents:
-    """Everything that was read of a run but its records' columns, in the order of `entries`.
-
-    Attributes:
-      entries: all of the run's tags.
-      summaries: of each block; None where TensorBoard could not read it.
-      manifests: hash to manifest, in the order of first appearance.
-      initials: the records of the state before a session's first step.
-    """
-
-    entries: Sequence[Entry]
-    summaries: Mapping[Entry, BlockSummary | None]
-    manifests: Mapping[int, Manifest | Unreadable]
-    initials: Mapping[Entry, Record | Unreadable]
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,6 +76,8 @@ class RunIndex:
 
     Attributes:
       run: its name.
+      began: when the first of it was written, seconds since the epoch; None where not known.
+      is_shared: whether its directory has other runs, too.
       tensors: in model order.
       nonfinite: where each of `tensors` is non-finite, the state before the first step included.
       records: the records that make up the run.
@@ -112,6 +95,8 @@ class RunIndex:
     """
 
     run: str
+    began: float | None
+    is_shared: bool
     tensors: tuple[Tensor, ...]
     nonfinite: NonfiniteSummary
     records: tuple[IndexedRecords, ...]
@@ -131,6 +116,8 @@ def unreadable(run: str, problem: str) -> RunIndex:
     """The index of a run of which nothing can be read."""
     return RunIndex(
         run=run,
+        began=None,
+        is_shared=False,
         tensors=(),
         nonfinite=combine(0, ()),
         records=(),
@@ -152,63 +139,64 @@ SummarizePart = Callable[[IndexedRecords], NonfiniteSummary]
 
 
 def _indexed_records(sessions: Sequence[Session]) -> Iterator[tuple[PartSummary, IndexedRecords]]:
-    """The surviving records of one writer by part, without the tensors of their rows."""
-    for group in non_overlapping(sessions):
-        first, last = (
-            np.concatenate([session.steps(name)[session.alive] for session in group])
-            for name in ("first_step", "last_step")
-        )
-        valid_until, begin = extend_to_next_record(first, last), 0
-        for session in group:
-            alive = np.flatnonzero(session.alive)
-            mine = slice(begin, begin + len(alive))
-            begin += len(alive)
-            # Sorted by part, then as before, so that the rows of each part are one range.
-            by_part = np.argsort(session.part[alive], kind="stable")
-            ends = np.searchsorted(session.part[alive][by_part], np.arange(len(session.parts) + 1))
-            for index, (entry, part) in enumerate(session.parts):
-                rows = by_part[ends[index] : ends[index + 1]]
-                if len(rows):
-                    # A watcher sees every step: its records are valid for their own steps only.
-                    position = session.position[alive[rows]]
-                    is_watcher = entry.parsed.stream.is_watcher
-                    yield (
-                        part,
-                        IndexedRecords(
-                            entry,
-                            part.manifest,
-                            part.wall_times[position],
-                            part.event_steps[position],
-                            first[mine][rows],
-                            last[mine][rows],
-                            (last if is_watcher else valid_until)[mine][rows],
-                            np.zeros(0, np.int64),
-                        ),
-                    )
+    """The surviving records of one track by part, without the tensors of their rows."""
+    if not sessions:
+        return
+    first, last = (
+        np.concatenate([session.steps(name)[session.alive] for session in sessions])
+        for name in ("first_step", "last_step")
+    )
+    valid_until, begin = extend_to_next_record(first, last), 0
+    for session in sessions:
+        alive = np.flatnonzero(session.alive)
+        mine = slice(begin, begin + len(alive))
+        begin += len(alive)
+        # Sorted by part, then as before, so that the rows of each part are one range.
+        by_part = np.argsort(session.part[alive], kind="stable")
+        ends = np.searchsorted(session.part[alive][by_part], np.arange(len(session.parts) + 1))
+        for index, (entry, part) in enumerate(session.parts):
+            rows = by_part[ends[index] : ends[index + 1]]
+            if len(rows):
+                # A watcher sees every step: its records are valid for their own steps only.
+                position = session.position[alive[rows]]
+                is_watcher = entry.parsed.stream.is_watcher
+                yield (
+                    part,
+                    IndexedRecords(
+                        entry,
+                        part.manifest,
+                        part.wall_times[position],
+                        part.event_steps[position],
+                        first[mine][rows],
+                        last[mine][rows],
+                        (last if is_watcher else valid_until)[mine][rows],
+                        np.zeros(0, np.int64),
+                    ),
+                )
 
 
-def _initials(contents: Contents, writers: Iterable[Sequence[Session]]) -> Iterator[Record]:
+def _initials(contents: Contents, tracks: Iterable[Sequence[Session]]) -> Iterator[Record]:
     """The initial records that no later session replaces."""
-    sessions = {
-        session.key: session for writer in writers for session in writer if len(session.windows)
-    }
-    span = spans(contents.entries)
+    # Of each watcher's directory the sessions, oldest first, and the earliest step from each on.
+    later: dict[str, tuple[list[str], list[int]]] = {}
+    for sessions in tracks:
+        begun = [session for session in sessions if len(session.windows)]
+        if begun and begun[0].key[1].is_watcher:
+            first = [int(session.steps("first_step").min()) for session in begun]
+            earliest = [*accumulate(reversed(first), min)][::-1]
+            later[begun[0].key[0]] = [session.key[1].session for session in begun], earliest
     for entry, record in contents.initials.items():
         if isinstance(record, Unreadable):
             continue
-        mine = span[stream_key(entry)]
-        later = [
-            session.steps("first_step").min()
-            for (run, stream), session in sessions.items()
-            if run == entry.run and stream.is_watcher and mine.precedes(session.span)
-        ]
-        if not later or min(later) > record.field("last_step"):
+        names, earliest = later.get(entry.run, ([], []))
+        following = bisect_right(names, entry.parsed.stream.session)
+        if following == len(names) or earliest[following] > record.field("last_step"):
             yield record
 
 
-def _replaced(writers: Iterable[Sequence[Session]]) -> Replaced | None:
+def _replaced(tracks: Iterable[Sequence[Session]]) -> Replaced | None:
     """What later sessions replace of earlier ones; None for nothing."""
-    found = [s for sessions in writers for s in sessions if s.replaced.any()]
+    found = [s for sessions in tracks for s in sessions if s.replaced.any()]
     if not found:
         return None
     return Replaced(
@@ -234,11 +222,20 @@ def _model(manifests: Iterable[Manifest]) -> ModelFacts:
     return by_worker[min(by_worker)] if by_worker else UNKNOWN_MODEL
 
 
-def build(run: str, contents: Contents, summarize_part: SummarizePart) -> RunIndex:
-    """The index of a run, from what was read of it."""
+def build(
+    run: str, contents: Contents, summarize_part: SummarizePart, first_runs: Sequence[str]
+) -> RunIndex:
+    """The index of a run, from what was read of it.
+
+    Args:
+      run: its name.
+      contents: of its training.
+      summarize_part: reads what the summaries do not tell.
+      first_runs: the names of the first two trainings of the directory, or of the only one.
+    """
     blocks = [entry for entry in contents.entries if entry.parsed.kind == "stats"]
-    writers = sessions_by_writer(blocks, contents.summaries, spans(contents.entries))
-    sessions = [session for writer in writers for session in writer]
+    tracks = sessions_by_track(blocks, contents.summaries)
+    sessions = [session for track in tracks for session in track]
     unreadable: Counter[Unreadable] = Counter()
     for summary in contents.summaries.values():
         unreadable.update(summary.unreadable if summary else {})
@@ -246,15 +243,12 @@ def build(run: str, contents: Contents, summarize_part: SummarizePart) -> RunInd
     written = read + sum(session.missing() for session in sessions)
     lost = sum(int(session.steps("lost_records").max(initial=0)) for session in sessions)
 
-    found = [each for writer in writers for each in _indexed_records(writer)]
-    initials = list(_initials(contents, writers))
+    found = [each for track in tracks for each in _indexed_records(track)]
+    initials = list(_initials(contents, tracks))
     used = {records.manifest for _, records in found}
     used |= {int(record.field("manifest")) for record in initials}
-    manifests = {
-        hash: manifest
-        for hash, manifest in contents.manifests.items()
-        if hash in used and isinstance(manifest, Manifest)
-    }
+    manifests = contents.manifests_of(used)
+    is_shared = len(first_runs) > 1
     tensors = Tensors()
     rows = {hash: tensors.add(manifest) for hash, manifest in manifests.items()}
 
@@ -271,6 +265,8 @@ def build(run: str, contents: Contents, summarize_part: SummarizePart) -> RunInd
     ]
     return RunIndex(
         run=run,
+        began=span(contents.entries).began or None,
+        is_shared=is_shared,
         tensors=tensors.all(),
         nonfinite=combine(len(tensors.all()), summaries),
         records=tuple(indexed),
@@ -286,16 +282,14 @@ def build(run: str, contents: Contents, summarize_part: SummarizePart) -> RunInd
         read=read,
         times=times(indexed),
         # Workers and streams see the same steps: the largest count, not the sum.
-        scale_skipped_steps=max(
-            (_scale_skipped(group) for writer in writers for group in non_overlapping(writer)),
-            default=0,
-        ),
+        scale_skipped_steps=max((_scale_skipped(track) for track in tracks), default=0),
         problems=problems(
             written=written,
             read=read,
             lost=lost,
             unreadable=unreadable,
             unread_tags=sum(summary is None for summary in contents.summaries.values()),
-            replaced=_replaced(writers),
+            replaced=_replaced(tracks),
+            others=first_runs[1] if is_shared and run == first_runs[0] else "",
         ),
     )

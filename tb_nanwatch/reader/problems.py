@@ -35,6 +35,7 @@ def problems(
     unreadable: Counter[Unreadable],
     unread_tags: int,
     replaced: Replaced | None,
+    others: str = "",
 ) -> tuple[str, ...]:
     """The sentences about one run, none where all is well.
 
@@ -45,6 +46,7 @@ def problems(
       unreadable: records that are there, by the reason why they cannot be read.
       unread_tags: tags that TensorBoard failed to read.
       replaced: what a resumed training run repeated.
+      others: the name of the second run of the directory, where this is the first; or "".
     """
     sentences = []
     for why, count in sorted(unreadable.items(), key=lambda item: (item[0].version or 0, item[1])):
@@ -88,5 +90,10 @@ def problems(
         sentences.append(
             f"{_records(replaced.records)} of an earlier session (steps {replaced.first:,} to "
             f"{replaced.last:,}) {verb} replaced by a later session, which repeated these steps."
+        )
+    if others:
+        sentences.append(
+            f"Other runs were written to the same directory: {others!r} and on. Give each run a "
+            "log_dir of its own to name it."
         )
     return tuple(sentences)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
@@ -18,15 +18,16 @@ from tb_nanwatch.format.history import History, Series
 from tb_nanwatch.format.tags import block_tag
 from tb_nanwatch.reader.blocks import BlockPart
 from tb_nanwatch.reader.cache import Cache
+from tb_nanwatch.reader.contents import Contents
 from tb_nanwatch.reader.index import IndexedRecords, RunIndex, build
-from tb_nanwatch.reader.listing import Access, Entry, Listing
+from tb_nanwatch.reader.listing import Access, Directories, Entries, Entry, Listing
 from tb_nanwatch.reader.merged import MergedRun, find, is_large, is_long_history, merge_run
 from tb_nanwatch.reader.nonfinite_summary import NonfiniteSummary, empty, summarize_nonfinite
 from tb_nanwatch.reader.records import RecordHistograms, Records, take_records
+from tb_nanwatch.reader.runs import directory_of, training_names
 from tb_nanwatch.reader.store import CACHE_BYTES, PackedHistograms, Store
+from tb_nanwatch.reader.trainings import split_trainings
 from tb_nanwatch.stats.histogram import Histograms, total_histogram
-
-Entries = tuple[Entry, ...]
 
 
 @dataclass(frozen=True)
@@ -34,28 +35,51 @@ class Listed:
     """A run as far as it is known without reading anything.
 
     Attributes:
-      entries: its tags.
-      index: the last one that was made; None where the run was never read.
-      is_current: whether the index is of the run's present data.
+      directory: that it is of, by name. Of a directory that was never read one run is known.
+      entries: the directory's tags; the same object as long as nothing changes.
+      index: the last one that was made; None where the directory was never read.
+      is_current: whether the index is of the run's present data, as far as that is known.
+      is_read: whether all of the directory was read. If not, it may have further runs.
     """
 
+    directory: str
     entries: Entries
     index: RunIndex | None
     is_current: bool
+    is_read: bool
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
+class _Training:
+    """An index, and what it was made from."""
+
+    contents: Contents
+    first_runs: tuple[str, ...]
+    index: RunIndex
+
+    def is_of(self, contents: Contents, first_runs: tuple[str, ...]) -> bool:
+        """Whether it would be made from the same now."""
+        before, now = self.contents.summaries, contents.summaries
+        return (
+            self.first_runs == first_runs
+            and self.contents.entries == contents.entries
+            and before.keys() == now.keys()
+            and all(before[entry] is summary is not None for entry, summary in now.items())
+        )
+
+
+@dataclass(frozen=True, eq=False)
 class _Known:
-    """An index, and what it was made from.
+    """The trainings of a directory.
 
     Attributes:
-      entries: the run's tags.
-      index: made from them.
+      entries: the directory's tags.
+      trainings: made from them, by name.
       is_complete: whether TensorBoard could read them all; if not it is asked again.
     """
 
     entries: Entries
-    index: RunIndex
+    trainings: Mapping[str, _Training]
     is_complete: bool
 
 
@@ -97,36 +121,46 @@ class Reader:
         self._listing = Listing(provider, clock)
         self._provider, self._cache_bytes = provider, cache_bytes
         self._stores: dict[str, Store] = {}
-        self._indexes: dict[tuple[str, str], _Known] = {}
+        self._known: dict[tuple[str, str], _Known] = {}
+        self._kept: dict[str, Directories] = {}
         self._merged: Cache[MergedRun] = Cache(cache_bytes, lambda merged: merged.nbytes)
         self._lock = threading.RLock()
 
     def runs(self, access: Access) -> list[RunIndex]:
         """Every run with data of ours, by name. Reads whatever is new of all of them."""
-        return list(self._refresh(access, self._listing.entries(access)).values())
+        known = self._refresh(access, self._listing.entries(access))
+        return [each.index for of_one in known.values() for each in of_one.trainings.values()]
 
     def run(self, access: Access, name: str) -> RunIndex:
         """The run of this name; raises UnknownRunError."""
         listed = self._listing.entries(access)
-        if name not in listed:
-            raise UnknownRunError(name, list(listed))
-        return self._refresh(access, {name: listed[name]})[name]
+        directory = directory_of(name, listed)
+        if directory is not None:
+            known = self._refresh(access, {directory: listed[directory]})[directory]
+            if name in known.trainings:
+                return known.trainings[name].index
+        raise UnknownRunError(name, list(self.listed(access)))
 
     def listed(self, access: Access) -> dict[str, Listed]:
         """Every run with data of ours, by name, without reading any."""
         found = {}
-        for name, entries in self._listing.entries(access).items():
-            known = self._indexes.get((access.experiment, name))
+        for directory, entries in self._listing.entries(access).items():
+            known = self._known.get((access.experiment, directory))
             if known is None:
-                found[name] = Listed(entries, None, False)
-            else:
-                found[name] = Listed(entries, known.index, known.entries == entries)
+                found[directory] = Listed(directory, entries, None, False, False)
+                continue
+            is_read = known.entries is entries
+            # A training that has grown leaves the others as they are.
+            present = frozenset() if is_read else frozenset(entries)
+            for name, training in known.trainings.items():
+                is_current = is_read or present.issuperset(training.contents.entries)
+                found[name] = Listed(directory, entries, training.index, is_current, is_read)
         return found
 
-    def read(self, access: Access, names: Iterable[str]) -> None:
-        """Reads what is new of some of the runs; names that are not listed any more do nothing."""
+    def read(self, access: Access, directories: Iterable[str]) -> None:
+        """Reads what is new of some directories; those that are not listed any more do nothing."""
         listed = self._listing.entries(access)
-        self._refresh(access, {name: listed[name] for name in names if name in listed})
+        self._refresh(access, {name: listed[name] for name in directories if name in listed})
 
     def is_large(self, index: RunIndex, first: int, last: int) -> bool:
         """Whether the closed range has more records than are drawn one by one."""
@@ -228,34 +262,57 @@ class Reader:
             self._stores.setdefault(access.experiment, new)
         return self._stores[access.experiment]
 
-    def _refresh(self, access: Access, wanted: dict[str, Entries]) -> dict[str, RunIndex]:
-        """The index of each wanted run, made anew where its tags changed."""
+    def _refresh(self, access: Access, wanted: Directories) -> dict[str, _Known]:
+        """What is known of each wanted directory, made anew where its tags changed."""
         with self._lock:
-            known = {name: self._indexes.get((access.experiment, name)) for name in wanted}
-            fresh = {
-                name: each.index
+            known = {name: self._known.get((access.experiment, name)) for name in wanted}
+            stale = [
+                name
                 for name, each in known.items()
-                if each is not None and each.is_complete and each.entries == wanted[name]
-            }
-            stale = [name for name in wanted if name not in fresh]
-            store = self._store(access)
+                if each is None or not each.is_complete or each.entries is not wanted[name]
+            ]
             if stale:
-                store.update(access, [wanted[name] for name in stale])
-                listed = self._listing.entries(access)
-                for experiment, name in list(self._indexes):
-                    if experiment == access.experiment and name not in listed:
-                        del self._indexes[experiment, name]
-                store.forget_others(
-                    entry for entries in (*listed.values(), *wanted.values()) for entry in entries
+                self._store(access).update(
+                    access, [entry for name in stale for entry in wanted[name]]
                 )
+                self._forget_others(access, wanted)
+            fresh = {name: each for name, each in known.items() if each is not None}
             for name in stale:
-                contents = store.contents(wanted[name])
-                fresh[name] = build(name, contents, lambda part: self._summarize(access, part))
-                is_complete = None not in contents.summaries.values()
-                self._indexes[access.experiment, name] = _Known(
-                    wanted[name], fresh[name], is_complete
-                )
+                fresh[name] = self._build(access, name, wanted[name])
+                self._known[access.experiment, name] = fresh[name]
             return {name: fresh[name] for name in wanted}
+
+    def _forget_others(self, access: Access, wanted: Directories) -> None:
+        """Drops what is known of deleted directories and of past states."""
+        listed = self._listing.entries(access)
+        if self._kept.get(access.experiment) is listed:
+            return
+        self._kept[access.experiment] = listed
+        for experiment, name in list(self._known):
+            if experiment == access.experiment and name not in listed:
+                del self._known[experiment, name]
+        self._store(access).forget_others(
+            entry for entries in (*listed.values(), *wanted.values()) for entry in entries
+        )
+
+    def _build(self, access: Access, directory: str, entries: Entries) -> _Known:
+        """The trainings of a directory whose tags were read; those that are as before are kept."""
+        contents = self._store(access).contents(entries)
+        before = self._known.get((access.experiment, directory))
+        split = [contents.of(training) for training in split_trainings(contents)]
+        names = training_names(directory, self._listing.entries(access))
+        trainings: dict[str, _Training] = {}
+        named = list(zip(names, split, strict=False))
+        first_runs = tuple(name for name, _ in named[:2])
+        for name, of_training in named:
+            training = before.trainings.get(name) if before is not None else None
+            if training is None or not training.is_of(of_training, first_runs):
+                index = build(
+                    name, of_training, lambda part: self._summarize(access, part), first_runs
+                )
+                training = _Training(of_training, first_runs, index)
+            trainings[name] = training
+        return _Known(entries, trainings, None not in contents.summaries.values())
 
     def _parts(
         self, access: Access, records: Iterable[IndexedRecords]

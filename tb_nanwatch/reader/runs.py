@@ -4,11 +4,15 @@ A Callback or Watcher writes into ``<log_dir>/nanwatch``, or ``<log_dir>/nanwatc
 there are several. TensorBoard takes each directory with event files for a run of its own; people
 look for their training under ``<log_dir>``. ``nanwatch.summary`` writes where the user's writer
 writes, and its run keeps its name, even where the user calls a directory "nanwatch".
+
+Where several trainings wrote to one directory, the first has its name, and the others a number.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Container, Iterator
+from itertools import count
 
 from tb_nanwatch.format.tags import SUBDIRECTORY, Stream
 
@@ -40,3 +44,34 @@ def shown_run(run: str, stream: Stream) -> str:
     if name == SUBDIRECTORY:
         return grandparent or ROOT
     return run
+
+
+def training_names(directory: str, taken: Container[str]) -> Iterator[str]:
+    """The names of the trainings of a directory, without end.
+
+    >>> names = training_names("exp", {"exp", "exp/2"})
+    >>> next(names), next(names), next(names)
+    ('exp', 'exp/2#', 'exp/3')
+
+    Args:
+      directory: as it is shown.
+      taken: the names of all directories.
+    """
+    yield directory
+    for number in count(2):
+        name = f"{directory}/{number}"
+        while name in taken:
+            name += "#"
+        yield name
+
+
+def directory_of(run: str, directories: Container[str]) -> str | None:
+    """The directory that a run of this name can only be of; None where there is none.
+
+    >>> directory_of("exp/2", {"exp"}), directory_of("exp", {"exp"}), directory_of("x/2", {"exp"})
+    ('exp', 'exp', None)
+    """
+    if run in directories:
+        return run
+    parent, _, _ = run.rpartition("/")
+    return parent if parent in directories else None

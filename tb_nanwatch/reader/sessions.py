@@ -1,10 +1,9 @@
-"""The sessions of a run, and which of their records a later session replaces."""
+"""The sessions of a training, and which of their records a later session replaces."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 
 import numpy as np
 import numpy.typing as npt
@@ -20,40 +19,20 @@ Steps = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 
 StreamKey = tuple[str, Stream]
-"""TensorBoard's run, and the stream: the identity of a stream among all those of a shown run."""
+"""TensorBoard's run, and the stream: the identity of a stream among all those of a directory."""
+
+Track = tuple[str, str, str]
+"""TensorBoard's run and, for `nanwatch.summary`, the role and the name: what a restart goes on
+with, session after session."""
 
 
 def stream_key(entry: Entry) -> StreamKey:
     return entry.run, entry.parsed.stream
 
 
-@dataclass(frozen=True)
-class Span:
-    """From when to when a stream was written: wall times of events, in seconds.
-
-    The same in both of TensorBoard's modes and however much it samples away: a manifest is written
-    once, with the first record, and the newest event of a tag is always there.
-    """
-
-    began: float
-    ended: float
-
-    def precedes(self, other: Span) -> bool:
-        """Whether all of it was written before the first of `other`."""
-        return self.ended <= other.began
-
-
-def spans(entries: Iterable[Entry]) -> dict[StreamKey, Span]:
-    """When each stream was written."""
-    began: dict[StreamKey, float] = {}
-    ended: dict[StreamKey, float] = {}
-    # Manifests first: where there is one, only it has the time at which its stream began.
-    for entry in sorted(entries, key=lambda entry: entry.parsed.kind != "manifest"):
-        key, (_, wall_time) = stream_key(entry), entry.state
-        if entry.parsed.kind == "manifest" or key not in began:
-            began[key] = min(began.get(key, wall_time), wall_time)
-        ended[key] = max(ended.get(key, wall_time), wall_time)
-    return {key: Span(began[key], ended[key]) for key in began}
+def track_of(key: StreamKey) -> Track:
+    run, stream = key
+    return run, stream.role, stream.name
 
 
 @dataclass(frozen=True)
@@ -62,7 +41,6 @@ class Session:
 
     Attributes:
       key: of the stream.
-      span: when it was written.
       parts: the records by block and manifest.
       part: int64 [records], index in `parts`.
       position: int64 [records], row in that part.
@@ -73,7 +51,6 @@ class Session:
     """
 
     key: StreamKey
-    span: Span
     parts: Sequence[tuple[Entry, PartSummary]]
     part: Steps
     position: Steps
@@ -102,59 +79,44 @@ class Session:
         return max(absent, self.unreadable)
 
 
-def sessions_by_writer(
-    blocks: Iterable[Entry],
-    summaries: Mapping[Entry, BlockSummary | None],
-    span: Mapping[StreamKey, Span],
+def sessions_by_track(
+    blocks: Iterable[Entry], summaries: Mapping[Entry, BlockSummary | None]
 ) -> list[list[Session]]:
-    """The sessions of each writer, oldest first.
+    """The sessions of each track of one training, oldest first.
 
-    A writer is what a restart goes on with: the directory and, for `nanwatch.summary`, the role and
-    the name. A session that begins to write when an older one has ended goes on with it: when one
-    of its records begins at step s, those of the older one whose last step is s or later are
-    replaced. Sessions written at the same time stand side by side.
+    A session goes on with those before it: when one of its records begins at step s, those of older
+    ones whose last step is s or later are replaced.
 
     Args:
-      blocks: all of a run.
+      blocks: all of a training.
       summaries: of each; None of one that cannot be read.
-      span: when each stream was written.
     """
-
-    def writer(entry: Entry) -> tuple[str, str, str]:
-        return entry.run, entry.parsed.stream.role, entry.parsed.stream.name
-
-    return [
-        _sessions(of_writer, summaries, span)
-        for _, of_writer in groupby(sorted(blocks, key=writer), key=writer)
-    ]
+    tracks: dict[Track, dict[StreamKey, list[Entry]]] = {}
+    for entry in blocks:
+        key = stream_key(entry)
+        tracks.setdefault(track_of(key), {}).setdefault(key, []).append(entry)
+    return [_sessions(tracks[track], summaries) for track in sorted(tracks)]
 
 
 def _sessions(
-    blocks: Iterable[Entry],
-    summaries: Mapping[Entry, BlockSummary | None],
-    span: Mapping[StreamKey, Span],
+    by_key: Mapping[StreamKey, Sequence[Entry]], summaries: Mapping[Entry, BlockSummary | None]
 ) -> list[Session]:
-    by_key: dict[StreamKey, list[Entry]] = {}
-    for entry in blocks:
-        by_key.setdefault(stream_key(entry), []).append(entry)
     sessions: list[Session] = []
+    cut: int | None = None
     # The newest first: whether a record replaces others depends on later ones only.
     for key in sorted(by_key, reverse=True):
-        later = [other.begins_at() for other in sessions if span[key].precedes(other.span)]
-        cut = min((step for step in later if step is not None), default=None)
         read = [(entry, summaries.get(entry) or BlockSummary()) for entry in by_key[key]]
         parts = [(entry, part) for entry, summary in read for part in summary.parts]
         unreadable = sum(summary.unreadable.total() for _, summary in read)
-        sessions.append(_session(key, span[key], parts, cut, unreadable))
+        sessions.append(_session(key, parts, cut, unreadable))
+        begin = sessions[-1].begins_at()
+        if begin is not None:
+            cut = begin if cut is None else min(cut, begin)
     return sessions[::-1]
 
 
 def _session(
-    key: StreamKey,
-    span: Span,
-    parts: Sequence[tuple[Entry, PartSummary]],
-    cut: int | None,
-    unreadable: int,
+    key: StreamKey, parts: Sequence[tuple[Entry, PartSummary]], cut: int | None, unreadable: int
 ) -> Session:
     sizes = [len(part.windows) for _, part in parts]
     empty = np.zeros((0, len(WINDOW_FIELD)))
@@ -167,7 +129,6 @@ def _session(
     positions = [np.zeros(0, np.int64), *(np.arange(size) for size in sizes)]
     return Session(
         key,
-        span,
         parts,
         np.repeat(np.arange(len(parts)), sizes)[order],
         np.concatenate(positions)[order],
@@ -176,16 +137,3 @@ def _session(
         alive=survivors(first, last, cut),
         unreadable=unreadable,
     )
-
-
-def non_overlapping(sessions: Iterable[Session]) -> list[list[Session]]:
-    """Sessions of one writer, oldest first, in as few groups as none of them overlap within."""
-    groups: list[list[Session]] = []
-    for session in sessions:
-        for group in groups:
-            if group[-1].span.precedes(session.span):
-                group.append(session)
-                break
-        else:
-            groups.append([session])
-    return groups

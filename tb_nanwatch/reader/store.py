@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from tensorboard.data.provider import DataProvider
+from tensorboard.data.provider import DataProvider, TensorDatum
 
 from tb_nanwatch.format.manifest import Manifest
 from tb_nanwatch.format.nonfinite_logs import NonfiniteLogs, unpack_nonfinite_logs
@@ -24,9 +24,9 @@ from tb_nanwatch.reader.blocks import (
     decode_manifest,
 )
 from tb_nanwatch.reader.cache import Cache
+from tb_nanwatch.reader.contents import Contents, manifest_hash
 from tb_nanwatch.reader.fence import fenced
 from tb_nanwatch.reader.fetch import fetch
-from tb_nanwatch.reader.index import Contents
 from tb_nanwatch.reader.listing import Access, Entry
 from tb_nanwatch.reader.merged import (
     MergedBlock,
@@ -35,6 +35,7 @@ from tb_nanwatch.reader.merged import (
     merged_bytes,
     record_bytes,
 )
+from tb_nanwatch.reader.sessions import stream_key
 from tb_nanwatch.stats.record import Record
 
 CACHE_BYTES = 128 * 2**20
@@ -78,13 +79,12 @@ class Store:
         self._initials: dict[Entry, Record | Unreadable] = {}
         self._facts: dict[Entry, Rerun | NonfiniteLogs | Unreadable] = {}
         self._summaries: dict[Entry, BlockSummary | None] = {}
+        self._orphans: set[Entry] = set()
         self._by_hash: dict[int, Manifest | Unreadable] = {}
         self._rows: dict[Stream, int] = {}
 
-    def update(self, access: Access, runs: Iterable[Sequence[Entry]]) -> None:
-        """Reads what is new of these runs, each given by all of its entries."""
-        runs = tuple(runs)
-        entries = [entry for run in runs for entry in run]
+    def update(self, access: Access, entries: Collection[Entry]) -> None:
+        """Reads what is new of these entries."""
         fresh = {
             entry: _SMALL
             for entry in entries
@@ -95,7 +95,7 @@ class Store:
         read = dict(fetch(self._provider, access, fresh))
         for entry, datums in read.items():
             if entry.parsed.kind == "manifest":
-                self._add(entry, fenced(entry, Unreadable(), decode_manifest, datums or ()))
+                self._add(entry, datums or ())
         for entry, datums in read.items():
             given = entry, Unreadable()
             if entry.parsed.kind == "initial":
@@ -105,42 +105,35 @@ class Store:
                 unpack = _UNPACK[entry.parsed.kind]
                 self._facts[entry] = fenced(*given, decode_facts, unpack, datums or ())
         # What TensorBoard could not read is tried again.
-        blocks = [
-            entry
-            for entry in entries
-            if entry.parsed.kind == "stats" and self._summaries.get(entry) is None
-        ]
-        large = {
-            entry
-            for run in runs
-            if is_large(self._sizes(run))
-            for entry in run
-            if entry.parsed.kind == "stats"
-        }
+        every_block = [entry for entry in entries if entry.parsed.kind == "stats"]
+        blocks = [entry for entry in every_block if self._summaries.get(entry) is None]
+        of_session = Counter(map(stream_key, every_block))
         for entry, block in self._read(access, blocks):
-            self._summaries[entry] = None if block is None else summarize_block(block)
-            if block is not None and entry in large:
+            summary = None if block is None else summarize_block(block)
+            self._summaries[entry] = summary
+            if summary is not None and summary.has_orphans:
+                self._orphans.add(entry)
+            records = RECORDS_PER_BLOCK * of_session[stream_key(entry)]
+            if block is not None and is_large([(records, self._rows.get(entry.parsed.stream, 0))]):
                 # Now, while it is in memory: it may not be when the picture is asked for.
                 self._merged.put(entry.key, entry.state, merge_block(block))
 
-    def _sizes(self, entries: Iterable[Entry]) -> Iterator[tuple[int, int]]:
-        """Records and tensors of each block of a run, at most."""
-        for entry in entries:
-            if entry.parsed.kind == "stats":
-                yield RECORDS_PER_BLOCK, self._rows.get(entry.parsed.stream, 0)
-
-    def _add(self, entry: Entry, manifest: Manifest | Unreadable) -> None:
-        self._manifests[entry] = manifest
+    def _add(self, entry: Entry, datums: Sequence[TensorDatum]) -> None:
+        """Takes in the events of a manifest's tag."""
         named, stream = manifest_hash(entry), entry.parsed.stream
-        if isinstance(self._by_hash.get(named), Manifest):
-            return
-        self._by_hash[named] = manifest
+        known = self._by_hash.get(named)
+        # Most sessions of a model have the same one.
+        is_known = isinstance(known, Manifest)
+        manifest = known if is_known else fenced(entry, Unreadable(), decode_manifest, datums)
+        assert manifest is not None
+        self._manifests[entry] = self._by_hash[named] = manifest
         if isinstance(manifest, Manifest):
             self._rows[stream] = max(self._rows.get(stream, 0), len(manifest.tensors))
+        if not is_known and isinstance(manifest, Manifest):
             # What could not be read without a manifest may have been waiting for this one.
-            orphans = [e for e, each in self._summaries.items() if each and each.has_orphans]
-            for waiting in orphans:
+            for waiting in self._orphans:
                 del self._summaries[waiting]
+            self._orphans.clear()
 
     def forget_others(self, entries: Iterable[Entry]) -> None:
         """Drops what is known of all entries but these: of deleted runs and of past states."""
@@ -148,22 +141,12 @@ class Store:
         for of_kind in (self._manifests, self._initials, self._facts, self._summaries):
             for entry in of_kind.keys() - known:
                 del of_kind[entry]
+        self._orphans &= known
 
-    def contents(self, entries: Iterable[Entry]) -> Contents:
-        """What is known of one run; its entries must have been updated."""
-        entries = tuple(entries)
-        manifests = sorted(
-            (entry for entry in entries if entry.parsed.kind == "manifest"),
-            key=lambda entry: (entry.parsed.stream.session, entry.state[1]),
-        )
-        hashes = dict.fromkeys(manifest_hash(entry) for entry in manifests)
-        summaries = self._summaries
-        return Contents(
-            entries=entries,
-            summaries={entry: summaries[entry] for entry in entries if entry in summaries},
-            manifests={hash: self._by_hash[hash] for hash in [*hashes, *self._by_hash]},
-            initials={entry: self._initials[entry] for entry in entries if entry in self._initials},
-        )
+    def contents(self, entries: Sequence[Entry]) -> Contents:
+        """What is known of these entries, which must have been updated."""
+        everything = Contents(entries, self._summaries, self._by_hash, self._initials)
+        return everything.of(entries)
 
     def reruns(self, entries: Iterable[Entry]) -> tuple[Rerun, ...]:
         """What re-running steps found, by step; of one step what the newest session found.
@@ -238,8 +221,3 @@ class Store:
         """Bytes of a full block of this entry's stream; 0 before its manifest is known."""
         rows = self._rows.get(entry.parsed.stream, 0)
         return RECORDS_PER_BLOCK * record_bytes(rows) if rows else 0
-
-
-def manifest_hash(entry: Entry) -> int:
-    """The hash in the tag of a manifest."""
-    return int(entry.parsed.manifest or "", 16)

@@ -2,6 +2,7 @@
 
 python tests/bench/serving.py --tensors 500 --records 10000
 python tests/bench/serving.py --runs 200 --tensors 30 --records 400
+python tests/bench/serving.py --runs 2000 --tensors 20 --records 2 --one-directory
 
 tests/bench/README.md has the results.
 """
@@ -34,6 +35,7 @@ from tb_nanwatch.adapters.tensorflow.sink import TensorFlowSink  # noqa: E402
 from tb_nanwatch.format.tags import SUBDIRECTORY, Stream  # noqa: E402
 from tb_nanwatch.training.budget import Budget  # noqa: E402
 from tb_nanwatch.training.record_writer import RecordWriter  # noqa: E402
+from tb_nanwatch.training.session import new_session  # noqa: E402
 
 LOADERS = {"data server": "--load_fast=true", "Python loader": "--load_fast=false"}
 REQUESTS = 31
@@ -51,7 +53,7 @@ class Log:
     def __init__(self, folder: Path, tensors: int, bins: int, bad: int | None = None):
         directory = str(folder / SUBDIRECTORY)
         self._writer = RecordWriter(
-            lambda: TensorFlowSink(directory), Stream("0a"), directory, Budget(2**40)
+            lambda: TensorFlowSink(directory), Stream(new_session()), directory, Budget(2**40)
         )
         self._manifest = manifest(tensors=tensors)
         self._shape, self._bad = (tensors, bins), [] if bad is None else [bad]
@@ -62,6 +64,9 @@ class Log:
             made = record(step, step, self._bad, *self._shape)
             self._writer.write(self._manifest, made, urgent=True)
         self.records += records
+
+    def close(self) -> None:
+        self._writer.close()
 
 
 @contextmanager
@@ -181,7 +186,8 @@ def measure_list(logs: Path, entry_point: Path, flag: str) -> Iterator[tuple[str
         for _ in range(REQUESTS):
             time.sleep(0.2)
             warm.append(seconds(url, "runs"))
-        yield "list, warm", f"{1000 * statistics.median(warm):.0f} ms"
+        quartiles = ", ".join(f"{1000 * each:.0f}" for each in statistics.quantiles(warm, n=4))
+        yield "list, warm", f"{quartiles} ms (quartiles of {len(warm)})"
         yield "list, warm, slowest", f"{1000 * max(warm):.0f} ms"
         yield "memory of serving", f"{resident(pid) - before:.0f} MB more"
 
@@ -192,6 +198,9 @@ def main() -> None:
     parser.add_argument("--records", type=int, default=10_000)
     parser.add_argument("--bins", type=int, default=6, help="of each exponent histogram")
     parser.add_argument("--runs", type=int, default=1, help="of which one in ten has a NaN")
+    parser.add_argument(
+        "--one-directory", action="store_true", help="for all runs, as the folds of a K-fold have"
+    )
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         logs, entry_point = Path(folder, "logs"), Path(folder, "entry_point")
@@ -203,10 +212,13 @@ def main() -> None:
         )
         recorded = []
         for run in range(arguments.runs):
-            folder_of_run = logs if arguments.runs == 1 else logs / f"run{run:03}"
+            is_alone = arguments.runs == 1 or arguments.one_directory
+            folder_of_run = logs if is_alone else logs / f"run{run:03}"
             bad = arguments.records // 2 if run % 10 == 0 else None
             recorded.append(Log(folder_of_run, arguments.tensors, arguments.bins, bad))
             recorded[-1].grow(arguments.records)
+            if arguments.runs > 1:
+                recorded[-1].close()  # A process has so many files open at most.
         size = sum(file.stat().st_size for file in logs.rglob("*tfevents*"))
         print(
             f"{arguments.runs} x {arguments.tensors} tensors, {arguments.records:,} records, "

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from synthetic_logs import NAN, StreamWriter, mlp_manifest, mlp_values
+from synthetic_logs import NAN, StreamWriter, mlp_manifest, mlp_values, window_record
 from tensorboard.backend.event_processing.data_provider import MultiplexerDataProvider
 from tensorboard.backend.event_processing.plugin_event_multiplexer import EventMultiplexer
 from werkzeug.test import Client
@@ -27,7 +27,9 @@ from tb_nanwatch.grid.cells import NAN as NAN_FLAG
 from tb_nanwatch.grid.cells import RECORDED, SCALE_SKIPPED
 from tb_nanwatch.http import verdicts
 from tb_nanwatch.reader import listing, reader
-from tb_nanwatch.stats.columns import COLUMN_NAMES
+from tb_nanwatch.stats.columns import COLUMN, COLUMN_NAMES
+from tb_nanwatch.stats.histogram import Histograms, bin_code
+from tb_nanwatch.stats.record import Record
 
 CONTRACT = (Path(http.__file__).parent / "http_api.md").read_text(encoding="utf-8")
 
@@ -513,6 +515,41 @@ def test_a_cell_covers_every_record_that_touches_it(tab: Tab) -> None:
     counts = [cell["columns"][name] for name in ("nan", "pos_inf", "neg_inf", "nonfinite_steps")]
     assert counts == [19, 19, 19, 19]
     assert cell["columns"]["first_nonfinite_step"] == 37
+
+
+def test_counts_beyond_32_bits_are_exact(tmp_path: Path) -> None:
+    """As of an embedding with 2^31 elements and more, and of many steps of it."""
+    manifest = Manifest((TensorInfo("loss", "", "loss", (2**32 + 3,), "float32"),), "Watcher")
+    nan, zero, subnormal, ones = 2**31 + 1, 2**33 + 7, 2**31, 2**36 + 5
+    with StreamWriter(tmp_path / "nanwatch", Stream("0a"), manifest) as writer:
+        for step in range(2):
+            record = window_record(manifest, step, step, step, lambda _: [np.float32(NAN)])
+            sampled = nan + zero + subnormal + ones
+            for name, count in (
+                ("nan", nan),
+                ("zero", zero),
+                ("subnormal", subnormal),
+                ("elements", sampled),
+                ("sampled_elements", sampled),
+            ):
+                record.columns[0, COLUMN[name]] = count
+            one = np.array([1]), np.array([bin_code(1, 0)]), np.array([ones])
+            writer.put(Record(record.window, record.columns, Histograms(*one)))
+    tab = Tab(tmp_path)
+    (tensor,) = tab.json("run", run=".")["tensors"]
+    assert tensor["shape"] == [2**32 + 3]
+    cell = tab.json("cell", run=".", tensor=tensor["id"], first=0, last=1)
+    names = ("nan", "zero", "subnormal", "elements", "sampled_elements")
+    assert [cell["columns"][name] for name in names] == [
+        *(2 * nan, 2 * zero, 2 * subnormal, 2 * sampled, 2 * sampled)
+    ]
+    assert cell["histogram"] == [[1, 0, 2 * ones]]
+    (finding,) = tab.json("findings", run=".")["findings"]
+    assert finding["evidence"]["nan"] == nan
+    header, channels = tab.binary("spectrogram", run=".", tensor=tensor["id"], columns=2)
+    assert header["first_exponent"] == 0
+    assert channels["counts"].ravel().tolist() == [np.float32(ones)] * 2
+    assert channels["zero"].tolist() == [zero] * 2
 
 
 def test_a_cell_without_a_record_has_nulls(tab: Tab) -> None:

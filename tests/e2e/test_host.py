@@ -8,10 +8,19 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 from typing import Any
+from urllib.parse import urlsplit
 
 from e2e.tab import Tab
 from playwright.sync_api import Route, expect
-from synthetic_logs import Stream, StreamWriter, healthy, mlp_manifest, mlp_values, nan_feature
+from synthetic_logs import (
+    START,
+    Stream,
+    StreamWriter,
+    healthy,
+    mlp_manifest,
+    mlp_values,
+    nan_feature,
+)
 
 OpenTab = Callable[..., Tab]
 TensorBoard = Callable[..., Any]
@@ -165,4 +174,24 @@ def test_a_server_that_goes_away_leaves_what_was_known_and_may_come_back(
     stale.locator("button").click()
     expect(stale).to_have_count(0)
     expect(tab.find(".visible-range span")).to_have_text("5–69")
+    tab.complaints.clear()  # The browser itself logs that nobody answered.
+
+
+def test_the_second_training_of_a_directory_is_opened_by_address_and_survives_a_restart(
+    tmp_path: Path, tensorboard: TensorBoard, open_tab: OpenTab
+) -> None:
+    """Its name is not listed before its directory is read."""
+    logs, manifest = tmp_path / "logs", mlp_manifest()
+    for fold in range(2):
+        folder, start = logs / "exp/nanwatch", START + 100 * fold
+        with StreamWriter(folder, Stream(f"0a{fold}"), manifest, start) as writer:
+            writer.write(0, 7 + fold, mlp_values(manifest))
+    nan_feature(logs)  # What would be opened in its place.
+    with tensorboard(logs) as url:
+        tab = open_tab(url, run="exp/2")
+        expect(tab.headline).to_contain_text("Healthy: no NaN or Inf (9 steps")
+    with tensorboard(logs, port=urlsplit(url).port):
+        tab.reload_data()
+        expect(tab.find(".run-name")).to_have_text(["nan_feature", "exp", "exp/2"])
+        expect(tab.headline).to_contain_text("Healthy: no NaN or Inf (9 steps")
     tab.complaints.clear()  # The browser itself logs that nobody answered.

@@ -151,7 +151,8 @@ def test_json_keeps_the_contract(environment: dict[str, str], gallery: Path) -> 
     assert list(runs) == sorted(runs)
     for run in runs.values():
         assert set(run) - {"problems"} == {
-            *("run", "status", "headline", "first_step", "last_step", "records", "findings")
+            *("run", "status", "headline", "began", "first_step", "last_step"),
+            *("records", "findings"),
         }
         assert run["status"] in ("nonfinite", "unstable", "healthy", "empty")
         assert set(run["records"]) == {"written", "read"}

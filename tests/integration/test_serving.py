@@ -80,6 +80,12 @@ def both(start: Start, logs: Path, *flags: str) -> tuple[dict[str, Any], dict[st
     return answers[0], answers[1]
 
 
+def header_of(grid: bytes) -> dict[str, Any]:
+    """The JSON in front of a grid's channels."""
+    header: dict[str, Any] = json.loads(grid[12 : 12 + int.from_bytes(grid[8:12], "little")])
+    return header
+
+
 def damage(logs: Path) -> None:
     """One file is cut in the middle of a record, one has a wrong checksum near its end."""
     (cut,) = (logs / "healthy" / "nanwatch").iterdir()
@@ -115,6 +121,12 @@ def nasty(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for first in range(0, 24, 8):
             one.write(first, first + 7, mlp_values(manifest, lambda t, s: (NAN,) * (s == 3)))
             two.write(first, first + 7, mlp_values(manifest))
+    for fold in range(3):
+        stream = Stream(f"0f{fold:02x}")
+        with StreamWriter(logs / "folds/nanwatch", stream, manifest, START + 10 * fold) as writer:
+            broken = fold == 1
+            values = mlp_values(manifest, lambda t, s, b=broken: (NAN,) * (b and s == 3), fold)
+            writer.write(0, 7, values)
     with StreamWriter(logs / "again", Stream("0d", "loss", "l"), manifest) as writer:
         for _ in range(3):  # The same steps three times, as in a notebook.
             for step in range(0, 50, 10):
@@ -156,8 +168,8 @@ def test_the_console_says_what_the_tab_does(
 def test_runs_are_named_as_their_log_directories(
     answers: tuple[dict[str, Any], dict[str, Any]],
 ) -> None:
-    names = ["again", "at once", "bad_checkpoint", "copies/nan feature", "empty"]
-    names += ["every_hundredth"]
+    names = ["again", "at once", "at once/2", "bad_checkpoint", "copies/nan feature", "empty"]
+    names += ["every_hundredth", "folds", *(f"folds/{number}" for number in range(2, 4))]
     names += ["healthy", "long", "loss_scaling", "nan_feature", "replicas", "resumed", "workers"]
     assert list(by_name(answers[0])) == [".", *names]
 
@@ -194,14 +206,24 @@ def test_a_resumed_run_says_what_it_replaced(
         assert said.startswith("2 records of an earlier session (steps 64 to 95) are replaced")
 
 
-def test_watchers_that_write_at_the_same_time_hide_nothing(
+def test_watchers_that_write_at_the_same_time_are_runs_of_their_own(
     answers: tuple[dict[str, Any], dict[str, Any]],
 ) -> None:
     for of_loader in answers:
-        run = of_loader["at once"]
-        assert run["records"] == {"written": 6, "read": 6}
+        one, two = of_loader["at once"], of_loader["at once/2"]
+        assert one["records"] == two["records"] == {"written": 3, "read": 3}
         assert by_name(of_loader)["at once"]["finding"]["step"] == 3
-        assert run["problems"] == []
+        assert by_name(of_loader)["at once/2"]["status"] == "healthy"
+
+
+def test_each_fold_of_a_directory_is_a_run(answers: tuple[dict[str, Any], dict[str, Any]]) -> None:
+    for of_loader in answers:
+        runs = by_name(of_loader)
+        bad = [name for name, run in runs.items() if run["nonfinite_tensors"] and "folds" in name]
+        assert bad == ["folds/2"]
+        assert runs["folds/2"]["finding"]["step"] == 3
+        assert runs["folds/2"]["began"] == START + 10
+        assert header_of(of_loader["folds/2 nonfinite 7"])["run"] == "folds/2"
 
 
 def test_workers_and_replicas_are_one_run(
@@ -223,8 +245,7 @@ def test_a_long_run_is_drawn_from_merges(
     for of_loader in answers:
         assert of_loader["long"]["records"] == {"written": 4300, "read": 4300}
         assert by_name(of_loader)["long"]["nonfinite_tensors"] == 2
-        body = of_loader["long nonfinite 512"]
-        header = json.loads(body[12 : 12 + int.from_bytes(body[8:12], "little")])
+        header = header_of(of_loader["long nonfinite 512"])
         assert len(header["edges"]) < 4300 // 16 + 64
 
 

@@ -143,6 +143,8 @@ class Index:
     first_step: int | None = 0
     last_step: int | None = 40
     scale_skipped_steps: int = 0
+    is_shared: bool = False
+    began: float | None = None
     problems: tuple[str, ...] = ()
 
 

@@ -81,13 +81,14 @@ def test_json_has_more_where_there_is_more() -> None:
 
 
 def test_json_of_a_run() -> None:
-    steps = {"first_step": 0, "last_step": 9, "written": 3, "read": 2}
+    steps = {"began": 1.5e9, "first_step": 0, "last_step": 9, "written": 3, "read": 2}
     verdict = Verdict((FINDING,), 10, 4, frozenset({"loss"}))
     answer = run_report("a_run", verdict, **steps, problems=["1 record is missing."])
     assert answer == {
         "run": "a_run",
         "status": "nonfinite",
         "headline": headline(FINDING),
+        "began": 1.5e9,
         "first_step": 0,
         "last_step": 9,
         "records": {"written": 3, "read": 2},

@@ -16,6 +16,7 @@ from provider import ACCESS, Provider
 from synthetic_logs import (
     INF,
     NAN,
+    START,
     StreamWriter,
     mlp_manifest,
     mlp_values,
@@ -193,32 +194,6 @@ def test_a_resumed_session_replaces_what_it_does_again(gallery: Path) -> None:
     )
 
 
-def test_watchers_that_write_at_the_same_time_hide_nothing(tmp_path: Path) -> None:
-    """A session replaces what was written before it began, and nothing else."""
-    folder = tmp_path / "nanwatch"
-    with (
-        StreamWriter(folder, Stream("0a"), ONE, 1000) as one,
-        StreamWriter(folder, Stream("0b"), named("other"), 1000.5) as two,
-    ):
-        for step in range(8):
-            one.write(step, step, constant(NAN if step in (2, 6) else 1))
-            two.write(step, step, constant(INF if step in (3, 7) else 1))
-    reader = reader_of(tmp_path)
-    index = reader.run(ACCESS, ".")
-    assert [tensor.info.name for tensor in index.tensors] == ["loss", "other"]
-    assert index.nonfinite.first.tolist() == [2, 3]
-    assert index.nonfinite.last.tolist() == [6, 7]
-    assert (index.written, index.read, index.problems) == (16, 16, ())
-    assert sum(len(r.first) for r in reader.records(ACCESS, index, 0, 7)) == 16
-
-    with StreamWriter(folder, Stream("0c"), ONE, 2000) as resumed:
-        resumed.write(5, 9, constant(1))
-    index = reader_of(tmp_path).run(ACCESS, ".")
-    assert index.nonfinite.last.tolist() == [2, 3]
-    assert index.last_step == 9
-    assert "6 records of an earlier session (steps 5 to 7) are replaced" in index.problems[0]
-
-
 def test_a_nan_before_the_restart_stays(tmp_path: Path) -> None:
     """The restart cuts a block: only what it does not replace counts."""
     folder = tmp_path / "nanwatch"
@@ -303,12 +278,13 @@ def test_the_initial_state_counts(gallery: Path) -> None:
 
 
 def test_the_initial_state_of_a_replaced_session_does_not_count(tmp_path: Path) -> None:
-    for session, value, start in (("0a", NAN, 1.7e9), ("0b", 1.0, 1.8e9)):
+    for session, first, value in (("0a", 0, 1.0), ("0b", 4, NAN), ("0c", 2, 1.0)):
+        start = START + 100 * int(session, 16)
         with StreamWriter(tmp_path / "nanwatch", Stream(session), ONE, start) as writer:
-            writer.write_initial(0, constant(value)(0))
-            writer.write(0, 3, constant(value))
+            writer.write_initial(first, constant(value)(0))
+            writer.write(first, first + 3, constant(value))
     index = reader_of(tmp_path).run(ACCESS, ".")
-    assert len(index.initials) == 1
+    assert [int(each.windows[0, WINDOW_FIELD["last_step"]]) for each in index.initials] == [0, 2]
     assert np.isnan(index.nonfinite.first).all()
 
 
@@ -472,9 +448,12 @@ def test_a_tag_that_tensorboard_cannot_read_costs_itself_alone(tmp_path: Path) -
 
 
 def test_columns_of_other_tensors_do_not_mix(tmp_path: Path) -> None:
-    """The model changed at the restart: another manifest, other rows."""
-    other = Manifest((TensorInfo("loss", "", "other", (), "float32"), *ONE.tensors), "Watcher")
-    with StreamWriter(tmp_path / "nanwatch", Stream("0a"), ONE) as writer:
+    """Other tensors are watched after the restart: another manifest, other rows."""
+    weight = TensorInfo("weight", "", "loss", (), "float32")
+    other = Manifest((TensorInfo("loss", "", "other", (), "float32"), weight), "Watcher")
+    with StreamWriter(
+        tmp_path / "nanwatch", Stream("0a"), Manifest((weight,), "Watcher")
+    ) as writer:
         writer.write(0, 1, constant(5))
     with StreamWriter(tmp_path / "nanwatch", Stream("0b"), other, 1.8e9) as writer:
         writer.write(2, 3, lambda step: [np.array(7.0), np.array(9.0)])

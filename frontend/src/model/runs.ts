@@ -50,6 +50,11 @@ export function runStateText({ status, headline, finding }: RunSummary): string 
   return status === "healthy" ? "healthy" : (finding?.headline ?? headline);
 }
 
+/** "began 9/21/2026, 1:33:20 PM", in the reader's language and time zone; "" where that is not known. */
+export function beganText({ began }: RunSummary): string {
+  return began === null ? "" : `began ${new Date(1000 * began).toLocaleString()}`;
+}
+
 /** "NaN or Inf reached 3 of 17 tensors", "240 steps recorded", and what loss scaling did. */
 export function runFacts(
   { first_step, last_step, tensors }: RunDetail,

@@ -281,7 +281,8 @@ export class Session {
     const runs = this.runs.value.value;
     if (!runs) return;
     const isKnown = runs.some(({ run }) => run === this.run.peek());
-    if (isKnown && this.#isRunSettled) return;
+    // The later runs of a directory are listed once it is read; all runs after a restart.
+    if (this.#isRunSettled && (isKnown || runs.length === 0 || isAnyPending(runs))) return;
     const worst = runToOpen(runs);
     if (worst) untracked(() => this.selectRun(worst.run));
     if (!isAnyPending(runs)) this.#isRunSettled = true;

@@ -3,7 +3,7 @@
 import { useEffect, useRef } from "preact/hooks";
 import { plainText } from "../model/findings";
 import { visibleName } from "../model/names";
-import { runStateText, runsByTrouble } from "../model/runs";
+import { beganText, runStateText, runsByTrouble } from "../model/runs";
 import type { RunSummary } from "../wire/answers";
 import { StatusIcon, statusLabel } from "./icons";
 
@@ -58,7 +58,7 @@ function RunItem({ run, isSelected, onSelect }: RunItemProps) {
         type="button"
         class={`run-item ${run.status}`}
         aria-current={isSelected}
-        title={`${run.run}\n${state}`}
+        title={[run.run, beganText(run), state].filter(Boolean).join("\n")}
         onClick={onSelect}
       >
         <StatusIcon status={run.status} />

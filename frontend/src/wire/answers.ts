@@ -26,6 +26,8 @@ export interface RunSummary {
   status: RunStatus;
   /** The diagnosis in one line, code between backticks; "" while it is pending. */
   headline: string;
+  /** Seconds since the epoch; null where it is not known. */
+  began: number | null;
   first_step: number | null;
   last_step: number | null;
   tensors: number;
@@ -57,6 +59,7 @@ export interface Tensor {
 
 export interface RunDetail {
   run: string;
+  began: number | null;
   first_step: number | null;
   last_step: number | null;
   records: RecordCounts;

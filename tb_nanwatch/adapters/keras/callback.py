@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import weakref
 from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import Any
@@ -158,6 +159,7 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
         self._train_function: InstrumentedTrainFunction | None = None
         self._fit_call: FitCall | None = None
         self._epoch_logs: EpochLogs | None = None
+        self._recorded_model: weakref.ref[Any] | None = None
         self._has_begun = False
         self._in_batch = False
         self._saw_batches = False
@@ -173,6 +175,9 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
         return _without_records, (type(self), self._arguments), others or None
 
     def on_train_begin(self, logs: Any = None) -> None:
+        with self._error_guard("begin another recording"):
+            if self._is_of_another_model():
+                self._record_anew()
         self._has_begun = True
         self._saw_batches = False
         if self.model is None:
@@ -215,6 +220,25 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
             self._fit_call = FitCall(functools.partial(open_windows.abandon, self._recorder))
             open_windows.begin_training(self._recorder)
 
+    def _is_of_another_model(self) -> bool:
+        """Whether another model was recorded before, and this one has not trained yet."""
+        before = None if self._recorded_model is None else self._recorded_model()
+        return (
+            self._recorded_model is not None
+            and self.model is not None
+            and self.model is not before
+            and not iterations(self.model.optimizer)
+        )
+
+    def _record_anew(self) -> None:
+        """Forgets the last training, as a copy would: the next one is a recording of its own."""
+        open_windows.abandon(self._recorder)
+        self._recorder.close()
+        model, params = self.model, self.params
+        Callback.__init__(self, **self._arguments)
+        self.set_model(model)
+        self.set_params(params)
+
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         # Not in on_train_begin, where other callbacks may still restore a checkpoint.
         if self._begins_at_next_step:
@@ -240,6 +264,7 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
 
     def _begin_recording(self) -> None:
         if not self._recorder.has_begun:
+            self._recorded_model = weakref.ref(self.model)
             self._recorder.begin(iterations(self.model.optimizer))
             initial = self._step_tensors()
             initial.add_weights()

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from tb_nanwatch.adapters.tensorflow.graph.host_callback import HostSignal
 from tb_nanwatch.adapters.tensorflow.graph.replicas import current_replica, worker_name
-from tb_nanwatch.adapters.tensorflow.sink import TensorFlowSink
+from tb_nanwatch.adapters.tensorflow.sink import TensorFlowSink, clock_for
 from tb_nanwatch.adapters.tensorflow.statistics.accumulator import Accumulator
 from tb_nanwatch.adapters.tensorflow.statistics.device_state import DeviceStepState, LossScale
 from tb_nanwatch.adapters.tensorflow.tensors import NamedTensor
@@ -93,9 +93,10 @@ class Recorder:
     def begin(self, first_step: int) -> None:
         """On the host, before the first step: counting starts from `first_step`."""
         # A session of its own for each recorder that begins, also for a copy of one.
+        self._clock = clock_for(self._directory)
         self._writer = RecordWriter(
             self._open_sink,
-            Stream(new_session()),
+            Stream(new_session(self._clock())),
             self._directory,
             self._budget,
             tensorboard_histograms=self._tensorboard_histograms,
@@ -258,7 +259,7 @@ class Recorder:
     def _open_sink(self) -> TensorFlowSink:
         # The first step tells which worker this is: a Watcher may be made outside of any strategy.
         directory = [self._directory, self._worker] if self._worker else [self._directory]
-        return TensorFlowSink(os.path.join(*directory))
+        return TensorFlowSink(os.path.join(*directory), self._clock)
 
     def _begin_window(self, counters: StepCounters, next_step: HostStep) -> None:
         for each in self._step_states.values():

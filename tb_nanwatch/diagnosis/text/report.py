@@ -67,6 +67,7 @@ def run_report(
     run: str,
     verdict: Verdict,
     *,
+    began: float | None,
     first_step: int | None,
     last_step: int | None,
     written: int,
@@ -78,6 +79,7 @@ def run_report(
     Args:
       run: its name.
       verdict: on it.
+      began: when it was first written to, seconds since the epoch; None where not known.
       first_step: of all its records; None where there is none.
       last_step: likewise.
       written: records that were written, as far as is known.
@@ -92,6 +94,7 @@ def run_report(
         "run": run,
         "status": verdict.status,
         "headline": run_headline(verdict),
+        "began": began,
         "first_step": first_step,
         "last_step": last_step,
         "records": {"written": written, "read": read},
