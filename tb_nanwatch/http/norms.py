@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from tb_nanwatch.grid import NormHistory, norm_history
+from tb_nanwatch.grid import NormHistory, WholeRun, norm_history, variable_pairs
 from tb_nanwatch.reader import Access, Reader, RunIndex
 from tb_nanwatch.reader.cache import Cache
+from tb_nanwatch.stats.headroom import log_largest
 
 NORM_BYTES = 128 * 2**20
 """Limit over all runs. A run that fills its own limit on disk takes 5 MB of it."""
@@ -26,3 +27,12 @@ class Norms:
             return norm_history(records, len(index.tensors))
 
         return self._histories.get_or_compute((access.experiment, index.run), index, read)
+
+    def whole_run(self, access: Access, index: RunIndex) -> WholeRun:
+        """What the statistics of cells take of the run."""
+        infos = [tensor.info for tensor in index.tensors]
+        return WholeRun(
+            lambda: self.of(access, index),
+            variable_pairs(infos, [tensor.worker for tensor in index.tensors]),
+            log_largest(info.dtype for info in infos),
+        )

@@ -206,6 +206,33 @@ export interface CellAnswer {
   histogram: HistogramBin[] | null;
 }
 
+/** One layer over the whole run; null where a number is not known. */
+export interface LayerSummary {
+  path: string;
+  /** "" where it is not known. */
+  class_name: string;
+  /** Ids of its tensors. */
+  tensors: string[];
+  parameters: number | null;
+  /** One value a column; null where nothing was recorded. */
+  gradient_rms: (number | null)[];
+  ratio: WireNumber;
+  ratio_role: "update" | "gradient" | "";
+  zero_share: WireNumber;
+  zero_role: "activation" | "gradient" | "";
+  /** In decades. */
+  headroom: WireNumber;
+  /** `cause` is that of a finding, or "nonfinite". */
+  first_trouble: { step: number; cause: string } | null;
+}
+
+export interface LayersAnswer {
+  run: string;
+  /** Of the columns of the gradient RMS. */
+  edges: number[];
+  layers: LayerSummary[];
+}
+
 /** The number behind its JSON form; NaN where there is none. */
 export function numberFromWire(value: WireNumber | undefined): number {
   return value === null || value === undefined ? Number.NaN : Number(value);
