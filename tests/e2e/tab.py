@@ -55,7 +55,7 @@ class Tab:
 
     def label(self, title: str) -> Locator:
         """The label of the first row whose tooltip begins with `title`."""
-        return self.find(f'.tensor-label[title^="{title}"]').first
+        return self.find(f'.labels .tensor-label[title^="{title}"]').first
 
     def point(self, row: Locator, step: int, first: int, last: int) -> Point:
         """The middle of a row's cell at a step of a run that goes from `first` to `last`."""

@@ -25,6 +25,30 @@ export function tensorOf(place: FindingPlace, tensors: readonly Tensor[]): Tenso
   return candidates.find(({ worker }) => worker === (place.worker ?? "")) ?? candidates[0];
 }
 
+/** A cell of the heatmap with what began there. */
+export interface Origin {
+  tensor: Tensor;
+  step: number;
+  severity: Severity;
+}
+
+/** Where a finding began; where that was not recorded, the first recorded tensor that it spread to. */
+export function originOf(
+  { origin, affected, step, severity }: Finding,
+  tensors: readonly Tensor[],
+): Origin | null {
+  for (const place of [{ ...origin, step }, ...affected]) {
+    const tensor = tensorOf(place, tensors);
+    if (tensor) return { tensor, step: place.step, severity };
+  }
+  return null;
+}
+
+/** The first sentence of a text, for a single line. */
+export function firstSentence(text: string): string {
+  return /^[\s\S]*?[.:](?=\s|$)/.exec(text)?.[0] ?? text;
+}
+
 /** "gradient dense/kernel", "gradient dense/kernel on worker1". */
 export function placeTitle({ role, tensor, worker }: FindingPlace): string {
   const title = tensorTitle({ role, name: tensor });

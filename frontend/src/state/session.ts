@@ -11,7 +11,8 @@ import { addressWith, readUrlState, writeUrlState } from "../host/fragment";
 import { onFirstInput } from "../host/input";
 import { whenShown } from "../host/visibility";
 import type { Selection } from "../model/cursor";
-import { primaryFinding, tensorOf } from "../model/findings";
+import { originOf, primaryFinding, tensorOf } from "../model/findings";
+import type { PanelTab } from "../model/panel";
 import type { Range } from "../model/range";
 import { isAnyPending, runToOpen } from "../model/runs";
 import { AXES, LOG_STEPS, STEPS, type StepScale, wallTime } from "../model/scale";
@@ -31,6 +32,7 @@ import { Comparisons } from "./comparisons";
 import { RunCurves } from "./curves";
 import { distinct } from "./distinct";
 import { HeatmapGrids } from "./grids";
+import { LayerTable } from "./layers";
 import { Resource } from "./resource";
 import { Rows } from "./rows";
 import { RunList } from "./run_list";
@@ -56,11 +58,25 @@ export class Session {
   readonly selection = signal<Selection | null>(null);
   /** Index of the open finding; -1 for none. */
   readonly openFinding = signal(-1);
-  /** The explanation of the open finding is shown. */
-  readonly explanationShown = signal(true);
   /** The curves of the run are drawn above the heatmap. */
   readonly curvesShown = signal(true);
   readonly helpShown = signal(false);
+  /** The tab of the panel that was chosen in this run; null for the one that fits it. */
+  readonly chosenTab = signal<PanelTab | null>(null);
+  /** Layers are what a run without trouble is looked at for. */
+  readonly panelTab = computed((): PanelTab => {
+    const findings = this.findings.value.value?.findings;
+    return this.chosenTab.value ?? (!findings || primaryFinding(findings) >= 0 ? "why" : "layers");
+  });
+  /** Where the open finding began, or else the most important one. */
+  readonly origin = computed(() => {
+    const findings = this.findings.value.value?.findings ?? NONE;
+    const finding = findings[this.openFinding.value] ?? findings[primaryFinding(findings)];
+    const tensors = this.detail.value.value?.tensors ?? NONE;
+    return finding && finding.severity !== "info" ? originOf(finding, tensors) : null;
+  });
+  /** Counts the places that were revealed: each is scrolled to, also a second time. */
+  readonly revealed = signal(0);
   /** The compared run whose cell is selected; null for the selected run. */
   readonly cellRun = signal<string | null>(null);
   /** The chosen axis. */
@@ -111,6 +127,11 @@ export class Session {
     this.viewport,
     this.#generation,
   );
+  readonly layers = new LayerTable(
+    this.run,
+    computed(() => this.panelTab.value === "layers"),
+    this.#generation,
+  );
   /** The details were closed: nothing is selected automatically in this run. */
   #isDismissed = false;
   /** The user or the address selected a run, or the page is already in use. */
@@ -138,6 +159,7 @@ export class Session {
     this.comparisons.start();
     effect(() => this.#followColumns());
     this.tensorDetail.start();
+    this.layers.start();
     effect(() => this.#selectOrigin());
     effect(() => {
       const state = urlStateOf(this);
@@ -168,6 +190,7 @@ export class Session {
       this.run.value = run;
       this.selection.value = null;
       this.openFinding.value = -1;
+      this.chosenTab.value = null;
       this.comparisons.remove(run);
       this.viewport.reset();
       for (const resource of [this.detail, this.findings, this.grids, this.tensorDetail]) {
@@ -176,8 +199,15 @@ export class Session {
     });
   }
 
-  /** Selects a cell, of a compared run where that has the tensor. */
+  /** Selects a cell, of a compared run where that has the tensor, and shows its details. */
   select(selection: Selection | null, compared?: ComparedRun): void {
+    batch(() => {
+      this.#select(selection, compared);
+      if (selection) this.chosenTab.value = "tensor";
+    });
+  }
+
+  #select(selection: Selection | null, compared?: ComparedRun): void {
     this.#isDismissed = selection === null;
     this.selection.value = selection;
     const isThere = compared && selection && compared.tensors.value.has(selection.tensor);
@@ -202,8 +232,6 @@ export class Session {
 
   addCompared(run: string): void {
     this.comparisons.add(run);
-    // Two heatmaps need the room.
-    this.explanationShown.value = false;
     this.cellRun.value = null;
   }
 
@@ -218,8 +246,20 @@ export class Session {
     if (!finding) return;
     batch(() => {
       this.openFinding.value = index;
-      this.explanationShown.value = true;
-      if (this.#selectPlace(finding.origin, finding.step)) this.viewport.goTo(finding.step);
+      this.chosenTab.value = "why";
+      this.jumpToOrigin();
+      if (this.origin.value) return;
+      this.#selectPlace(finding.origin, finding.step);
+      this.viewport.goTo(finding.step);
+    });
+  }
+
+  /** Jumps to where a finding began, and leaves the panel as it is. */
+  jumpToFinding(index: number): void {
+    const tab = this.chosenTab.peek();
+    batch(() => {
+      this.chooseFinding(index);
+      this.chosenTab.value = tab;
     });
   }
 
@@ -243,6 +283,27 @@ export class Session {
 
   openHelp(): void {
     this.helpShown.value = true;
+  }
+
+  showDetails(): void {
+    this.chosenTab.value = "tensor";
+  }
+
+  /** Shows the rows of one layer alone. */
+  showLayer(path: string | null): void {
+    batch(() => {
+      this.rows.showAll();
+      this.rows.layer.value = path;
+    });
+  }
+
+  jumpToOrigin(): void {
+    const origin = this.origin.value;
+    if (!origin) return;
+    batch(() => {
+      this.#reveal(origin.tensor.id, origin.step);
+      this.viewport.goTo(origin.step);
+    });
   }
 
   #stepsOfRuns(): Range | null {
@@ -272,7 +333,8 @@ export class Session {
   #reveal(tensor: string, step: number): void {
     batch(() => {
       this.rows.reveal(tensor);
-      this.select({ tensor, step });
+      this.#select({ tensor, step });
+      this.revealed.value++;
     });
   }
 
@@ -321,7 +383,7 @@ export class Session {
     // An old address may name a tensor that is no longer there.
     const isSelected = this.selection.value !== null && this.selectedTensor.value !== undefined;
     if (isSelected || this.#isDismissed) return;
-    const finding = answer.findings[this.openFinding.peek()];
-    if (finding) this.#selectPlace(finding.origin, finding.step);
+    const origin = this.origin.value;
+    if (origin) this.#reveal(origin.tensor.id, origin.step);
   }
 }

@@ -41,7 +41,7 @@ export function TensorLabel(props: TensorLabelProps) {
   const showsWorker = tensor.worker !== "" && rows.replicas.value !== "separate";
   return (
     <div
-      class={`tensor-label ${isSelected ? "selected" : ""} ${isHovered ? "hovered" : ""}`}
+      class={`tensor-label ${line.isLane ? "whole-lane" : ""} ${isSelected ? "selected" : ""} ${isHovered ? "hovered" : ""}`}
       style={{ ...box, width: `${width}px`, paddingLeft: `${INDENT + depth * GROUP_INDENT}px` }}
       title={titleOf(tensor)}
     >
