@@ -85,6 +85,7 @@ class Verdicts:
             "records": {"written": 0, "read": 0},
             "nonfinite_tensors": 0,
             "scale_skipped_steps": 0,
+            "last_written": _last_written(run) or None,
         }
         if index is not None:
             row |= summary(index) | {
@@ -257,15 +258,17 @@ def _first_nonfinite(index: RunIndex) -> float:
     return float(np.nanmin(first)) if not np.isnan(first).all() else np.inf
 
 
+def _last_written(run: Listed) -> float:
+    """When the run was last written to, in seconds since the epoch; 0 where that is not known."""
+    return max((entry.state[1] for entry in run.entries), default=0.0)
+
+
 def _newest(names: Iterable[str], listed: Mapping[str, Listed]) -> list[str]:
     """Those of the runs written to last, up to so many blocks of them."""
 
-    def written(name: str) -> float:
-        return max(entry.state[1] for entry in listed[name].entries)
-
     chosen: list[str] = []
     blocks = 0
-    for name in sorted(names, key=written, reverse=True):
+    for name in sorted(names, key=lambda name: _last_written(listed[name]), reverse=True):
         blocks += sum(entry.parsed.kind == "stats" for entry in listed[name].entries)
         if chosen and blocks > _BLOCKS:
             break

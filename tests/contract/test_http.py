@@ -236,12 +236,14 @@ def test_a_list_follows_a_run_that_grows(tmp_path: Path, monkeypatch: pytest.Mon
         writer.write(0, 15, bad)
         writer.flush()
         tab = Tab(tmp_path)
-        assert tab.runs()["."]["status"] == "healthy"
+        before = tab.runs()["."]
+        assert before["status"] == "healthy"
         writer.write(16, 31, bad)
         writer.flush()
         tab.files.Reload()
         run = tab.runs()["."]
         assert (run["status"], run["last_step"], run["finding"]["step"]) == ("nonfinite", 31, 16)
+        assert run["last_written"] > before["last_written"]
 
 
 def test_a_list_does_not_wait_for_diagnoses(gallery: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -53,6 +53,21 @@ class Tab:
     def details(self) -> Locator:
         return self.find(".details")
 
+    def color_by(self, statistic: str) -> None:
+        """Chooses what the cells show."""
+        self.find("select[name=statistic]").select_option(statistic)
+
+    def show(self, panel: str) -> None:
+        """Opens a tab of the panel: `why`, `tensor` or `layers`."""
+        self.find(f"#tab-{panel}").click()
+
+    def menu(self, label: str) -> Locator:
+        """The items of a menu of the toolbar, opened."""
+        menu = self.find(".menu").filter(has=self.frame.locator("summary", has_text=label))
+        if menu.get_attribute("open") is None:
+            menu.locator("summary").click()
+        return menu.locator(".menu-items")
+
     def label(self, title: str) -> Locator:
         """The label of the first row whose tooltip begins with `title`."""
         return self.find(f'.labels .tensor-label[title^="{title}"]').first

@@ -39,10 +39,11 @@ def test_answers_before_anything_is_clicked(gallery_url: str, visit: Visit) -> N
     expect(explained).to_contain_text("docs/findings.md#nonfinite-input")
     expect(tab.find(".affected li button").first).to_be_hidden()
     expect(tab.details).to_contain_text("input · step 37")
-    tab.find(".explain").click()
-    expect(explained).to_have_count(0)
-    tab.find(".explain").click()
     expect(explained).to_be_visible()
+    fix = tab.find(".fix-line code")
+    expect(fix).to_have_text(first["fix_code"].split("\n")[0] + " …")
+    tab.find(".fix-line button").click()
+    assert tab.page.evaluate("navigator.clipboard.readText()") == first["fix_code"]
 
 
 def test_jumps_to_where_it_spread_and_back(gallery_url: str, visit: Visit) -> None:
@@ -93,6 +94,8 @@ def test_a_healthy_run_says_so_plainly(gallery_url: str, visit: Visit) -> None:
     expect(tab.headline).to_contain_text("Healthy: ")
     expect(tab.find(".finding.error")).to_have_count(0)
     expect(tab.details).to_contain_text("Click a cell")
+    expect(tab.find("#tab-layers")).to_have_attribute("aria-selected", "true")
+    tab.show("tensor")
     highlight = tab.find(".highlights button").first
     expect(highlight).to_contain_text("Largest gradient: L2 norm")
     step = re.search(r"at step (\d+)", highlight.text_content() or "")

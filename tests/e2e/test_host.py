@@ -51,7 +51,7 @@ def test_error_is_shown_as_it_is_and_can_be_retried(gallery_url: str, open_tab: 
     tab = open_tab(gallery_url, run="nan_feature")
     expect(tab.details).to_contain_text("input · step 37")
     tab.page.route("**/nanwatch/grid?*", refuse)
-    tab.find("input[value=zero_share]").check()
+    tab.color_by("zero_share")
     expect(tab.find("[role=alert] .server-message")).to_have_text(MESSAGE)
     tab.page.unroute("**/nanwatch/grid?*")
     tab.find("text=Try again").click()
@@ -91,7 +91,7 @@ def test_works_in_the_frame_of_a_notebook(gallery_url: str, open_tab: OpenTab) -
         tab = page.frame_locator("iframe").frame_locator("iframe")
         expect(tab.locator("h1")).to_contain_text("NaN in a weight")
         expect(tab.locator(".details")).to_contain_text("weight · step 0")
-        tab.locator("input[value=zero_share]").check()
+        tab.locator("select[name=statistic]").select_option("zero_share")
         expect(tab.locator(".legend")).to_contain_text("100%")
         page.close()
         server.shutdown()
@@ -141,7 +141,7 @@ def test_reload_brings_new_data_and_keeps_what_is_chosen(
         expect(tab.headline).to_have_text(re.compile(r"^Healthy: .*\b176 steps"))
         expect(tab.find(".run-name")).to_have_text(["nan_feature", "healthy"])
         expect(tab.details).to_contain_text("target · step 100")
-        expect(tab.find("input[value=largest_magnitude]")).to_be_checked()
+        expect(tab.find("select[name=statistic]")).to_have_value("largest_magnitude")
         assert scroller.evaluate("element => element.scrollTop") == 40
         # The last of what it asks for, before the server goes away.
         expect(tab.find('.over-time canvas[aria-label*="0 to 175"]')).to_have_count(1)

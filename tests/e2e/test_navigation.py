@@ -147,7 +147,7 @@ def test_the_sheet_of_keys_opens_and_closes(tab: Tab) -> None:
     expect(sheet).to_contain_text("zoom at the pointer")
     tab.page.keyboard.press("Escape")
     expect(sheet).to_be_hidden()
-    tab.find("text=all shortcuts").click()
+    tab.find(".help-button").click()
     expect(sheet).to_be_visible()
     tab.page.keyboard.press("?")
     expect(sheet).to_be_hidden()

@@ -46,6 +46,16 @@ export function headroomText(value: number): string {
     : `could grow ${formatFactor(value)} before it overflows`;
 }
 
+/** "40 NaN", "3 +Inf": how many elements are of each mark that occurs. */
+export function nonfiniteCounts(
+  columns: NonNullable<CellAnswer["columns"]>,
+): { mark: string; text: string }[] {
+  return MARKS.flatMap(({ name, label }) => {
+    const count = numberFromWire(columns[name]);
+    return count > 0 ? [{ mark: name, text: `${formatCount(count)} ${label}` }] : [];
+  });
+}
+
 /** "All 2,048 elements are NaN"; empty where they are not all one of the marks. */
 export function allNonfiniteText(columns: NonNullable<CellAnswer["columns"]>): string {
   const elements = numberFromWire(columns.elements);

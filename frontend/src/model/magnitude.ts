@@ -100,7 +100,7 @@ export function legendTicks(magnitude: Magnitude): LegendTick[] {
 const RATIO_TEXTS: Record<number, string> = {
   [-6]: "a millionth",
   [-3]: "a thousandth",
-  0: "as large as the weight",
+  0: "equal norms",
 };
 
 /** "1,000x to overflow": how much larger a value could be; "" within the scale's ticks. */

@@ -7,14 +7,13 @@ import { batch, computed, effect, signal, untracked } from "@preact/signals";
 import { fetchFindings, fetchLogDirectory, fetchRun } from "../api/routes";
 import { connectHost } from "../host/channel";
 import { watchDarkMode } from "../host/dark_mode";
-import { addressWith, readUrlState, writeUrlState } from "../host/fragment";
-import { onFirstInput } from "../host/input";
+import { addressWith, onNavigation, readUrlState, writeUrlState } from "../host/fragment";
 import { whenShown } from "../host/visibility";
 import type { Selection } from "../model/cursor";
 import { originOf, primaryFinding, tensorOf } from "../model/findings";
 import type { PanelTab } from "../model/panel";
 import type { Range } from "../model/range";
-import { isAnyPending, runToOpen } from "../model/runs";
+import { type RunOrder, runToOpen } from "../model/runs";
 import { AXES, LOG_STEPS, STEPS, type StepScale, wallTime } from "../model/scale";
 import { columnOfStep, stepsOfColumn } from "../model/timeline";
 import { DARK, LIGHT } from "../theme/colors";
@@ -32,12 +31,13 @@ import { Comparisons } from "./comparisons";
 import { RunCurves } from "./curves";
 import { distinct } from "./distinct";
 import { HeatmapGrids } from "./grids";
+import { Growth } from "./growth";
 import { LayerTable } from "./layers";
 import { Resource } from "./resource";
 import { Rows } from "./rows";
 import { RunList } from "./run_list";
 import { TensorDetail } from "./tensor_detail";
-import { applyChoices, choicesFromUrl, urlStateOf } from "./url_state";
+import { applyChoices, type Choices, choicesFromUrl, urlStateOf } from "./url_state";
 import { StepViewport } from "./viewport";
 
 /** The address follows once one has come to rest: browsers limit how often it may change. */
@@ -61,6 +61,7 @@ export class Session {
   /** The curves of the run are drawn above the heatmap. */
   readonly curvesShown = signal(true);
   readonly helpShown = signal(false);
+  readonly paletteShown = signal(false);
   /** The tab of the panel that was chosen in this run; null for the one that fits it. */
   readonly chosenTab = signal<PanelTab | null>(null);
   /** Layers are what a run without trouble is looked at for. */
@@ -134,22 +135,21 @@ export class Session {
   );
   /** The details were closed: nothing is selected automatically in this run. */
   #isDismissed = false;
-  /** The user or the address selected a run, or the page is already in use. */
-  #isRunSettled = false;
+  readonly growth: Growth = new Growth(this.runs, this.run, this.comparisons.names);
+  /** Words that the listed runs have, and their order. */
+  readonly runFilter = signal("");
+  readonly runOrder = signal<RunOrder>("trouble");
 
   start(): void {
     const choices = choicesFromUrl(readUrlState());
-    this.#isRunSettled = choices.run !== undefined;
     applyChoices(this, choices);
     watchDarkMode((dark) => {
       this.dark.value = dark;
     });
     connectHost(whenShown(() => this.reload()));
-    onFirstInput(() => {
-      this.#isRunSettled = true;
-    });
     this.runs.start();
     effect(() => this.#openWorstRun());
+    this.growth.start(() => untracked(() => this.#refresh()));
     effect(() => this.#loadRun());
     effect(() => {
       if (this.runs.value.value?.length === 0) void this.logDirectory.load(fetchLogDirectory);
@@ -166,16 +166,32 @@ export class Session {
       const timer = setTimeout(() => writeUrlState(state), URL_DELAY_MS);
       return () => clearTimeout(timer);
     });
+    onNavigation((state) => this.#navigate(choicesFromUrl(state)));
     void this.runs.reload();
+  }
+
+  /** Back or Forward led to another run: it is shown as it was left. */
+  #navigate({ run, selection, range, tab }: Partial<Choices>): void {
+    if (run === undefined || run === this.run.value) return;
+    batch(() => {
+      this.selectRun(run);
+      if (selection) this.selection.value = selection;
+      this.viewport.chosen.value = range ?? null;
+      this.chosenTab.value = tab ?? null;
+    });
   }
 
   /** The data may have changed: all of it is loaded again, what is selected stays. */
   reload(): void {
+    this.#refresh();
+    void this.runs.reload();
+  }
+
+  #refresh(): void {
     this.tensorDetail.reload();
     this.#generation.value++;
     this.grids.reload();
     for (const { grids } of this.comparisons.runs.value) grids.reload();
-    void this.runs.reload();
   }
 
   /** A link to the page as it is. */
@@ -219,6 +235,15 @@ export class Session {
     const last = Math.ceil(this.viewport.range.value?.to ?? 1) - 1;
     const step = this.selection.value?.step ?? first_nonfinite_step ?? last;
     this.select({ tensor: id, step }, compared);
+  }
+
+  /** Selects a tensor as `selectTensor` does, and makes its row visible. */
+  showTensor(tensor: Tensor): void {
+    batch(() => {
+      this.rows.reveal(tensor.id);
+      this.selectTensor(tensor);
+      this.revealed.value++;
+    });
   }
 
   /** Goes from one axis to the next that the run has. */
@@ -338,15 +363,12 @@ export class Session {
     });
   }
 
-  /** Opens the run with the earliest trouble. Until the page is used, a diagnosis may bring a worse one. */
+  /** Opens the run with the earliest trouble. A run that is open stays, whatever becomes known. */
   #openWorstRun(): void {
     const runs = this.runs.value.value;
-    if (!runs) return;
-    const isKnown = runs.some(({ run }) => run === this.run.peek());
-    if (isKnown && this.#isRunSettled) return;
+    if (!runs || this.runs.isEarly || runs.some(({ run }) => run === this.run.peek())) return;
     const worst = runToOpen(runs);
     if (worst) untracked(() => this.selectRun(worst.run));
-    if (!isAnyPending(runs)) this.#isRunSettled = true;
   }
 
   #loadRun(): void {

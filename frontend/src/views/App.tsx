@@ -1,11 +1,14 @@
 /** The whole tab. The one module that knows the session: it passes each view what it shows. */
 
 import type { ExportImage } from "../draw/export_image";
+import { issueText } from "../model/issue";
 import { missingDataTexts } from "../model/runs";
+import { commandsOf } from "../state/commands";
 import type { Session } from "../state/session";
 import type { RunDetail, RunSummary } from "../wire/answers";
 import { Comparison } from "./Comparison";
 import { Details } from "./details/Details";
+import { Freshness } from "./Freshness";
 import { Help } from "./Help";
 import { Export } from "./heatmap/Export";
 import { Heatmap } from "./heatmap/Heatmap";
@@ -13,6 +16,7 @@ import { LayersPanel } from "./LayersPanel";
 import { Legend } from "./Legend";
 import { NoData } from "./NoData";
 import { Failure, Loading, Stale } from "./notices";
+import { Palette } from "./Palette";
 import { Panel } from "./Panel";
 import { RowsBar } from "./RowsBar";
 import { RunList } from "./RunList";
@@ -47,6 +51,8 @@ export function App({ session }: { session: Session }) {
         runs={runs}
         selected={session.run.value}
         compared={session.comparisons.names.value}
+        filter={session.runFilter}
+        order={session.runOrder}
         onSelect={(run) => session.selectRun(run)}
         onCompare={(run) => session.addCompared(run)}
       />
@@ -54,6 +60,7 @@ export function App({ session }: { session: Session }) {
         <SelectedRun session={session} summary={session.runs.find(session.run.value)} />
       </main>
       <Help shown={session.helpShown} />
+      <Palette shown={session.paletteShown} commandsOf={() => commandsOf(session)} />
     </div>
   );
 }
@@ -126,7 +133,7 @@ function RunVerdict({ session, detail, summary }: RunProps & SelectedRunProps) {
       error={session.findings.error.value}
       knownHeadline={summary?.headline ?? ""}
       scaleSkippedSteps={summary?.scale_skipped_steps ?? 0}
-      freshness={null}
+      freshness={<Freshness updatedAt={session.growth.updatedAt.value} />}
       onJump={(index) => session.jumpToFinding(index)}
       onShowWhy={() => {
         session.chosenTab.value = "why";
@@ -137,6 +144,7 @@ function RunVerdict({ session, detail, summary }: RunProps & SelectedRunProps) {
 }
 
 function RunToolbar({ session, detail, exportImage }: RunProps & ImageProps) {
+  const finding = session.findings.value.value?.findings[session.openFinding.value];
   return (
     <Toolbar
       statistic={session.grids.statistic}
@@ -152,8 +160,19 @@ function RunToolbar({ session, detail, exportImage }: RunProps & ImageProps) {
           range={session.viewport.range.value}
           image={() => exportImage.current?.()}
           addressOf={() => session.address()}
+          issue={finding && issueText(finding, detail)}
           loadFinest={(range) => session.tensorDetail.finest(range)}
         />
+        <button
+          type="button"
+          class="palette-button"
+          title="Go to a run, tensor, finding or action"
+          onClick={() => {
+            session.paletteShown.value = true;
+          }}
+        >
+          Go to… <kbd>Ctrl K</kbd>
+        </button>
         <button
           type="button"
           class="help-button"

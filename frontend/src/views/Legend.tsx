@@ -19,7 +19,7 @@ const UNITS: Record<StatisticName, string> = {
   largest_magnitude: "max abs",
   zero_share: "zeros",
   headroom: "Room to the dtype's limit",
-  update_ratio: "Update relative to the weight",
+  update_ratio: "Update or gradient / weight",
 };
 
 /** Scales whose ticks are words. */

@@ -32,6 +32,8 @@ export interface RunSummary {
   records: RecordCounts;
   nonfinite_tensors: number;
   scale_skipped_steps: number;
+  /** Seconds since the epoch; changes whenever the run grows. */
+  last_written: number | null;
   /** The most important finding; null for none, and while the run is pending. */
   finding: Pick<Finding, "cause" | "severity" | "step" | "headline"> | null;
 }
@@ -63,6 +65,8 @@ export interface RunDetail {
   problems: string[];
   /** Null where fewer than two records have a time. */
   times: Times | null;
+  /** Of the framework, as text; "" where they are not known. */
+  versions: string;
   tensors: Tensor[];
 }
 

@@ -18,11 +18,13 @@ interface ExportProps {
   /** Undefined before the heatmap is drawn. */
   image: () => ExportImage | undefined;
   addressOf: () => string;
+  /** The open finding as Markdown; undefined for none. */
+  issue: string | undefined;
   /** Loads the selected tensor as fine as the server has it. */
   loadFinest: (range: Range) => Promise<Spectrogram | undefined>;
 }
 
-export function Export({ run, tensor, range, image, addressOf, loadFinest }: ExportProps) {
+export function Export({ run, tensor, range, image, addressOf, issue, loadFinest }: ExportProps) {
   const [message, setMessage] = useState("");
   const show = (text: string) => {
     setMessage(text);
@@ -30,6 +32,9 @@ export function Export({ run, tensor, range, image, addressOf, loadFinest }: Exp
   };
   const copyLink = async () => {
     show((await copyText(addressOf())) ? "Link copied" : "Could not copy");
+  };
+  const copyIssue = async () => {
+    if (issue) show((await copyText(issue)) ? "Issue copied" : "Could not copy");
   };
   const savePng = () => {
     const picture = image();
@@ -61,6 +66,14 @@ export function Export({ run, tensor, range, image, addressOf, loadFinest }: Exp
       <span role="status">{message}</span>
       <button type="button" onClick={copyLink}>
         Copy link
+      </button>
+      <button
+        type="button"
+        disabled={!issue}
+        title="The finding as Markdown: verdict, code, operands, versions"
+        onClick={copyIssue}
+      >
+        Copy as issue
       </button>
       <button type="button" onClick={savePng}>
         Save PNG
