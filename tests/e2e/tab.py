@@ -110,8 +110,14 @@ class Tab:
             for offset in (-7, -6, -5, 4, 5, 6, 7)
         }
 
+    def is_badge(self, point: Point) -> bool:
+        """Whether the badge of a first NaN is at a point, or just right of it."""
+        badge = self.reserved("nan-badge")
+        places = (Point(point.x + right, point.y) for right in (0, 3, 6, 9))
+        return any(badge in self.colors(place) for place in places)
+
     def reserved(self, name: str) -> str:
-        """The color reserved for `nan`, `pos-inf` or `neg-inf`."""
+        """The color reserved for `nan`, `pos-inf` or `neg-inf`; `nan-badge`: of a first NaN."""
         script = f"element => getComputedStyle(element).getPropertyValue('--{name}')"
         return str(self.find("body").evaluate(script)).strip()
 

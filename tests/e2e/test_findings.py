@@ -62,7 +62,7 @@ def test_jumps_to_where_it_spread_and_back(gallery_url: str, visit: Visit) -> No
     expect(affected).to_contain_text("step 37")
     affected.click()
     expect(tab.details.locator("h2")).to_have_text("mlp/dense/kernel")
-    assert tab.reserved("nan") in tab.colors(tab.point(tab.label("input"), 37, *view))
+    assert tab.is_badge(tab.point(tab.label("input"), 37, *view))
 
 
 def test_a_marker_on_the_axis_opens_its_finding(gallery_url: str, visit: Visit) -> None:

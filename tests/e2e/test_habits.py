@@ -127,7 +127,7 @@ def test_axe_finds_nothing(gallery_url: str, open_tab: OpenTab, dark: bool, widt
     expect(tab.find(".over-time canvas").first).to_be_visible()
     assert violations(tab) == []
     tab.show("layers")
-    expect(tab.find(".layers tbody tr")).to_have_count(4)
+    expect(tab.find(".layer-table tbody tr")).to_have_count(4)
     assert violations(tab) == []
     tab.press("?")
     expect(tab.find("dialog.help")).to_be_visible()

@@ -155,4 +155,4 @@ def test_fits_its_width(gallery_url: str, open_tab: OpenTab, width: int) -> None
     expect(tab.details).to_contain_text("input · step 37")
     overflow = "body => document.documentElement.scrollWidth - window.innerWidth"
     assert tab.find("body").evaluate(overflow) <= 0
-    assert tab.reserved("nan") in tab.colors(tab.point(tab.label("input"), 37, 0, 239))
+    assert tab.is_badge(tab.point(tab.label("input"), 37, 0, 239))

@@ -20,8 +20,8 @@ export function runsByTrouble(runs: readonly RunSummary[]): RunSummary[] {
 }
 
 export const RUN_ORDERS = [
-  { name: "trouble", label: "By trouble" },
-  { name: "time", label: "Newest first" },
+  { name: "trouble", label: "Trouble" },
+  { name: "time", label: "Newest" },
 ] as const;
 
 export type RunOrder = (typeof RUN_ORDERS)[number]["name"];

@@ -41,7 +41,7 @@ export function LayersPanel({ answer, order, shown, onShow, onRetry }: LayersPan
   const isMixed = layers.some((layer) => hasGradientNumbers(layer));
   return (
     <>
-      <table class="layers" aria-busy={answer.loading.value}>
+      <table class="layer-table" aria-busy={answer.loading.value}>
         <caption class="unseen">Layers; a click on one filters the heatmap</caption>
         <thead>
           <tr>
