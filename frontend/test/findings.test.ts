@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { markerAt } from "../src/draw/axis";
 import {
+  codeInOneLine,
   firstSentence,
   originOf,
   placeTitle,
@@ -45,6 +46,13 @@ describe("a finding", () => {
     ];
     expect(originOf(finding({ origin: unknown, affected }), tensors)?.step).toBe(19);
     expect(originOf(finding({ origin: unknown }), tensors)).toBeNull();
+  });
+
+  test("has its code in one line where there is one for it", () => {
+    const code = "optimizer = SGD(\n    0.01,  # ten times less\n    clipnorm=1.0,\n)";
+    expect(codeInOneLine(code)).toBe("optimizer = SGD(0.01, clipnorm=1.0)");
+    expect(codeInOneLine("a = f(x)  # first\n\nb = a[0]\n")).toBe("a = f(x); b = a[0]");
+    expect(codeInOneLine("x + 1e-6")).toBe("x + 1e-6");
   });
 
   test("is cut to a sentence where there is a line for it", () => {

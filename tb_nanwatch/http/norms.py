@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from tb_nanwatch.grid import NormHistory, WholeRun, norm_history, variable_pairs
+from tb_nanwatch.grid import NormHistory, WholeRun, norm_history
 from tb_nanwatch.reader import Access, Reader, RunIndex
 from tb_nanwatch.reader.cache import Cache
-from tb_nanwatch.stats.headroom import log_largest
 
 NORM_BYTES = 128 * 2**20
 """Limit over all runs. A run that fills its own limit on disk takes 5 MB of it."""
@@ -30,9 +29,8 @@ class Norms:
 
     def whole_run(self, access: Access, index: RunIndex) -> WholeRun:
         """What the statistics of cells take of the run."""
-        infos = [tensor.info for tensor in index.tensors]
         return WholeRun(
+            [tensor.info for tensor in index.tensors],
+            [tensor.worker for tensor in index.tensors],
             lambda: self.of(access, index),
-            variable_pairs(infos, [tensor.worker for tensor in index.tensors]),
-            log_largest(info.dtype for info in infos),
         )

@@ -83,7 +83,7 @@ def test_a_logarithmic_axis_is_zoomed_panned_and_brushed(gallery_url: str, visit
 
 
 def test_wall_time_shows_a_pause_and_tells_when(gallery_url: str, visit: Visit) -> None:
-    tab = visit(gallery_url, run="resumed")
+    tab = visit(gallery_url, run="resumed", tab="why")
     expect(tab.find(".heatmap[aria-busy=false]")).to_be_visible()
     for name in ("log", "wall"):
         tab.press("l")

@@ -99,7 +99,7 @@ def test_headroom_is_what_numpy_says_is_left() -> None:
 
 def test_headroom_of_cells_is_the_least_of_their_steps() -> None:
     edges = column_edges(0, STEPS - 1, 4)
-    run = WholeRun(lambda: HISTORY, PAIRS, log_largest(info.dtype for info in INFOS))
+    run = WholeRun(INFOS, [""] * len(INFOS), lambda: HISTORY)
     value, _ = statistic_cells(STATISTIC["headroom"], [RECORDS], ALL, edges, run)
     for tensor, info in enumerate(INFOS):
         most = [np.abs(step[tensor].astype(np.float64)).max(initial=0) for step in VALUES]

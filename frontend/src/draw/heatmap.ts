@@ -14,6 +14,8 @@ import { columnPixelsOf, fill, paintStrip, paintTile, type Raster } from "./rast
 
 /** A narrower pause is not drawn. */
 const NARROWEST_PAUSE = 4;
+/** What is between pauses is at least this wide. */
+const LEAST_SESSION = 2;
 
 export interface HeatmapPicture {
   /** From the coarsest to the finest; each shows where the next one does not reach. */
@@ -122,10 +124,16 @@ function paintPauses(
   theme: Theme,
   tile: Tile,
 ): void {
+  const least = LEAST_SESSION * raster.density;
+  let before = 0;
   for (const ends of scale.pauses) {
-    const [left, right] = ends.map((position) =>
+    const [begin, end] = ends.map((position) =>
       Math.round((position - start) * pixelsPerUnit * raster.density),
     ) as [number, number];
+    // What was recorded before and after a long pause is never lost to it.
+    const left = begin > -least ? Math.max(begin, before + least) : begin;
+    const right = end < raster.width + least ? Math.min(end, raster.width - least) : end;
+    before = right;
     if (right - left < NARROWEST_PAUSE * raster.density) continue;
     const box = { left, right, top: 0, bottom: raster.height };
     fill(raster, box, colorWord(theme.ground));

@@ -68,8 +68,6 @@ export function drawOrigin(
   const [mark] = strip ? marksAt(timeline, strip, step) : [];
   if (mark) {
     const size = Math.min(box.width, height) - 2;
-    context.fillStyle = ground;
-    context.fillRect(box.left, top, box.width, height);
     drawTile(
       context,
       mark.name,
@@ -79,9 +77,15 @@ export function drawOrigin(
       ground,
     );
   }
-  context.lineWidth = 2;
-  context.strokeStyle = color;
-  context.strokeRect(box.left, top, box.width, height);
+  // The ground about the ring tells it from any cell.
+  for (const [width, stroke] of [
+    [5, ground],
+    [2, color],
+  ] as const) {
+    context.lineWidth = width;
+    context.strokeStyle = stroke;
+    context.strokeRect(box.left, top, box.width, height);
+  }
 }
 
 function marksAt(timeline: Timeline, { flags }: Strip, step: number): Mark[] {

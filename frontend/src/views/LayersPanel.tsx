@@ -49,7 +49,12 @@ export function LayersPanel({ answer, order, shown, onShow, onRetry }: LayersPan
               const isSorted = order.value.column === name;
               const direction = order.value.descending ? "descending" : "ascending";
               return (
-                <th key={name} scope="col" aria-sort={isSorted ? direction : "none"} class={name}>
+                <th
+                  key={name}
+                  scope="col"
+                  aria-sort={isSorted ? direction : "none"}
+                  class={name === "path" ? name : ""}
+                >
                   <button
                     type="button"
                     title={title}

@@ -203,7 +203,7 @@ function Trouble({ answer, tensor, onSelectStep }: TroubleProps) {
   const isHere =
     first_step !== null && last_step !== null && first_step <= first && first <= last_step;
   return (
-    <div class="trouble">
+    <div class="cell-trouble">
       {counts.length > 0 && (
         <p class="bad-counts">
           {counts.map(({ mark, text }) => (

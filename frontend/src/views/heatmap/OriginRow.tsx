@@ -46,7 +46,7 @@ export function OriginRow({ origin, picture, top, labelWidth, onJump }: OriginRo
       >
         <SeverityIcon severity={severity} size={14} />
         <span class="origin-name">
-          {visibleName(tensor.name)}
+          {visibleName(endOf(tensor.name))}
           {roleName(tensor.role) !== tensor.name && <i>{roleName(tensor.role)}</i>}
         </span>
         <span class="origin-step">
@@ -57,4 +57,9 @@ export function OriginRow({ origin, picture, top, labelWidth, onJump }: OriginRo
       <canvas class="origin-cells" ref={canvas} style={{ left: `${labelWidth - GUTTER}px` }} />
     </div>
   );
+}
+
+/** The end of a path tells more than its beginning. */
+function endOf(name: string): string {
+  return name.split("/").slice(-2).join("/");
 }

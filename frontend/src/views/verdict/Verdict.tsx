@@ -1,7 +1,7 @@
 /** The diagnosis in two lines: what happened, when and where; and the fix. */
 
 import type { ComponentChildren } from "preact";
-import { firstSentence, plainText, primaryFinding } from "../../model/findings";
+import { codeInOneLine, firstSentence, plainText, primaryFinding } from "../../model/findings";
 import { batchRowsText } from "../../model/operation";
 import { missingDataTexts, runFacts } from "../../model/runs";
 import type { Finding, FindingsAnswer, RunDetail } from "../../wire/answers";
@@ -83,14 +83,10 @@ function Fix({ finding: { fix_code, advice } }: { finding: Finding }) {
       </p>
     );
   }
-  const [first = "", ...rest] = fix_code.split("\n");
   return (
     <p class="fix-line" title={fix_code}>
       <b>Fix</b>
-      <code>
-        {first.trim()}
-        {rest.length > 0 && " …"}
-      </code>
+      <code>{codeInOneLine(fix_code)}</code>
       <CopyButton text={fix_code} what="the fix" />
     </p>
   );
