@@ -52,6 +52,7 @@ describe("a finding", () => {
     const code = "optimizer = SGD(\n    0.01,  # ten times less\n    clipnorm=1.0,\n)";
     expect(codeInOneLine(code)).toBe("optimizer = SGD(0.01, clipnorm=1.0)");
     expect(codeInOneLine("a = f(x)  # first\n\nb = a[0]\n")).toBe("a = f(x); b = a[0]");
+    expect(codeInOneLine("f(\n  [\n    1\n  ]\n)")).toBe("f([1])");
     expect(codeInOneLine("x + 1e-6")).toBe("x + 1e-6");
   });
 

@@ -109,13 +109,13 @@ def test_a_diagnosis_that_fails_can_be_tried_again(gallery_url: str, visit: Visi
         route.fulfill(status=500, json={"error": "no <b>diagnosis</b>"})
 
     page = visit(gallery_url, run="healthy").page
-    page.route("**/findings?*", refuse)
+    page.route("**/findings?run=nan_feature*", refuse)
     tab = visit(gallery_url, run="nan_feature")
     expect(tab.find(".verdict .server-message")).to_have_text("no <b>diagnosis</b>")
     # The list of runs has the headline, and the heatmap is there.
     expect(tab.headline).to_contain_text("step 37")
     expect(tab.find(".tensor-label").first).to_be_visible()
-    page.unroute("**/findings?*")
+    page.unroute("**/findings?run=nan_feature*")
     tab.find(".verdict button").filter(has_text="Try again").click()
     expect(tab.details).to_contain_text("input · step 37")
     expect(tab.find(".verdict .server-message")).to_have_count(0)
@@ -157,7 +157,7 @@ def test_code_of_a_fix_is_shown_and_copied(gallery_url: str, visit: Visit) -> No
         answer["findings"][0] |= {"fix_code": code, "record_also": ["activation"]}
         route.fulfill(json=answer)
 
-    visit(gallery_url, run="healthy").page.route("**/findings?*", with_code)
+    visit(gallery_url, run="healthy").page.route("**/findings?run=nan_feature*", with_code)
     tab = visit(gallery_url, run="nan_feature")
     blocks = tab.find(".explained .code-block")
     expect(blocks.first.locator("code")).to_have_text(code)
@@ -197,7 +197,7 @@ def test_the_failing_operation_is_shown_with_its_source(gallery_url: str, visit:
         answer["findings"][0]["rerun"] = {"reproduced": True, "mode": "eager", "note": note}
         route.fulfill(json=answer)
 
-    visit(gallery_url, run="healthy").page.route("**/findings?*", with_operation)
+    visit(gallery_url, run="healthy").page.route("**/findings?run=nan_feature*", with_operation)
     tab = visit(gallery_url, run="nan_feature")
     shown = tab.find(".operation")
     expect(shown).to_contain_text("Log in the backward pass of layer encoder/gate")

