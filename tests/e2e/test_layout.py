@@ -139,6 +139,9 @@ def test_the_header_of_a_lane_stays_on_top(gallery_url: str, open_tab: OpenTab) 
 
 def test_a_window_tells_the_exact_first_step(outsize_url: str, visit: Visit) -> None:
     tab = visit(outsize_url, run="long", tab="tensor")
+    expect(tab.find(".heatmap[aria-busy=false]")).to_be_visible()
+    tab.hover(tab.point(tab.label("net/dense/kernel"), 50_050, 0, 99_999))
+    expect(tab.find(".tooltip")).to_contain_text("First NaN or Inf at step 50,048")
     trouble = tab.find(".cell-trouble")
     expect(trouble).to_contain_text("1 NaN of")
     expect(trouble).to_contain_text("First at step 50,048, in the record of steps ")
