@@ -1,7 +1,9 @@
 /** The whole tab. The one module that knows the session: it passes each view what it shows. */
 
+import { useRef } from "preact/hooks";
 import type { ExportImage } from "../draw/export_image";
 import { issueText } from "../model/issue";
+import type { PanelTab } from "../model/panel";
 import { missingDataTexts } from "../model/runs";
 import { commandsOf } from "../state/commands";
 import type { Session } from "../state/session";
@@ -71,6 +73,7 @@ interface SelectedRunProps {
 }
 
 function SelectedRun({ session, summary }: SelectedRunProps) {
+  const exportImage = useRef<(() => ExportImage) | null>(null);
   const detail = session.detail.value.value;
   const error = session.detail.error.value;
   if (!detail) {
@@ -87,7 +90,6 @@ function SelectedRun({ session, summary }: SelectedRunProps) {
     );
   }
   const compared = session.comparisons.runs.value;
-  const exportImage = { current: null };
   return (
     <>
       <OutOfDate session={session} />
@@ -100,7 +102,7 @@ function SelectedRun({ session, summary }: SelectedRunProps) {
         onRemove={(run) => session.removeCompared(run)}
       />
       <RunToolbar session={session} detail={detail} exportImage={exportImage} />
-      <div class={`field ${session.panelTab.value} ${compared.length > 0 ? "comparing" : ""}`}>
+      <div class={fieldClass(session.panelTab.value, compared.length > 0)}>
         <RunHeatmap session={session} detail={detail} exportImage={exportImage} />
         <RunPanel session={session} detail={detail} />
       </div>
@@ -113,6 +115,11 @@ function SelectedRun({ session, summary }: SelectedRunProps) {
       </footer>
     </>
   );
+}
+
+/** The table of layers is wider than what the other tabs show. */
+function fieldClass(tab: PanelTab, isComparing: boolean): string {
+  return `field ${tab === "layers" ? "wide-panel" : ""} ${isComparing ? "comparing" : ""}`;
 }
 
 interface RunProps {

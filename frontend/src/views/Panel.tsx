@@ -24,7 +24,7 @@ export function Panel({ tab, onChoose, why, details, layers }: PanelProps) {
     document.getElementById(`tab-${next.name}`)?.focus();
   };
   return (
-    <section class={`panel ${tab}`} aria-label="Explanation, tensor and layers">
+    <section class="panel" aria-label="Explanation, tensor and layers">
       <div class="panel-tabs" role="tablist" onKeyDown={move}>
         {PANEL_TABS.map(({ name, label }) => (
           <button

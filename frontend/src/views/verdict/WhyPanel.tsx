@@ -19,7 +19,7 @@ interface WhyPanelProps {
 export function WhyPanel({ findings, openFinding, missing, onOpen, onGoTo }: WhyPanelProps) {
   const [only] = findings;
   return (
-    <div class="why">
+    <div class="why-panel">
       {missing.length > 0 && (
         <ul class="problems" aria-label="Missing data">
           {missing.map((text) => (
