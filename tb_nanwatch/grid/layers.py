@@ -23,13 +23,12 @@ from dataclasses import dataclass
 from math import prod
 
 import numpy as np
-import numpy.typing as npt
 
 from tb_nanwatch.format.facts import ModelFacts
 from tb_nanwatch.format.tensor_info import TensorInfo
 from tb_nanwatch.grid.cells import RecordChunk
 from tb_nanwatch.grid.norms import NormChunk, NormHistory, Steps
-from tb_nanwatch.grid.pooling import pool, spans
+from tb_nanwatch.grid.pooling import index_of, pool, rows_of, spans
 from tb_nanwatch.grid.ratio import Pairs
 from tb_nanwatch.stats.columns import COLUMN
 from tb_nanwatch.stats.headroom import headroom, log_largest
@@ -102,6 +101,11 @@ def layer_summaries(
             members.setdefault(path, []).append(position)
     totals = _totals(chunks, len(tensors))
     left = headroom(totals.log_magnitude, log_largest(tensor.dtype for tensor in tensors))
+    gradients = np.flatnonzero([tensor.role == "gradient" for tensor in tensors])
+    norms = _in_columns(history, gradients, edges)
+    place = np.zeros(len(tensors), np.int64)
+    place[gradients] = np.arange(len(gradients))
+    sizes = np.array([_size(tensor.shape) for tensor in tensors])
     summaries = []
     for path, own in members.items():
         if not own:
@@ -116,7 +120,7 @@ def layer_summaries(
                 class_name=known.get(path, ""),
                 tensors=tuple(own),
                 parameters=_parameters([tensors[at] for at in own]),
-                gradient_rms=_rms(history, tensors, roles["gradient"], edges),
+                gradient_rms=_rms(norms[place[roles["gradient"]]], sizes[roles["gradient"]]),
                 ratio=ratio,
                 ratio_role="" if np.isnan(ratio) else changes,
                 zero_share=_share(totals, roles.get(zeros, [])),
@@ -169,31 +173,36 @@ def _size(shape: tuple[int, ...] | None) -> float:
     return np.nan if shape is None or min(shape, default=0) < 0 else float(prod(shape))
 
 
-def _rms(
-    history: NormHistory, tensors: Sequence[TensorInfo], own: Sequence[int], edges: Steps
-) -> Matrix:
-    """Root of the mean square of the gradients in each column, float64 [columns]."""
-    squares, elements = np.zeros((2, len(edges) - 1))
-    for at in own:
-        norms = _in_columns(history, at, edges)
-        size = _size(tensors[at].shape)
-        seen = np.isfinite(norms) & (size > 0)
-        squares[seen] += norms[seen] ** 2
-        elements[seen] += size
-    mean = np.divide(squares, elements, out=np.full(len(squares), np.nan), where=elements > 0)
-    rms: Matrix = np.sqrt(mean)
+def _rms(norms: Matrix, sizes: Matrix) -> Matrix:
+    """Root of the mean square of some gradients in each column, float64 [columns].
+
+    Args:
+      norms: float64 [gradients, columns], from `_in_columns`.
+      sizes: float64 [gradients], their elements; NaN where that is not known.
+    """
+    seen = np.isfinite(norms) & (sizes[:, np.newaxis] > 0)
+    elements = np.where(seen, sizes[:, np.newaxis], 0.0).sum(axis=0)
+    rms: Matrix = np.full(norms.shape[1], np.nan)
+    # Not by squares, which overflow where norms do not.
+    norm = np.hypot.reduce(np.where(seen, norms, 0.0), axis=0)
+    np.divide(norm, np.sqrt(elements), out=rms, where=elements > 0)
     return rms
 
 
-def _in_columns(history: NormHistory, tensor: int, edges: Steps) -> Matrix:
-    """The largest norm of a tensor in each column; NaN for nothing."""
-    norms: npt.NDArray[np.float64] = np.full(len(edges) - 1, np.nan)
+def _in_columns(history: NormHistory, tensors: Steps, edges: Steps) -> Matrix:
+    """The largest norm of tensors in each column, float64 [tensors, columns]; NaN for nothing."""
+    largest: Matrix = np.full((len(edges) - 1, len(tensors)), np.nan)
     for chunk in history.chunks:
-        for row in np.flatnonzero(chunk.rows == tensor).tolist():
+        if not len(tensors):
+            break
+        source, target = rows_of(chunk.rows, tensors)
+        if len(source):
             columns, *span = spans(edges, chunk.first, chunk.valid_until)
-            found = _finite_norms(chunk, np.array([row]))
-            norms[columns] = np.fmax(norms[columns], pool(np.fmax, found, *span)[:, 0])
-    return norms
+            cell = index_of(columns, target)
+            norms = pool(np.fmax, _finite_norms(chunk, source), *span)
+            largest[cell] = np.fmax(largest[cell], norms)
+    by_tensor: Matrix = largest.T
+    return by_tensor
 
 
 def _finite_norms(chunk: NormChunk, rows: Steps) -> Matrix:
@@ -215,7 +224,7 @@ def _ratio(history: NormHistory, pairs: Pairs, own: Steps) -> float:
         if not both.any():
             continue
         change, weight = (
-            np.sqrt((_finite_norms(chunk, rows[both]) ** 2).sum(axis=1)) for rows in (above, below)
+            np.hypot.reduce(_finite_norms(chunk, rows[both]), axis=1) for rows in (above, below)
         )
         ratios.append(change[weight > 0] / weight[weight > 0])
     found = np.concatenate(ratios)
