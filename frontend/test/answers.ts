@@ -31,6 +31,7 @@ export function summary(change: Partial<RunSummary> = {}): RunSummary {
     records: { written: 19, read: 19 },
     nonfinite_tensors: 0,
     scale_skipped_steps: 0,
+    last_written: null,
     finding: null,
     ...change,
   };
@@ -52,6 +53,7 @@ export function detail(change: Partial<RunDetail> = {}): RunDetail {
     records: { written: 19, read: 19 },
     problems: [],
     times: null,
+    versions: "keras 3.15.1, tensorflow 2.21.0",
     tensors: [tensor()],
     ...change,
   };

@@ -157,11 +157,11 @@ test("numbers leave as RFC 4180, and a name is never a formula", () => {
   const text = csvOf(spectrogram, tensor({ name: "=1+1,x" }), { from: 10, to: 30 });
   const lines = text.split("\r\n");
   expect(lines[0]).toBe(
-    "run,role,layer,tensor,worker,first_step,last_step,recorded,nan,pos_inf,neg_inf,scale_skipped,instability,nonfinite,log10_norm,log10_largest_magnitude,zero_share,sampled_elements,zero,subnormal",
+    "run,role,layer,tensor,worker,first_step,last_step,recorded,nan,pos_inf,neg_inf,scale_skipped,instability,nonfinite,log10_norm,log10_largest_magnitude,zero_share,headroom,log10_update_ratio,sampled_elements,zero,subnormal",
   );
   expect(lines.slice(1)).toEqual([
-    `"a""b",gradient,dense,"'=1+1,x",,10,19,1,1,0,1,0,-inf,-inf,-inf,-inf,-inf,8,0,0`,
-    `"a""b",gradient,dense,"'=1+1,x",,20,29,0,0,0,0,0,,,,,,0,0,0`,
+    `"a""b",gradient,dense,"'=1+1,x",,10,19,1,1,0,1,0,-inf,-inf,-inf,-inf,-inf,-inf,-inf,8,0,0`,
+    `"a""b",gradient,dense,"'=1+1,x",,20,29,0,0,0,0,0,,,,,,,,0,0,0`,
     "",
   ]);
 });

@@ -1,6 +1,9 @@
 import { describe, expect, test } from "vitest";
 import { markerAt } from "../src/draw/axis";
 import {
+  codeInOneLine,
+  firstSentence,
+  originOf,
   placeTitle,
   plainText,
   primaryFinding,
@@ -29,6 +32,33 @@ describe("a finding", () => {
 
   test("has a label for each severity that the server knows", () => {
     expect(SEVERITIES.map(severityLabel)).toEqual(["Error", "Warning", "Note"]);
+  });
+
+  test("began in its origin, or in the first recorded tensor that it spread to", () => {
+    const place = { role: "gradient", layer: "dense", tensor: "sequential/dense/kernel" };
+    const unknown = { role: "activation", layer: "x", tensor: "x" };
+    const tensors = [tensor()];
+    const known = originOf(finding({ origin: place, step: 17 }), tensors);
+    expect([known?.tensor, known?.step]).toEqual([tensors[0], 17]);
+    const affected = [
+      { ...unknown, step: 18 },
+      { ...place, step: 19 },
+    ];
+    expect(originOf(finding({ origin: unknown, affected }), tensors)?.step).toBe(19);
+    expect(originOf(finding({ origin: unknown }), tensors)).toBeNull();
+  });
+
+  test("has its code in one line where there is one for it", () => {
+    const code = "optimizer = SGD(\n    0.01,  # ten times less\n    clipnorm=1.0,\n)";
+    expect(codeInOneLine(code)).toBe("optimizer = SGD(0.01, clipnorm=1.0)");
+    expect(codeInOneLine("a = f(x)  # first\n\nb = a[0]\n")).toBe("a = f(x); b = a[0]");
+    expect(codeInOneLine("f(\n  [\n    1\n  ]\n)")).toBe("f([1])");
+    expect(codeInOneLine("x + 1e-6")).toBe("x + 1e-6");
+  });
+
+  test("is cut to a sentence where there is a line for it", () => {
+    expect(firstSentence("Use `x + 1e-6`. Clipping will not fix this.")).toBe("Use `x + 1e-6`.");
+    expect(firstSentence("At model.py:57, add an epsilon")).toBe("At model.py:57, add an epsilon");
   });
 
   test("finds its tensor by role, name, layer and worker", () => {

@@ -2,7 +2,16 @@ import { signal } from "@preact/signals";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { gridRow, mergedRow } from "../src/model/cells";
-import { type Line, lanesOf, layLines, lineAt, lineOf, linesWithin } from "../src/model/lanes";
+import {
+  LANE_HEIGHT,
+  type Line,
+  lanesOf,
+  layLines,
+  lineAt,
+  lineOf,
+  linesWithin,
+  stickyLane,
+} from "../src/model/lanes";
 import { affectedTensors, filterOf, inOrder } from "../src/model/rows";
 import { groupsAround, type Member, mergeReplicas, openDepth, treeOf } from "../src/model/tree";
 import { Rows } from "../src/state/rows";
@@ -92,6 +101,53 @@ describe("lines", () => {
   test("of a closed group hide its tensors", () => {
     const { lines } = layLines(lanesOf(tensors, tree), ({ key }) => key !== "gradient:n/b", 999);
     expect(lines.map(words)).toEqual(["Gradients", "n", "a", "kernel", "bias", "b"]);
+  });
+
+  test("of one input, target, prediction or loss take one row, without a header", () => {
+    const loss = tensor({ id: "l", role: "loss", name: "loss" });
+    const input = tensor({ id: "i", role: "input", name: "pixels" });
+    const bias = tensor({ id: "b", role: "weight", name: "n/bias" });
+    const outline = (...shown: Tensor[]) =>
+      layLines(lanesOf(shown), () => true, 999).lines.map((line) => [line.kind, words(line)]);
+    expect(outline(input, loss, bias)).toEqual([
+      ["tensor", "input pixels"],
+      ["tensor", "loss"],
+      ["lane", "Weights"],
+      ["tensor", "n/bias"],
+    ]);
+    expect(outline(loss, tensor({ id: "m", role: "loss", name: "aux" }))[0]).toEqual([
+      "lane",
+      "Loss",
+    ]);
+    const pinned = lanesOf([loss], { tree: false, pinned: new Set(["l"]) });
+    expect(layLines(pinned, () => true, 999).lines.map(words)).toEqual(["Pinned", "loss"]);
+  });
+
+  test("do not repeat the path that all names of a lane begin with", () => {
+    const labels = (...names: string[]) =>
+      layLines(lanesOf(named(...names)), () => true, 999)
+        .lines.slice(1)
+        .map(words);
+    expect(labels("net/a/kernel", "net/ab/kernel")).toEqual(["a/kernel", "ab/kernel"]);
+    expect(labels("net/a/kernel", "other")).toEqual(["net/a/kernel", "other"]);
+    expect(labels("net/a/kernel")).toEqual(["net/a/kernel"]);
+  });
+
+  test("keep the header of their lane on top until the next lane pushes it out", () => {
+    const weights = tensor({ id: "w", role: "weight", name: "w" });
+    const all = layLines(lanesOf([...tensors, weights]), () => true, 10);
+    const at = (scrollTop: number) => {
+      const sticky = stickyLane(all, scrollTop);
+      return sticky && [sticky.line.lane.label, sticky.top];
+    };
+    const end = all.lines[5]?.top ?? 0;
+    expect(all.lines[5]?.kind).toBe("lane");
+    expect(at(0)).toBeUndefined();
+    expect(at(1)).toEqual(["Gradients", 0]);
+    expect(at(end - LANE_HEIGHT)).toEqual(["Gradients", 0]);
+    expect(at(end - 10)).toEqual(["Gradients", 10 - LANE_HEIGHT]);
+    expect(at(end)).toBeUndefined();
+    expect(at(end + 5)).toEqual(["Weights", Math.min(0, all.height - end - 5 - LANE_HEIGHT)]);
   });
 
   test("pinned are above, with their role", () => {
@@ -221,6 +277,19 @@ describe("the rows", () => {
     rows.togglePin("t5");
     expect(rows.shown.value).toEqual([]);
   });
+});
+
+test("a layer is filtered by its path alone, and by that of its variables without an owner", () => {
+  const shown = [
+    tensor({ id: "a", layer: "dense", name: "net/dense/kernel" }),
+    tensor({ id: "b", layer: "dense_1", name: "net/dense_1/kernel" }),
+    tensor({ id: "c", layer: "", name: "dense/kernel" }),
+  ];
+  const rows = new Rows(signal(shown), signal([]), signal(undefined));
+  rows.layer.value = "dense";
+  expect(rows.shown.value.map(({ id }) => id)).toEqual(["a", "c"]);
+  rows.reveal("b");
+  expect(rows.layer.value).toBeNull();
 });
 
 describe("replicas", () => {

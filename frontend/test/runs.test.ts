@@ -6,10 +6,14 @@ import {
   beganText,
   isAnyPending,
   missingDataTexts,
+  runCountsText,
   runFacts,
   runStateText,
   runsByTrouble,
+  runsInOrder,
+  runsMatching,
   runToOpen,
+  sharedDirectory,
 } from "../src/model/runs";
 import { statusLabel } from "../src/views/icons";
 import type { CellAnswer } from "../src/wire/answers";
@@ -63,6 +67,30 @@ test("every status has a place in the list and a text", () => {
   }
   expect(runStateText(PENDING)).toBe("not diagnosed yet");
   expect(runStateText(nonfiniteSummary("a", 3))).toBe("NaN in the input data at step 3");
+});
+
+test("runs are found by words of their name and diagnosis, and ordered by time", () => {
+  const runs = [
+    summary({ run: "exp/base", last_written: 10 }),
+    { ...nonfiniteSummary("exp/lr2", 17), last_written: 30 },
+    { ...nonfiniteSummary("exp/lr1", 3), last_written: null },
+  ];
+  const names = (found: readonly { run: string }[]) =>
+    found.map(({ run }) => run.slice(4)).join(" ");
+  expect(names(runsMatching(runs, " LR input "))).toBe("lr2 lr1");
+  expect(names(runsMatching(runs, "healthy"))).toBe("base");
+  expect(runsMatching(runs, " ")).toBe(runs);
+  expect(names(runsInOrder(runs, "trouble"))).toBe("lr1 lr2 base");
+  expect(names(runsInOrder(runs, "time"))).toBe("lr2 base lr1");
+  expect(runCountsText(runs)).toBe("2 NaN · 1 healthy");
+});
+
+test("the directory of all runs is named once", () => {
+  expect(sharedDirectory(["logs/a/run1", "logs/a/run2"])).toBe("logs/a/");
+  expect(sharedDirectory(["logs/a/run1", "logs/ab/run2"])).toBe("logs/");
+  expect(sharedDirectory(["run1", "run2"])).toBe("");
+  expect(sharedDirectory(["logs/run1"])).toBe("");
+  expect(sharedDirectory([])).toBe("");
 });
 
 test("the facts of a run count exactly, and none repeats a finding", () => {

@@ -7,7 +7,8 @@
 - `norms`: the norms of each run, made once.
 - `upstream`: which tensors each tensor is computed from.
 - `encoding`: cells as bytes.
-- `index_js`, `runs`, `run`, `findings`, `compare`, `grid`, `cell`, `spectrogram`: the routes.
+- `index_js`, `runs`, `run`, `findings`, `layers`, `compare`, `grid`, `cell`, `spectrogram`: the
+  routes.
 """
 
 from __future__ import annotations
@@ -17,7 +18,17 @@ from typing import Any
 
 from tensorboard.data.provider import DataProvider
 
-from tb_nanwatch.http import cell, compare, findings, grid, index_js, run, runs, spectrogram
+from tb_nanwatch.http import (
+    cell,
+    compare,
+    findings,
+    grid,
+    index_js,
+    layers,
+    run,
+    runs,
+    spectrogram,
+)
 from tb_nanwatch.http.norms import Norms
 from tb_nanwatch.http.respond import application
 from tb_nanwatch.http.verdicts import Verdicts, answer_cache
@@ -35,6 +46,9 @@ def apps(provider: DataProvider) -> dict[str, Callable[..., Any]]:
         "/runs": application(lambda request: runs.serve(request, verdicts)),
         "/run": application(lambda request: run.serve(request, reader)),
         "/findings": application(lambda request: findings.serve(request, reader, verdicts)),
+        "/layers": application(
+            lambda request: layers.serve(request, reader, norms, verdicts, answers)
+        ),
         "/compare": application(lambda request: compare.serve(request, reader, answers)),
         "/grid": application(lambda request: grid.serve(request, reader, norms)),
         "/cell": application(lambda request: cell.serve(request, reader, norms)),

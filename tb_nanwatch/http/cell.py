@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from werkzeug import wrappers
 
-from tb_nanwatch.grid import instability_cells
+from tb_nanwatch.grid import instability_cells, ratio_cells
 from tb_nanwatch.http import params
 from tb_nanwatch.http.norms import Norms
 from tb_nanwatch.http.respond import json_answer, number_or_null, step_or_null
@@ -15,9 +15,15 @@ from tb_nanwatch.http.run import describe
 from tb_nanwatch.reader import Reader
 from tb_nanwatch.stats.columns import COLUMNS, WINDOW_FIELD
 from tb_nanwatch.stats.derived import largest_magnitude, mean, rms, statistic
+from tb_nanwatch.stats.headroom import headroom
 from tb_nanwatch.stats.histogram import Histograms, total_histogram
 from tb_nanwatch.stats.record import Matrix, merge_columns
-from tb_nanwatch.stats.statistics import INSTABILITY, STATISTICS
+from tb_nanwatch.stats.statistics import (
+    COLUMN_STATISTICS,
+    HEADROOM,
+    INSTABILITY,
+    UPDATE_RATIO,
+)
 
 
 def serve(request: wrappers.Request, reader: Reader, norms: Norms) -> wrappers.Response:
@@ -39,9 +45,14 @@ def serve(request: wrappers.Request, reader: Reader, norms: Norms) -> wrappers.R
     histograms = [each.histograms for each in found]
     merged = _merged(np.array(windows), np.array(rows), histograms)
     if merged["statistics"] is not None:
-        history = norms.of(access, index)
-        departure = instability_cells(history, np.array([tensor]), np.array([first, last + 1]))
-        merged["statistics"][INSTABILITY.name] = number_or_null(float(departure[0, 0]))
+        history, run = norms.of(access, index), norms.whole_run(access, index)
+        cell = np.array([tensor]), np.array([first, last + 1])
+        magnitude = statistic("largest_magnitude", merge_columns(rows))
+        merged["statistics"] |= {
+            INSTABILITY.name: number_or_null(float(instability_cells(history, *cell)[0, 0])),
+            HEADROOM.name: number_or_null(float(-headroom(magnitude, run.log_largest[tensor]))),
+            UPDATE_RATIO.name: number_or_null(float(ratio_cells(history, run.pairs, *cell)[0, 0])),
+        }
         merged["usual_norm"] = number_or_null(float(10.0 ** history.levels[tensor]))
     return json_answer(
         request,
@@ -80,9 +91,7 @@ def _merged(windows: Matrix, rows: Matrix, histograms: list[Histograms]) -> dict
             for position, column in enumerate(COLUMNS)
         },
         "statistics": {
-            s.name: number_or_null(float(statistic(s.name, merged)))
-            for s in STATISTICS
-            if s is not INSTABILITY
+            s.name: number_or_null(float(statistic(s.name, merged))) for s in COLUMN_STATISTICS
         },
         "mean": number_or_null(float(mean(merged))),
         "rms": number_or_null(float(rms(merged))),

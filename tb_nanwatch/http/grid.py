@@ -8,13 +8,12 @@ import numpy as np
 import numpy.typing as npt
 from werkzeug import wrappers
 
-from tb_nanwatch.grid import cells, instability_cells, lowest_loss_scale
+from tb_nanwatch.grid import lowest_loss_scale, statistic_cells
 from tb_nanwatch.http import params
 from tb_nanwatch.http.norms import Norms
 from tb_nanwatch.http.respond import grid_answer
 from tb_nanwatch.http.viewport import Viewport
 from tb_nanwatch.reader import Reader
-from tb_nanwatch.stats.statistics import INSTABILITY
 
 
 def serve(request: wrappers.Request, reader: Reader, norms: Norms) -> wrappers.Response:
@@ -33,11 +32,8 @@ def serve(request: wrappers.Request, reader: Reader, norms: Norms) -> wrappers.R
     )
     records = list(view.records())
     edges = view.edges(records)
-    if statistic is INSTABILITY:
-        _, flags = cells(records, tensors, edges, "norm")
-        value = instability_cells(norms.of(params.access(request), index), tensors, edges)
-    else:
-        value, flags = cells(records, tensors, edges, statistic.name)
+    whole_run = norms.whole_run(params.access(request), index)
+    value, flags = statistic_cells(statistic, records, tensors, edges, whole_run)
     channels: dict[str, npt.NDArray[Any]] = {"value": value, "flags": flags}
     scale = lowest_loss_scale(records, edges)
     if scale is not None:

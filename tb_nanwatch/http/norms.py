@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tb_nanwatch.grid import NormHistory, norm_history
+from tb_nanwatch.grid import NormHistory, WholeRun, norm_history
 from tb_nanwatch.reader import Access, Reader, RunIndex
 from tb_nanwatch.reader.cache import Cache
 
@@ -26,3 +26,11 @@ class Norms:
             return norm_history(records, len(index.tensors))
 
         return self._histories.get_or_compute((access.experiment, index.run), index, read)
+
+    def whole_run(self, access: Access, index: RunIndex) -> WholeRun:
+        """What the statistics of cells take of the run."""
+        return WholeRun(
+            [tensor.info for tensor in index.tensors],
+            [tensor.worker for tensor in index.tensors],
+            lambda: self.of(access, index),
+        )

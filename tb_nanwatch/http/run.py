@@ -23,6 +23,7 @@ def serve(request: wrappers.Request, reader: Reader) -> wrappers.Response:
             **summary(index),
             "problems": index.problems,
             "times": _times(index),
+            "versions": index.model.versions,
             "tensors": _tensors(index),
         },
     )

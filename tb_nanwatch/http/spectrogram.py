@@ -10,13 +10,13 @@ import numpy as np
 import numpy.typing as npt
 from werkzeug import wrappers
 
-from tb_nanwatch.grid import cells, instability_cells, spectrogram, totals
+from tb_nanwatch.grid import spectrogram, statistic_cells, totals
 from tb_nanwatch.http import params
 from tb_nanwatch.http.norms import Norms
 from tb_nanwatch.http.respond import grid_answer
 from tb_nanwatch.http.viewport import Viewport
 from tb_nanwatch.reader import Reader, Records
-from tb_nanwatch.stats.statistics import INSTABILITY, STATISTICS
+from tb_nanwatch.stats.statistics import STATISTICS
 
 _TOTALS = ("sampled_elements", "zero", "subnormal")
 
@@ -34,12 +34,9 @@ def serve(request: wrappers.Request, reader: Reader, norms: Norms) -> wrappers.R
     channels: dict[str, npt.NDArray[Any]] = {"counts": found.counts.astype(np.float32)}
     channels |= {name: sums[:, position] for position, name in enumerate(_TOTALS)}
     wanted = np.array([tensor])
-    history = norms.of(params.access(request), index)
-    channels[INSTABILITY.name] = instability_cells(history, wanted, edges)[0]
+    whole_run = norms.whole_run(params.access(request), index)
     for statistic in STATISTICS:
-        if statistic is INSTABILITY:
-            continue
-        value, flags = cells(records, wanted, edges, statistic.name)
+        value, flags = statistic_cells(statistic, records, wanted, edges, whole_run)
         channels[statistic.name], channels["flags"] = value[0], flags[0]
     header = {
         "run": index.run,

@@ -90,6 +90,7 @@ class Verdicts:
             "records": {"written": 0, "read": 0},
             "nonfinite_tensors": 0,
             "scale_skipped_steps": 0,
+            "last_written": _last_written(run) or None,
         }
         if index is not None:
             row |= summary(index) | {
@@ -276,15 +277,20 @@ def _first_nonfinite(index: RunIndex) -> float:
     return float(np.nanmin(first)) if not np.isnan(first).all() else np.inf
 
 
+def _last_written(run: Listed) -> float:
+    """When the run was last written to, in seconds since the epoch; 0 where that is not known."""
+    return _written(run.entries)
+
+
+def _written(entries: Entries) -> float:
+    return max((entry.state[1] for entry in entries), default=0.0)
+
+
 def _newest(directories: Mapping[str, Entries]) -> list[str]:
     """Those of the directories written to last, up to so many blocks of them."""
-
-    def written(name: str) -> float:
-        return max(entry.state[1] for entry in directories[name])
-
     chosen: list[str] = []
     blocks = 0
-    for name in sorted(directories, key=written, reverse=True):
+    for name in sorted(directories, key=lambda name: _written(directories[name]), reverse=True):
         blocks += sum(entry.parsed.kind == "stats" for entry in directories[name])
         if chosen and blocks > _BLOCKS:
             break

@@ -1,4 +1,4 @@
-"""The statistics that a person chooses, from a record's columns: all but instability.
+"""The statistics that a person chooses and that a record's columns alone give.
 
 Each takes columns ``[..., len(COLUMNS)]`` and gives float64 ``[...]``: NaN where nothing was seen.
 """
@@ -11,7 +11,7 @@ import numpy as np
 
 from tb_nanwatch.stats.columns import COLUMN
 from tb_nanwatch.stats.record import Matrix
-from tb_nanwatch.stats.statistics import INSTABILITY, STATISTICS
+from tb_nanwatch.stats.statistics import COLUMN_STATISTICS
 
 
 def _share(part: Matrix, whole: Matrix) -> Matrix:
@@ -68,7 +68,7 @@ STATISTIC_COLUMNS: dict[str, tuple[str, ...]] = {
 """The columns that each statistic is made of."""
 
 assert set(_STATISTIC) == set(STATISTIC_COLUMNS)
-assert set(_STATISTIC) == {each.name for each in STATISTICS if each is not INSTABILITY}
+assert set(_STATISTIC) == {each.name for each in COLUMN_STATISTICS}
 
 
 def statistic(name: str, columns: Matrix) -> Matrix:

@@ -30,6 +30,7 @@ from tb_nanwatch.reader import listing, reader
 from tb_nanwatch.stats.columns import COLUMN, COLUMN_NAMES
 from tb_nanwatch.stats.histogram import Histograms, bin_code
 from tb_nanwatch.stats.record import Record
+from tb_nanwatch.stats.statistics import STATISTIC
 
 CONTRACT = (Path(http.__file__).parent / "http_api.md").read_text(encoding="utf-8")
 
@@ -237,12 +238,14 @@ def test_a_list_follows_a_run_that_grows(tmp_path: Path, monkeypatch: pytest.Mon
         writer.write(0, 15, bad)
         writer.flush()
         tab = Tab(tmp_path)
-        assert tab.runs()["."]["status"] == "healthy"
+        before = tab.runs()["."]
+        assert before["status"] == "healthy"
         writer.write(16, 31, bad)
         writer.flush()
         tab.files.Reload()
         run = tab.runs()["."]
         assert (run["status"], run["last_step"], run["finding"]["step"]) == ("nonfinite", 31, 16)
+        assert run["last_written"] > before["last_written"]
 
 
 def test_a_list_does_not_wait_for_diagnoses(gallery: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -587,11 +590,30 @@ def test_a_spectrogram_agrees_with_cells_and_grids(tab: Tab) -> None:
         assert channels["counts"][column].tolist() == expected.tolist()
         for name in ("sampled_elements", "zero", "subnormal"):
             assert channels[name][column] == cell["columns"][name]
-    for name in ("instability", "nonfinite", "norm", "largest_magnitude", "zero_share"):
+    for name in STATISTIC:
         grid, cells = tab.grid(statistic=name, **asked)
         row = grid["rows"].index(kernel)
         np.testing.assert_array_equal(channels[name], cells["value"][row])
         np.testing.assert_array_equal(channels["flags"], cells["flags"][row])
+
+
+def test_layers_have_the_members_of_the_contract(tab: Tab) -> None:
+    expected = example("layers")
+    answer = tab.json("layers", run="nan_feature")
+    assert list(answer) == list(expected)
+    for layer in answer["layers"]:
+        assert list(layer) == list(expected["layers"][0])
+        assert len(layer["gradient_rms"]) == len(answer["edges"]) - 1
+    first, *others = answer["layers"]
+    assert (first["path"], first["parameters"]) == ("dense", 8 * 16 + 16)
+    assert first["first_trouble"] == {"step": 37, "cause": "nonfinite"}
+    assert {layer["path"] for layer in others} == {"dense_1", "dense_2", "logits"}
+    kernel = tab.tensor("nan_feature", "gradient", "mlp/dense/kernel")
+    assert kernel in first["tensors"]
+
+
+def test_layers_of_a_run_without_a_record_are_none(tab: Tab) -> None:
+    assert tab.json("layers", run="empty") == {"run": "empty", "edges": [], "layers": []}
 
 
 def test_numbers_that_are_not_finite_are_strings(tmp_path: Path) -> None:
@@ -604,6 +626,8 @@ def test_numbers_that_are_not_finite_are_strings(tmp_path: Path) -> None:
     loss = tab.tensor(".", "loss", "loss")
     cell = tab.json("cell", run=".", tensor=loss, first=0, last=0)
     assert cell["statistics"]["norm"] == "-Infinity"
+    assert cell["statistics"]["headroom"] == "-Infinity"
+    assert cell["statistics"]["update_ratio"] is None
     assert cell["histogram"] == []
     cell = tab.json("cell", run=".", tensor=loss, first=1, last=1)
     assert cell["columns"]["min"] is None
@@ -667,7 +691,10 @@ def test_errors_say_what_was_asked_and_what_exists(
     assert text in tab.error(route, status, **parameters)
 
 
-ROUTES = ["index.js", "runs", "run", "findings", "compare", "grid", "cell", "spectrogram"]
+ROUTES = [
+    *("index.js", "runs", "run", "findings", "layers"),
+    *("compare", "grid", "cell", "spectrogram"),
+]
 
 
 @pytest.mark.parametrize("route", ROUTES)

@@ -53,9 +53,24 @@ class Tab:
     def details(self) -> Locator:
         return self.find(".details")
 
+    def color_by(self, statistic: str) -> None:
+        """Chooses what the cells show."""
+        self.find("select[name=statistic]").select_option(statistic)
+
+    def show(self, panel: str) -> None:
+        """Opens a tab of the panel: `why`, `tensor` or `layers`."""
+        self.find(f"#tab-{panel}").click()
+
+    def menu(self, label: str) -> Locator:
+        """The items of a menu of the toolbar, opened."""
+        menu = self.find(".menu").filter(has=self.frame.locator("summary", has_text=label))
+        if menu.get_attribute("open") is None:
+            menu.locator("summary").click()
+        return menu.locator(".menu-items")
+
     def label(self, title: str) -> Locator:
         """The label of the first row whose tooltip begins with `title`."""
-        return self.find(f'.tensor-label[title^="{title}"]').first
+        return self.find(f'.labels .tensor-label[title^="{title}"]').first
 
     def point(self, row: Locator, step: int, first: int, last: int) -> Point:
         """The middle of a row's cell at a step of a run that goes from `first` to `last`."""
@@ -95,8 +110,14 @@ class Tab:
             for offset in (-7, -6, -5, 4, 5, 6, 7)
         }
 
+    def is_badge(self, point: Point) -> bool:
+        """Whether the badge of a first NaN is at a point, or just right of it."""
+        badge = self.reserved("nan-badge")
+        places = (Point(point.x + right, point.y) for right in (0, 3, 6, 9))
+        return any(badge in self.colors(place) for place in places)
+
     def reserved(self, name: str) -> str:
-        """The color reserved for `nan`, `pos-inf` or `neg-inf`."""
+        """The color reserved for `nan`, `pos-inf` or `neg-inf`; `nan-badge`: of a first NaN."""
         script = f"element => getComputedStyle(element).getPropertyValue('--{name}')"
         return str(self.find("body").evaluate(script)).strip()
 

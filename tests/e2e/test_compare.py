@@ -45,7 +45,7 @@ def test_a_second_run_stands_below_the_first(gallery_url: str, visit: Visit) -> 
     expect(tab.find('.tensor-label[title^="input"] .first')).to_have_count(1)
     shoot(tab, "compare")
 
-    tab.find(".comparison select").select_option(label="a factor of 10")
+    tab.find(".comparison select[name=tolerance]").select_option(label="a factor of 10")
     expect(tab.find(".comparison")).to_contain_text(
         "healthy diverges from nan_feature at step 37, first in input"
     )
@@ -69,8 +69,8 @@ def test_a_difference_keeps_what_is_not_finite(gallery_url: str, visit: Visit) -
         at = [GUTTER + (step + 0.5) * pixels, middle]
         return {str(color) for color in below.evaluate(_COLORS, at)}
 
-    assert tab.reserved("nan") in colors(37)
-    assert tab.reserved("nan") not in colors(20)
+    assert tab.reserved("nan-badge") in colors(39), "It is wider than its step."
+    assert not {tab.reserved("nan"), tab.reserved("nan-badge")} & colors(20)
     # Inputs of both runs are drawn alike: near the middle of a palette that is gray there.
     red, green, blue = (int(min(colors(20))[at : at + 2], 16) for at in (1, 3, 5))
     assert max(red, green, blue) - min(red, green, blue) < 90
@@ -113,9 +113,12 @@ def test_a_run_beside_goes_by_its_cross(gallery_url: str, visit: Visit) -> None:
 def test_replicas_are_apart_alone_or_merged(gallery_url: str, visit: Visit) -> None:
     tab = visit(gallery_url, run="workers")
     expect(tab.details).to_contain_text("on worker1")
-    choice = tab.find("select[aria-label=Replicas]")
+    choice = tab.menu("Rows").locator("select[aria-label=Replicas]")
     choice.select_option(label="Separate replicas")
-    expect(tab.find(".lane-name").filter(has_text="Targets · worker1")).to_be_visible()
+    expect(tab.find(".lane-name").filter(has_text="Gradients · worker1")).to_be_visible()
+    expect(tab.find(".whole-lane").filter(has_text="target")).to_have_text(
+        ["worker0target", re.compile("^worker1target")]
+    )
     shoot(tab, "replicas-separate")
     choice.select_option(label="Only worker0")
     expect(tab.find(".worker").filter(has_text="worker1")).to_have_count(0)
@@ -175,7 +178,7 @@ def test_curves_of_both_runs_are_drawn_in_different_styles(gallery_url: str, vis
 
 
 def test_the_histogram_stands_beside_that_of_another_run(gallery_url: str, visit: Visit) -> None:
-    tab = visit(gallery_url, run="nan_feature", **{"with": "healthy"})
+    tab = visit(gallery_url, run="nan_feature", tab="tensor", **{"with": "healthy"})
     expect(tab.details).to_contain_text("input · step 37")
     caption = tab.find(".histogram figcaption")
     expect(caption).to_contain_text("steps 32–36")

@@ -26,7 +26,7 @@ def test_what_float16_would_lose_agrees_with_numpy(gallery_url: str, visit: Visi
     half = np.abs(array.astype(np.float16).astype(np.float32))
     assert np.all(half > 0)
     imprecise = np.mean(half < 2.0**-14)
-    tab = visit(gallery_url, run="nan_feature")
+    tab = visit(gallery_url, run="nan_feature", tab="tensor")
     expect(tab.details).to_contain_text("input · step 37")
     label = tab.find(f'.tensor-label[title^="{tensor.name}"]').last
     tab.click(tab.point(label, STEP, 0, 239))
@@ -39,7 +39,7 @@ def test_what_float16_would_lose_agrees_with_numpy(gallery_url: str, visit: Visi
 
 
 def test_over_time_is_painted_and_a_click_selects_the_step(gallery_url: str, visit: Visit) -> None:
-    tab = visit(gallery_url, run="nan_feature")
+    tab = visit(gallery_url, run="nan_feature", tab="tensor")
     expect(tab.details).to_contain_text("input · step 37")
     chart = tab.find(".over-time canvas").first
     expect(chart).to_have_attribute("aria-label", re.compile(r"Magnitudes from 2\^-\d+ to 2\^"))
@@ -63,7 +63,7 @@ def test_over_time_is_painted_and_a_click_selects_the_step(gallery_url: str, vis
 
 
 def test_the_last_good_histogram_is_the_outline(gallery_url: str, visit: Visit) -> None:
-    tab = visit(gallery_url, run="nan_feature")
+    tab = visit(gallery_url, run="nan_feature", tab="tensor")
     expect(tab.details).to_contain_text("input · step 37")
     caption = tab.find(".histogram figcaption")
     expect(caption).to_contain_text("Outline: steps 32–36, the last good window")
@@ -87,7 +87,7 @@ def test_the_call_graph_leads_upstream_and_downstream(gallery_url: str, visit: V
         route.fulfill(json=answer)
 
     visit(gallery_url, run="healthy").page.route("**/nanwatch/run?*", with_inputs)
-    tab = visit(gallery_url, run="nan_feature")
+    tab = visit(gallery_url, run="nan_feature", tab="tensor")
     expect(tab.details).to_contain_text("input · step 37")
     tab.click(tab.point(tab.label("mlp/dense/kernel"), 37, 0, 239))
     expect(tab.find(".details .where")).to_have_text("gradient · step 37")
@@ -112,7 +112,7 @@ def test_without_a_call_graph_nothing_is_guessed(gallery_url: str, visit: Visit)
         route.fulfill(json=answer)
 
     visit(gallery_url, run="healthy").page.route("**/nanwatch/run?*", without_inputs)
-    tab = visit(gallery_url, run="nan_feature")
+    tab = visit(gallery_url, run="nan_feature", tab="tensor")
     expect(tab.find(".neighbors")).to_have_text("The call graph was not recorded.")
 
 

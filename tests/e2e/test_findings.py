@@ -39,10 +39,11 @@ def test_answers_before_anything_is_clicked(gallery_url: str, visit: Visit) -> N
     expect(explained).to_contain_text("docs/findings.md#nonfinite-input")
     expect(tab.find(".affected li button").first).to_be_hidden()
     expect(tab.details).to_contain_text("input · step 37")
-    tab.find(".explain").click()
-    expect(explained).to_have_count(0)
-    tab.find(".explain").click()
     expect(explained).to_be_visible()
+    fix = tab.find(".fix-line code")
+    expect(fix).to_contain_text(first["fix_code"].split("\n")[0] + "; ")
+    tab.find(".fix-line button").click()
+    assert tab.page.evaluate("navigator.clipboard.readText()") == first["fix_code"]
 
 
 def test_jumps_to_where_it_spread_and_back(gallery_url: str, visit: Visit) -> None:
@@ -61,7 +62,7 @@ def test_jumps_to_where_it_spread_and_back(gallery_url: str, visit: Visit) -> No
     expect(affected).to_contain_text("step 37")
     affected.click()
     expect(tab.details.locator("h2")).to_have_text("mlp/dense/kernel")
-    assert tab.reserved("nan") in tab.colors(tab.point(tab.label("input"), 37, *view))
+    assert tab.is_badge(tab.point(tab.label("input"), 37, *view))
 
 
 def test_a_marker_on_the_axis_opens_its_finding(gallery_url: str, visit: Visit) -> None:
@@ -93,6 +94,8 @@ def test_a_healthy_run_says_so_plainly(gallery_url: str, visit: Visit) -> None:
     expect(tab.headline).to_contain_text("Healthy: ")
     expect(tab.find(".finding.error")).to_have_count(0)
     expect(tab.details).to_contain_text("Click a cell")
+    expect(tab.find("#tab-layers")).to_have_attribute("aria-selected", "true")
+    tab.show("tensor")
     highlight = tab.find(".highlights button").first
     expect(highlight).to_contain_text("Largest gradient: L2 norm")
     step = re.search(r"at step (\d+)", highlight.text_content() or "")
@@ -106,13 +109,13 @@ def test_a_diagnosis_that_fails_can_be_tried_again(gallery_url: str, visit: Visi
         route.fulfill(status=500, json={"error": "no <b>diagnosis</b>"})
 
     page = visit(gallery_url, run="healthy").page
-    page.route("**/findings?*", refuse)
+    page.route("**/findings?run=nan_feature*", refuse)
     tab = visit(gallery_url, run="nan_feature")
     expect(tab.find(".verdict .server-message")).to_have_text("no <b>diagnosis</b>")
     # The list of runs has the headline, and the heatmap is there.
     expect(tab.headline).to_contain_text("step 37")
     expect(tab.find(".tensor-label").first).to_be_visible()
-    page.unroute("**/findings?*")
+    page.unroute("**/findings?run=nan_feature*")
     tab.find(".verdict button").filter(has_text="Try again").click()
     expect(tab.details).to_contain_text("input · step 37")
     expect(tab.find(".verdict .server-message")).to_have_count(0)
@@ -154,7 +157,7 @@ def test_code_of_a_fix_is_shown_and_copied(gallery_url: str, visit: Visit) -> No
         answer["findings"][0] |= {"fix_code": code, "record_also": ["activation"]}
         route.fulfill(json=answer)
 
-    visit(gallery_url, run="healthy").page.route("**/findings?*", with_code)
+    visit(gallery_url, run="healthy").page.route("**/findings?run=nan_feature*", with_code)
     tab = visit(gallery_url, run="nan_feature")
     blocks = tab.find(".explained .code-block")
     expect(blocks.first.locator("code")).to_have_text(code)
@@ -194,7 +197,7 @@ def test_the_failing_operation_is_shown_with_its_source(gallery_url: str, visit:
         answer["findings"][0]["rerun"] = {"reproduced": True, "mode": "eager", "note": note}
         route.fulfill(json=answer)
 
-    visit(gallery_url, run="healthy").page.route("**/findings?*", with_operation)
+    visit(gallery_url, run="healthy").page.route("**/findings?run=nan_feature*", with_operation)
     tab = visit(gallery_url, run="nan_feature")
     shown = tab.find(".operation")
     expect(shown).to_contain_text("Log in the backward pass of layer encoder/gate")

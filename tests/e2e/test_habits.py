@@ -30,7 +30,7 @@ def violations(tab: Tab) -> list[str]:
 def test_a_link_leads_to_the_same_view(gallery_url: str, visit: Visit) -> None:
     tab = visit(gallery_url, run="nan_feature", steps="30..49", order="largest")
     expect(tab.details).to_contain_text("input · step 37")
-    tab.find("text=Copy link").click()
+    tab.menu("Share").get_by_text("Copy link").click()
     expect(tab.find("text=Link copied")).to_be_visible()
     address = unquote(tab.page.evaluate("navigator.clipboard.readText()"))
     assert address.startswith(gallery_url)
@@ -42,7 +42,7 @@ def test_the_visible_heatmap_is_saved_as_png(gallery_url: str, visit: Visit) -> 
     tab = visit(gallery_url, run="nan_feature")
     expect(tab.details).to_contain_text("input · step 37")
     with tab.page.expect_download() as download:
-        tab.find("text=Save PNG").click()
+        tab.menu("Share").get_by_text("Save PNG").click()
     assert download.value.suggested_filename == "nan_feature.png"
     data = Path(download.value.path()).read_bytes()
     assert data[:8] == b"\x89PNG\r\n\x1a\n"
@@ -58,16 +58,16 @@ def test_the_visible_heatmap_is_saved_as_svg(gallery_url: str, visit: Visit) -> 
     expect(tab.details).to_contain_text("input · step 37")
     expect(tab.find(".pane-header")).to_have_count(2)
     with tab.page.expect_download() as download:
-        tab.find("text=Save SVG").click()
+        tab.menu("Share").get_by_text("Save SVG").click()
     assert download.value.suggested_filename == "nan_feature.svg"
     root = ElementTree.parse(download.value.path()).getroot()
     space = "{http://www.w3.org/2000/svg}"
     texts = [element.text for element in root.iter(f"{space}text")]
     assert (texts[0] or "").startswith("NaN in the input data at step 37")
-    assert texts.count("input") == 2
+    assert texts.count("input") == 4  # The row and the pinned origin of two runs.
     assert {"nan_feature", "healthy"} <= set(texts)
     images = [element.attrib for element in root.iter(f"{space}image")]
-    assert len(images) == 5  # The axis, two curves, and the cells of two runs.
+    assert len(images) == 7  # The axis, two curves, origins and cells of two runs.
     assert all(image["href"].startswith("data:image/png;base64,") for image in images)
 
 
@@ -75,7 +75,7 @@ def test_the_selection_is_saved_as_numbers(gallery_url: str, visit: Visit) -> No
     tab = visit(gallery_url, run="nan_feature")
     expect(tab.details).to_contain_text("input · step 37")
     with tab.page.expect_download() as download:
-        tab.find("text=Save CSV").click()
+        tab.menu("Share").get_by_text("Save CSV").click()
     assert download.value.suggested_filename == "nan_feature-input-input.csv"
     with open(download.value.path(), newline="") as file:
         rows = list(csv.DictReader(file))
@@ -102,9 +102,9 @@ def test_curves_stand_above_and_tell_the_value_of_the_step(gallery_url: str, vis
         total += float(tab.number("Largest L2 norm").text_content() or "") ** 2
     assert norm == pytest.approx(total**0.5, rel=2e-3)
     # Another statistic asks for norms of its own.
-    tab.find("input[value=zero_share]").check()
+    tab.color_by("zero_share")
     expect(tab.find(".curve-value").nth(1)).to_have_text(re.compile(r"^[\d.]+$"))
-    tab.find(".rows-bar label").filter(has_text="Loss and gradient curves").click()
+    tab.menu("Rows").get_by_text("Loss and gradient curves").click()
     expect(tab.find(".curve")).to_have_count(0)
     expect(tab.page).to_have_url(re.compile("curves=off"))
 
@@ -121,7 +121,13 @@ def test_a_table_lists_the_tensors_with_nan(gallery_url: str, visit: Visit) -> N
 def test_axe_finds_nothing(gallery_url: str, open_tab: OpenTab, dark: bool, width: int) -> None:
     tab = open_tab(gallery_url, run="nan_feature", width=width, dark=dark)
     expect(tab.details).to_contain_text("input · step 37")
+    expect(tab.find(".explained")).to_be_visible()
+    assert violations(tab) == []
+    tab.show("tensor")
     expect(tab.find(".over-time canvas").first).to_be_visible()
+    assert violations(tab) == []
+    tab.show("layers")
+    expect(tab.find(".layer-table tbody tr")).to_have_count(4)
     assert violations(tab) == []
     tab.press("?")
     expect(tab.find("dialog.help")).to_be_visible()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -60,7 +61,7 @@ def test_error_is_shown_as_it_is_and_can_be_retried(gallery_url: str, open_tab: 
     tab = open_tab(gallery_url, run="nan_feature")
     expect(tab.details).to_contain_text("input · step 37")
     tab.page.route("**/nanwatch/grid?*", refuse)
-    tab.find("input[value=zero_share]").check()
+    tab.color_by("zero_share")
     expect(tab.find("[role=alert] .server-message")).to_have_text(MESSAGE)
     tab.page.unroute("**/nanwatch/grid?*")
     tab.find("text=Try again").click()
@@ -100,7 +101,7 @@ def test_works_in_the_frame_of_a_notebook(gallery_url: str, open_tab: OpenTab) -
         tab = page.frame_locator("iframe").frame_locator("iframe")
         expect(tab.locator("h1")).to_contain_text("NaN in a weight")
         expect(tab.locator(".details")).to_contain_text("weight · step 0")
-        tab.locator("input[value=zero_share]").check()
+        tab.locator("select[name=statistic]").select_option("zero_share")
         expect(tab.locator(".legend")).to_contain_text("100%")
         page.close()
         server.shutdown()
@@ -150,10 +151,39 @@ def test_reload_brings_new_data_and_keeps_what_is_chosen(
         expect(tab.headline).to_have_text(re.compile(r"^Healthy: .*\b176 steps"))
         expect(tab.find(".run-name")).to_have_text(["nan_feature", "healthy"])
         expect(tab.details).to_contain_text("target · step 100")
-        expect(tab.find("input[value=largest_magnitude]")).to_be_checked()
+        expect(tab.find("select[name=statistic]")).to_have_value("largest_magnitude")
         assert scroller.evaluate("element => element.scrollTop") == 40
         # The last of what it asks for, before the server goes away.
         expect(tab.find('.over-time canvas[aria-label*="0 to 175"]')).to_have_count(1)
+
+
+def test_a_run_that_grows_is_followed(
+    tmp_path: Path, tensorboard: TensorBoard, open_tab: OpenTab
+) -> None:
+    logs = tmp_path / "logs"
+    manifest = mlp_manifest()
+    with (
+        StreamWriter(logs / "run" / "nanwatch", Stream("0a01"), manifest, time.time()) as writer,
+        tensorboard(logs) as url,
+    ):
+        writer.write(0, 31, mlp_values(manifest))
+        writer.flush()
+        tab = open_tab(url, run="run")
+        expect(tab.headline).to_have_text(re.compile(r"^Healthy: .*\b32 steps"))
+        tab.click(tab.point(tab.label("target"), 10, 0, 31))
+        expect(tab.details).to_contain_text("target · step 10")
+        expect(tab.find(".over-time canvas").first).to_be_visible()
+        asked: list[str] = []
+        tab.page.on("request", lambda request: asked.append(request.url))
+        tab.page.wait_for_timeout(6000)
+        routes = {url.split("/nanwatch/")[1].split("?")[0] for url in asked if "/nanwatch/" in url}
+        assert routes <= {"runs"}, "Nothing else is asked for until something changed."
+        writer.write(32, 47, mlp_values(manifest))
+        writer.flush()
+        expect(tab.headline).to_have_text(re.compile(r"^Healthy: .*\b48 steps"))
+        expect(tab.find(".freshness")).to_have_text(re.compile(r"^updated \d+ s ago · live$"))
+        expect(tab.details).to_contain_text("target · step 10")
+        tab.page.close()  # Before the server is gone, whatever it still asks for.
 
 
 def test_a_server_that_goes_away_leaves_what_was_known_and_may_come_back(
@@ -167,7 +197,7 @@ def test_a_server_that_goes_away_leaves_what_was_known_and_may_come_back(
     stale = tab.find(".stale")
     expect(stale).to_contain_text("TensorBoard is not responding. Is it still running?")
     expect(tab.headline).to_have_text(HEADLINE)
-    assert tab.reserved("nan") in tab.colors(tab.point(tab.label("input"), 37, 0, 239))
+    assert tab.is_badge(tab.point(tab.label("input"), 37, 0, 239))
     tab.press("f")
     expect(tab.find(".visible-range span")).to_have_text("5–69")
     tab.page.unroute("**/plugin/nanwatch/**")

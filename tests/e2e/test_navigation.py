@@ -61,8 +61,9 @@ def test_brushing_the_axis_zooms_to_the_steps(tab: Tab) -> None:
     tab.drag("canvas.axis", Point(GUTTER + 30 * pixels, 30), Point(GUTTER + 60 * pixels, 30))
     expect(tab.find(".visible-range span")).to_have_text(re.compile(r"^(29|30)–(59|60)$"))
     assert tab.view is not None
-    colors = tab.colors(tab.point(tab.label("mlp/dense/bias"), 45, *tab.view))
-    assert tab.reserved("nan") in colors
+    x, y = tab.point(tab.label("mlp/dense/bias"), 45, *tab.view)
+    # Its ends may be within a step: one of the places is not between two cells.
+    assert tab.reserved("nan") in tab.colors(Point(x, y)) | tab.colors(Point(x + 4, y))
     assert tab.reserved("nan") not in tab.colors(
         tab.point(tab.label("mlp/dense/bias"), 34, *tab.view)
     )
@@ -147,7 +148,7 @@ def test_the_sheet_of_keys_opens_and_closes(tab: Tab) -> None:
     expect(sheet).to_contain_text("zoom at the pointer")
     tab.page.keyboard.press("Escape")
     expect(sheet).to_be_hidden()
-    tab.find("text=all shortcuts").click()
+    tab.find(".help-button").click()
     expect(sheet).to_be_visible()
     tab.page.keyboard.press("?")
     expect(sheet).to_be_hidden()

@@ -43,7 +43,7 @@ def test_only_trouble_and_its_order(gallery_url: str, visit: Visit) -> None:
     tab = visit(gallery_url, run="nan_feature")
     tab.find(".rows-bar label").filter(has_text="Only affected").click()
     expect(tab.find(".tensor-label")).to_have_count(5)
-    tab.find("select[aria-label='Order of the rows']").select_option("largest")
+    tab.menu("Rows").locator("select").first.select_option("largest")
     tab.find("select[aria-label=Roles]").select_option("weight")
     expect(tab.find(".tensor-label")).to_have_count(2)
     expect(tab.page).to_have_url(re.compile("role=weight.*order=largest.*only=affected"))
@@ -82,7 +82,8 @@ def test_a_pinned_row_stands_on_top_and_survives_a_reload(gallery_url: str, visi
     tab.find("#rows-filter").fill("target")
     expect(tab.find(".tensor-label")).to_have_count(2)
     tab.press("Home", "p")
-    expect(tab.find(".lane").first).to_contain_text("Targets")
+    expect(tab.find(".lane")).to_have_count(0)
+    expect(tab.find(".tensor-label.whole-lane")).to_have_text("target")
 
 
 def test_a_tree_folds_and_a_folded_group_shows_its_worst(gallery_url: str, visit: Visit) -> None:
@@ -109,7 +110,7 @@ def test_five_thousand_rows_are_no_burden(outsize_url: str, visit: Visit) -> Non
     expect(tab.details.locator("h2")).to_have_text("encoder/block_270/part_1/kernel")
     expect(tab.find(".tensor-label.selected")).to_be_visible()
     assert tab.find(".tensor-label, .group").count() < 80
-    tab.find(".rows-bar label").filter(has_text="Group by path").click()
+    tab.menu("Rows").get_by_text("Group by path").click()
     scroller = tab.find(".scroller")
     scroller.evaluate("element => { element.scrollTop = element.scrollHeight; }")
     expect(tab.label("encoder/block_312/part_7/kernel")).to_be_visible()

@@ -9,6 +9,8 @@ import pytest
 from e2e.tab import Tab
 from playwright.sync_api import expect
 
+from tb_nanwatch.stats.statistics import STATISTICS
+
 OpenTab = Callable[..., Tab]
 Visit = Callable[..., Tab]
 
@@ -16,7 +18,7 @@ Visit = Callable[..., Tab]
 def test_opens_with_the_earliest_trouble(served: str, open_tab: OpenTab) -> None:
     tab = open_tab(served)
     expect(tab.headline).to_contain_text("NaN in a weight before the first step")
-    expect(tab.find(".circumstances")).to_have_text(
+    expect(tab.find(".circumstances span")).to_have_text(
         "NaN or Inf reached 1 of 19 tensors · 16 steps recorded"
     )
     expect(tab.find(".run-name")).to_have_text(
@@ -68,9 +70,9 @@ def test_tooltip_has_exact_numbers(gallery_url: str, visit: Visit) -> None:
 
 def test_cells_are_colored_by_instability_first(gallery_url: str, visit: Visit) -> None:
     tab = visit(gallery_url, run="healthy")
-    choices = tab.find(".choice").first.locator("label")
-    expect(choices).to_have_text(["Instability", "NaN/Inf count", "L2 norm", "Max abs", "% zeros"])
-    expect(tab.find("input[value=instability]")).to_be_checked()
+    choices = tab.find("select[name=statistic]")
+    expect(choices.locator("option")).to_have_text([each.label for each in STATISTICS])
+    expect(choices).to_have_value("instability")
     legend = tab.find(".legend")
     for text in ("1,000x below", "10x below", "usual level", "10x above", "1,000x above"):
         expect(legend).to_contain_text(text)
@@ -114,12 +116,12 @@ def test_keys_select_and_the_address_remembers(gallery_url: str, visit: Visit) -
     expect(tab.details).to_be_focused()
     tab.page.keyboard.press("Escape")
     expect(tab.find(".scroller")).to_be_focused()
-    tab.find("input[value=zero_share]").check()
+    tab.color_by("zero_share")
     tab.find(".lane button").filter(has_text="Weights").click()
     expect(tab.page).to_have_url(re.compile(r"folds=.*tensor="))
     tab.page.reload()
     expect(tab.details).to_contain_text("target · step 0")
-    expect(tab.find("input[value=zero_share]")).to_be_checked()
+    expect(tab.find("select[name=statistic]")).to_have_value("zero_share")
     expect(tab.find(".lane.closed")).to_contain_text("Weights")
     assert tab.label("mlp/dense/kernel").count() == 1
 
@@ -153,4 +155,4 @@ def test_fits_its_width(gallery_url: str, open_tab: OpenTab, width: int) -> None
     expect(tab.details).to_contain_text("input · step 37")
     overflow = "body => document.documentElement.scrollWidth - window.innerWidth"
     assert tab.find("body").evaluate(overflow) <= 0
-    assert tab.reserved("nan") in tab.colors(tab.point(tab.label("input"), 37, 0, 239))
+    assert tab.is_badge(tab.point(tab.label("input"), 37, 0, 239))

@@ -28,6 +28,7 @@ from synthetic_logs import (
 )
 
 from tb_nanwatch.format.tags import Stream
+from tb_nanwatch.stats.statistics import STATISTIC
 
 Start = Callable[..., AbstractContextManager[str]]
 LOADERS = ("--load_fast=true", "--load_fast=false")
@@ -60,7 +61,8 @@ def everything(url: str) -> dict[str, Any]:
         name = run["run"]
         answers[name] = described = get_json(url, "run", run=name)
         answers[f"{name} findings"] = get_json(url, "findings", run=name)
-        for statistic in ("instability", "nonfinite", "norm", "largest_magnitude", "zero_share"):
+        answers[f"{name} layers"] = get_json(url, "layers", run=name)
+        for statistic in STATISTIC:
             for columns in (7, 512):
                 key = f"{name} {statistic} {columns}"
                 answers[key] = get(url, "grid", run=name, statistic=statistic, columns=columns)

@@ -16,7 +16,7 @@ from tb_nanwatch.grid.cells import NAN, NEG_INF, POS_INF, RECORDED, SCALE_SKIPPE
 from tb_nanwatch.stats.columns import COLUMN
 from tb_nanwatch.stats.derived import statistic
 from tb_nanwatch.stats.record import empty_columns, merge_columns
-from tb_nanwatch.stats.statistics import INSTABILITY, STATISTICS
+from tb_nanwatch.stats.statistics import COLUMN_STATISTICS
 
 Steps = npt.NDArray[np.int64]
 Matrix = npt.NDArray[np.float64]
@@ -154,7 +154,7 @@ def slow_flags(chunk: Records, record: int, columns: Matrix, step: int) -> int:
     st.integers(-10, 60),
     st.integers(0, 80),
     st.integers(1, 40),
-    st.sampled_from([each.name for each in STATISTICS if each is not INSTABILITY]),
+    st.sampled_from([each.name for each in COLUMN_STATISTICS]),
 )
 def test_cells_are_those_of_the_slow_loop(
     chunks: list[Records], tensors: list[int], first: int, span: int, columns: int, name: str

@@ -24,11 +24,11 @@ from tb_nanwatch.http.viewport import Viewport
 from tb_nanwatch.reader import Access, Reader, Records, RunIndex, merged
 from tb_nanwatch.stats.columns import WINDOW_FIELD
 from tb_nanwatch.stats.record import empty_columns, merge_columns
-from tb_nanwatch.stats.statistics import INSTABILITY, STATISTICS
+from tb_nanwatch.stats.statistics import COLUMN_STATISTICS
 from tb_nanwatch.training.budget import Budget
 from tb_nanwatch.training.record_writer import RecordWriter
 
-NAMES = [each.name for each in STATISTICS if each is not INSTABILITY]
+NAMES = [each.name for each in COLUMN_STATISTICS]
 
 
 class Counted(Provider):

@@ -5,6 +5,7 @@ import type {
   CellAnswer,
   ComparisonAnswer,
   FindingsAnswer,
+  LayersAnswer,
   RunDetail,
   RunSummary,
 } from "../wire/answers";
@@ -31,6 +32,10 @@ export async function fetchRun(run: string, signal?: AbortSignal): Promise<RunDe
 
 export async function fetchFindings(run: string, signal?: AbortSignal): Promise<FindingsAnswer> {
   return (await (await get("findings", { run }, signal)).json()) as FindingsAnswer;
+}
+
+export async function fetchLayers(run: string, signal?: AbortSignal): Promise<LayersAnswer> {
+  return (await (await get("layers", { run }, signal)).json()) as LayersAnswer;
 }
 
 export interface ComparisonQuery {

@@ -46,6 +46,8 @@ export interface CellColors {
   diverging: Uint32Array;
   /** The table of instability. */
   departures: Uint32Array;
+  /** Its upper half: from nothing to worry about to the worst. */
+  alarming: Uint32Array;
   zero: number;
   zeroLine: number;
   none: Tile;
@@ -84,12 +86,14 @@ function mix(theme: Theme, unit: number): CellColors {
     });
     return { size, pixels };
   };
+  const departures = theme === DARK ? DEPARTURES_DARK : DEPARTURES_LIGHT;
   return {
     table: Uint32Array.from({ length: TABLE_SIZE }, (_, index) =>
       colorWord(paletteColor(index / (TABLE_SIZE - 1))),
     ),
     diverging: tableOf(theme === DARK ? DIVERGING_DARK : DIVERGING_LIGHT),
-    departures: tableOf(theme === DARK ? DEPARTURES_DARK : DEPARTURES_LIGHT),
+    departures: tableOf(departures),
+    alarming: tableOf(departures.slice(Math.floor(departures.length / 2))),
     zero: colorWord(theme.zero),
     zeroLine: colorWord(theme["zero-line"]),
     none: tile(theme.none, theme.ground, (x, y) => (x + y) % 4 < 1),
@@ -104,7 +108,8 @@ function mix(theme: Theme, unit: number): CellColors {
 /** The colors with the table that a magnitude is drawn with. */
 export function colorsFor(colors: CellColors, { scale, signed }: Magnitude): CellColors {
   if (signed) return { ...colors, table: colors.diverging };
-  return scale === "decades" ? { ...colors, table: colors.departures } : colors;
+  if (scale === "decades" || scale === "ratio") return { ...colors, table: colors.departures };
+  return scale === "headroom" ? { ...colors, table: colors.alarming } : colors;
 }
 
 function tableOf(colors: readonly string[]): Uint32Array {

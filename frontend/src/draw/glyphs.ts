@@ -43,10 +43,10 @@ export function drawTile(
   size: number,
   edge: string,
 ): void {
-  const { texture, fill, glyph } = MARK_COLORS[name];
+  const { badge, glyph } = MARK_COLORS[name];
   context.fillStyle = edge;
   context.fillRect(x - 1, y - 1, size + 2, size + 2);
-  context.fillStyle = name === "nan" ? texture : fill;
+  context.fillStyle = badge;
   context.fillRect(x, y, size, size);
   drawGlyph(context, name, x + size / 2, y + size / 2, size * 0.52, glyph);
 }

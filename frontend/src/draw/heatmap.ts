@@ -2,25 +2,20 @@
 
 import { gridRow, mergedRow, type Strip } from "../model/cells";
 import type { Selection } from "../model/cursor";
-import { type Line, type Lines, lineOf, linesWithin } from "../model/lanes";
+import { type Line, type Lines, lineOf, linesWithin, tensorsOf } from "../model/lanes";
 import type { Magnitude } from "../model/magnitude";
-import {
-  columnOfStep,
-  columnSpan,
-  isVisible,
-  type Timeline,
-  visibleColumns,
-  xOfStep,
-} from "../model/timeline";
+import { isVisible, type Timeline, visibleColumns, xOfStep } from "../model/timeline";
 import type { Theme } from "../theme/colors";
 import type { Grid } from "../wire/grid";
 import { GUTTER, surfaceOf } from "./canvas";
 import { cellColorsOf, colorsFor, colorWord, type Tile } from "./cell_colors";
-import { drawMarks } from "./marks";
+import { cellBox, drawBadges, drawOrigin, ORIGIN_WIDTH } from "./marks";
 import { columnPixelsOf, fill, paintStrip, paintTile, type Raster } from "./raster";
 
 /** A narrower pause is not drawn. */
 const NARROWEST_PAUSE = 4;
+/** What is between pauses is at least this wide. */
+const LEAST_SESSION = 2;
 
 export interface HeatmapPicture {
   /** From the coarsest to the finest; each shows where the next one does not reach. */
@@ -35,8 +30,16 @@ export interface HeatmapPicture {
   width: number;
   height: number;
   selection: Selection | null;
+  /** Of each tensor with NaN or Inf the first step with one. */
+  firstSteps: ReadonlyMap<string, number>;
+  /** Where the open finding began; null for none. */
+  origin: Origin | null;
   /** Steps with a vertical line. */
   marked: readonly MarkedStep[];
+}
+
+export interface Origin extends Selection {
+  color: string;
 }
 
 export interface MarkedStep {
@@ -76,10 +79,42 @@ export function drawHeatmap(canvas: HTMLCanvasElement, picture: HeatmapPicture):
   for (const line of linesWithin(lines, scrollTop, scrollTop + picture.height)) {
     const strip = finest && stripOf(finest.grid, line);
     if (!strip) continue;
+    const first = firstStepOf(line, picture.firstSteps);
+    if (first === undefined) continue;
     const [top, height] = stripBox(line);
-    drawMarks(context, finest.timeline, strip, top - scrollTop, height, theme.ground);
+    const box = [top - scrollTop, height] as const;
+    drawBadges(context, finest.timeline, strip, first, box, theme.ground);
   }
   if (picture.selection) drawSelection(context, picture, picture.selection);
+  // Last, so that the selection does not hide it.
+  if (picture.origin) drawOriginCell(context, picture, picture.origin, finest);
+}
+
+/** The first step at which a tensor of the line is bad. */
+function firstStepOf(line: Line, firstSteps: ReadonlyMap<string, number>): number | undefined {
+  if (firstSteps.size === 0) return undefined;
+  let first: number | undefined;
+  for (const { id } of tensorsOf(line)) {
+    const step = firstSteps.get(id);
+    if (step !== undefined && (first === undefined || step < first)) first = step;
+  }
+  return first;
+}
+
+function drawOriginCell(
+  context: CanvasRenderingContext2D,
+  { lines, scrollTop, height: visible, theme }: HeatmapPicture,
+  { tensor, step, color }: Origin,
+  finest: { grid: Grid; timeline: Timeline } | undefined,
+): void {
+  const line = lineOf(lines, tensor);
+  if (!line || !finest) return;
+  const [top, height] = stripBox(line);
+  const y = top - scrollTop;
+  if (y + height < 0 || y > visible) return;
+  const strip = stripOf(finest.grid, line);
+  const colors = { color, ground: theme.ground };
+  drawOrigin(context, finest.timeline, strip, step, [y, height], colors);
 }
 
 /** The cell of the step after a pause covers the pause too, in which nothing was recorded. */
@@ -89,10 +124,16 @@ function paintPauses(
   theme: Theme,
   tile: Tile,
 ): void {
+  const least = LEAST_SESSION * raster.density;
+  let before = 0;
   for (const ends of scale.pauses) {
-    const [left, right] = ends.map((position) =>
+    const [begin, end] = ends.map((position) =>
       Math.round((position - start) * pixelsPerUnit * raster.density),
     ) as [number, number];
+    // What was recorded before and after a long pause is never lost to it.
+    const left = begin > -least ? Math.max(begin, before + least) : begin;
+    const right = end < raster.width + least ? Math.min(end, raster.width - least) : end;
+    before = right;
     if (right - left < NARROWEST_PAUSE * raster.density) continue;
     const box = { left, right, top: 0, bottom: raster.height };
     fill(raster, box, colorWord(theme.ground));
@@ -129,7 +170,7 @@ function alike(timeline: Timeline, { edges }: Grid): Timeline {
 /** Top and height of a line's cells. Rows keep a pixel of ground between them. */
 function stripBox(line: Line): [number, number] {
   if (line.kind !== "lane") return [line.top, line.height - 1];
-  return [line.top + 5, line.height - 10];
+  return [line.top + 4, line.height - 8];
 }
 
 /** The cells of a line; undefined where it shows none. */
@@ -151,26 +192,24 @@ function drawMarkedStep(
 
 function drawSelection(
   context: CanvasRenderingContext2D,
-  { lines, timeline, theme, scrollTop, height }: HeatmapPicture,
+  { lines, timeline, theme, scrollTop, height, origin }: HeatmapPicture,
   { tensor, step }: Selection,
 ): void {
-  const column = columnOfStep(timeline, step);
-  if (column < 0) return;
-  const span = columnSpan(timeline, column);
-  const [left, right] = [Math.max(0, span[0]), Math.min(timeline.width, span[1])];
-  if (right < left) return;
   const line = lineOf(lines, tensor);
   if (!line) return;
   const top = line.top - scrollTop;
   if (top + line.height < 0 || top > height) return;
+  const isOrigin = origin?.tensor === tensor && origin.step === step;
+  const box = cellBox(timeline, step, top, line.height - 1, isOrigin ? ORIGIN_WIDTH : 3);
+  if (!box) return;
   // Around the cell, not over it. Two outlines, in the colors of background and text, are visible
   // beside any neighbor.
   const outline = (distance: number, color: string) => {
     context.lineWidth = 2;
     context.strokeStyle = color;
-    const x = Math.round(left) - distance;
-    const width = Math.max(3, Math.round(right - left)) + 2 * distance;
-    context.strokeRect(x, top - distance, width, line.height - 1 + 2 * distance);
+    const x = Math.round(box.left) - distance;
+    const width = Math.round(box.width) + 2 * distance;
+    context.strokeRect(x, top - distance, width, box.height + 2 * distance);
   };
   outline(3, theme.ground);
   outline(1.5, theme.text);

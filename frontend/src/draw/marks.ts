@@ -1,71 +1,94 @@
-/** Glyphs over cells with NaN or Inf: in each one that is wide enough, else where a run of them begins. */
+/** Badges on first bad cells, and the origin: where NaN and Inf begin, at any zoom. */
 
 import type { Strip } from "../model/cells";
 import { MARKS, type Mark, NONFINITE } from "../model/marks";
-import { columnSpan, type Timeline, visibleColumns } from "../model/timeline";
-import { MARK_COLORS } from "../theme/colors";
-import { drawGlyph, drawTile } from "./glyphs";
+import { columnOfStep, columnSpan, isVisible, type Timeline } from "../model/timeline";
+import { drawTile } from "./glyphs";
 
-const WIDE_ENOUGH = 9;
-/** Room for the outline of a selected cell. */
-const DISTANCE = 4;
+/** The origin is at least this wide, however many steps are in view. */
+export const ORIGIN_WIDTH = 12;
+const BADGE = 14;
 
-export function drawMarks(
+/** A place among the cells of a canvas, in CSS pixels. */
+export interface CellBox {
+  left: number;
+  width: number;
+  top: number;
+  height: number;
+}
+
+/** The cell of a step; undefined where it is out of view. A narrow one is widened to `least`. */
+export function cellBox(
+  timeline: Timeline,
+  step: number,
+  top: number,
+  height: number,
+  least: number,
+): CellBox | undefined {
+  const column = columnOfStep(timeline, step);
+  if (column < 0 || !isVisible(timeline, step)) return undefined;
+  const [from, to] = columnSpan(timeline, column);
+  const [left, right] = [Math.max(0, from), Math.min(timeline.width, to)];
+  const width = Math.max(least, right - left);
+  return { left: Math.max(0, Math.min(left, timeline.width - width)), width, top, height };
+}
+
+/** Glyphs on the first bad cell of a row: later ones stay plain, so that the front is seen. */
+export function drawBadges(
   context: CanvasRenderingContext2D,
   timeline: Timeline,
-  { flags }: Strip,
-  top: number,
-  height: number,
+  strip: Strip,
+  firstStep: number,
+  [top, height]: readonly [number, number],
   ground: string,
 ): void {
-  const [begin, end] = visibleColumns(timeline);
-  // A run of cells that began out of view does not begin again at its edge.
-  let last = begin > 0 ? (flags[begin - 1] as number) & NONFINITE : 0;
-  for (let column = begin; column < end; column++) {
-    const marked = (flags[column] as number) & NONFINITE;
-    const begins = marked !== 0 && last === 0;
-    last = marked;
-    if (marked === 0) continue;
-    const span = columnSpan(timeline, column);
-    const [left, right] = [Math.max(0, span[0]), Math.min(timeline.width, span[1])];
-    const marks = MARKS.filter((mark) => marked & mark.flag);
-    if (right - left >= WIDE_ENOUGH) drawInBands(context, marks, left, right, top, height);
-    else if (begins) drawBeside(context, marks, left, right, top, height, ground);
-  }
-}
-
-/** A glyph in each band of the cell. */
-function drawInBands(
-  context: CanvasRenderingContext2D,
-  marks: readonly Mark[],
-  left: number,
-  right: number,
-  top: number,
-  height: number,
-): void {
-  const band = height / marks.length;
-  const size = Math.min(7, band - 2, right - left - 3);
-  marks.forEach(({ name }, index) => {
-    const middle = top + (index + 0.5) * band;
-    drawGlyph(context, name, (left + right - 1) / 2, middle, size, MARK_COLORS[name].glyph);
-  });
-}
-
-/** Tiles beside the first NaN or Inf, over the cells before it, so that it stays visible itself. */
-function drawBeside(
-  context: CanvasRenderingContext2D,
-  marks: readonly Mark[],
-  left: number,
-  right: number,
-  top: number,
-  height: number,
-  ground: string,
-): void {
-  const size = Math.min(height, 14) - 2;
+  const box = cellBox(timeline, firstStep, top, height, 0);
+  const marks = marksAt(timeline, strip, firstStep);
+  if (!box || marks.length === 0) return;
+  const size = Math.min(height, BADGE) - 2;
   const width = marks.length * (size + 1) - 1;
-  const before = left - width - DISTANCE;
-  const x = before < 0 ? right + DISTANCE : before;
+  // On the cell, and centered in one that is wider.
+  const x = Math.min(box.left + Math.max(1, (box.width - 1 - width) / 2), timeline.width - width);
   marks.forEach(({ name }, index) => {
     drawTile(context, name, x + index * (size + 1), top + (height - size) / 2, size, ground);
   });
+}
+
+/** The origin: a ring about its cell in the color of its severity, with the badge in it. */
+export function drawOrigin(
+  context: CanvasRenderingContext2D,
+  timeline: Timeline,
+  strip: Strip | undefined,
+  step: number,
+  [top, height]: readonly [number, number],
+  { color, ground }: { color: string; ground: string },
+): void {
+  const box = cellBox(timeline, step, top, height, ORIGIN_WIDTH);
+  if (!box) return;
+  const [mark] = strip ? marksAt(timeline, strip, step) : [];
+  if (mark) {
+    const size = Math.min(box.width, height) - 2;
+    drawTile(
+      context,
+      mark.name,
+      box.left + (box.width - size) / 2,
+      top + (height - size) / 2,
+      size,
+      ground,
+    );
+  }
+  // The ground about the ring tells it from any cell.
+  for (const [width, stroke] of [
+    [5, ground],
+    [2, color],
+  ] as const) {
+    context.lineWidth = width;
+    context.strokeStyle = stroke;
+    context.strokeRect(box.left, top, box.width, height);
+  }
+}
+
+function marksAt(timeline: Timeline, { flags }: Strip, step: number): Mark[] {
+  const marked = (flags[columnOfStep(timeline, step)] ?? 0) & NONFINITE;
+  return MARKS.filter((mark) => marked & mark.flag);
 }

@@ -59,15 +59,29 @@ export function addressWith(state: UrlState): string {
   }
 }
 
+/** Writes the state into the address. Another run is a new entry of the history: Back undoes it. */
 export function writeUrlState(state: UrlState): void {
   if (!isShown()) return; // Another tab is: its address is not ours.
   try {
     const { history, location } = window.parent;
     const fragment = fragmentWith(location.hash, state);
-    if (fragment !== undefined && fragment !== location.hash) {
+    if (fragment === undefined || fragment === location.hash) return;
+    const before = parseFragment(location.hash).run;
+    if (before === undefined || before === state.run) {
       history.replaceState(history.state, "", fragment);
-    }
+    } else history.pushState(history.state, "", fragment);
   } catch {
     // Framed by a page of another origin: nothing can be kept.
+  }
+}
+
+/** Calls `callback` with the state of the address whenever Back or Forward leads to our tab. */
+export function onNavigation(callback: (state: UrlState) => void): void {
+  try {
+    window.parent.addEventListener("popstate", () => {
+      if (isShown()) callback(readUrlState());
+    });
+  } catch {
+    // Framed by a page of another origin.
   }
 }

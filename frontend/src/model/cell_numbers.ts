@@ -2,7 +2,7 @@
 
 import { type CellAnswer, numberFromWire, type WireNumber } from "../wire/answers";
 import { COLUMNS, type ColumnName, STATISTICS, type StatisticName } from "../wire/schema";
-import { formatCount, formatNumber, formatPercent } from "./numbers";
+import { formatCount, formatGridValue, formatNumber } from "./numbers";
 
 export interface CellNumber {
   label: string;
@@ -74,6 +74,8 @@ export function numberGroups(answer: CellAnswer, columns: Columns): NumberGroup[
         ),
         ...numbers("sum_squares"),
         derivedNumber("Max abs", answer.largest_magnitude, describedStatistic("largest_magnitude")),
+        statisticNumber("headroom", "Headroom", answer),
+        statisticNumber("update_ratio", "Update / weight", answer),
         ...numbers("min", "max"),
         derivedNumber(
           "Mean",
@@ -116,7 +118,7 @@ function statisticNumber(
   const value = statistics?.[name];
   const number = numberFromWire(value);
   const scale = STATISTICS.find((candidate) => candidate.name === name)?.scale;
-  const text = scale === "share" ? formatPercent(number) : formatCount(number);
+  const text = scale ? formatGridValue(number, scale) : formatCount(number);
   return {
     label,
     text: isAbsent(value) ? "–" : text,

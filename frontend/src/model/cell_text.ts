@@ -34,7 +34,26 @@ function describeValue({ statistic, scale }: Grid, value: number, usual?: number
   if (scale === "decades") return describeDeparture(value, usual);
   const text = formatGridValue(value, scale);
   if (scale === "share") return `${text} zeros`;
+  if (scale === "headroom") return headroomText(value);
+  if (scale === "ratio") return `update / weight ratio ${text}`;
   return scale === "count" ? `${text} NaN/Inf` : `${statisticLabel(statistic)} ${text}`;
+}
+
+/** "could grow 1,200x before it overflows". */
+export function headroomText(value: number): string {
+  return value === Number.NEGATIVE_INFINITY
+    ? "all zeros"
+    : `could grow ${formatFactor(value)} before it overflows`;
+}
+
+/** "40 NaN", "3 +Inf": how many elements are of each mark that occurs. */
+export function nonfiniteCounts(
+  columns: NonNullable<CellAnswer["columns"]>,
+): { mark: string; text: string }[] {
+  return MARKS.flatMap(({ name, label }) => {
+    const count = numberFromWire(columns[name]);
+    return count > 0 ? [{ mark: name, text: `${formatCount(count)} ${label}` }] : [];
+  });
 }
 
 /** "All 2,048 elements are NaN"; empty where they are not all one of the marks. */

@@ -10,7 +10,9 @@ import { timelineOf, visibleColumns } from "./timeline";
 const HEADER = [
   ...["run", "role", "layer", "tensor", "worker", "first_step", "last_step"],
   ...["recorded", ...MARKS.map(({ name }) => name), "scale_skipped"],
-  ...STATISTICS.map(({ name, scale }) => (scale === "log10" ? `log10_${name}` : name)),
+  ...STATISTICS.map(({ name, scale }) =>
+    scale === "log10" || scale === "ratio" ? `log10_${name}` : name,
+  ),
   ...["sampled_elements", "zero", "subnormal"],
 ];
 

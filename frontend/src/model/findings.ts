@@ -25,10 +25,53 @@ export function tensorOf(place: FindingPlace, tensors: readonly Tensor[]): Tenso
   return candidates.find(({ worker }) => worker === (place.worker ?? "")) ?? candidates[0];
 }
 
+/** A cell of the heatmap with what began there. */
+export interface Origin {
+  tensor: Tensor;
+  step: number;
+  severity: Severity;
+}
+
+/** Where a finding began; where that was not recorded, the first recorded tensor that it spread to. */
+export function originOf(
+  { origin, affected, step, severity }: Finding,
+  tensors: readonly Tensor[],
+): Origin | null {
+  for (const place of [{ ...origin, step }, ...affected]) {
+    const tensor = tensorOf(place, tensors);
+    if (tensor) return { tensor, step: place.step, severity };
+  }
+  return null;
+}
+
+/** Code of several lines as one: a statement that is broken within brackets is joined. */
+export function codeInOneLine(code: string): string {
+  let line = "";
+  let depth = 0;
+  for (const text of code.split("\n")) {
+    const piece = text.replace(/\s+#.*$/, "").trim();
+    if (piece === "" || piece.startsWith("#")) continue;
+    if (line !== "") line += depth > 0 ? (/[([{]$/.test(line) ? "" : " ") : "; ";
+    line += piece;
+    for (const one of piece) depth += "([{".includes(one) ? 1 : ")]}".includes(one) ? -1 : 0;
+  }
+  return line.replace(/,?\s+([)\]}])/g, "$1");
+}
+
+/** The first sentence of a text, for a single line. */
+export function firstSentence(text: string): string {
+  return /^[\s\S]*?[.:](?=\s|$)/.exec(text)?.[0] ?? text;
+}
+
 /** "gradient dense/kernel", "gradient dense/kernel on worker1". */
 export function placeTitle({ role, tensor, worker }: FindingPlace): string {
   const title = tensorTitle({ role, name: tensor });
   return worker ? `${title} on ${visibleName(worker)}` : title;
+}
+
+/** "gradient dense/kernel" without what is before the last two parts of its path. */
+export function shortTitle({ role, tensor }: Pick<FindingPlace, "role" | "tensor">): string {
+  return tensorTitle({ role, name: tensor.split("/").slice(-2).join("/") });
 }
 
 /** What would have pinpointed the origin, as a sentence: "… also record activations:". */

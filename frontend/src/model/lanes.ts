@@ -24,7 +24,18 @@ export interface Lane {
 export type Line =
   | { kind: "lane"; top: number; height: number; lane: Lane; open: boolean }
   | { kind: "group"; top: number; height: number; group: Group; open: boolean }
-  | { kind: "tensor"; top: number; height: number; tensor: Tensor; label: string; depth: number };
+  | TensorLine;
+
+export interface TensorLine {
+  kind: "tensor";
+  top: number;
+  height: number;
+  tensor: Tensor;
+  label: string;
+  depth: number;
+  /** The line is its whole lane: it has no header, and is labeled as one. */
+  isLane?: true;
+}
 
 export interface Lines {
   lines: Line[];
@@ -33,7 +44,7 @@ export interface Lines {
   rowHeight: number;
 }
 
-export const LANE_HEIGHT = 26;
+export const LANE_HEIGHT = 24;
 const ROOMY = 22;
 const DENSE = 16;
 
@@ -93,12 +104,27 @@ export function lanesOf(
 const PINS = { label: "Pinned", description: "Pinned by you, of any role" };
 
 function listOf(tensors: readonly Tensor[], withRole: boolean): Member[] {
+  const cut = withRole ? 0 : sharedPath(tensors);
   return tensors.map((tensor) => ({
     kind: "tensor",
     tensor,
-    label: withRole ? tensorTitle(tensor) : tensor.name,
+    label: withRole ? tensorTitle(tensor) : tensor.name.slice(cut),
     depth: 0,
   }));
+}
+
+/** Length of the path that all names begin with: the model's, which tells nothing apart. */
+function sharedPath(tensors: readonly Tensor[]): number {
+  const names = new Set(tensors.map(({ name }) => name));
+  const [first = ""] = names;
+  if (names.size < 2) return 0;
+  let length = first.lastIndexOf("/") + 1;
+  for (const name of names) {
+    while (length > 0 && !name.startsWith(first.slice(0, length))) {
+      length = first.lastIndexOf("/", length - 2) + 1;
+    }
+  }
+  return length;
 }
 
 /** Lays the lines out; rows are roomy where all of them fit into `available` pixels so. */
@@ -120,6 +146,20 @@ export function layLines(
     }
   };
   for (const lane of lanes) {
+    const alone = onlyTensor(lane);
+    if (alone) {
+      const label = tensorTitle(alone);
+      lines.push({
+        kind: "tensor",
+        top: 0,
+        height: ROOMY,
+        tensor: alone,
+        label,
+        depth: 0,
+        isLane: true,
+      });
+      continue;
+    }
     const open = isOpen(lane);
     lines.push({ kind: "lane", top: 0, height: LANE_HEIGHT, lane, open });
     if (open) add(lane.members);
@@ -134,6 +174,32 @@ export function layLines(
     top += line.height;
   }
   return { lines, height: top, rowHeight };
+}
+
+/** Roles of which most runs have one tensor alone. */
+const SINGLE_ROLES = new Set(["input", "target", "prediction", "loss"]);
+
+/** The tensor of a lane that needs no header; undefined for any other lane. */
+function onlyTensor({ key, tensors }: Lane): Tensor | undefined {
+  const [tensor] = tensors;
+  const isAlone = key !== PINNED && tensors.length === 1;
+  return isAlone && tensor && SINGLE_ROLES.has(tensor.role) ? tensor : undefined;
+}
+
+/** The open lane whose header has been scrolled out of view, and where it stays on top. */
+export function stickyLane(
+  lines: Lines,
+  scrollTop: number,
+): { line: Extract<Line, { kind: "lane" }>; top: number } | undefined {
+  const begins = ({ kind, ...line }: Line) => kind === "lane" || "isLane" in line;
+  const at = indexAt(lines.lines, scrollTop);
+  const from = lines.lines.findLastIndex((line, index) => index <= at && begins(line));
+  const line = lines.lines[from];
+  if (line?.kind !== "lane" || !line.open || line.top >= scrollTop) return undefined;
+  // The next lane pushes it out.
+  const next = lines.lines.find((other, index) => index > from && begins(other));
+  const end = (next?.top ?? lines.height) - scrollTop;
+  return { line, top: Math.min(0, end - LANE_HEIGHT) };
 }
 
 /** The line at a height; undefined below the last one. */

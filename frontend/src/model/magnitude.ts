@@ -18,11 +18,17 @@ export interface Magnitude {
 
 /** Farther from its usual level everything looks alike, whatever the run: colors compare. */
 const MOST_DECADES = 3;
+/** With more decades left than these, overflow is of no concern. */
+const AMPLE_HEADROOM = 8;
+/** Decades of the ratio of an update to its variable: from "hardly learns" to "rewritten". */
+const RATIOS = [-6, 0] as const;
 
 /** The scale that spans the finite values; zero of a logarithm (-inf) has a mark of its own. */
 export function magnitudeOf(values: Float32Array, scale: Scale): Magnitude {
   if (scale === "share") return { scale, low: 0, high: 1 };
   if (scale === "decades") return { scale, low: -MOST_DECADES, high: MOST_DECADES };
+  if (scale === "headroom") return { scale, low: -AMPLE_HEADROOM, high: 0 };
+  if (scale === "ratio") return { scale, low: RATIOS[0], high: RATIOS[1] };
   let low = Number.POSITIVE_INFINITY;
   let high = Number.NEGATIVE_INFINITY;
   for (const value of values) {
@@ -63,6 +69,12 @@ export function legendTicks(magnitude: Magnitude): LegendTick[] {
   if (scale === "decades") {
     return [low, -1, 0, 1, high].map((linear) => ({ at: at(linear), text: levelText(linear) }));
   }
+  if (scale === "headroom") {
+    return [low, -6, -3, high].map((linear) => ({ at: at(linear), text: headroomText(linear) }));
+  }
+  if (scale === "ratio") {
+    return [low, -3, high].map((linear) => ({ at: at(linear), text: RATIO_TEXTS[linear] ?? "" }));
+  }
   if (scale === "share")
     return [0, 0.5, 1].map((value) => ({ at: value, text: formatPercent(value) }));
   if (scale === "count") {
@@ -83,6 +95,19 @@ export function legendTicks(magnitude: Magnitude): LegendTick[] {
     .ticks(3)
     .filter((value) => value > 0)
     .map((value) => ({ at: at(Math.log10(value)), text: formatNumber(value) }));
+}
+
+const RATIO_TEXTS: Record<number, string> = {
+  [-6]: "a millionth",
+  [-3]: "a thousandth",
+  0: "equal norms",
+};
+
+/** "1,000x to overflow": how much larger a value could be; "" within the scale's ticks. */
+function headroomText(linear: number): string {
+  if (linear === 0) return "overflows";
+  if (linear <= -AMPLE_HEADROOM) return "ample room";
+  return `${formatFactor(linear)} left`;
 }
 
 /** "10x above": a tick of instability. */

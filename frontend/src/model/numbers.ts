@@ -8,6 +8,7 @@ const fourDigits = format(".4~r");
 const scientific = format(".3~e");
 const percent = format(".3~%");
 const threeDigits = format(".3~r");
+const oneDecimal = format(".1~f");
 const twoDigits = format(".2~p");
 
 /** A count, exact, with thousands separators. */
@@ -37,6 +38,7 @@ export function formatShortPercent(value: number): string {
 export function formatGridValue(value: number, scale: Scale): string {
   if (scale === "count") return formatCount(value);
   if (scale === "share") return formatPercent(value);
+  if (scale === "headroom") return `${oneDecimal(-value)} decades`;
   return value === Number.NEGATIVE_INFINITY ? "0" : formatNumber(10 ** value);
 }
 

@@ -47,6 +47,11 @@ function searched({ role, name, layer, worker }: Tensor): string {
   return [roleName(role), name, layer, worker].filter(Boolean).join(" ");
 }
 
+/** Whether a tensor is of a layer; one without an owner is of the layer that its path names. */
+export function isOfLayer({ layer, name }: Pick<Tensor, "layer" | "name">, path: string): boolean {
+  return layer === path || (layer === "" && name.slice(0, name.lastIndexOf("/")) === path);
+}
+
 /** Ids of the tensors that had a NaN or Inf, or that a finding names. */
 export function affectedTensors(
   tensors: readonly Tensor[],

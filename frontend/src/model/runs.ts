@@ -19,6 +19,56 @@ export function runsByTrouble(runs: readonly RunSummary[]): RunSummary[] {
   return sortedRuns(runs, ({ status }) => RANKS[status]);
 }
 
+export const RUN_ORDERS = [
+  { name: "trouble", label: "Trouble" },
+  { name: "time", label: "Newest" },
+] as const;
+
+export type RunOrder = (typeof RUN_ORDERS)[number]["name"];
+
+export function runsInOrder(runs: readonly RunSummary[], order: RunOrder): RunSummary[] {
+  const byTrouble = runsByTrouble(runs);
+  if (order === "trouble") return byTrouble;
+  return byTrouble.sort((a, b) => (b.last_written ?? 0) - (a.last_written ?? 0));
+}
+
+/** The runs in whose name or diagnosis every word of a text occurs. */
+export function runsMatching(runs: readonly RunSummary[], text: string): readonly RunSummary[] {
+  const words = text.toLowerCase().split(/\s+/).filter(Boolean);
+  if (words.length === 0) return runs;
+  return runs.filter(({ run, headline, status, finding }) => {
+    const within = [run, headline, status, finding?.cause ?? ""].join(" ").toLowerCase();
+    return words.every((word) => within.includes(word));
+  });
+}
+
+/** The directory that all names begin with, with its slash; "" for none, and for a single run. */
+export function sharedDirectory(names: readonly string[]): string {
+  const [first = ""] = names;
+  if (names.length < 2) return "";
+  let end = first.lastIndexOf("/") + 1;
+  while (end > 0 && !names.every((name) => name.startsWith(first.slice(0, end)))) {
+    end = first.lastIndexOf("/", end - 2) + 1;
+  }
+  return first.slice(0, end);
+}
+
+const COUNTED: readonly [RunStatus, string][] = [
+  ["nonfinite", "NaN"],
+  ["unstable", "unstable"],
+  ["healthy", "healthy"],
+  ["pending", "pending"],
+  ["empty", "empty"],
+];
+
+/** "17 NaN · 5 unstable · 29 healthy": how many runs there are of each status. */
+export function runCountsText(runs: readonly RunSummary[]): string {
+  return COUNTED.flatMap(([status, label]) => {
+    const count = runs.filter((run) => run.status === status).length;
+    return count > 0 ? `${formatCount(count)} ${label}` : [];
+  }).join(" · ");
+}
+
 /** The run to open with: the earliest trouble. A pending run may be worse than one known to be healthy. */
 export function runToOpen(runs: readonly RunSummary[]): RunSummary | undefined {
   const isSuspect = ({ status, nonfinite_tensors }: RunSummary) =>

@@ -2,7 +2,7 @@
 
 import { computed, type ReadonlySignal, signal } from "@preact/signals";
 import { type Lane, lanesOf } from "../model/lanes";
-import { affectedTensors, filterOf, inOrder, type Order } from "../model/rows";
+import { affectedTensors, filterOf, inOrder, isOfLayer, type Order } from "../model/rows";
 import { type Group, groupsAround, openDepth } from "../model/tree";
 import type { Finding, Tensor } from "../wire/answers";
 import type { Grid } from "../wire/grid";
@@ -20,6 +20,8 @@ export class Rows {
   readonly onlyAffected = signal(false);
   /** The one role that is shown; null for all. */
   readonly role = signal<string | null>(null);
+  /** The path of the one layer whose tensors are shown; null for all. */
+  readonly layer = signal<string | null>(null);
   /** How replicas are shown: "all", "separate", "merged", or "only " and the name of one. */
   readonly replicas = signal("all");
   readonly workers = computed(() =>
@@ -40,6 +42,7 @@ export class Rows {
   readonly shown = computed((): readonly Tensor[] => {
     const parsed = this.parsed.value;
     const role = this.role.value;
+    const layer = this.layer.value;
     const one = this.workers.value.find((worker) => `only ${worker}` === this.replicas.value);
     const affected =
       this.onlyAffected.value && affectedTensors(this.tensors.value, this.findings.value);
@@ -48,6 +51,7 @@ export class Rows {
         this.pinned.value.has(tensor.id) ||
         ((parsed.kind !== "matches" || parsed.test(tensor)) &&
           (role === null || tensor.role === role) &&
+          (layer === null || isOfLayer(tensor, layer)) &&
           (!one || !tensor.worker || tensor.worker === one) &&
           (!affected || affected.has(tensor.id))),
     );
@@ -116,6 +120,7 @@ export class Rows {
   showAll(): void {
     this.filter.value = "";
     this.role.value = null;
+    this.layer.value = null;
     if (this.replicas.value.startsWith("only ")) this.replicas.value = "all";
     this.onlyAffected.value = false;
   }

@@ -7,13 +7,13 @@ import { batch, computed, effect, signal, untracked } from "@preact/signals";
 import { fetchFindings, fetchLogDirectory, fetchRun } from "../api/routes";
 import { connectHost } from "../host/channel";
 import { watchDarkMode } from "../host/dark_mode";
-import { addressWith, readUrlState, writeUrlState } from "../host/fragment";
-import { onFirstInput } from "../host/input";
+import { addressWith, onNavigation, readUrlState, writeUrlState } from "../host/fragment";
 import { whenShown } from "../host/visibility";
 import type { Selection } from "../model/cursor";
-import { primaryFinding, tensorOf } from "../model/findings";
+import { originOf, primaryFinding, tensorOf } from "../model/findings";
+import type { PanelTab } from "../model/panel";
 import type { Range } from "../model/range";
-import { isAnyPending, runToOpen } from "../model/runs";
+import { type RunOrder, runToOpen } from "../model/runs";
 import { AXES, LOG_STEPS, STEPS, type StepScale, wallTime } from "../model/scale";
 import { columnOfStep, stepsOfColumn } from "../model/timeline";
 import { DARK, LIGHT } from "../theme/colors";
@@ -31,11 +31,13 @@ import { Comparisons } from "./comparisons";
 import { RunCurves } from "./curves";
 import { distinct } from "./distinct";
 import { HeatmapGrids } from "./grids";
+import { Growth } from "./growth";
+import { LayerTable } from "./layers";
 import { Resource } from "./resource";
 import { Rows } from "./rows";
 import { RunList } from "./run_list";
 import { TensorDetail } from "./tensor_detail";
-import { applyChoices, choicesFromUrl, urlStateOf } from "./url_state";
+import { applyChoices, type Choices, choicesFromUrl, urlStateOf } from "./url_state";
 import { StepViewport } from "./viewport";
 
 /** The address follows once one has come to rest: browsers limit how often it may change. */
@@ -56,11 +58,26 @@ export class Session {
   readonly selection = signal<Selection | null>(null);
   /** Index of the open finding; -1 for none. */
   readonly openFinding = signal(-1);
-  /** The explanation of the open finding is shown. */
-  readonly explanationShown = signal(true);
   /** The curves of the run are drawn above the heatmap. */
   readonly curvesShown = signal(true);
   readonly helpShown = signal(false);
+  readonly paletteShown = signal(false);
+  /** The tab of the panel that was chosen in this run; null for the one that fits it. */
+  readonly chosenTab = signal<PanelTab | null>(null);
+  /** Layers are what a run without trouble is looked at for. */
+  readonly panelTab = computed((): PanelTab => {
+    const findings = this.findings.value.value?.findings;
+    return this.chosenTab.value ?? (!findings || primaryFinding(findings) >= 0 ? "why" : "layers");
+  });
+  /** Where the open finding began, or else the most important one. */
+  readonly origin = computed(() => {
+    const findings = this.findings.value.value?.findings ?? NONE;
+    const finding = findings[this.openFinding.value] ?? findings[primaryFinding(findings)];
+    const tensors = this.detail.value.value?.tensors ?? NONE;
+    return finding && finding.severity !== "info" ? originOf(finding, tensors) : null;
+  });
+  /** Counts the places that were revealed: each is scrolled to, also a second time. */
+  readonly revealed = signal(0);
   /** The compared run whose cell is selected; null for the selected run. */
   readonly cellRun = signal<string | null>(null);
   /** The chosen axis. */
@@ -111,24 +128,28 @@ export class Session {
     this.viewport,
     this.#generation,
   );
+  readonly layers = new LayerTable(
+    this.run,
+    computed(() => this.panelTab.value === "layers"),
+    this.#generation,
+  );
   /** The details were closed: nothing is selected automatically in this run. */
   #isDismissed = false;
-  /** The user or the address selected a run, or the page is already in use. */
-  #isRunSettled = false;
+  readonly growth: Growth = new Growth(this.runs, this.run, this.comparisons.names);
+  /** Words that the listed runs have, and their order. */
+  readonly runFilter = signal("");
+  readonly runOrder = signal<RunOrder>("trouble");
 
   start(): void {
     const choices = choicesFromUrl(readUrlState());
-    this.#isRunSettled = choices.run !== undefined;
     applyChoices(this, choices);
     watchDarkMode((dark) => {
       this.dark.value = dark;
     });
     connectHost(whenShown(() => this.reload()));
-    onFirstInput(() => {
-      this.#isRunSettled = true;
-    });
     this.runs.start();
     effect(() => this.#openWorstRun());
+    this.growth.start(() => untracked(() => this.#refresh()));
     effect(() => this.#loadRun());
     effect(() => {
       if (this.runs.value.value?.length === 0) void this.logDirectory.load(fetchLogDirectory);
@@ -138,22 +159,39 @@ export class Session {
     this.comparisons.start();
     effect(() => this.#followColumns());
     this.tensorDetail.start();
+    this.layers.start();
     effect(() => this.#selectOrigin());
     effect(() => {
       const state = urlStateOf(this);
       const timer = setTimeout(() => writeUrlState(state), URL_DELAY_MS);
       return () => clearTimeout(timer);
     });
+    onNavigation((state) => this.#navigate(choicesFromUrl(state)));
     void this.runs.reload();
+  }
+
+  /** Back or Forward led to another run: it is shown as it was left. */
+  #navigate({ run, selection, range, tab }: Partial<Choices>): void {
+    if (run === undefined || run === this.run.value) return;
+    batch(() => {
+      this.selectRun(run);
+      if (selection) this.selection.value = selection;
+      this.viewport.chosen.value = range ?? null;
+      this.chosenTab.value = tab ?? null;
+    });
   }
 
   /** The data may have changed: all of it is loaded again, what is selected stays. */
   reload(): void {
+    this.#refresh();
+    void this.runs.reload();
+  }
+
+  #refresh(): void {
     this.tensorDetail.reload();
     this.#generation.value++;
     this.grids.reload();
     for (const { grids } of this.comparisons.runs.value) grids.reload();
-    void this.runs.reload();
   }
 
   /** A link to the page as it is. */
@@ -168,6 +206,7 @@ export class Session {
       this.run.value = run;
       this.selection.value = null;
       this.openFinding.value = -1;
+      this.chosenTab.value = null;
       this.comparisons.remove(run);
       this.viewport.reset();
       for (const resource of [this.detail, this.findings, this.grids, this.tensorDetail]) {
@@ -176,8 +215,15 @@ export class Session {
     });
   }
 
-  /** Selects a cell, of a compared run where that has the tensor. */
+  /** Selects a cell, of a compared run where that has the tensor, and shows its details. */
   select(selection: Selection | null, compared?: ComparedRun): void {
+    batch(() => {
+      this.#select(selection, compared);
+      if (selection) this.chosenTab.value = "tensor";
+    });
+  }
+
+  #select(selection: Selection | null, compared?: ComparedRun): void {
     this.#isDismissed = selection === null;
     this.selection.value = selection;
     const isThere = compared && selection && compared.tensors.value.has(selection.tensor);
@@ -191,6 +237,15 @@ export class Session {
     this.select({ tensor: id, step }, compared);
   }
 
+  /** Selects a tensor as `selectTensor` does, and makes its row visible. */
+  showTensor(tensor: Tensor): void {
+    batch(() => {
+      this.rows.reveal(tensor.id);
+      this.selectTensor(tensor);
+      this.revealed.value++;
+    });
+  }
+
   /** Goes from one axis to the next that the run has. */
   nextAxis(): void {
     const names = AXES.map(({ name }) => name).filter(
@@ -202,8 +257,6 @@ export class Session {
 
   addCompared(run: string): void {
     this.comparisons.add(run);
-    // Two heatmaps need the room.
-    this.explanationShown.value = false;
     this.cellRun.value = null;
   }
 
@@ -218,8 +271,20 @@ export class Session {
     if (!finding) return;
     batch(() => {
       this.openFinding.value = index;
-      this.explanationShown.value = true;
-      if (this.#selectPlace(finding.origin, finding.step)) this.viewport.goTo(finding.step);
+      this.chosenTab.value = "why";
+      this.jumpToOrigin();
+      if (this.origin.value) return;
+      this.#selectPlace(finding.origin, finding.step);
+      this.viewport.goTo(finding.step);
+    });
+  }
+
+  /** Jumps to where a finding began, and leaves the panel as it is. */
+  jumpToFinding(index: number): void {
+    const tab = this.chosenTab.peek();
+    batch(() => {
+      this.chooseFinding(index);
+      this.chosenTab.value = tab;
     });
   }
 
@@ -243,6 +308,27 @@ export class Session {
 
   openHelp(): void {
     this.helpShown.value = true;
+  }
+
+  showDetails(): void {
+    this.chosenTab.value = "tensor";
+  }
+
+  /** Shows the rows of one layer alone. */
+  showLayer(path: string | null): void {
+    batch(() => {
+      this.rows.showAll();
+      this.rows.layer.value = path;
+    });
+  }
+
+  jumpToOrigin(): void {
+    const origin = this.origin.value;
+    if (!origin) return;
+    batch(() => {
+      this.#reveal(origin.tensor.id, origin.step);
+      this.viewport.goTo(origin.step);
+    });
   }
 
   #stepsOfRuns(): Range | null {
@@ -272,20 +358,21 @@ export class Session {
   #reveal(tensor: string, step: number): void {
     batch(() => {
       this.rows.reveal(tensor);
-      this.select({ tensor, step });
+      this.#select({ tensor, step });
+      this.revealed.value++;
     });
   }
 
-  /** Opens the run with the earliest trouble. Until the page is used, a diagnosis may bring a worse one. */
+  /** Opens the run with the earliest trouble. A run that is open stays, whatever becomes known. */
   #openWorstRun(): void {
     const runs = this.runs.value.value;
-    if (!runs) return;
-    const isKnown = runs.some(({ run }) => run === this.run.peek());
+    const opened = this.run.peek();
+    if (!runs || runs.length === 0 || this.runs.isEarly || runs.some(({ run }) => run === opened))
+      return;
     // The later runs of a directory are listed once it is read; all runs after a restart.
-    if (this.#isRunSettled && (isKnown || runs.length === 0 || isAnyPending(runs))) return;
+    if (opened !== null && isAnyPending(runs)) return;
     const worst = runToOpen(runs);
     if (worst) untracked(() => this.selectRun(worst.run));
-    if (!isAnyPending(runs)) this.#isRunSettled = true;
   }
 
   #loadRun(): void {
@@ -322,7 +409,7 @@ export class Session {
     // An old address may name a tensor that is no longer there.
     const isSelected = this.selection.value !== null && this.selectedTensor.value !== undefined;
     if (isSelected || this.#isDismissed) return;
-    const finding = answer.findings[this.openFinding.peek()];
-    if (finding) this.#selectPlace(finding.origin, finding.step);
+    const origin = this.origin.value;
+    if (origin) this.#reveal(origin.tensor.id, origin.step);
   }
 }

@@ -4,6 +4,7 @@ import { batch } from "@preact/signals";
 import type { UrlState } from "../host/fragment";
 import { TOLERANCES } from "../model/comparison";
 import type { Selection } from "../model/cursor";
+import { PANEL_TABS, type PanelTab } from "../model/panel";
 import type { Range } from "../model/range";
 import { ORDERS, type Order } from "../model/rows";
 import { AXES } from "../model/scale";
@@ -22,6 +23,7 @@ export interface Choices {
   order: Order;
   layout: Layout;
   role: string;
+  layer: string;
   onlyAffected: boolean;
   replicas: string;
   curvesShown: boolean;
@@ -30,6 +32,7 @@ export interface Choices {
   compareWith: readonly string[];
   showDifference: boolean;
   tolerance: number;
+  tab: PanelTab;
 }
 
 /** First and last visible step: "120..260". */
@@ -54,6 +57,7 @@ export function choicesFromUrl(state: UrlState): Partial<Choices> {
   if (order) choices.order = order.name;
   if (state.layout === "tree" || state.layout === "list") choices.layout = state.layout;
   if (state.role) choices.role = state.role;
+  if (state.layer) choices.layer = state.layer;
   if (state.replicas) choices.replicas = state.replicas;
   if (state.only === "affected") choices.onlyAffected = true;
   const step = Number(state.step);
@@ -64,6 +68,8 @@ export function choicesFromUrl(state: UrlState): Partial<Choices> {
   if (state.show === "difference") choices.showDifference = true;
   const tolerance = TOLERANCES.find(({ value }) => String(value) === state.tolerance);
   if (tolerance) choices.tolerance = tolerance.value;
+  const tab = PANEL_TABS.find(({ name }) => name === state.tab);
+  if (tab) choices.tab = tab.name;
   if (state.curves === "off") choices.curvesShown = false;
   const steps = STEPS.exec(state.steps ?? "");
   if (steps && Number(steps[1]) <= Number(steps[2])) {
@@ -84,16 +90,15 @@ export function applyChoices(session: Session, choices: Partial<Choices>): void 
     if (choices.order) rows.order.value = choices.order;
     if (choices.layout) rows.chosenLayout.value = choices.layout;
     if (choices.role) rows.role.value = choices.role;
+    if (choices.layer) rows.layer.value = choices.layer;
     if (choices.replicas) rows.replicas.value = choices.replicas;
     if (choices.onlyAffected) rows.onlyAffected.value = true;
     if (choices.selection) session.selection.value = choices.selection;
-    if (choices.compareWith) {
-      comparisons.names.value = choices.compareWith;
-      session.explanationShown.value = false;
-    }
+    if (choices.compareWith) comparisons.names.value = choices.compareWith;
     if (choices.showDifference) comparisons.showDifference.value = true;
     if (choices.tolerance) comparisons.tolerance.value = choices.tolerance;
     if (choices.curvesShown !== undefined) session.curvesShown.value = choices.curvesShown;
+    if (choices.tab) session.chosenTab.value = choices.tab;
     if (choices.range) viewport.chosen.value = choices.range;
   });
 }
@@ -111,9 +116,11 @@ export function urlStateOf(session: Session): UrlState {
     with: list(comparisons.names.value),
     show: comparisons.showDifference.value ? "difference" : null,
     tolerance: tolerance === TOLERANCES[0].value ? null : String(tolerance),
+    tab: session.chosenTab.value,
     curves: session.curvesShown.value ? null : "off",
     filter: rows.filter.value,
     role: rows.role.value,
+    layer: rows.layer.value,
     order: rows.order.value === "model" ? null : rows.order.value,
     layout: rows.chosenLayout.value,
     replicas: rows.replicas.value === "all" ? null : rows.replicas.value,

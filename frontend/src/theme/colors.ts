@@ -7,16 +7,18 @@ import type { MarkName } from "../model/marks";
 
 export interface MarkColors {
   fill: string;
-  /** Texture and glyph on the fill: a mark is never known by its color alone. */
+  /** The texture on the fill: a mark is never known by its color alone, nor lost in print. */
   texture: string;
+  /** The badge on the first bad cell of a row, and the glyph on it. */
+  badge: string;
   glyph: string;
 }
 
 /** Reserved: no other color of the tab or of the palette is close to these. */
 export const MARK_COLORS: Record<MarkName, MarkColors> = {
-  nan: { fill: "#e0009b", texture: "#a80074", glyph: "#ffffff" },
-  pos_inf: { fill: "#ff5a1f", texture: "#d93a00", glyph: "#1b0a02" },
-  neg_inf: { fill: "#19c3ef", texture: "#0a9cc4", glyph: "#02161c" },
+  nan: { fill: "#060606", texture: "#ffffff", badge: "#e0009b", glyph: "#ffffff" },
+  pos_inf: { fill: "#ff5a1f", texture: "#1b0a02", badge: "#ff5a1f", glyph: "#1b0a02" },
+  neg_inf: { fill: "#19c3ef", texture: "#02161c", badge: "#19c3ef", glyph: "#02161c" },
 };
 
 export interface Theme {
@@ -109,8 +111,9 @@ export const DEPARTURES_DARK = [
 /** The custom properties of a theme, for a style sheet. */
 export function customProperties(theme: Theme): string {
   const names = Object.entries(theme).map(([name, color]) => `--${name}:${color}`);
-  const marks = Object.entries(MARK_COLORS).map(
-    ([name, { fill }]) => `--${name.replace("_", "-")}:${fill}`,
-  );
+  const marks = Object.entries(MARK_COLORS).flatMap(([name, { fill, badge }]) => [
+    `--${name.replace("_", "-")}:${fill}`,
+    `--${name.replace("_", "-")}-badge:${badge}`,
+  ]);
   return [...names, ...marks].join(";");
 }

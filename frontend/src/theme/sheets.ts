@@ -7,6 +7,7 @@ import comparison from "./comparison.css?inline";
 import details from "./details.css?inline";
 import findings from "./findings.css?inline";
 import heatmap from "./heatmap.css?inline";
+import layers from "./layers.css?inline";
 import layout from "./layout.css?inline";
 import narrow from "./narrow.css?inline";
 import notices from "./notices.css?inline";
@@ -17,7 +18,7 @@ import toolbar from "./toolbar.css?inline";
 /** `narrow` overrides the sheets before it. */
 const SHEETS = [
   ...[base, layout, findings, toolbar, narrow],
-  ...[heatmap, rows, overlays, comparison, details, notices],
+  ...[heatmap, rows, overlays, comparison, details, layers, notices],
 ];
 
 export function adoptSheets(theme: ReadonlySignal<Theme>): void {

@@ -1,19 +1,30 @@
 /** The whole tab. The one module that knows the session: it passes each view what it shows. */
 
+import { useRef } from "preact/hooks";
+import type { ExportImage } from "../draw/export_image";
+import { issueText } from "../model/issue";
+import type { PanelTab } from "../model/panel";
+import { missingDataTexts } from "../model/runs";
+import { commandsOf } from "../state/commands";
 import type { Session } from "../state/session";
 import type { RunDetail, RunSummary } from "../wire/answers";
 import { Comparison } from "./Comparison";
 import { Details } from "./details/Details";
+import { Freshness } from "./Freshness";
 import { Help } from "./Help";
 import { Export } from "./heatmap/Export";
 import { Heatmap } from "./heatmap/Heatmap";
+import { LayersPanel } from "./LayersPanel";
 import { Legend } from "./Legend";
 import { NoData } from "./NoData";
 import { Failure, Loading, Stale } from "./notices";
+import { Palette } from "./Palette";
+import { Panel } from "./Panel";
 import { RowsBar } from "./RowsBar";
 import { RunList } from "./RunList";
 import { Toolbar } from "./Toolbar";
 import { Verdict } from "./verdict/Verdict";
+import { WhyPanel } from "./verdict/WhyPanel";
 
 export function App({ session }: { session: Session }) {
   const runs = session.runs.value.value;
@@ -42,6 +53,8 @@ export function App({ session }: { session: Session }) {
         runs={runs}
         selected={session.run.value}
         compared={session.comparisons.names.value}
+        filter={session.runFilter}
+        order={session.runOrder}
         onSelect={(run) => session.selectRun(run)}
         onCompare={(run) => session.addCompared(run)}
       />
@@ -49,6 +62,7 @@ export function App({ session }: { session: Session }) {
         <SelectedRun session={session} summary={session.runs.find(session.run.value)} />
       </main>
       <Help shown={session.helpShown} />
+      <Palette shown={session.paletteShown} commandsOf={() => commandsOf(session)} />
     </div>
   );
 }
@@ -59,6 +73,7 @@ interface SelectedRunProps {
 }
 
 function SelectedRun({ session, summary }: SelectedRunProps) {
+  const exportImage = useRef<(() => ExportImage) | null>(null);
   const detail = session.detail.value.value;
   const error = session.detail.error.value;
   if (!detail) {
@@ -86,18 +101,35 @@ function SelectedRun({ session, summary }: SelectedRunProps) {
         onGoTo={(difference) => session.goToPlace(difference)}
         onRemove={(run) => session.removeCompared(run)}
       />
-      <RunToolbar session={session} detail={detail} />
-      <div class={`field ${compared.length > 0 ? "comparing" : ""}`}>
-        <RunHeatmap session={session} detail={detail} />
-        <CellDetails session={session} detail={detail} />
+      <RunToolbar session={session} detail={detail} exportImage={exportImage} />
+      <div class={fieldClass(session.panelTab.value, compared.length > 0)}>
+        <RunHeatmap session={session} detail={detail} exportImage={exportImage} />
+        <RunPanel session={session} detail={detail} />
       </div>
+      <footer class="footer">
+        <Legend
+          grid={session.grids.overview.value.value}
+          magnitude={session.grids.magnitude.value}
+          theme={session.theme.value}
+        />
+      </footer>
     </>
   );
+}
+
+/** The table of layers is wider than what the other tabs show. */
+function fieldClass(tab: PanelTab, isComparing: boolean): string {
+  return `field ${tab === "layers" ? "wide-panel" : ""} ${isComparing ? "comparing" : ""}`;
 }
 
 interface RunProps {
   session: Session;
   detail: RunDetail;
+}
+
+interface ImageProps {
+  /** What makes the image of the heatmap, once that is drawn. */
+  exportImage: { current: (() => ExportImage) | null };
 }
 
 function RunVerdict({ session, detail, summary }: RunProps & SelectedRunProps) {
@@ -108,37 +140,63 @@ function RunVerdict({ session, detail, summary }: RunProps & SelectedRunProps) {
       error={session.findings.error.value}
       knownHeadline={summary?.headline ?? ""}
       scaleSkippedSteps={summary?.scale_skipped_steps ?? 0}
-      openFinding={session.openFinding.value}
-      explanationShown={session.explanationShown}
-      onOpenFinding={(index) => session.chooseFinding(index)}
-      onGoTo={(place) => session.goToPlace(place)}
+      freshness={<Freshness updatedAt={session.growth.updatedAt.value} />}
+      onJump={(index) => session.jumpToFinding(index)}
+      onShowWhy={() => {
+        session.chosenTab.value = "why";
+      }}
       onRetry={() => session.reload()}
     />
   );
 }
 
-function RunToolbar({ session, detail }: RunProps) {
-  const { grids } = session;
+function RunToolbar({ session, detail, exportImage }: RunProps & ImageProps) {
+  const finding = session.findings.value.value?.findings[session.openFinding.value];
   return (
     <Toolbar
-      statistic={grids.statistic}
+      statistic={session.grids.statistic}
       axis={session.axis}
       shownAxis={session.scale.value.name}
       hasTimes={detail.times !== null}
     >
       <RowsBar rows={session.rows} curvesShown={session.curvesShown} />
-      <Legend
-        grid={grids.overview.value.value}
-        magnitude={grids.magnitude.value}
-        theme={session.theme.value}
-      />
+      <div class="toolbar-end">
+        <Export
+          run={detail.run}
+          tensor={session.selectedTensor.value}
+          range={session.viewport.range.value}
+          image={() => exportImage.current?.()}
+          addressOf={() => session.address()}
+          issue={finding && issueText(finding, detail)}
+          loadFinest={(range) => session.tensorDetail.finest(range)}
+        />
+        <button
+          type="button"
+          class="palette-button"
+          title="Go to a run, tensor, finding or action"
+          onClick={() => {
+            session.paletteShown.value = true;
+          }}
+        >
+          Go to… <kbd>Ctrl K</kbd>
+        </button>
+        <button
+          type="button"
+          class="help-button"
+          title="Mouse and keyboard"
+          aria-label="Mouse and keyboard"
+          onClick={() => session.openHelp()}
+        >
+          ?
+        </button>
+      </div>
     </Toolbar>
   );
 }
 
 const NO_CURVES: never[] = [];
 
-function RunHeatmap({ session, detail }: RunProps) {
+function RunHeatmap({ session, detail, exportImage }: RunProps & ImageProps) {
   const { grids, comparisons, tensorDetail } = session;
   const error = grids.error.value;
   if (error && grids.layers.value.length === 0) {
@@ -155,26 +213,49 @@ function RunHeatmap({ session, detail }: RunProps) {
       showDifference={comparisons.showDifference.value}
       findings={session.findings.value.value?.findings ?? NO_FINDINGS}
       openFinding={session.openFinding.value}
+      origin={session.origin.value}
+      revealed={session.revealed.value}
       selection={session.selection.value}
       selectedSteps={session.selectedSteps.value}
       cells={tensorDetail.cells}
       theme={session.theme.value}
       actions={session}
-      renderExport={(image) => (
-        <Export
-          run={detail.run}
-          tensor={session.selectedTensor.value}
-          range={session.viewport.range.value}
-          image={image}
-          addressOf={() => session.address()}
-          loadFinest={(range) => tensorDetail.finest(range)}
-        />
-      )}
+      exportImage={exportImage}
     />
   );
 }
 
 const NO_FINDINGS: never[] = [];
+
+function RunPanel({ session, detail }: RunProps) {
+  return (
+    <Panel
+      tab={session.panelTab.value}
+      onChoose={(tab) => {
+        session.chosenTab.value = tab;
+      }}
+      why={
+        <WhyPanel
+          findings={session.findings.value.value?.findings ?? NO_FINDINGS}
+          openFinding={session.openFinding.value}
+          missing={missingDataTexts(detail)}
+          onOpen={(index) => session.chooseFinding(index)}
+          onGoTo={(place) => session.goToPlace(place)}
+        />
+      }
+      details={<CellDetails session={session} detail={detail} />}
+      layers={() => (
+        <LayersPanel
+          answer={session.layers.answer}
+          order={session.layers.order}
+          shown={session.rows.layer.value}
+          onShow={(path) => session.showLayer(path)}
+          onRetry={() => session.reload()}
+        />
+      )}
+    />
+  );
+}
 
 function CellDetails({ session, detail }: RunProps) {
   const tensor = session.selectedTensor.value;

@@ -3,6 +3,8 @@
 import { useState } from "preact/hooks";
 import { copyText } from "./files";
 
+const SHOWN_MS = 2500;
+
 interface CodeBlockProps {
   /** What the code does, above it. */
   title?: string;
@@ -10,16 +12,7 @@ interface CodeBlockProps {
 }
 
 export function CodeBlock({ title, code }: CodeBlockProps) {
-  const [label, setLabel] = useState("Copy");
-  const copy = async () => {
-    setLabel((await copyText(code)) ? "Copied" : "Could not copy");
-    setTimeout(() => setLabel("Copy"), 2500);
-  };
-  const button = (
-    <button type="button" aria-label={title ? `${label}: ${title}` : label} onClick={copy}>
-      {label}
-    </button>
-  );
+  const button = <CopyButton text={code} what={title} />;
   return (
     <figure class={`code-block ${title ? "" : "untitled"}`}>
       {title ? (
@@ -35,5 +28,32 @@ export function CodeBlock({ title, code }: CodeBlockProps) {
         <code>{code}</code>
       </pre>
     </figure>
+  );
+}
+
+interface CopyButtonProps {
+  text: string;
+  /** What is copied, for a screen reader. */
+  what?: string | undefined;
+  /** The label of the button at rest. */
+  label?: string;
+}
+
+export function CopyButton({ text, what, label = "Copy" }: CopyButtonProps) {
+  const [result, setResult] = useState("");
+  const copy = async () => {
+    setResult((await copyText(text)) ? "Copied" : "Could not copy");
+    setTimeout(() => setResult(""), SHOWN_MS);
+  };
+  const shown = result || label;
+  return (
+    <button
+      type="button"
+      class="copy"
+      aria-label={what ? `${shown}: ${what}` : shown}
+      onClick={copy}
+    >
+      {shown}
+    </button>
   );
 }

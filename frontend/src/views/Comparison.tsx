@@ -37,9 +37,10 @@ export function Comparison({
       </ul>
       <div class="comparison-choices">
         <ShownChoice showDifference={showDifference} />
-        <label>
-          Diverged when norms differ by more than{" "}
+        <label class="choice" title="Runs count as diverged when norms differ by more than this">
+          diverged at
           <select
+            name="tolerance"
             value={String(tolerance.value)}
             onChange={(event) => {
               tolerance.value = Number(event.currentTarget.value);
@@ -57,29 +58,22 @@ export function Comparison({
   );
 }
 
-const SHOWN = [
-  { difference: false, label: "Values", title: "The values of each run" },
-  { difference: true, label: "Difference", title: "The values relative to the selected run" },
-];
-
 function ShownChoice({ showDifference }: Pick<ComparisonProps, "showDifference">) {
   return (
-    <fieldset class="choice">
-      <legend>Show</legend>
-      {SHOWN.map(({ difference, label, title }) => (
-        <label key={label} title={title}>
-          <input
-            type="radio"
-            name="shown"
-            checked={showDifference.value === difference}
-            onChange={() => {
-              showDifference.value = difference;
-            }}
-          />
-          <span>{label}</span>
-        </label>
-      ))}
-    </fieldset>
+    <label class="choice">
+      Show
+      <select
+        name="shown"
+        title="The values of each run, or those relative to the selected run"
+        value={showDifference.value ? "difference" : "values"}
+        onChange={(event) => {
+          showDifference.value = event.currentTarget.value === "difference";
+        }}
+      >
+        <option value="values">values</option>
+        <option value="difference">difference</option>
+      </select>
+    </label>
   );
 }
 

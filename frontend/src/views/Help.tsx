@@ -38,11 +38,21 @@ const SECTIONS: readonly [title: string, lines: readonly [keys: string, effect: 
     ],
   ],
   [
+    "Anywhere",
+    [
+      ["Ctrl K, ⌘ K", "go to a run, tensor, finding or action"],
+      ["↑ ↓ in the runs", "next and previous run; Enter opens it"],
+      ["Back of the browser", "the run before"],
+      ["?", "open and close this dialog"],
+    ],
+  ],
+  [
     "Rows",
     [
       ["/", "filter by words or a /regular expression/"],
       ["P", "pin or unpin the row"],
       ["wheel on the names", "scroll"],
+      ["click on the pinned origin", "jump to where it began"],
       ["click on a closed row", "its largest value at that step"],
       ["O", "open or close the group of the row"],
     ],
@@ -56,7 +66,6 @@ const SECTIONS: readonly [title: string, lines: readonly [keys: string, effect: 
       ["Jump to it", "jump to the first difference"],
     ],
   ],
-  ["This dialog", [["?", "open and close"]]],
 ];
 
 export function Help({ shown }: { shown: Signal<boolean> }) {

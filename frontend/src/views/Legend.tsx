@@ -9,7 +9,7 @@ import { legendTicks, type Magnitude } from "../model/magnitude";
 import { MARKS, RECORDED, SCALE_SKIPPED } from "../model/marks";
 import { MARK_COLORS, type Theme } from "../theme/colors";
 import type { Grid } from "../wire/grid";
-import type { StatisticName } from "../wire/schema";
+import type { Scale, StatisticName } from "../wire/schema";
 
 /** The unit of the palette. */
 const UNITS: Record<StatisticName, string> = {
@@ -18,7 +18,12 @@ const UNITS: Record<StatisticName, string> = {
   norm: "L2 norm",
   largest_magnitude: "max abs",
   zero_share: "zeros",
+  headroom: "Room to the dtype's limit",
+  update_ratio: "Update or gradient / weight",
 };
+
+/** Scales whose ticks are words. */
+const WORDED: ReadonlySet<Scale> = new Set(["decades", "headroom", "ratio"]);
 
 const PALETTE_WIDTH = 150;
 /** Its ticks are words. */
@@ -56,7 +61,13 @@ export function Legend({ grid, magnitude, theme }: LegendProps) {
       {magnitude.scale !== "share" && (
         <Swatch label="zero" flags={RECORDED} value={zero} theme={theme} magnitude={magnitude} />
       )}
-      <Swatch label="not recorded" flags={0} value={0} theme={theme} magnitude={magnitude} />
+      <Swatch
+        label={grid.scale === "ratio" ? "no ratio" : "not recorded"}
+        flags={0}
+        value={0}
+        theme={theme}
+        magnitude={magnitude}
+      />
       {skipped && (
         <Swatch
           label="skipped by loss scaling"
@@ -73,7 +84,7 @@ export function Legend({ grid, magnitude, theme }: LegendProps) {
 /** The colors with their ticks. */
 export function Palette({ magnitude, theme }: { magnitude: Magnitude; theme: Theme }) {
   const canvas = useRef<HTMLCanvasElement>(null);
-  const isWide = magnitude.scale === "decades" && !magnitude.signed;
+  const isWide = WORDED.has(magnitude.scale) && !magnitude.signed;
   useEffect(() => {
     if (!canvas.current) return;
     const surface = surfaceOf(canvas.current, isWide ? WIDE_PALETTE_WIDTH : PALETTE_WIDTH, HEIGHT);

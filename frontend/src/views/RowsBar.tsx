@@ -6,6 +6,7 @@ import { formatCounted } from "../model/numbers";
 import { ORDERS, type Order } from "../model/rows";
 import type { Rows } from "../state/rows";
 import { ROLES } from "../wire/schema";
+import { Menu } from "./Menu";
 
 export const FILTER_ID = "rows-filter";
 
@@ -24,28 +25,6 @@ export function RowsBar({ rows, curvesShown }: RowsBarProps) {
     <search class="rows-bar" aria-label="Rows">
       <FilterInput rows={rows} />
       <RoleMenu rows={rows} />
-      <select
-        aria-label="Order of the rows"
-        value={rows.order.value}
-        onChange={(event) => {
-          rows.order.value = event.currentTarget.value as Order;
-        }}
-      >
-        {ORDERS.map(({ name, label }) => (
-          <option key={name} value={name}>
-            {label}
-          </option>
-        ))}
-      </select>
-      <ReplicaMenu rows={rows} />
-      <Checkbox
-        label="Group by path"
-        checked={isGrouped && isModelOrder}
-        disabled={!isModelOrder}
-        onChange={() => {
-          rows.chosenLayout.value = isGrouped ? "list" : "tree";
-        }}
-      />
       <Checkbox
         label="Only affected"
         checked={rows.onlyAffected.value}
@@ -53,13 +32,41 @@ export function RowsBar({ rows, curvesShown }: RowsBarProps) {
           rows.onlyAffected.value = checked;
         }}
       />
-      <Checkbox
-        label="Loss and gradient curves"
-        checked={curvesShown.value}
-        onChange={(checked) => {
-          curvesShown.value = checked;
-        }}
-      />
+      <Menu label="Rows">
+        <label class="menu-line">
+          Order
+          <select
+            aria-label="Order of the rows"
+            value={rows.order.value}
+            onChange={(event) => {
+              rows.order.value = event.currentTarget.value as Order;
+            }}
+          >
+            {ORDERS.map(({ name, label }) => (
+              <option key={name} value={name}>
+                {label}
+              </option>
+            ))}
+          </select>
+        </label>
+        <ReplicaMenu rows={rows} />
+        <Checkbox
+          label="Group by path"
+          checked={isGrouped && isModelOrder}
+          disabled={!isModelOrder}
+          onChange={() => {
+            rows.chosenLayout.value = isGrouped ? "list" : "tree";
+          }}
+        />
+        <Checkbox
+          label="Loss and gradient curves"
+          checked={curvesShown.value}
+          onChange={(checked) => {
+            curvesShown.value = checked;
+          }}
+        />
+      </Menu>
+      <LayerChip rows={rows} />
       <ShownCount rows={rows} />
     </search>
   );
@@ -109,6 +116,7 @@ function ReplicaMenu({ rows }: { rows: Rows }) {
   if (rows.workers.value.length < 2) return null;
   return (
     <select
+      class="menu-line"
       aria-label="Replicas"
       value={rows.replicas.value}
       onChange={(event) => {
@@ -145,6 +153,24 @@ function Checkbox({ label, checked, disabled = false, onChange }: CheckboxProps)
       />
       {label}
     </label>
+  );
+}
+
+/** The layer whose rows alone are shown, with the way back to all. */
+function LayerChip({ rows }: { rows: Rows }) {
+  const layer = rows.layer.value;
+  if (layer === null) return null;
+  return (
+    <button
+      type="button"
+      class="chip"
+      title="Show the rows of all layers"
+      onClick={() => {
+        rows.layer.value = null;
+      }}
+    >
+      layer <code>{visibleName(layer)}</code> <span aria-hidden="true">×</span>
+    </button>
   );
 }
 

@@ -1,74 +1,170 @@
-/** The runs with their diagnoses, the earliest trouble first. */
+/** The runs with their diagnoses: searched, sorted, and gone through by arrow keys. */
 
+import type { Signal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { plainText } from "../model/findings";
 import { visibleName } from "../model/names";
-import { beganText, runStateText, runsByTrouble } from "../model/runs";
+import {
+  beganText,
+  RUN_ORDERS,
+  type RunOrder,
+  runCountsText,
+  runStateText,
+  runsByTrouble,
+  runsInOrder,
+  runsMatching,
+  sharedDirectory,
+} from "../model/runs";
 import type { RunSummary } from "../wire/answers";
 import { StatusIcon, statusLabel } from "./icons";
+import { Unbroken } from "./verdict/MarkedText";
+
+/** Fewer runs are seen at a glance: they need no search. */
+const MANY_RUNS = 6;
+/** As much of the end of a name is always shown. */
+const NAME_END = 12;
 
 interface RunListProps {
   runs: readonly RunSummary[];
   selected: string | null;
   /** Names of the runs that are compared with the selected one. */
   compared: readonly string[];
+  /** Words that the listed runs have. */
+  filter: Signal<string>;
+  order: Signal<RunOrder>;
   onSelect: (run: string) => void;
   onCompare: (run: string) => void;
 }
 
-export function RunList({ runs, selected, compared, onSelect, onCompare }: RunListProps) {
-  const nav = useRef<HTMLElement>(null);
+export function RunList(props: RunListProps) {
+  const { runs, selected, compared, filter, order, onSelect, onCompare } = props;
+  const list = useRef<HTMLUListElement>(null);
   // A run that is selected elsewhere may be out of view.
   useEffect(() => {
-    const current = nav.current?.querySelector('[aria-current="true"]');
+    const current = list.current?.querySelector('[aria-current="true"]');
     current?.scrollIntoView({ block: "nearest", inline: "nearest" });
   }, [selected]);
   const others = runs.filter(
     ({ run, status }) => run !== selected && status !== "empty" && !compared.includes(run),
   );
+  const directory = sharedDirectory(runs.map(({ run }) => run));
+  const shown = runsInOrder(runsMatching(runs, filter.value), order.value);
+  // One tab stop: the selected run, or the first where that is not listed.
+  const stop = shown.find(({ run }) => run === selected) ?? shown[0];
   return (
-    <nav class="runs" aria-label="Runs" ref={nav}>
-      <h2>Runs</h2>
-      {runs.length > 1 && <CompareMenu runs={others} onCompare={onCompare} />}
-      <ul>
-        {runsByTrouble(runs).map((run) => (
+    <nav class="runs" aria-label="Runs">
+      <div class="runs-head">
+        <h2>Runs</h2>
+        <p class="run-counts">{runCountsText(runs)}</p>
+        {runs.length >= MANY_RUNS && <RunSearch filter={filter} order={order} />}
+        {runs.length > 1 && <CompareMenu runs={others} onCompare={onCompare} />}
+        {directory && (
+          <p class="run-directory" title="All runs are in this directory">
+            in {visibleName(directory)}
+          </p>
+        )}
+      </div>
+      <ul ref={list} onKeyDown={moveFocus}>
+        {shown.map((run) => (
           <RunItem
             key={run.run}
             run={run}
+            name={run.run.slice(directory.length)}
             isSelected={run.run === selected}
+            isTabStop={run === stop}
             onSelect={() => onSelect(run.run)}
           />
         ))}
+        {shown.length === 0 && <li class="no-run">No run matches.</li>}
       </ul>
     </nav>
   );
 }
 
+/** The arrow keys go from run to run, along the list or across where it is a row. */
+function moveFocus(event: KeyboardEvent): void {
+  const items = [
+    ...(event.currentTarget as HTMLElement).querySelectorAll<HTMLElement>(".run-item"),
+  ];
+  const at = items.indexOf(document.activeElement as HTMLElement);
+  const last = items.length - 1;
+  const to = {
+    ArrowDown: at + 1,
+    ArrowRight: at + 1,
+    ArrowUp: at - 1,
+    ArrowLeft: at - 1,
+    Home: 0,
+    End: last,
+  }[event.key];
+  if (to === undefined || at < 0) return;
+  event.preventDefault();
+  items[Math.min(last, Math.max(0, to))]?.focus();
+}
+
 interface RunItemProps {
   run: RunSummary;
+  /** Its name without the directory that all runs are in. */
+  name: string;
   isSelected: boolean;
+  isTabStop: boolean;
   onSelect: () => void;
 }
 
-function RunItem({ run, isSelected, onSelect }: RunItemProps) {
+function RunItem({ run, name, isSelected, isTabStop, onSelect }: RunItemProps) {
   const state = plainText(runStateText(run));
+  const visible = visibleName(name);
+  const end = visible.length > 2 * NAME_END ? visible.slice(-NAME_END) : "";
   return (
     <li>
       <button
         type="button"
         class={`run-item ${run.status}`}
         aria-current={isSelected}
+        tabIndex={isTabStop ? 0 : -1}
         title={[run.run, beganText(run), state].filter(Boolean).join("\n")}
         onClick={onSelect}
       >
         <StatusIcon status={run.status} />
-        <span class="run-name">{visibleName(run.run)}</span>
+        <span class="run-name">
+          <span>{end ? visible.slice(0, -NAME_END) : visible}</span>
+          {end && <span class="run-name-end">{end}</span>}
+        </span>
         <span class="run-state">
           {run.finding && <span class="unseen">{statusLabel(run.status)}: </span>}
-          {state}
+          <Unbroken text={state} />
         </span>
       </button>
     </li>
+  );
+}
+
+function RunSearch({ filter, order }: Pick<RunListProps, "filter" | "order">) {
+  return (
+    <search class="run-search">
+      <input
+        type="search"
+        id="runs-filter"
+        placeholder="Search runs…"
+        aria-label="Search runs by name or cause"
+        value={filter.value}
+        onInput={(event) => {
+          filter.value = event.currentTarget.value;
+        }}
+      />
+      <select
+        aria-label="Order of the runs"
+        value={order.value}
+        onChange={(event) => {
+          order.value = event.currentTarget.value as RunOrder;
+        }}
+      >
+        {RUN_ORDERS.map(({ name, label }) => (
+          <option key={name} value={name}>
+            {label}
+          </option>
+        ))}
+      </select>
+    </search>
   );
 }
 

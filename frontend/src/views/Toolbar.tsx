@@ -1,4 +1,4 @@
-/** The choice of the statistic and of the axis, beside the controls of the rows and the legend. */
+/** One row of controls: what the cells show, the axis, which rows; what is rarer is in menus. */
 
 import type { Signal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
@@ -20,44 +20,47 @@ interface ToolbarProps {
 export function Toolbar({ statistic, axis, shownAxis, hasTimes, children }: ToolbarProps) {
   return (
     <div class="toolbar">
-      <fieldset class="choice">
-        <legend>Color by</legend>
-        {STATISTICS.map(({ name, label, description }) => (
-          <label key={name} title={description}>
-            <input
-              type="radio"
-              name="statistic"
-              value={name}
-              checked={statistic.value === name}
-              onChange={() => {
-                statistic.value = name;
-              }}
-            />
-            <span>{label}</span>
-          </label>
-        ))}
-      </fieldset>
-      <fieldset class="choice">
-        <legend>X axis</legend>
-        {AXES.map(({ name, label, description }) => {
-          const isMissing = name === "wall" && !hasTimes;
-          return (
-            <label key={name} title={isMissing ? NO_TIMES : description}>
-              <input
-                type="radio"
-                name="axis"
+      <label class="choice">
+        <span>Color by</span>
+        <select
+          name="statistic"
+          title={STATISTICS.find(({ name }) => name === statistic.value)?.description}
+          value={statistic.value}
+          onChange={(event) => {
+            statistic.value = event.currentTarget.value as StatisticName;
+          }}
+        >
+          {STATISTICS.map(({ name, label, description }) => (
+            <option key={name} value={name} title={description}>
+              {label}
+            </option>
+          ))}
+        </select>
+      </label>
+      <label class="choice">
+        <span>X axis</span>
+        <select
+          name="axis"
+          value={shownAxis}
+          onChange={(event) => {
+            axis.value = event.currentTarget.value as AxisName;
+          }}
+        >
+          {AXES.map(({ name, label, description }) => {
+            const isMissing = name === "wall" && !hasTimes;
+            return (
+              <option
+                key={name}
                 value={name}
+                title={isMissing ? NO_TIMES : description}
                 disabled={isMissing}
-                checked={shownAxis === name}
-                onChange={() => {
-                  axis.value = name;
-                }}
-              />
-              <span>{label}</span>
-            </label>
-          );
-        })}
-      </fieldset>
+              >
+                {label}
+              </option>
+            );
+          })}
+        </select>
+      </label>
       {children}
     </div>
   );

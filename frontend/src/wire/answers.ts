@@ -34,6 +34,8 @@ export interface RunSummary {
   records: RecordCounts;
   nonfinite_tensors: number;
   scale_skipped_steps: number;
+  /** Seconds since the epoch; changes whenever the run grows. */
+  last_written: number | null;
   /** The most important finding; null for none, and while the run is pending. */
   finding: Pick<Finding, "cause" | "severity" | "step" | "headline"> | null;
 }
@@ -66,6 +68,8 @@ export interface RunDetail {
   problems: string[];
   /** Null where fewer than two records have a time. */
   times: Times | null;
+  /** Of the framework, as text; "" where they are not known. */
+  versions: string;
   tensors: Tensor[];
 }
 
@@ -207,6 +211,33 @@ export interface CellAnswer {
   usual_norm: WireNumber;
   sampled_step: number | null;
   histogram: HistogramBin[] | null;
+}
+
+/** One layer over the whole run; null where a number is not known. */
+export interface LayerSummary {
+  path: string;
+  /** "" where it is not known. */
+  class_name: string;
+  /** Ids of its tensors. */
+  tensors: string[];
+  parameters: number | null;
+  /** One value a column; null where nothing was recorded. */
+  gradient_rms: (number | null)[];
+  ratio: WireNumber;
+  ratio_role: "update" | "gradient" | "";
+  zero_share: WireNumber;
+  zero_role: "activation" | "gradient" | "";
+  /** In decades. */
+  headroom: WireNumber;
+  /** `cause` is that of a finding, or "nonfinite". */
+  first_trouble: { step: number; cause: string } | null;
+}
+
+export interface LayersAnswer {
+  run: string;
+  /** Of the columns of the gradient RMS. */
+  edges: number[];
+  layers: LayerSummary[];
 }
 
 /** The number behind its JSON form; NaN where there is none. */

@@ -21,6 +21,8 @@ export const STATISTICS = [
   {"name": "norm", "label": "L2 norm", "scale": "log10", "description": "Largest L2 norm of the finite elements in any one step."},
   {"name": "largest_magnitude", "label": "Max abs", "scale": "log10", "description": "Largest absolute value of a finite element in the steps with a histogram."},
   {"name": "zero_share", "label": "% zeros", "scale": "share", "description": "Share of exact zeros in the steps with a histogram."},
+  {"name": "headroom", "label": "Headroom", "scale": "headroom", "description": "Decades from the largest absolute value to the largest finite number of the tensor's dtype, in the steps with a histogram."},
+  {"name": "update_ratio", "label": "Update / weight", "scale": "ratio", "description": "L2 norm of a variable's update relative to that of the variable; of its gradient, where updates are not recorded."},
 ] as const;
 
 /** The columns of a record. */

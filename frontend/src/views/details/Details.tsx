@@ -1,9 +1,11 @@
 /** The selected tensor: what is upstream of it, its steps, its histogram and all numbers of the cell. */
 
+import type { ComponentChildren } from "preact";
+import { nonfiniteCounts } from "../../model/cell_text";
 import type { Selection } from "../../model/cursor";
 import { describeDeparture } from "../../model/departure";
 import { formatShape, roleName, visibleName, wholeName } from "../../model/names";
-import { formatCounted, formatNumber, formatSteps } from "../../model/numbers";
+import { formatCount, formatCounted, formatNumber, formatSteps } from "../../model/numbers";
 import type { TensorDetail } from "../../state/tensor_detail";
 import type { StepViewport } from "../../state/viewport";
 import type { Theme } from "../../theme/colors";
@@ -85,13 +87,14 @@ function SelectedDetails(props: DetailsProps & { selected: SelectedCell }) {
           <BreakableName name={tensor.name} />
         </h2>
         <p class="belongs">{belongsText(tensor)}</p>
+      </header>
+      <Numbers {...props}>
         <Neighbors
           tensor={tensor}
           tensors={tensors}
           onGoTo={(neighbor) => actions.goToTensor(neighbor)}
         />
-      </header>
-      <Numbers {...props} />
+      </Numbers>
     </aside>
   );
 }
@@ -116,33 +119,36 @@ function belongsText(tensor: Tensor): string {
   return parts.join(" · ");
 }
 
-function Numbers(props: DetailsProps & { selected: SelectedCell }) {
-  const { run, compared, selected, loaded, viewport, theme, actions } = props;
+interface NumbersProps extends DetailsProps {
+  selected: SelectedCell;
+  /** The tensors upstream and downstream. */
+  children: ComponentChildren;
+}
+
+/** For a bad cell first how bad and since when, then where it came from and what it was before. */
+function Numbers(props: NumbersProps) {
+  const { run, compared, selected, loaded, viewport, theme, actions, children } = props;
   const answer = loaded.cell.value.value;
   const error = loaded.cell.error.value;
   if (!answer) {
-    if (error) return <Failure what="This cell" message={error} onRetry={() => actions.reload()} />;
-    return <Loading text="Loading…" />;
+    if (!error) return <Loading text="Loading…" />;
+    return <Failure what="This cell" message={error} onRetry={() => actions.reload()} />;
   }
   if (answer.records === 0 || !answer.columns) {
     return (
-      <p class="nothing">Nothing recorded for this tensor at {formatSteps(...selected.steps)}.</p>
+      <>
+        {children}
+        <p class="nothing">Nothing recorded for this tensor at {formatSteps(...selected.steps)}.</p>
+      </>
     );
   }
   const selectStep = (step: number) => actions.select({ tensor: selected.tensor.id, step });
   return (
     <div class="numbers" aria-busy={loaded.isStale.value}>
-      <Departure answer={answer} />
+      <Trouble answer={answer} tensor={selected.tensor} onSelectStep={selectStep} />
       <CoveredSteps answer={answer} selected={selected.steps} />
-      <Formats answer={answer} />
-      <OverTime
-        spectrogram={loaded.spectrogram}
-        range={viewport.range.value}
-        scale={viewport.scale.value}
-        selectedStep={selected.step}
-        theme={theme}
-        onSelectStep={selectStep}
-      />
+      {children}
+      <Departure answer={answer} />
       <OutlinedHistogram
         answer={answer}
         columns={answer.columns}
@@ -152,7 +158,19 @@ function Numbers(props: DetailsProps & { selected: SelectedCell }) {
         step={selected.step}
         onSelectStep={selectStep}
       />
-      <CellNumbers answer={answer} columns={answer.columns} />
+      <OverTime
+        spectrogram={loaded.spectrogram}
+        range={viewport.range.value}
+        scale={viewport.scale.value}
+        selectedStep={selected.step}
+        theme={theme}
+        onSelectStep={selectStep}
+      />
+      <Formats answer={answer} />
+      <details class="all-numbers">
+        <summary>All numbers</summary>
+        <CellNumbers answer={answer} columns={answer.columns} />
+      </details>
     </div>
   );
 }
@@ -167,6 +185,50 @@ function Departure({ answer: { statistics, columns, usual_norm } }: { answer: Ce
     <p class="departure">
       L2 norm {formatNumber(norm)}, {describeDeparture(decades, usual)}
     </p>
+  );
+}
+
+interface TroubleProps {
+  answer: CellAnswer;
+  tensor: Tensor;
+  onSelectStep: (step: number) => void;
+}
+
+/** "40 NaN of 1,280 elements", and the exact step at which the tensor first had one. */
+function Trouble({ answer, tensor, onSelectStep }: TroubleProps) {
+  const counts = answer.columns ? nonfiniteCounts(answer.columns) : [];
+  const first = tensor.first_nonfinite_step;
+  if (first === null) return null;
+  const { first_step, last_step } = answer;
+  const isHere =
+    first_step !== null && last_step !== null && first_step <= first && first <= last_step;
+  return (
+    <div class="cell-trouble">
+      {counts.length > 0 && (
+        <p class="bad-counts">
+          {counts.map(({ mark, text }) => (
+            <b key={mark}>{text}</b>
+          ))}
+          {" of "}
+          {formatCounted(numberFromWire(answer.columns?.elements), "element")}
+        </p>
+      )}
+      <p>
+        {isHere ? (
+          <>
+            First at <b>step {formatCount(first)}</b>
+            {first_step < last_step && `, in the record of ${formatSteps(first_step, last_step)}`}
+          </>
+        ) : (
+          <>
+            First NaN or Inf at{" "}
+            <button type="button" class="link" onClick={() => onSelectStep(first)}>
+              step {formatCount(first)}
+            </button>
+          </>
+        )}
+      </p>
+    </div>
   );
 }
 

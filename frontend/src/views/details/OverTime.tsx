@@ -71,7 +71,7 @@ function Charts({ picture, onSelectStep }: ChartsProps) {
     ...{ timeline, theme, left: SPECTROGRAM_LEFT, height: CURVE_HEIGHT },
     width: timeline.width,
     selectedStep: picture.selectedStep,
-    flagged: [{ columns: nonfiniteColumns(spectrogram), color: MARK_COLORS.nan.fill }],
+    flagged: [{ columns: nonfiniteColumns(spectrogram), color: MARK_COLORS.nan.badge }],
   };
   const { norm, largest_magnitude, zero_share, nonfinite } = spectrogram.statistics;
   return (

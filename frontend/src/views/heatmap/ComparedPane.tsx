@@ -4,14 +4,16 @@ import { useMemo, useRef } from "preact/hooks";
 import { GUTTER } from "../../draw/canvas";
 import type { HeatmapPicture } from "../../draw/heatmap";
 import { lineOfRun } from "../../draw/line_styles";
+import type { Origin } from "../../model/findings";
 import type { Magnitude } from "../../model/magnitude";
 import { visibleName, wholeName } from "../../model/names";
 import type { ComparedRun } from "../../state/compared_run";
 import type { Theme } from "../../theme/colors";
 import { Palette } from "../Legend";
 import { LineSwatch } from "./LineSwatch";
-import { PANE_HEADER_HEIGHT } from "./layout";
-import { usePaintedCells } from "./painting";
+import { ORIGIN_HEIGHT, PANE_HEADER_HEIGHT } from "./layout";
+import { OriginRow } from "./OriginRow";
+import { useFirstSteps, usePaintedCells } from "./painting";
 import { RowLabels, type RowLabelsProps } from "./RowLabels";
 
 interface ComparedPaneProps {
@@ -25,29 +27,44 @@ interface ComparedPaneProps {
   top: number;
   /** The labels of the selected run's rows. */
   labels: Omit<RowLabelsProps, "grids">;
+  /** The origin of the selected run; its row is pinned here, too. */
+  origin: Origin | null;
+  onJump: () => void;
 }
 
 export function ComparedPane(props: ComparedPaneProps) {
   const { compared, index, selectedRun, showDifference, picture, top, labels } = props;
+  const { origin, onJump } = props;
   const canvas = useRef<HTMLCanvasElement>(null);
+  const tensors = compared.tensors.value;
   const layers = showDifference ? compared.differences.value : compared.grids.layers.value;
   const difference = showDifference ? compared.differenceMagnitude.value : undefined;
   const magnitude = showDifference ? difference : picture.magnitude;
+  const firstSteps = useFirstSteps(useMemo(() => [...tensors.values()], [tensors]));
   const own = useMemo(
-    () => (magnitude ? { ...picture, layers, magnitude } : null),
-    [picture, layers, magnitude],
+    () => (magnitude ? { ...picture, layers, magnitude, firstSteps } : null),
+    [picture, layers, magnitude, firstSteps],
   );
   usePaintedCells(canvas, own);
   return (
     <>
       <PaneHeader
-        top={top - PANE_HEADER_HEIGHT}
+        top={top - PANE_HEADER_HEIGHT - (origin ? ORIGIN_HEIGHT : 0)}
         run={compared.run}
         index={index}
         theme={picture.theme}
         difference={difference && { magnitude: difference, base: selectedRun }}
         error={compared.grids.error.value}
       />
+      {origin && own && (
+        <OriginRow
+          origin={origin}
+          picture={own}
+          top={top - ORIGIN_HEIGHT}
+          labelWidth={labels.width}
+          onJump={onJump}
+        />
+      )}
       <div
         class="plot"
         style={{ top: `${top}px`, height: `${picture.height}px` }}

@@ -69,7 +69,7 @@ function CurveRow(props: CurvesProps & { curve: RunCurve }) {
       ticks: logTicks,
       flagged: [
         { columns: curve.skipped, color: theme.caution },
-        { columns: curve.nonfinite, color: MARK_COLORS.nan.fill },
+        { columns: curve.nonfinite, color: MARK_COLORS.nan.badge },
       ],
     });
   }, [curve, ownTimeline, theme, width, selectedStep, ...otherCurves]);

@@ -7,6 +7,7 @@ import type { Range } from "../../model/range";
 import type { Tensor } from "../../wire/answers";
 import type { Spectrogram } from "../../wire/spectrogram";
 import { copyText, fileName, saveFile } from "../files";
+import { Menu } from "../Menu";
 
 interface ExportProps {
   run: string;
@@ -14,13 +15,16 @@ interface ExportProps {
   tensor: Tensor | undefined;
   /** The visible steps. */
   range: Range | null;
-  image: () => ExportImage;
+  /** Undefined before the heatmap is drawn. */
+  image: () => ExportImage | undefined;
   addressOf: () => string;
+  /** The open finding as Markdown; undefined for none. */
+  issue: string | undefined;
   /** Loads the selected tensor as fine as the server has it. */
   loadFinest: (range: Range) => Promise<Spectrogram | undefined>;
 }
 
-export function Export({ run, tensor, range, image, addressOf, loadFinest }: ExportProps) {
+export function Export({ run, tensor, range, image, addressOf, issue, loadFinest }: ExportProps) {
   const [message, setMessage] = useState("");
   const show = (text: string) => {
     setMessage(text);
@@ -29,14 +33,21 @@ export function Export({ run, tensor, range, image, addressOf, loadFinest }: Exp
   const copyLink = async () => {
     show((await copyText(addressOf())) ? "Link copied" : "Could not copy");
   };
+  const copyIssue = async () => {
+    if (issue) show((await copyText(issue)) ? "Issue copied" : "Could not copy");
+  };
   const savePng = () => {
-    drawExportImage(image()).toBlob(
+    const picture = image();
+    if (!picture) return;
+    drawExportImage(picture).toBlob(
       (png) => png && saveFile(fileName([run], "png"), png),
       "image/png",
     );
   };
   const saveSvg = () => {
-    const svg = new Blob([exportImageSvg(image())], { type: "image/svg+xml" });
+    const picture = image();
+    if (!picture) return;
+    const svg = new Blob([exportImageSvg(picture)], { type: "image/svg+xml" });
     saveFile(fileName([run], "svg"), svg);
   };
   const saveCsv = async () => {
@@ -51,26 +62,33 @@ export function Export({ run, tensor, range, image, addressOf, loadFinest }: Exp
     }
   };
   return (
-    <span class="export">
+    <Menu label="Share" align="right">
       <span role="status">{message}</span>
-      <button type="button" class="link" onClick={copyLink}>
+      <button type="button" onClick={copyLink}>
         Copy link
       </button>
-      <button type="button" class="link" onClick={savePng}>
+      <button
+        type="button"
+        disabled={!issue}
+        title="The finding as Markdown: verdict, code, operands, versions"
+        onClick={copyIssue}
+      >
+        Copy as issue
+      </button>
+      <button type="button" onClick={savePng}>
         Save PNG
       </button>
-      <button type="button" class="link" onClick={saveSvg}>
+      <button type="button" onClick={saveSvg}>
         Save SVG
       </button>
       <button
         type="button"
-        class="link"
         disabled={!tensor}
         title="The selected tensor over the visible steps"
         onClick={saveCsv}
       >
         Save CSV
       </button>
-    </span>
+    </Menu>
   );
 }

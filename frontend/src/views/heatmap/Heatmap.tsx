@@ -1,6 +1,5 @@
 /** The heatmap: scrolled rows of cells beside their labels, below the axis and the curves. */
 
-import type { ComponentChildren } from "preact";
 import { useMemo, useRef, useState } from "preact/hooks";
 import type { CellCache } from "../../api/answer_cache";
 import { AXIS_HEIGHT } from "../../draw/axis";
@@ -9,6 +8,7 @@ import type { ExportImage } from "../../draw/export_image";
 import { statisticLabel } from "../../model/cell_text";
 import type { Selection } from "../../model/cursor";
 import type { RunCurve } from "../../model/curves";
+import type { Origin } from "../../model/findings";
 import { layLines } from "../../model/lanes";
 import { formatCounted } from "../../model/numbers";
 import { type Timeline, xOfStep } from "../../model/timeline";
@@ -30,9 +30,11 @@ import type { HoveredCell } from "./hit_test";
 import { handleKey, useRowInView } from "./keys";
 import { type HeatmapLayout, layoutOf, paneTop, RIGHT_MARGIN } from "./layout";
 import { NonfiniteTable } from "./NonfiniteTable";
+import { OriginRow } from "./OriginRow";
 import {
   useColumnCount,
   useFindingMarkers,
+  useFirstSteps,
   useHeatmapPicture,
   usePaintedAxis,
   usePaintedCells,
@@ -57,14 +59,18 @@ export interface HeatmapProps {
   findings: readonly Finding[];
   /** Index of the open finding; -1 for none. */
   openFinding: number;
+  /** Where it began. */
+  origin: Origin | null;
+  /** Counts the places that were revealed. */
+  revealed: number;
   selection: Selection | null;
   /** First and last step of the selected column. */
   selectedSteps: [number, number] | undefined;
   cells: CellCache;
   theme: Theme;
   actions: HeatmapActions;
-  /** The buttons that export the image. */
-  renderExport: (image: () => ExportImage) => ComponentChildren;
+  /** Receives what makes the image to export. */
+  exportImage: { current: (() => ExportImage) | null };
 }
 
 export function Heatmap(props: HeatmapProps) {
@@ -77,7 +83,8 @@ export function Heatmap(props: HeatmapProps) {
   const size = useSize(scroller);
   const [scrollTop, setScrollTop] = useState(0);
 
-  const layout = layoutOf(size, props.curves.length, compared.length);
+  const { origin } = props;
+  const layout = layoutOf(size, props.curves.length, compared.length, origin !== null);
   const curves = layout.showsCurves ? props.curves : NO_CURVES;
   const { labelWidth, plotWidth, paneHeight } = layout;
   const [lanes, folds] = [rows.lanes.value, rows.folds.value];
@@ -92,16 +99,18 @@ export function Heatmap(props: HeatmapProps) {
     inset: labelWidth,
     axisHeight: AXIS_HEIGHT,
   });
+  const firstSteps = useFirstSteps(detail.tensors);
   const picture = useHeatmapPicture({
-    ...{ grids, lines, timeline, theme, scrollTop, selection, markers, layout },
+    ...{ grids, lines, timeline, theme, scrollTop, selection, markers, layout, origin, firstSteps },
   });
   useColumnCount(grids, plotWidth);
   usePaintedCells(cells, picture);
   usePaintedAxis(axis, picture, markers, gestures.brush);
-  useRowInView(scroller, selection, lines, paneHeight);
+  useRowInView(scroller, selection, lines, paneHeight, props.revealed);
 
   const hitField = {
     ...{ plot, axis, layout, lines, scrollTop, timeline, grids, compared, markers },
+    origin: origin?.tensor,
   };
   const pointer = usePointer(hitField, gestures, scroller, actions);
   const { hovered } = pointer;
@@ -111,9 +120,9 @@ export function Heatmap(props: HeatmapProps) {
     if (handleKey(event, field)) event.preventDefault();
   };
   const runs = compared.length > 0 ? [detail.run, ...compared.map(({ run }) => run)] : [];
-  const image = () =>
+  props.exportImage.current = () =>
     exportImageOf({
-      ...{ stage: stage.current, theme, layout, lines, scrollTop, curves, runs },
+      ...{ stage: stage.current, theme, layout, lines, scrollTop, curves, runs, origin },
       title: document.querySelector("h1")?.textContent ?? "",
       subtitle: `${detail.run} · ${statisticLabel(grids.statistic.value)}`,
     });
@@ -162,6 +171,13 @@ export function Heatmap(props: HeatmapProps) {
             {compared.length > 0 && (
               <PaneHeader top={layout.headHeight} run={detail.run} index={0} theme={theme} />
             )}
+            {picture && origin && (
+              <OriginRow
+                {...{ origin, picture, labelWidth }}
+                top={paneTop(layout, 0) - layout.originHeight}
+                onJump={() => actions.jumpToOrigin()}
+              />
+            )}
             <div
               class="plot"
               ref={plot}
@@ -181,6 +197,8 @@ export function Heatmap(props: HeatmapProps) {
                   picture={picture}
                   top={paneTop(layout, index + 1)}
                   labels={labelProps}
+                  origin={origin}
+                  onJump={() => actions.jumpToOrigin()}
                 />
               ))}
             {hovered && <HoveredStep hovered={hovered} timeline={timeline} layout={layout} />}
@@ -189,7 +207,9 @@ export function Heatmap(props: HeatmapProps) {
       </div>
       {grids.layers.value.length === 0 && <Loading text="Loading…" />}
       {rows.shown.value.length === 0 && <NoMatch onShowAll={() => rows.showAll()} />}
-      <KeyHints onHelp={() => actions.openHelp()}>{props.renderExport(image)}</KeyHints>
+      <p id="heatmap-keys" class="unseen">
+        Arrow keys move by steps and tensors, plus and minus zoom, question mark lists all keys.
+      </p>
       {hovered && !gestures.dragging && <HoverTooltip {...props} hovered={hovered} />}
       <Announcement rows={rows} grids={grids} selection={selection} steps={props.selectedSteps} />
       <NonfiniteTable tensors={detail.tensors} />
@@ -235,30 +255,6 @@ function NoMatch({ onShowAll }: { onShowAll: () => void }) {
       No tensor matches the filters.{" "}
       <button type="button" onClick={onShowAll}>
         Show all
-      </button>
-    </p>
-  );
-}
-
-interface KeyHintsProps {
-  onHelp: () => void;
-  children: ComponentChildren;
-}
-
-function KeyHints({ onHelp, children }: KeyHintsProps) {
-  return (
-    <p id="heatmap-keys" class="keys">
-      <span>
-        <kbd>wheel</kbd> zoom <kbd>drag</kbd> pan
-      </span>
-      <span>
-        <kbd>←</kbd>
-        <kbd>→</kbd> steps <kbd>↑</kbd>
-        <kbd>↓</kbd> tensors
-      </span>
-      {children}
-      <button type="button" class="link" onClick={onHelp}>
-        <kbd>?</kbd> all shortcuts
       </button>
     </p>
   );

@@ -1,6 +1,13 @@
 /** The labels of the visible lines: headers of lanes and groups, and names of tensors. */
 
-import { type Lane, type Line, type Lines, linesWithin } from "../../model/lanes";
+import {
+  LANE_HEIGHT,
+  type Lane,
+  type Line,
+  type Lines,
+  linesWithin,
+  stickyLane,
+} from "../../model/lanes";
 import { visibleName, wholeName } from "../../model/names";
 import { formatCount } from "../../model/numbers";
 import type { Group } from "../../model/tree";
@@ -31,12 +38,23 @@ export interface RowLabelsProps {
 }
 
 export function RowLabels(props: RowLabelsProps) {
-  const { lines, scrollTop, height } = props;
+  const { lines, scrollTop, height, rows, width, compared } = props;
+  const sticky = stickyLane(lines, scrollTop);
   return (
     <div class={`labels ${lines.rowHeight < 20 ? "dense" : ""}`}>
       {linesWithin(lines, scrollTop, scrollTop + height).map((line) => (
         <LineLabel key={keyOf(line)} {...props} line={line} />
       ))}
+      {sticky && (
+        <LaneHeader
+          line={sticky.line}
+          box={{ top: `${sticky.top}px`, height: `${LANE_HEIGHT}px` }}
+          width={width}
+          countsNonfinite={compared === undefined}
+          onToggle={() => rows.toggle(sticky.line.lane)}
+          isSticky
+        />
+      )}
     </div>
   );
 }
@@ -84,12 +102,15 @@ interface HeaderProps<Kind extends Line["kind"]> {
   /** Counts of NaN and Inf are of the selected run. */
   countsNonfinite: boolean;
   onToggle: () => void;
+  /** It stays on top while its lane scrolls by. */
+  isSticky?: boolean;
 }
 
-function LaneHeader({ line, box, width, countsNonfinite, onToggle }: HeaderProps<"lane">) {
+function LaneHeader(props: HeaderProps<"lane">) {
+  const { line, box, width, countsNonfinite, onToggle, isSticky = false } = props;
   const { lane, open } = line;
   return (
-    <div class={`lane ${open ? "open" : "closed"}`} style={box}>
+    <div class={`lane ${open ? "open" : "closed"} ${isSticky ? "sticky" : ""}`} style={box}>
       <button
         type="button"
         style={{ width: `${width}px` }}

@@ -38,10 +38,11 @@ export function TensorLabel(props: TensorLabelProps) {
   const { head, tail } = splitName(label, longestTail);
   // A compared run may lack the tensor.
   const own = compared ? compared.tensors.value.get(tensor.id) : tensor;
-  const showsWorker = tensor.worker !== "" && rows.replicas.value !== "separate";
+  const isNamedByLane = rows.replicas.value === "separate" && !line.isLane;
+  const showsWorker = tensor.worker !== "" && !isNamedByLane;
   return (
     <div
-      class={`tensor-label ${isSelected ? "selected" : ""} ${isHovered ? "hovered" : ""}`}
+      class={`tensor-label ${line.isLane ? "whole-lane" : ""} ${isSelected ? "selected" : ""} ${isHovered ? "hovered" : ""}`}
       style={{ ...box, width: `${width}px`, paddingLeft: `${INDENT + depth * GROUP_INDENT}px` }}
       title={titleOf(tensor)}
     >

@@ -45,6 +45,7 @@ export function Tooltip(props: TooltipProps) {
       {times && <p class="when">{formatTime(times, steps[0])}</p>}
       <p class="name">{wholeName(tensor.name)}</p>
       {grid && <p class="known">{all || describeCell(grid, tensor.id, steps[0], usual)}</p>}
+      <FirstStep tensor={compared?.tensors.value.get(tensor.id) ?? tensor} steps={steps} />
       {compared && showDifference && (
         <p class="known">
           {describeDifference(
@@ -58,6 +59,14 @@ export function Tooltip(props: TooltipProps) {
       {answer?.columns && <ExactNumbers answer={answer} columns={answer.columns} />}
     </div>
   );
+}
+
+/** The exact step at which it began, where the cell covers several. */
+function FirstStep({ tensor, steps }: Pick<HoveredCell, "tensor" | "steps">) {
+  const first = tensor.first_nonfinite_step;
+  const [from, to] = steps;
+  if (first === null || from === to || first < from || first > to) return null;
+  return <p class="known">First NaN or Inf at step {formatCount(first)}</p>;
 }
 
 /** Beside the pointer, on the side where there is room. */

@@ -11,6 +11,10 @@ export interface HeatmapActions {
   selectTensor(tensor: Tensor, compared?: ComparedRun): void;
   chooseFinding(index: number): void;
   nextFinding(direction: 1 | -1): void;
+  /** Selects the origin of the open finding, and scrolls and zooms to it. */
+  jumpToOrigin(): void;
   nextAxis(): void;
   openHelp(): void;
+  /** Shows the details of the selected cell. */
+  showDetails(): void;
 }

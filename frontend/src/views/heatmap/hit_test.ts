@@ -3,12 +3,13 @@
 import type { RefObject } from "preact";
 import { type FindingMarker, markerAt } from "../../draw/axis";
 import { GUTTER } from "../../draw/canvas";
-import { type Lines, lineAt, tensorAt } from "../../model/lanes";
+import { LANE_HEIGHT, type Lines, lineAt, stickyLane, tensorAt } from "../../model/lanes";
 import { columnOfStep, stepAt, stepsOfColumn, type Timeline } from "../../model/timeline";
 import type { ComparedRun } from "../../state/compared_run";
 import type { HeatmapGrids } from "../../state/grids";
 import type { Tensor } from "../../wire/answers";
-import type { HeatmapLayout } from "./layout";
+import type { Grid } from "../../wire/grid";
+import { type HeatmapLayout, paneStride } from "./layout";
 
 /** The cell under the pointer. */
 export interface HoveredCell {
@@ -32,23 +33,33 @@ export interface HitField {
   grids: HeatmapGrids;
   compared: readonly ComparedRun[];
   markers: readonly FindingMarker[];
+  /** The tensor of the pinned row. */
+  origin: Tensor | undefined;
 }
 
 export function cellUnder(event: MouseEvent, field: HitField): HoveredCell | null {
   const { layout, lines, scrollTop, timeline, grids, compared } = field;
   const box = field.plot.current?.getBoundingClientRect();
-  if (!box || event.clientY < box.top) return null;
-  const stride = layout.paneHeight + layout.paneHeaderHeight;
-  const pane = Math.floor((event.clientY - box.top) / (stride || 1));
-  const y = event.clientY - box.top - pane * stride;
-  if (pane > compared.length || y >= layout.paneHeight) return null;
-  const line = lineAt(lines, y + scrollTop);
+  if (!box) return null;
+  // From the top of the pinned row on.
+  const below = event.clientY - box.top + layout.originHeight;
+  const stride = paneStride(layout);
+  const pane = Math.floor(below / (stride || 1));
+  const y = below - pane * stride - layout.originHeight;
+  if (below < 0 || pane > compared.length || y >= layout.paneHeight) return null;
   const run = compared[pane - 1];
   const shown = run?.grids ?? grids;
   const steps = stepsUnder(shown, timeline, event.clientX - box.left - layout.labelWidth);
-  const tensor = line && steps && tensorAt(line, shown.gridAt(steps[0]), steps[0]);
+  const tensor = steps && (y < 0 ? field.origin : tensorUnder(y, shown.gridAt(steps[0]), steps[0]));
   if (!tensor || !steps) return null;
   return { tensor, steps, x: event.clientX, y: event.clientY, compared: run };
+
+  function tensorUnder(y: number, grid: Grid | undefined, step: number): Tensor | undefined {
+    const sticky = stickyLane(lines, scrollTop);
+    if (sticky && y < sticky.top + LANE_HEIGHT) return undefined;
+    const line = lineAt(lines, y + scrollTop);
+    return line && tensorAt(line, grid, step);
+  }
 }
 
 /** Index of the finding whose marker on the axis is under the pointer; -1 for none. */

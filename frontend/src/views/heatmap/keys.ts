@@ -3,7 +3,7 @@
 import type { RefObject } from "preact";
 import { useEffect } from "preact/hooks";
 import { moveCursor, rowsOfCells, type Selection } from "../../model/cursor";
-import { type Lines, lineOf, tensorAt } from "../../model/lanes";
+import { LANE_HEIGHT, type Lines, lineOf, tensorAt } from "../../model/lanes";
 import { columnOfStep, isVisible, stepsOfColumn, type Timeline } from "../../model/timeline";
 import type { HeatmapGrids } from "../../state/grids";
 import type { Rows } from "../../state/rows";
@@ -30,7 +30,9 @@ export interface KeyField {
 export function handleKey(event: KeyboardEvent, field: KeyField): boolean {
   const { actions, selection } = field;
   if (event.key === "Enter" && selection) {
-    document.getElementById("details")?.focus();
+    actions.showDetails();
+    // The panel is shown by the next frame.
+    requestAnimationFrame(() => document.getElementById("details")?.focus());
     return true;
   }
   if (event.key === "Escape" && selection) {
@@ -99,12 +101,13 @@ function moveSelection(event: KeyboardEvent, field: KeyField): boolean {
   return true;
 }
 
-/** Scrolls the selected row into view when another one is selected. */
+/** Scrolls the selected row into view when another one is selected, or the same revealed again. */
 export function useRowInView(
   scroller: RefObject<HTMLDivElement | null>,
   selection: Selection | null,
   lines: Lines,
   height: number,
+  revealed: number,
 ): void {
   const tensor = selection?.tensor;
   // Only another selection scrolls: a reload must not.
@@ -113,10 +116,12 @@ export function useRowInView(
     const element = scroller.current;
     if (!line || !element || height <= 0) return;
     const { scrollTop } = element;
-    const [above, below] = [scrollTop - line.top, line.top + line.height - scrollTop - height];
+    // The header of the row's lane may stay on top of it.
+    const above = scrollTop + (line.top < LANE_HEIGHT ? 0 : LANE_HEIGHT) - line.top;
+    const below = line.top + line.height - scrollTop - height;
     // A row nearby scrolls a little, one far away comes into the middle.
     if (Math.max(above, below) > 3 * line.height) element.scrollTop = line.top - height / 2;
-    else if (above > 0) element.scrollTop = line.top - line.height;
+    else if (above > 0) element.scrollTop = line.top - line.height - LANE_HEIGHT;
     else if (below > 0) element.scrollTop = line.top + 2 * line.height - height;
-  }, [tensor, height > 0]);
+  }, [tensor, height > 0, revealed]);
 }

@@ -5,13 +5,14 @@ import { useEffect, useLayoutEffect, useMemo, useState } from "preact/hooks";
 import { drawAxis, type FindingMarker, severityColor } from "../../draw/axis";
 import { drawHeatmap, type HeatmapPicture, type MarkedStep } from "../../draw/heatmap";
 import type { Selection } from "../../model/cursor";
+import type { Origin as OriginCell } from "../../model/findings";
 import type { Lines } from "../../model/lanes";
 import { formatCount } from "../../model/numbers";
 import { type Timeline, timelineOf } from "../../model/timeline";
 import type { HeatmapGrids } from "../../state/grids";
 import type { StepViewport } from "../../state/viewport";
 import type { Theme } from "../../theme/colors";
-import type { Finding } from "../../wire/answers";
+import type { Finding, Tensor } from "../../wire/answers";
 import { type HeatmapLayout, RIGHT_MARGIN } from "./layout";
 
 /** The number of columns changes in such steps, so that resizing does not load at every pixel. */
@@ -56,6 +57,16 @@ export function useFindingMarkers(
   );
 }
 
+/** The first bad step of each tensor that has one. */
+export function useFirstSteps(tensors: Iterable<Tensor>): ReadonlyMap<string, number> {
+  return useMemo(() => {
+    const steps = new Map<string, number>();
+    for (const { id, first_nonfinite_step: step } of tensors)
+      if (step !== null) steps.set(id, step);
+    return steps;
+  }, [tensors]);
+}
+
 interface PictureParts {
   grids: HeatmapGrids;
   lines: Lines;
@@ -63,6 +74,8 @@ interface PictureParts {
   theme: Theme;
   scrollTop: number;
   selection: Selection | null;
+  origin: OriginCell | null;
+  firstSteps: ReadonlyMap<string, number>;
   markers: readonly FindingMarker[];
   layout: HeatmapLayout;
 }
@@ -70,6 +83,7 @@ interface PictureParts {
 /** What the cells are drawn from; null before anything is known. The same object until it changes. */
 export function useHeatmapPicture(parts: PictureParts): HeatmapPicture | null {
   const { grids, lines, timeline, theme, scrollTop, selection, markers, layout } = parts;
+  const { origin, firstSteps } = parts;
   const { paneHeight, plotWidth } = layout;
   const layers = grids.layers.value;
   const magnitude = grids.magnitude.value;
@@ -79,7 +93,11 @@ export function useHeatmapPicture(parts: PictureParts): HeatmapPicture | null {
       .filter(({ active }) => active)
       .map(({ step, severity }) => ({ step, color: severityColor(theme, severity) }));
     return {
-      ...{ layers, lines, timeline, magnitude, theme, scrollTop, selection, marked },
+      ...{ layers, lines, timeline, magnitude, theme, scrollTop, selection, marked, firstSteps },
+      origin: origin && {
+        ...{ tensor: origin.tensor.id, step: origin.step },
+        color: severityColor(theme, origin.severity),
+      },
       width: plotWidth + RIGHT_MARGIN,
       height: Math.min(paneHeight, lines.height - scrollTop),
     };
@@ -91,6 +109,8 @@ export function useHeatmapPicture(parts: PictureParts): HeatmapPicture | null {
     theme,
     scrollTop,
     selection,
+    origin,
+    firstSteps,
     markers,
     paneHeight,
     plotWidth,

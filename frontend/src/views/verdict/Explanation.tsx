@@ -1,6 +1,6 @@
 /** Why a finding is known, how to fix it, and where the NaN or Inf spread. */
 
-import { placeTitle, recordAlsoCode, recordAlsoText } from "../../model/findings";
+import { placeTitle, recordAlsoCode, recordAlsoText, shortTitle } from "../../model/findings";
 import { visibleName } from "../../model/names";
 import { formatCount, formatCounted } from "../../model/numbers";
 import type { AffectedPlace, Finding, Trial } from "../../wire/answers";
@@ -22,6 +22,7 @@ export function Explanation({ finding, onGoTo }: ExplanationProps) {
         <p class="prose">
           <MarkedText text={message} />
         </p>
+        <SpreadPath origin={{ ...finding.origin, step: finding.step }} {...{ affected, onGoTo }} />
         <AffectedPlaces places={affected} onGoTo={onGoTo} />
       </div>
       <div class="fix">
@@ -55,6 +56,35 @@ function Trials({ trials }: { trials: readonly Trial[] }) {
         </li>
       ))}
     </ul>
+  );
+}
+
+/** More places than these are in the list below. */
+const PATH_PLACES = 4;
+
+interface SpreadPathProps {
+  origin: AffectedPlace;
+  affected: readonly AffectedPlace[];
+  onGoTo: (place: AffectedPlace) => void;
+}
+
+/** How the NaN or Inf went from the origin to the first tensors that it spread to. */
+function SpreadPath({ origin, affected, onGoTo }: SpreadPathProps) {
+  if (affected.length === 0) return null;
+  return (
+    <ol class="spread-path" aria-label="From the origin to the first tensors that it spread to">
+      {[origin, ...affected.slice(0, PATH_PLACES)].map((place, index) => (
+        <li key={index}>
+          <button
+            type="button"
+            title={`${placeTitle(place)} at step ${formatCount(place.step)}`}
+            onClick={() => onGoTo(place)}
+          >
+            {shortTitle(place)} <span>{formatCount(place.step)}</span>
+          </button>
+        </li>
+      ))}
+    </ol>
   );
 }
 

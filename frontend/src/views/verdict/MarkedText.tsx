@@ -11,6 +11,25 @@ export function MarkedText({ text }: { text: string }) {
             {piece}
           </code>
         ) : (
+          <Unbroken key={index} text={piece} />
+        ),
+      )}
+    </>
+  );
+}
+
+/** A text in which no line ends within "-Inf". */
+export function Unbroken({ text }: { text: string }) {
+  const pieces = text.split(/([-−+]Inf)/);
+  if (pieces.length === 1) return <>{text}</>;
+  return (
+    <>
+      {pieces.map((piece, index) =>
+        index % 2 === 1 ? (
+          <span key={index} class="nowrap">
+            {piece}
+          </span>
+        ) : (
           piece
         ),
       )}

@@ -1,11 +1,12 @@
-/** The diagnosis of the run, at the top of its page: the headline, its explanation, other findings. */
+/** The diagnosis in two lines: what happened, when and where; and the fix. */
 
-import type { Signal } from "@preact/signals";
-import { primaryFinding, severityLabel } from "../../model/findings";
+import type { ComponentChildren } from "preact";
+import { codeInOneLine, firstSentence, plainText, primaryFinding } from "../../model/findings";
+import { batchRowsText } from "../../model/operation";
 import { missingDataTexts, runFacts } from "../../model/runs";
-import type { AffectedPlace, Finding, FindingsAnswer, RunDetail } from "../../wire/answers";
+import type { Finding, FindingsAnswer, RunDetail } from "../../wire/answers";
+import { CopyButton } from "../CodeBlock";
 import { SeverityIcon, StatusIcon } from "../icons";
-import { Explanation } from "./Explanation";
 import { MarkedText } from "./MarkedText";
 
 interface VerdictProps {
@@ -16,21 +17,20 @@ interface VerdictProps {
   /** The headline by the list of runs; "" where it has none yet. */
   knownHeadline: string;
   scaleSkippedSteps: number;
-  /** Index of the open finding; -1 for none. */
-  openFinding: number;
-  explanationShown: Signal<boolean>;
-  onOpenFinding: (index: number) => void;
-  onGoTo: (place: AffectedPlace) => void;
+  /** How fresh the data is, at the right end. */
+  freshness: ComponentChildren;
+  onJump: (index: number) => void;
+  onShowWhy: () => void;
   onRetry: () => void;
 }
 
 export function Verdict(props: VerdictProps) {
-  const { detail, answer, error, openFinding, explanationShown, onOpenFinding, onGoTo } = props;
+  const { detail, answer, error, freshness, onJump, onRetry } = props;
   const findings = answer?.findings ?? [];
   const primary = primaryFinding(findings);
   const finding = findings[primary];
-  const missing = missingDataTexts(detail);
   const tone = finding?.severity ?? answer?.status ?? "pending";
+  const headline = headlineOf(props);
   return (
     <header class={`verdict ${tone}`}>
       <div class="verdict-line">
@@ -39,109 +39,79 @@ export function Verdict(props: VerdictProps) {
         ) : (
           <StatusIcon status={answer?.status ?? "pending"} />
         )}
-        <h1>
-          <Headline {...props} />
+        <h1 title={plainText(headline)}>
+          <MarkedText text={headline} />
         </h1>
         {finding && (
-          <>
-            <button type="button" class="jump" onClick={() => onOpenFinding(primary)}>
-              Jump to it
-            </button>
-            <ExplainToggle shown={explanationShown} />
-          </>
+          <button type="button" class="jump" onClick={() => onJump(primary)}>
+            Jump to it
+          </button>
         )}
         {error && !answer && (
-          <button type="button" onClick={props.onRetry}>
+          <button type="button" onClick={onRetry}>
             Try again
           </button>
         )}
+        {freshness}
       </div>
-      {error && !answer && <p class="circumstances server-message">{error}</p>}
-      {answer && <RunFacts facts={runFacts(detail, answer, props.scaleSkippedSteps)} />}
-      {finding && explanationShown.value && openFinding === primary && (
-        <Explanation finding={finding} onGoTo={onGoTo} />
-      )}
-      <FindingList
-        label={finding ? "Other findings" : "Findings"}
-        findings={findings}
-        without={primary}
-        open={openFinding}
-        explanationShown={explanationShown.value}
-        onOpen={onOpenFinding}
-        onGoTo={onGoTo}
-      />
-      {missing.length > 0 && (
-        <ul class="problems" aria-label="Missing data">
-          {missing.map((text) => (
-            <li key={text}>{text}</li>
-          ))}
-        </ul>
+      {error && !answer && <p class="server-message">{error}</p>}
+      {answer && (
+        <div class="verdict-line second">
+          {finding && <Fix finding={finding} />}
+          <Circumstances {...props} detail={detail} answer={answer} />
+        </div>
       )}
     </header>
   );
 }
 
-function Headline({ answer, error, knownHeadline }: VerdictProps) {
-  const headline = answer?.headline ?? knownHeadline;
-  if (headline) return <MarkedText text={headline} />;
-  return error ? "The diagnosis could not be loaded" : "Diagnosing…";
+function headlineOf({ answer, error, knownHeadline }: VerdictProps): string {
+  const headline = answer?.headline || knownHeadline;
+  if (!headline) return error ? "The diagnosis could not be loaded" : "Diagnosing…";
+  const rows = answer?.findings[primaryFinding(answer.findings)]?.origin.examples ?? [];
+  if (rows.length === 0 || /batch row/i.test(headline)) return headline;
+  const text = batchRowsText(rows);
+  return `${headline} · ${text.charAt(0).toLowerCase()}${text.slice(1)}`;
 }
 
-function ExplainToggle({ shown }: { shown: Signal<boolean> }) {
+/** The fix as code to copy; in words where there is no code. */
+function Fix({ finding: { fix_code, advice } }: { finding: Finding }) {
+  if (!fix_code) {
+    return (
+      <p class="fix-line">
+        <b>Fix</b> <MarkedText text={firstSentence(advice)} />
+      </p>
+    );
+  }
   return (
-    <button
-      type="button"
-      class="link explain"
-      aria-expanded={shown.value}
-      onClick={() => {
-        shown.value = !shown.value;
-      }}
-    >
-      {shown.value ? "Hide explanation" : "Explain and fix"}
-    </button>
+    <p class="fix-line" title={fix_code}>
+      <b>Fix</b>
+      <code>{codeInOneLine(fix_code)}</code>
+      <CopyButton text={fix_code} what="the fix" />
+    </p>
   );
 }
 
-function RunFacts({ facts }: { facts: readonly string[] }) {
-  return facts.length > 0 ? <p class="circumstances">{facts.join(" · ")}</p> : null;
-}
-
-interface FindingListProps {
-  label: string;
-  findings: readonly Finding[];
-  /** Index of the finding that is not listed: the headline has it. */
-  without: number;
-  /** Index of the open finding. */
-  open: number;
-  explanationShown: boolean;
-  onOpen: (index: number) => void;
-  onGoTo: (place: AffectedPlace) => void;
-}
-
-function FindingList(props: FindingListProps) {
-  const { label, findings, without, open, explanationShown, onOpen, onGoTo } = props;
-  const listed = findings.map((finding, index) => ({ finding, index }));
-  const others = listed.filter(({ index }) => index !== without);
-  if (others.length === 0) return null;
+function Circumstances(props: VerdictProps & { answer: FindingsAnswer }) {
+  const { detail, answer, scaleSkippedSteps, onShowWhy } = props;
+  const facts = runFacts(detail, answer, scaleSkippedSteps);
+  const primary = primaryFinding(answer.findings);
+  const others = answer.findings.length - (primary >= 0 ? 1 : 0);
+  const isIncomplete = missingDataTexts(detail).length > 0;
+  if (facts.length === 0 && others === 0 && !isIncomplete) return null;
   return (
-    <ul class="findings" aria-label={label}>
-      {others.map(({ finding, index }) => (
-        <li key={index} class={`finding ${finding.severity}`}>
-          <button
-            type="button"
-            class="finding-line"
-            aria-expanded={index === open}
-            onClick={() => onOpen(index)}
-          >
-            <SeverityIcon severity={finding.severity} size={14} />
-            <span class="severity">{severityLabel(finding.severity)}</span>
-            <span class="finding-headline">
-              <MarkedText text={finding.headline} />
-            </span>
-          </button>
-          {index === open && explanationShown && <Explanation finding={finding} onGoTo={onGoTo} />}
-        </li>
-      ))}
-    </ul>
+    <p class="circumstances">
+      <span>{facts.join(" · ")}</span>
+      {others > 0 && (
+        <button type="button" class="link" onClick={onShowWhy}>
+          {primary >= 0 ? `${others} more` : others} {others === 1 ? "finding" : "findings"}
+        </button>
+      )}
+      {isIncomplete && (
+        <button type="button" class="link incomplete" onClick={onShowWhy}>
+          Incomplete data
+        </button>
+      )}
+    </p>
   );
 }
