@@ -15,6 +15,7 @@ each name loads what it needs when it is first used. NaNWatch's own warnings are
 from __future__ import annotations
 
 import importlib
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
@@ -38,9 +39,23 @@ __all__ = ["Callback", "NaNWatchWarning", "Watcher", "__version__", "summary"]
 def __getattr__(name: str) -> Any:
     if name not in _LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(_LAZY[name]), name)
+    value = getattr(_imported(_LAZY[name]), name)
     globals()[name] = value
     return value
+
+
+def _imported(module: str) -> ModuleType:
+    """The module; an ImportError says in a sentence what this Python lacks, and how to mend it."""
+    from tb_nanwatch import requirements
+
+    needs_framework = ".adapters." in module
+    trouble = requirements.unmet() if needs_framework else None
+    if trouble is not None:
+        raise ImportError(f"NaNWatch cannot record here. {trouble}")
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise ImportError(f"NaNWatch cannot record here. {requirements.unmet(error)}") from error
 
 
 def __dir__() -> list[str]:

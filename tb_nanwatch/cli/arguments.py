@@ -27,6 +27,13 @@ def parser() -> argparse.ArgumentParser:
             "read or the arguments are invalid.",
         )
     )
+    doctor = commands.add_parser(
+        "doctor",
+        help="check this installation: what works, and how to mend what does not",
+        description="Check this installation: versions, TensorBoard, the tab and, if given, a log "
+        "directory. Exit status: 0 if everything needed works, 1 otherwise.",
+    )
+    doctor.add_argument("logdir", metavar="LOGDIR", nargs="?", help="a TensorBoard log directory")
     commands.add_parser("replay", help="re-run a failing step that the black box stored")
     commands.add_parser("demo", help="train models that break, and show them in TensorBoard")
     return command

@@ -27,6 +27,7 @@ from tb_nanwatch.adapters.tensorflow.graph.replicas import (
     is_supported,
 )
 from tb_nanwatch.adapters.tensorflow.recorder import Recorder
+from tb_nanwatch.requirements import other_backend
 from tb_nanwatch.training import open_windows
 from tb_nanwatch.training.budget import DEFAULT_MAX_BYTES
 from tb_nanwatch.training.failing_step.step_dump import DumpLevel, validate_dump_level
@@ -179,10 +180,7 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
             )
             return
         if keras.backend.backend() != "tensorflow":
-            raise RuntimeError(
-                "nanwatch.Callback needs Keras' TensorFlow backend, but the backend is "
-                f"{keras.backend.backend()}. Set the environment variable KERAS_BACKEND=tensorflow."
-            )
+            raise RuntimeError(str(other_backend(keras.backend.backend())))
         if self._error_guard.has_failed or self._guard_error_guard.has_failed:
             # Another fit gets another chance, with a new trace.
             self._error_guard.has_failed = self._guard_error_guard.has_failed = False
