@@ -10,6 +10,7 @@ trains models that break, `replay` re-runs a step that the black box stored.
 - `loading`: a log directory as a DataProvider; by `data_server` or by `python_loader`.
 - `progress`: a bar for what takes long.
 - `terminal`, `console_report`: the report as text. Its sentences are those of `diagnosis.text`.
+- `github_annotations`, `junit`: the report as CI systems show it.
 - `html_report`: the report as one HTML file.
 """
 

@@ -6,6 +6,7 @@ import argparse
 import math
 import re
 
+FORMATS = ("text", "json", "github", "junit")
 DEFAULT_TOLERANCE = 0.01
 """Relative difference of norms beyond which two runs diverge."""
 
@@ -47,7 +48,15 @@ def _add_report(report: argparse.ArgumentParser) -> None:
         type=_pattern,
         help="only runs whose name matches the regular expression RE",
     )
-    report.add_argument("--json", action="store_true", help="print JSON instead of text")
+    report.add_argument(
+        "--format",
+        choices=FORMATS,
+        default="text",
+        help="what to print: text (default), JSON, annotations of GitHub Actions, or JUnit XML",
+    )
+    report.add_argument(
+        "--json", dest="format", action="store_const", const="json", help="short for --format json"
+    )
     report.add_argument(
         "--html",
         metavar="FILE",

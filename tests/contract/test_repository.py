@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,6 +17,8 @@ import tb_nanwatch
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = (
+    ".github/workflows/tests.yml",
+    "action.yml",
     "CHANGELOG.md",
     "CONTRIBUTING.md",
     "LICENSE",
@@ -64,6 +67,29 @@ def test_version_is_the_same_everywhere() -> None:
     changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     headings = re.findall(r"^## (\S+)", changelog, re.MULTILINE)
     assert headings[0] == version
+    assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    ci = (ROOT / "docs" / "guides" / "ci.md").read_text(encoding="utf-8")
+    assert re.findall(r"uses: \S+/tb-nanwatch@v(\S+)", ci) == [version]
+
+
+def test_the_workflow_runs_every_environment_with_a_python_that_it_has() -> None:
+    workflow = (ROOT / ".github" / "workflows" / "tests.yml").read_text(encoding="utf-8")
+    pairs = re.findall(r'- \{environment: (\S+), python: "(\S+)"\}', workflow)
+    source = (ROOT / "tests" / "matrix" / "environments.py").read_text(encoding="utf-8")
+    namespace: dict[str, Any] = {}
+    exec(compile(source, "environments.py", "exec"), namespace)
+    known = {each.name: each.pythons for each in namespace["ENVIRONMENTS"]}
+    assert [name for name, _ in pairs] == list(known)
+    assert all(python in known[name] for name, python in pairs)
+
+
+def test_the_action_offers_what_the_documentation_shows() -> None:
+    action = (ROOT / "action.yml").read_text(encoding="utf-8")
+    offered = re.findall(r"^  (\w+):\n    description", action, re.MULTILINE)
+    ci = (ROOT / "docs" / "guides" / "ci.md").read_text(encoding="utf-8")
+    used = re.search(r"    with:\n((?:      .*\n)+)", ci)
+    assert used is not None
+    assert set(re.findall(r"^      (\w+):", used[1], re.MULTILINE)) <= set(offered)
 
 
 def test_built_tab_is_not_committed() -> None:
