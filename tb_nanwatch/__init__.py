@@ -14,6 +14,7 @@ each name loads what it needs when it is first used. NaNWatch's own warnings are
 
 from __future__ import annotations
 
+import functools
 import importlib
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -52,10 +53,22 @@ def _imported(module: str) -> ModuleType:
     trouble = requirements.unmet() if needs_framework else None
     if trouble is not None:
         raise ImportError(f"NaNWatch cannot record here. {trouble}")
+    if needs_framework:
+        _note_versions()
     try:
         return importlib.import_module(module)
     except ImportError as error:
         raise ImportError(f"NaNWatch cannot record here. {requirements.unmet(error)}") from error
+
+
+@functools.cache
+def _note_versions() -> None:
+    """Says, once, which packages are newer than the newest that this version was tested with."""
+    from tb_nanwatch import requirements
+    from tb_nanwatch.training.console import logger
+
+    for note in requirements.newer_than_tested():
+        logger.info("%s", note)
 
 
 def __dir__() -> list[str]:

@@ -56,7 +56,8 @@ TABLE: dict[str, set[str]] = {
     | {"tensorboard.compat.tensorflow_stub.io", "tensorboard.util.grpc_util"},
     "plugin": {"http", "tensorboard.plugins.base_plugin"},
     # The public names, loaded when first used, and `python -m`.
-    "__init__": {"adapters", "requirements", f"{PACKAGE}.training.warnings"},
+    "__init__": {"adapters", "requirements"}
+    | {f"{PACKAGE}.training.{m}" for m in ("console", "warnings")},
     # Versions and commands, read without an import.
     "requirements": set(),
     "__main__": {"cli"},

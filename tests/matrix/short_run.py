@@ -70,10 +70,19 @@ def fit(callbacks: list[Any], **mode: bool) -> list[Any]:
 
 
 def fit_recorded(folder: Path, mode: str) -> None:
-    watched = fit([nanwatch.Callback(folder, every=1)], **MODES[mode])
+    watched = fit([nanwatch.Callback(folder, every=1, watch="all")], **MODES[mode])
     if mode != "XLA":  # Any further use of a tensor may change last bits there.
         for mine, theirs in zip(watched, fit([], **MODES[mode]), strict=True):
             np.testing.assert_array_equal(mine, theirs)
+
+
+def data_recorded(folder: Path, mode: str) -> None:
+    x = X.copy()
+    x[BAD_STEP * BATCH + 3, 1] = np.nan
+    model = build()
+    model.compile("adam", "mse", **MODES[mode])
+    callback = nanwatch.Callback(folder, every=1, blackbox="batch")
+    model.fit(x, Y, batch_size=BATCH, shuffle=False, verbose=0, callbacks=[callback])
 
 
 def loop_recorded(folder: Path, mode: str) -> None:
@@ -130,6 +139,12 @@ def names_the_line(found: dict[str, Any]) -> None:
     assert said == (BAD_STEP, "Sqrt", "backward", ROOT_LINE), found
 
 
+def names_the_row(found: dict[str, Any]) -> None:
+    said = found["cause"], found["step"], found["origin"].get("examples")
+    assert said == ("nonfinite-input", BAD_STEP, [3]), found
+    assert found["tried"][0]["outcome"] == "finite", found
+
+
 def names_the_gradient(found: dict[str, Any]) -> None:
     assert (found["step"], found["origin"]["role"]) == (0, "gradient"), found
 
@@ -152,7 +167,9 @@ def tensorboard(logs: Path, fast: bool) -> Iterator[str]:
                 runs = json.loads(get(f"{url}runs"))["runs"]
             except (OSError, urllib.error.URLError):
                 runs = []
-            if len(runs) == 8 and all(run["status"] == "nonfinite" for run in runs):
+            if len(runs) == len(list(logs.iterdir())) and all(
+                run["status"] == "nonfinite" for run in runs
+            ):
                 break
             time.sleep(0.25)
         else:
@@ -212,10 +229,12 @@ def main(folder: Path) -> dict[str, Any]:
             check(f"{kind} {mode}", record, logs / f"{kind}-{mode}", mode)
     for mode in ("eager", "graph"):  # XLA writes no summaries, TensorFlow's own neither.
         check(f"summary {mode}", summary_recorded, logs / f"summary-{mode}", mode)
+    check("data graph", data_recorded, logs / "data-graph", "graph")
     found = report(logs)
     for name in [name for name, trouble in checks.items() if not trouble]:
-        is_summary = name.startswith("summary")
-        told = names_the_gradient if is_summary else names_the_line
+        told = {"summary": names_the_gradient, "data": names_the_row}.get(
+            name.split()[0], names_the_line
+        )
         check(name, lambda name=name, told=told: told(found[name.replace(" ", "-")]))
     check("tab", served, logs)
     return {
