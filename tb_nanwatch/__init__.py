@@ -14,7 +14,9 @@ each name loads what it needs when it is first used. NaNWatch's own warnings are
 
 from __future__ import annotations
 
+import functools
 import importlib
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
@@ -38,9 +40,35 @@ __all__ = ["Callback", "NaNWatchWarning", "Watcher", "__version__", "summary"]
 def __getattr__(name: str) -> Any:
     if name not in _LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(_LAZY[name]), name)
+    value = getattr(_imported(_LAZY[name]), name)
     globals()[name] = value
     return value
+
+
+def _imported(module: str) -> ModuleType:
+    """The module; an ImportError says in a sentence what this Python lacks, and how to mend it."""
+    from tb_nanwatch import requirements
+
+    needs_framework = ".adapters." in module
+    trouble = requirements.unmet() if needs_framework else None
+    if trouble is not None:
+        raise ImportError(f"NaNWatch cannot record here. {trouble}")
+    if needs_framework:
+        _note_versions()
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise ImportError(f"NaNWatch cannot record here. {requirements.unmet(error)}") from error
+
+
+@functools.cache
+def _note_versions() -> None:
+    """Says, once, which packages are newer than the newest that this version was tested with."""
+    from tb_nanwatch import requirements
+    from tb_nanwatch.training.console import logger
+
+    for note in requirements.newer_than_tested():
+        logger.info("%s", note)
 
 
 def __dir__() -> list[str]:

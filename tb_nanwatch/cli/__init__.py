@@ -1,14 +1,16 @@
-"""The console command `nanwatch`: `report` diagnoses runs, `demo` trains some that break, `replay`
-re-runs a step that the black box stored.
+"""The console command `nanwatch`: `report` diagnoses runs, `doctor` checks the installation, `demo`
+trains models that break, `replay` re-runs a step that the black box stored.
 
 - `arguments`: the command line.
 - `exit_status`: the exit statuses.
 - `report`: the command of that name, from the arguments to the exit status.
+- `doctor`: the command of that name: what works in this installation, and what mends the rest.
 - `runs`: the runs of log directories, each with its verdict.
 - `thresholds`: those of the diagnosis, from flags and from a file.
 - `loading`: a log directory as a DataProvider; by `data_server` or by `python_loader`.
 - `progress`: a bar for what takes long.
 - `terminal`, `console_report`: the report as text. Its sentences are those of `diagnosis.text`.
+- `github_annotations`, `junit`: the report as CI systems show it.
 - `html_report`: the report as one HTML file.
 """
 
@@ -42,13 +44,27 @@ def main(words: Sequence[str] | None = None) -> int:
         if not isinstance(error, BrokenPipeError):  # That one is a pager that was quit.
             print(f"nanwatch: {error}", file=sys.stderr)
         return TROUBLE
-    except Exception:
+    except Exception as error:
+        trouble = _missing_package(error)
+        if trouble:
+            print(f"nanwatch: {trouble}", file=sys.stderr)
+            return TROUBLE
         traceback.print_exc()
         print(
             "nanwatch: this is a bug in NaNWatch. Please report it with the lines above.",
             file=sys.stderr,
         )
         return CRASH
+
+
+def _missing_package(error: Exception) -> str:
+    """What mends it where a package that we need is missing; "" where that is not it."""
+    if not isinstance(error, ImportError):
+        return ""
+    from tb_nanwatch import requirements
+
+    troubles = map(requirements.shortage, requirements.READING)
+    return next((str(trouble) for trouble in troubles if trouble is not None), "")
 
 
 def _run(words: list[str]) -> int:
@@ -62,6 +78,10 @@ def _run(words: list[str]) -> int:
     if arguments.command is None:
         parser().print_help()
         return NO_ERROR
+    if arguments.command == "doctor":
+        from tb_nanwatch.cli.doctor import doctor
+
+        return doctor(arguments)
     from tb_nanwatch.cli.report import report
 
     return report(arguments)

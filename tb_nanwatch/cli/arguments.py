@@ -6,6 +6,7 @@ import argparse
 import math
 import re
 
+FORMATS = ("text", "json", "github", "junit")
 DEFAULT_TOLERANCE = 0.01
 """Relative difference of norms beyond which two runs diverge."""
 
@@ -27,6 +28,13 @@ def parser() -> argparse.ArgumentParser:
             "read or the arguments are invalid.",
         )
     )
+    doctor = commands.add_parser(
+        "doctor",
+        help="check this installation: what works, and how to mend what does not",
+        description="Check this installation: versions, TensorBoard, the tab and, if given, a log "
+        "directory. Exit status: 0 if everything needed works, 1 otherwise.",
+    )
+    doctor.add_argument("logdir", metavar="LOGDIR", nargs="?", help="a TensorBoard log directory")
     commands.add_parser("replay", help="re-run a failing step that the black box stored")
     commands.add_parser("demo", help="train models that break, and show them in TensorBoard")
     return command
@@ -40,7 +48,15 @@ def _add_report(report: argparse.ArgumentParser) -> None:
         type=_pattern,
         help="only runs whose name matches the regular expression RE",
     )
-    report.add_argument("--json", action="store_true", help="print JSON instead of text")
+    report.add_argument(
+        "--format",
+        choices=FORMATS,
+        default="text",
+        help="what to print: text (default), JSON, annotations of GitHub Actions, or JUnit XML",
+    )
+    report.add_argument(
+        "--json", dest="format", action="store_const", const="json", help="short for --format json"
+    )
     report.add_argument(
         "--html",
         metavar="FILE",

@@ -54,6 +54,8 @@ def _report(
         thresholds = chosen(arguments.thresholds, arguments.threshold)
     except (OSError, ValueError) as error:
         raise _WrongArgumentsError(str(error)) from error
+    if arguments.compare and arguments.format not in ("text", "json"):
+        raise _WrongArgumentsError("--compare prints text or JSON: use --format text or json.")
     html = None if arguments.html is None else _writable(arguments.html)
 
     found = runs.choose(runs.find(arguments.logdir, progress, opened, say), arguments.run)
@@ -68,10 +70,12 @@ def _report(
         comparison = compare(*(run.history() for run in found), tolerance=arguments.tolerance)
 
     progress.clear()
-    if arguments.json:
+    if arguments.format == "json":
         _print_json(diagnosed, comparison)
-    else:
+    elif arguments.format == "text":
         _print_text(diagnosed, comparison)
+    else:
+        _print_for_ci(arguments.format, diagnosed)
     if html is not None:
         _write_html(html, arguments.logdir, diagnosed, comparison, progress)
         say(f"wrote {arguments.html}")
@@ -107,6 +111,19 @@ def _print_text(diagnosed: Sequence[runs.DiagnosedRun], comparison: Comparison |
         blocks.append(comparison_lines(terminal, [run.name for run in diagnosed], comparison))
     for number, lines in enumerate(blocks):
         print(*([""] if number else []), *lines, sep="\n")
+
+
+def _print_for_ci(form: str, diagnosed: Sequence[runs.DiagnosedRun]) -> None:
+    if form == "junit":
+        from tb_nanwatch.cli.junit import junit
+
+        print(junit(diagnosed))
+        return
+    from tb_nanwatch.cli.github_annotations import annotation_lines
+
+    terminal = Terminal.of(sys.stdout)
+    for line in annotation_lines(diagnosed):
+        print(terminal.printable(line))
 
 
 def _write_html(

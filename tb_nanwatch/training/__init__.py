@@ -3,7 +3,7 @@
 The way of a step: an adapter reduces its tensors on the device and counts it (`step_counters`);
 `host_schedule` says at which step the host reads the counters; their record gets its rows
 (`record_rows`), and `record_writer` lays it out in blocks and `levels` within the `budget`. What
-the records show is printed by `live_diagnosis`. A step that goes non-finite is analyzed by
+the records show is logged by `live_diagnosis`. A step that goes non-finite is analyzed by
 `failing_step`.
 
 - `protocols`: what an adapter implements for a framework.
@@ -17,7 +17,8 @@ the records show is printed by `live_diagnosis`. A step that goes non-finite is 
 - `record_writer`: numbers records, lays them out in blocks, and survives a failing sink.
 - `open_windows`: writes what is open of a process that ends.
 - `session`: the identity of one stream of records.
-- `live_diagnosis`: what is wrong with the training, printed while it runs.
+- `live_diagnosis`: what is wrong with the training, logged while it runs.
+- `console`: the logger, and how it prints.
 - `warnings`: warnings that never end the training, and their collector.
 - `internal_errors`: keeps NaNWatch's own errors out of the training.
 - `failing_step`: the analysis of a step that went non-finite.

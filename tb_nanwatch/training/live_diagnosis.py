@@ -1,20 +1,23 @@
-"""What is wrong with a training run, printed while it runs: the diagnosis of its latest records."""
+"""What is wrong with a training run, said while it runs: the diagnosis of its latest records."""
 
 from __future__ import annotations
 
+import logging
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby
+from typing import Any
 
 import numpy as np
 
-from tb_nanwatch.diagnosis import Finding, Place, diagnose, live_message
+from tb_nanwatch.diagnosis import Finding, Place, diagnose, finding_report, live_message
 from tb_nanwatch.format.facts import UNKNOWN_MODEL, ModelFacts
 from tb_nanwatch.format.history import Bins, History, Series, no_histogram
 from tb_nanwatch.format.nonfinite_logs import NonfiniteLogs
 from tb_nanwatch.format.rerun import Rerun
 from tb_nanwatch.format.tensor_info import TensorInfo
 from tb_nanwatch.stats.record import Record
+from tb_nanwatch.training.console import logger
 from tb_nanwatch.training.warnings import warn
 
 KEPT_RECORDS = 256
@@ -27,16 +30,22 @@ LOOK_EVERY = 64
 
 Infos = tuple[TensorInfo, ...]
 
+OnFinding = Callable[[dict[str, Any]], object]
+"""Called with a finding as `nanwatch report --json` prints it."""
+
 
 class LiveDiagnosis:
     """Reports each finding once.
 
     Args:
       log_dir: the run's directory, which the messages name.
+      on_finding: called with each finding, before it is logged. What it raises is one warning.
     """
 
-    def __init__(self, log_dir: str) -> None:
+    def __init__(self, log_dir: str, on_finding: OnFinding | None = None) -> None:
         self._log_dir = log_dir
+        self._on_finding = on_finding
+        self._has_failed = False
         self._initial: list[tuple[Infos, Record]] = []
         self._reruns: list[Rerun] = []
         self._logs: list[NonfiniteLogs] = []
@@ -85,8 +94,8 @@ class LiveDiagnosis:
         self._logs.append(logs)
         self._is_due = True
 
-    def new_findings(self, *, last: bool = False) -> list[str]:
-        """Findings of severity error or warning that were not reported yet, in words.
+    def new_findings(self, *, last: bool = False) -> list[Finding]:
+        """Findings of severity error or warning that were not reported yet; `on_finding` gets each.
 
         Looked for after a non-finite step, every LOOK_EVERY records, and at the `last` call.
         """
@@ -101,21 +110,36 @@ class LiveDiagnosis:
         errors = [each for each in findings if each.severity == "error"]
         if errors:
             self._most_severe = live_message(errors[0])
-        return [live_message(each) for each in self._new(findings)]
+        new = list(self._new(findings))
+        for each in new:
+            self._call(each)
+        return new
 
     def most_severe(self) -> str:
         """The most important error that `new_findings` found so far."""
         return self._most_severe or "NaN or Inf in this step."
 
-    def message(self, text: str) -> str:
-        """The text as it is printed or raised: by whom, and where to see more."""
-        return f"NaNWatch: {text}\nDetails: tensorboard --logdir {self._log_dir}, tab NaNWatch."
+    def with_details(self, text: str) -> str:
+        """The text, and where to see more."""
+        return f"{text}\nDetails: tensorboard --logdir {self._log_dir}, tab NaNWatch."
 
-    def print_new_findings(self, *, last: bool = False) -> None:
-        """Prints new findings, if there are any, below Keras's progress bar."""
+    def log_new_findings(self, *, last: bool = False) -> None:
+        """Logs new findings, if there are any, as one message."""
         found = self.new_findings(last=last)
         if found:
-            print("\n" + self.message("\n".join(found)), flush=True)
+            is_error = any(each.severity == "error" for each in found)
+            text = self.with_details("\n".join(map(live_message, found)))
+            logger.log(logging.ERROR if is_error else logging.WARNING, "%s", text)
+
+    def _call(self, finding: Finding) -> None:
+        if self._on_finding is None:
+            return
+        try:
+            self._on_finding(finding_report(finding))
+        except Exception as error:
+            if not self._has_failed:
+                self._has_failed = True
+                warn(f"on_finding raised {type(error).__name__}: {error}. Training continues.")
 
     def _new(self, findings: Iterable[Finding]) -> Iterator[Finding]:
         for each in findings:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 import warnings
 
-_logger = logging.getLogger("tb_nanwatch")
+from tb_nanwatch.training.console import logger
 
 
 class NaNWatchWarning(UserWarning):
@@ -17,7 +16,7 @@ def warn(message: str) -> None:
     try:
         warnings.warn(f"NaNWatch: {message}", NaNWatchWarning, stacklevel=3)
     except NaNWatchWarning:
-        _logger.warning(message)
+        logger.warning(message)
 
 
 class WarningCollector:

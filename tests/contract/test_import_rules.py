@@ -44,19 +44,22 @@ TABLE: dict[str, set[str]] = {
     | {"training", "diagnosis", "tensorflow", "tensorboard.compat.proto"},
     # tensorflow: Keras' own trainer there is a TensorFlow program.
     "adapters.keras": CONTRACTS
-    | {"training", "diagnosis", "adapters.tensorflow", "keras", "tensorflow"},
+    | {"training", "diagnosis", "adapters.tensorflow", "requirements", "keras", "tensorflow"},
     "reader": CONTRACTS | {"tensorboard.data"},
     "http": CONTRACTS
     | {"reader", "grid", "diagnosis", "werkzeug"}
     | {"tensorboard.backend", "tensorboard.data", "tensorboard.errors", "tensorboard.plugin_util"},
     # util.grpc_util: how to reach the data server that it starts.
     "cli": CONTRACTS
-    | {"reader", "grid", "diagnosis"}
+    | {"reader", "grid", "diagnosis", "requirements"}
     | {"tensorboard.backend.event_processing", "tensorboard.context", "tensorboard.data"}
     | {"tensorboard.compat.tensorflow_stub.io", "tensorboard.util.grpc_util"},
     "plugin": {"http", "tensorboard.plugins.base_plugin"},
     # The public names, loaded when first used, and `python -m`.
-    "__init__": {"adapters", f"{PACKAGE}.training.warnings"},
+    "__init__": {"adapters", "requirements"}
+    | {f"{PACKAGE}.training.{m}" for m in ("console", "warnings")},
+    # Versions and commands, read without an import.
+    "requirements": set(),
     "__main__": {"cli"},
 }
 LAYERS: dict[str, set[str]] = {

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,6 +17,8 @@ import tb_nanwatch
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = (
+    ".github/workflows/tests.yml",
+    "action.yml",
     "CHANGELOG.md",
     "CONTRIBUTING.md",
     "LICENSE",
@@ -63,6 +67,29 @@ def test_version_is_the_same_everywhere() -> None:
     changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     headings = re.findall(r"^## (\S+)", changelog, re.MULTILINE)
     assert headings[0] == version
+    assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    ci = (ROOT / "docs" / "guides" / "ci.md").read_text(encoding="utf-8")
+    assert re.findall(r"uses: \S+/tb-nanwatch@v(\S+)", ci) == [version]
+
+
+def test_the_workflow_runs_every_environment_with_a_python_that_it_has() -> None:
+    workflow = (ROOT / ".github" / "workflows" / "tests.yml").read_text(encoding="utf-8")
+    pairs = re.findall(r'- \{environment: (\S+), python: "(\S+)"\}', workflow)
+    source = (ROOT / "tests" / "matrix" / "environments.py").read_text(encoding="utf-8")
+    namespace: dict[str, Any] = {}
+    exec(compile(source, "environments.py", "exec"), namespace)
+    known = {each.name: each.pythons for each in namespace["ENVIRONMENTS"]}
+    assert [name for name, _ in pairs] == list(known)
+    assert all(python in known[name] for name, python in pairs)
+
+
+def test_the_action_offers_what_the_documentation_shows() -> None:
+    action = (ROOT / "action.yml").read_text(encoding="utf-8")
+    offered = re.findall(r"^  (\w+):\n    description", action, re.MULTILINE)
+    ci = (ROOT / "docs" / "guides" / "ci.md").read_text(encoding="utf-8")
+    used = re.search(r"    with:\n((?:      .*\n)+)", ci)
+    assert used is not None
+    assert set(re.findall(r"^      (\w+):", used[1], re.MULTILINE)) <= set(offered)
 
 
 def test_built_tab_is_not_committed() -> None:
@@ -75,11 +102,21 @@ def test_built_tab_is_not_committed() -> None:
 
 @pytest.mark.parametrize("suffix", [".py", ".pyi"])
 def test_protobuf_module_is_what_its_proto_gives(suffix: str, tmp_path: Path) -> None:
-    """The committed module was made by grpcio-tools 1.74.0, whose protobuf is 6.31.1."""
-    tools = pytest.importorskip("grpc_tools.protoc")
+    """Made by grpcio-tools 1.62.3: the last whose modules serve every protobuf from 4.25 on."""
+    if sys.version_info >= (3, 13):
+        pytest.skip("grpcio-tools 1.62.3 has no wheel for this Python")
+    tools = ROOT / ".venv" / "grpcio-tools-1.62.3"
+    if not tools.is_dir():
+        pip = [sys.executable, "-m", "pip", "install", "--disable-pip-version-check", "--no-deps"]
+        made = tmp_path / "tools"
+        subprocess.run([*pip, "--target", made, "grpcio-tools==1.62.3"], check=True)
+        shutil.move(made, tools)
     schema = ROOT / "tb_nanwatch" / "format"
     shutil.copy(schema / "nanwatch.proto", tmp_path)
-    command = [sys.executable, "-m", tools.__name__, "-I.", "--python_out=.", "--pyi_out=."]
-    subprocess.run([*command, "nanwatch.proto"], cwd=tmp_path, check=True, timeout=60)
+    command = [sys.executable, "-m", "grpc_tools.protoc", "-I.", "--python_out=.", "--pyi_out=."]
+    variables = {**os.environ, "PYTHONPATH": str(tools)}
+    subprocess.run(
+        [*command, "nanwatch.proto"], cwd=tmp_path, env=variables, check=True, timeout=60
+    )
     made = (tmp_path / f"nanwatch_pb2{suffix}").read_text(encoding="utf-8")
     assert (schema / f"nanwatch_pb2{suffix}").read_text(encoding="utf-8") == made

@@ -16,6 +16,7 @@ import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -176,6 +177,27 @@ def test_json_keeps_the_contract(environment: dict[str, str], gallery: Path) -> 
     }
     empty = runs["empty"]
     assert (empty["status"], empty["first_step"], empty["findings"]) == ("empty", None, [])
+
+
+def test_formats_for_ci_have_the_findings_and_the_status(
+    environment: dict[str, str], gallery: Path
+) -> None:
+    formats = ("json", "github", "junit")
+    ended = nanwatch_each(
+        environment,
+        *(["report", gallery, "--format", form] for form in formats),
+        ["report", gallery, "--format", "github", "--compare", "--run", "^(healthy|nan_feature)$"],
+    )
+    assert [each.returncode for each in ended] == [1, 1, 1, 2]
+    runs = as_json(ended[0])["runs"]
+    findings = [each for run in runs for each in run["findings"]]
+    annotated = [line for line in ended[1].stdout.splitlines() if not line.startswith("::notice")]
+    said = [line.split("::")[1].split()[0] for line in annotated]
+    severities = [each["severity"] for each in findings if each["severity"] != "info"]
+    assert said == severities
+    failures = ElementTree.fromstring(ended[2].stdout).findall(".//testcase[failure]")
+    broken = [run["run"] for run in runs if run["status"] == "nonfinite"]
+    assert [case.get("name") for case in failures] == broken
 
 
 def test_both_of_tensorboards_loaders_tell_the_same(

@@ -290,7 +290,7 @@ class TestLists:
         arguments = [name for name in inspect.signature(function).parameters if name != "self"]
         assert column_of(DOCS / "reference" / "python.md", heading) == arguments
 
-    @pytest.mark.parametrize("command", ["report", "replay", "demo"])
+    @pytest.mark.parametrize("command", ["report", "doctor", "replay", "demo"])
     def test_options(self, command: str) -> None:
         listed = column_of(DOCS / "reference" / "cli.md", f"nanwatch {command}")
         assert {word.split()[0] for word in listed} - {"--logdir"} == help_of(command)

@@ -74,6 +74,23 @@ def test_a_training_that_ends_leaves_the_model_as_it_was(tmp_path: Path) -> None
     assert model.train_function is plain
 
 
+class LooksUpItsStep(keras.Sequential):
+    """Its train function asks for `train_step` when it is called: Keras's own did, up to 3.7."""
+
+    def make_train_function(self, force: bool = False) -> Any:
+        if self.train_function is None or force:
+            self.train_function = lambda iterator: self.train_step(next(iterator))
+        return self.train_function
+
+
+def test_a_train_function_that_looks_up_its_step_is_recorded(tmp_path: Path) -> None:
+    model = LooksUpItsStep([keras.Input((6,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse", run_eagerly=True)
+    fit(model, nanwatch.Callback(tmp_path, every=1))
+    assert read_recorded(tmp_path / "nanwatch").windows() == [(n, n) for n in range(8)]
+    assert left_behind(model) == []
+
+
 @pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError, SystemExit])
 def test_after_an_error_elsewhere_the_next_training_is_plain(
     tmp_path: Path, error: type[BaseException]

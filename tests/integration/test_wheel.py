@@ -137,7 +137,7 @@ def test_metadata(metadata: Message) -> None:
     assert metadata["License-Expression"] == "Apache-2.0"
     asked = set(metadata.get_all("Requires-Dist", []))
     base = {word for word in asked if "extra ==" not in word}
-    assert base == {"numpy", "tensorboard>=2.20", "protobuf<8,>=6.31.1"}
+    assert base == {"numpy", "tensorboard>=2.16", "protobuf<8,>=4.25"}
     assert metadata.get_all("Provides-Extra") == ["tensorflow"]
 
 

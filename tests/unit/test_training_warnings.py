@@ -18,9 +18,14 @@ def test_the_class_is_public_and_a_user_warning() -> None:
 
 
 def test_where_warnings_are_errors_it_is_logged(caplog: pytest.LogCaptureFixture) -> None:
-    with warnings.catch_warnings(), caplog.at_level(logging.WARNING, "tb_nanwatch"):
-        warnings.simplefilter("error")
-        warn("something.")
+    logger = logging.getLogger("tb_nanwatch")
+    logger.addHandler(caplog.handler)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            warn("something.")
+    finally:
+        logger.removeHandler(caplog.handler)
     assert caplog.messages == ["something."]
 
 

@@ -13,7 +13,7 @@ import type { Selection } from "../model/cursor";
 import { originOf, primaryFinding, tensorOf } from "../model/findings";
 import type { PanelTab } from "../model/panel";
 import type { Range } from "../model/range";
-import { type RunOrder, runToOpen } from "../model/runs";
+import { isAnyPending, type RunOrder, runToOpen } from "../model/runs";
 import { AXES, LOG_STEPS, STEPS, type StepScale, wallTime } from "../model/scale";
 import { columnOfStep, stepsOfColumn } from "../model/timeline";
 import { DARK, LIGHT } from "../theme/colors";

@@ -28,10 +28,13 @@ from tb_nanwatch.adapters.tensorflow.graph.replicas import (
     is_supported,
 )
 from tb_nanwatch.adapters.tensorflow.recorder import Recorder
+from tb_nanwatch.requirements import other_backend
 from tb_nanwatch.training import open_windows
 from tb_nanwatch.training.budget import DEFAULT_MAX_BYTES
+from tb_nanwatch.training.console import logger
 from tb_nanwatch.training.failing_step.step_dump import DumpLevel, validate_dump_level
 from tb_nanwatch.training.internal_errors import InternalErrorGuard
+from tb_nanwatch.training.live_diagnosis import OnFinding
 from tb_nanwatch.training.nonfinite import is_nonfinite
 from tb_nanwatch.training.policies import (
     BY_LOGS,
@@ -91,6 +94,9 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
         operation and the source line; and what to write to "<log_dir>/nanwatch/blackbox", for
         `nanwatch replay`. "off": no re-run. "result": what was found, and none of the data.
         "batch": also the batch. "state": also all variables as they were before the step.
+      on_finding: called once with each finding that is made while training runs, of severity error
+        or warning: a dict with the keys of a finding in `nanwatch report --json`. What it raises is
+        one warning, and training continues.
 
     Raises:
       ValueError: for an unknown role or policy, a `watch` that records nothing, an `every`,
@@ -109,6 +115,7 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
         max_bytes: int = DEFAULT_MAX_BYTES,
         tensorboard_histograms: bool = False,
         blackbox: DumpLevel = "result",
+        on_finding: OnFinding | None = None,
     ):
         super().__init__()
         self._arguments: dict[str, Any] = {
@@ -121,6 +128,7 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
             "max_bytes": max_bytes,
             "tensorboard_histograms": tensorboard_histograms,
             "blackbox": blackbox,
+            "on_finding": on_finding,
         }
         validate_policy(on_nonfinite, max_skips)
         validate_dump_level(blackbox)
@@ -132,6 +140,7 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
             "Callback",
             Schedule(every, max_bytes),
             tensorboard_histograms=tensorboard_histograms,
+            on_finding=on_finding,
         )
         self._host_signal = HostSignal()
         self._black_box = (
@@ -187,10 +196,7 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
             )
             return
         if keras.backend.backend() != "tensorflow":
-            raise RuntimeError(
-                "nanwatch.Callback needs Keras' TensorFlow backend, but the backend is "
-                f"{keras.backend.backend()}. Set the environment variable KERAS_BACKEND=tensorflow."
-            )
+            raise RuntimeError(str(other_backend(keras.backend.backend())))
         if self._error_guard.has_failed or self._guard_error_guard.has_failed:
             # Another fit gets another chance, with a new trace.
             self._error_guard.has_failed = self._guard_error_guard.has_failed = False
@@ -346,25 +352,26 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
         if self._policy in ("stop", "raise") and is_nonfinite:
             diagnosis.new_findings()
             if self._policy == "raise":
-                raise FloatingPointError(diagnosis.message(diagnosis.most_severe()))
+                text = diagnosis.with_details(diagnosis.most_severe())
+                raise FloatingPointError(f"NaNWatch: {text}")
             self._stop(diagnosis.most_severe())
         elif self._skip_streak >= self._max_skips:
             self._stop(
                 f"{self._skip_streak:,} steps in a row were skipped. {diagnosis.most_severe()}"
             )
         else:
-            diagnosis.print_new_findings()
+            diagnosis.log_new_findings()
 
     def _react_to_logs(self, batch: int, logs: dict[str, Any]) -> None:
         """The policy where steps cannot be recorded: by the logs of the batch."""
         bad = [f"{name} is {value}" for name, value in logs.items() if is_nonfinite(value)]
         if not bad or self._policy not in ("stop", "raise"):
             return
-        message = f"NaNWatch: non-finite logs of batch {batch}: {', '.join(bad)}."
+        message = f"non-finite logs of batch {batch}: {', '.join(bad)}."
         if self._policy == "raise":
-            raise FloatingPointError(message)
+            raise FloatingPointError(f"NaNWatch: {message}")
         self.model.stop_training = True
-        print(f"\n{message} Training stopped.")
+        logger.error("%s Training stopped.", message)
 
     def on_test_begin(self, logs: Any = None) -> None:
         # Of a validation within `fit`; an `evaluate` of its own has no training to speak of.
@@ -384,7 +391,7 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
             found = self._epoch_logs.on_epoch_end(self._recorder.last_step, logs or {})
             if found is not None:
                 self._recorder.write_logs(found)
-                self._recorder.diagnosis.print_new_findings()
+                self._recorder.diagnosis.log_new_findings()
 
     def on_train_end(self, logs: Any = None) -> None:
         if self._epoch_logs is not None:
@@ -403,7 +410,7 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
         if self._fit_call is not None:
             self._fit_call.end()
         open_windows.end_training(self._recorder)
-        self._recorder.diagnosis.print_new_findings(last=True)
+        self._recorder.diagnosis.log_new_findings(last=True)
 
     def _flush(self) -> None:
         with self._error_guard("record the last steps"):
@@ -430,7 +437,7 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
 
     def _stop(self, reason: str) -> None:
         self.model.stop_training = True
-        print("\n" + self._recorder.diagnosis.message(reason))
+        logger.error("%s", self._recorder.diagnosis.with_details(reason))
 
 
 def _without_records(kind: type[Callback], arguments: dict[str, Any]) -> Callback:

@@ -10,6 +10,7 @@ from tb_nanwatch.adapters.tensorflow import watcher
 from tb_nanwatch.adapters.tensorflow.tensors import NamedTensor
 from tb_nanwatch.training.budget import DEFAULT_MAX_BYTES
 from tb_nanwatch.training.failing_step.step_dump import DumpLevel, validate_dump_level
+from tb_nanwatch.training.live_diagnosis import OnFinding
 from tb_nanwatch.training.schedule import Every
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ class Watcher(watcher.Watcher):
         max_bytes: int = DEFAULT_MAX_BYTES,
         tensorboard_histograms: bool = False,
         blackbox: DumpLevel = "result",
+        on_finding: OnFinding | None = None,
     ):
         validate_dump_level(blackbox)
         super().__init__(
@@ -38,6 +40,7 @@ class Watcher(watcher.Watcher):
             every=every,
             max_bytes=max_bytes,
             tensorboard_histograms=tensorboard_histograms,
+            on_finding=on_finding,
         )
         self._blackbox = blackbox
         self._loop: InstrumentedLoop | None = None

@@ -26,7 +26,7 @@ from tb_nanwatch.stats.columns import COLUMN, WINDOW_FIELD
 from tb_nanwatch.stats.record import Record
 from tb_nanwatch.training import open_windows
 from tb_nanwatch.training.host_schedule import HostSchedule, HostStep
-from tb_nanwatch.training.live_diagnosis import LiveDiagnosis
+from tb_nanwatch.training.live_diagnosis import LiveDiagnosis, OnFinding
 from tb_nanwatch.training.record_rows import Rows, join, with_names_besides
 from tb_nanwatch.training.record_writer import RecordWriter
 from tb_nanwatch.training.schedule import Schedule
@@ -50,6 +50,7 @@ class Recorder:
       source: "Callback" or "Watcher", for the manifest.
       schedule: where windows end.
       tensorboard_histograms: whether to write histograms for TensorBoard's own tabs, too.
+      on_finding: called with each finding of the diagnosis.
 
     Attributes:
       diagnosis: what is wrong with the run so far.
@@ -62,6 +63,7 @@ class Recorder:
         schedule: Schedule,
         *,
         tensorboard_histograms: bool = False,
+        on_finding: OnFinding | None = None,
     ):
         directory = os.path.join(os.fspath(log_dir), SUBDIRECTORY)
         self._source = source
@@ -79,7 +81,7 @@ class Recorder:
         ] = {}
         self._window = HostSchedule(schedule)
         self._writing = open_windows.WriteLock()
-        self.diagnosis = LiveDiagnosis(os.fspath(log_dir))
+        self.diagnosis = LiveDiagnosis(os.fspath(log_dir), on_finding)
 
     def describe(self, model: ModelFacts) -> None:
         """On the host: takes what the framework knows of the model, for the records to come."""

@@ -28,6 +28,7 @@ from tb_nanwatch.adapters.tensorflow.tracing.operations import is_tracing
 from tb_nanwatch.format.roles import FLOW, check_role
 from tb_nanwatch.training import open_windows
 from tb_nanwatch.training.budget import DEFAULT_MAX_BYTES
+from tb_nanwatch.training.live_diagnosis import OnFinding
 from tb_nanwatch.training.schedule import Every, Schedule
 from tb_nanwatch.training.warnings import WarningCollector
 
@@ -69,7 +70,7 @@ class Watcher:
       log_dir: the run's directory, on any file system that `tf.io.gfile` knows; events go into its
         subdirectory "nanwatch", and there into one for each of several workers.
       first_step: the number of the first step, such as where a resumed training continues.
-      every, max_bytes, tensorboard_histograms, blackbox: as in `nanwatch.Callback`.
+      every, max_bytes, tensorboard_histograms, blackbox, on_finding: as in `nanwatch.Callback`.
 
     Raises:
       ValueError: for an `every` or `max_bytes` below 1, or an unknown `blackbox`.
@@ -83,12 +84,14 @@ class Watcher:
         every: Every = "auto",
         max_bytes: int = DEFAULT_MAX_BYTES,
         tensorboard_histograms: bool = False,
+        on_finding: OnFinding | None = None,
     ):
         self._recorder = Recorder(
             log_dir,
             "Watcher",
             Schedule(every, max_bytes),
             tensorboard_histograms=tensorboard_histograms,
+            on_finding=on_finding,
         )
         self._log_dir = os.fspath(log_dir)
         self._recorder.describe(framework_facts())
@@ -137,7 +140,7 @@ class Watcher:
         self._recorder.add(tensors, new_step=new_step)
 
     def step_end(self) -> bool:
-        """On the host, after the step: writes the records that are due, and prints new findings.
+        """On the host, after the step: writes the records that are due, and logs new findings.
 
         Returns:
           Whether a step was non-finite.
@@ -147,7 +150,7 @@ class Watcher:
             self._is_open = True
             open_windows.begin_training(self._recorder)
         counters = self._recorder.step_end()
-        self._recorder.diagnosis.print_new_findings()
+        self._recorder.diagnosis.log_new_findings()
         self._end_step(counters.nonfinite_steps)
         return counters.nonfinite_steps > 0
 

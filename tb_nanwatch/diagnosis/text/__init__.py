@@ -21,11 +21,12 @@ from __future__ import annotations
 from tb_nanwatch.diagnosis.text.explanations import explanation
 from tb_nanwatch.diagnosis.text.fixes import advice, fix_code
 from tb_nanwatch.diagnosis.text.headlines import headline, run_headline
-from tb_nanwatch.diagnosis.text.report import live_message, run_report, to_json
+from tb_nanwatch.diagnosis.text.report import finding_report, live_message, run_report, to_json
 
 __all__ = [
     "advice",
     "explanation",
+    "finding_report",
     "fix_code",
     "headline",
     "live_message",

@@ -98,10 +98,16 @@ def run_report(
         "first_step": first_step,
         "last_step": last_step,
         "records": {"written": written, "read": read},
-        "findings": [finite(to_json(finding)) for finding in verdict.findings],
+        "findings": [finding_report(finding) for finding in verdict.findings],
     }
     if problems:
         answer["problems"] = list(problems)
+    return answer
+
+
+def finding_report(finding: Finding) -> dict[str, Any]:
+    """One element of `findings` in `nanwatch report --json`, with strings as in `run_report`."""
+    answer: dict[str, Any] = finite(to_json(finding))
     return answer
 
 

@@ -41,6 +41,7 @@ from tb_nanwatch.adapters.tensorflow.recorder import Recorder
 from tb_nanwatch.adapters.tensorflow.tracing.origin import describe_operation
 from tb_nanwatch.format.rerun import Mode, Operation, Rerun, Trial
 from tb_nanwatch.format.tags import SUBDIRECTORY
+from tb_nanwatch.training.console import logger
 from tb_nanwatch.training.failing_step.describe_operation import affected_rows
 from tb_nanwatch.training.failing_step.origin import Search
 from tb_nanwatch.training.failing_step.step_dump import (
@@ -251,14 +252,14 @@ class BlackBox:
         self._arm(self._reruns_left > 0 and not nonfinite_steps)
 
     def _progress(self, doing: str) -> Callable[[int], None]:
-        """Prints progress where a rerun takes long; `doing` says of what."""
+        """Logs progress where a rerun takes long; `doing` says of what."""
         last = time.monotonic()
 
         def progress(count: int) -> None:
             nonlocal last
             if time.monotonic() - last > _PROGRESS_SECONDS:
                 last = time.monotonic()
-                print(f"NaNWatch: {doing}: {count:,} operations so far ...", flush=True)
+                logger.info("%s: %s operations so far ...", doing, f"{count:,}")
 
         return progress
 

@@ -17,6 +17,7 @@ from tb_nanwatch.adapters.keras.instrument.method_patching import MethodPatch, M
 from tb_nanwatch.adapters.keras.instrument.model_state import model_variables
 from tb_nanwatch.adapters.keras.instrument.optimizers import find_optimizers, on_optimizer_apply
 from tb_nanwatch.adapters.keras.instrument.paths import Paths
+from tb_nanwatch.adapters.keras.instrument.structures import flatten_with_path
 from tb_nanwatch.adapters.tensorflow import private_api
 from tb_nanwatch.adapters.tensorflow.graph.operation_callbacks import on_operation
 from tb_nanwatch.adapters.tensorflow.graph.state_changes import (
@@ -245,7 +246,7 @@ def batch_arrays(data: Any) -> dict[str, Any]:
     """The arrays of a batch by position, such as "0" or "1/mask"; without sparse tensors."""
     return {
         "/".join(map(str, place)): np.asarray(leaf)
-        for place, leaf in keras.tree.flatten_with_path(data)
+        for place, leaf in flatten_with_path(data)
         if isinstance(leaf, (tf.Tensor, np.ndarray, np.generic, int, float))
     }
 

@@ -19,6 +19,7 @@ from tb_nanwatch.adapters.keras.failing_step.logits import LogitsTrial
 from tb_nanwatch.adapters.keras.failing_step.rerun import batch_size, batch_tensors, owner_in
 from tb_nanwatch.adapters.keras.instrument.optimizers import find_optimizers
 from tb_nanwatch.adapters.keras.instrument.paths import Paths
+from tb_nanwatch.adapters.keras.instrument.structures import flatten_with_path
 from tb_nanwatch.adapters.tensorflow.tracing.origin import describe_operation
 from tb_nanwatch.adapters.tensorflow.tracing.remedies import remedies_for
 from tb_nanwatch.adapters.tensorflow.tracing.stand_in import StandIn
@@ -253,7 +254,7 @@ _PARTS = ("x", "y", "sample_weight")
 
 def _name_in_code(batch: Batch, found: Search) -> str:
     """What a person calls the part of the batch that is not finite: "y", or `x["image"]`."""
-    for path, leaf in keras.tree.flatten_with_path(batch):
+    for path, leaf in flatten_with_path(batch):
         if any(leaf is each for each in found.data):
             if not isinstance(batch, (tuple, list)) or path[0] >= len(_PARTS):
                 return "x"

@@ -17,5 +17,6 @@ and an analyzer of failing steps are plugged in, as `training.protocols` describ
 - `layer_outputs`: which layers' outputs are recorded, and how the gradients that arrive there are.
 - `optimizers`: the optimizers of a model, their slots and loss scales.
 - `paths`: what layers and variables are called.
+- `structures`: nested structures with the place of each leaf.
 - `model_state`: all variables that a step of a model may change.
 """

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from tb_nanwatch.adapters.keras.instrument.call_graph import CallGraph, is_pass_through
 from tb_nanwatch.adapters.keras.instrument.optimizers import find_optimizers
+from tb_nanwatch.adapters.keras.instrument.paths import own_path
 from tb_nanwatch.adapters.tensorflow.facts import framework_facts
 from tb_nanwatch.adapters.tensorflow.tensors import VariableFacts, flatten_data
 from tb_nanwatch.format.facts import LayerFacts, LossFacts, ModelFacts, OptimizerFacts
@@ -37,10 +38,7 @@ def variable_facts(model: Any) -> dict[int, VariableFacts]:
 
 def called_facts(calls: CallGraph, optimizers: Iterable[Any]) -> ModelFacts:
     """What is known of a custom loop: the layers that a step calls, and its optimizers."""
-    # Keras sets the path when a layer is built, which some never are.
-    layers = {
-        id(each): str(each.path or each.name) for each in calls.layers if not is_pass_through(each)
-    }
+    layers = {id(each): own_path(each) for each in calls.layers if not is_pass_through(each)}
     found = [
         _layer_facts(layer, layers[id(layer)], _consumed(calls, layer, layers), "")
         for layer in calls.layers

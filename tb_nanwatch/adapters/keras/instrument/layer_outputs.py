@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from tb_nanwatch.adapters.keras.instrument.call_graph import is_pass_through
 from tb_nanwatch.adapters.keras.instrument.paths import Paths
+from tb_nanwatch.adapters.keras.instrument.structures import flatten_with_path
 from tb_nanwatch.adapters.tensorflow.private_api import private
 
 
@@ -52,8 +53,7 @@ def called_method(layer: Any) -> str:
 def named_leaves(outputs: Any, path: str) -> list[tuple[str, Any]]:
     """(name, leaf) of a layer's outputs: its path, with "/0" or "/key" where it has several."""
     return [
-        ("/".join([path, *map(str, place)]), leaf)
-        for place, leaf in keras.tree.flatten_with_path(outputs)
+        ("/".join([path, *map(str, place)]), leaf) for place, leaf in flatten_with_path(outputs)
     ]
 
 

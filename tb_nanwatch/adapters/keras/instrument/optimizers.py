@@ -113,7 +113,11 @@ def loss_scale(optimizer: Any) -> LossScale | None:
 def iterations(optimizer: Any) -> int:
     """Steps that the optimizer has counted: micro-batches, not updates; 0 without optimizer."""
     counted = getattr(optimizer, "inner_optimizer", optimizer)
-    return 0 if counted is None else int(counted._iterations.numpy())
+    if counted is None:
+        return 0
+    # Up to Keras 3.4 the public one counts them, and then it counts updates.
+    micro_batches = getattr(counted, "_iterations", None)
+    return int((counted.iterations if micro_batches is None else micro_batches).numpy())
 
 
 def build_optimizer(model: Any) -> None:

@@ -17,6 +17,16 @@ def relative_path(path: str, model: Any) -> str:
     return f"/{path}".removeprefix(f"/{model.name}/").removeprefix("/")
 
 
+def own_path(layer: Any) -> str:
+    """The path of a layer by Keras' own scopes: the names of the layers that build it, and its own.
+
+    Keras sets it when a layer is built, and a Dropout never is; up to Keras 3.3 layers have none.
+    """
+    parent = getattr(layer, "_parent_path", None)
+    path = getattr(layer, "path", None)
+    return str(path or (f"{parent}/{layer.name}" if parent else layer.name))
+
+
 class Paths:
     """Keras' own paths, made unique by the structure of the model.
 
@@ -30,8 +40,8 @@ class Paths:
     def __init__(self, model: Any):
         self._model = model
         layers = model._flatten_layers(include_self=False)
-        count = Counter(map(self._own, layers))
-        alike = [layer for layer in layers if count[self._own(layer)] > 1]
+        count = Counter(map(own_path, layers))
+        alike = [layer for layer in layers if count[own_path(layer)] > 1]
         structure = _structure(model) if alike else {}
         self._layers = {id(each): structure[id(each)] for each in alike if id(each) in structure}
         self._variables = {
@@ -43,17 +53,11 @@ class Paths:
 
     def layer(self, layer: Any) -> str:
         """The path of a layer, relative to the model."""
-        return self._layers.get(id(layer)) or relative_path(self._own(layer), self._model)
+        return self._layers.get(id(layer)) or relative_path(own_path(layer), self._model)
 
     def variable(self, variable: Any) -> str:
         """The path of a variable."""
         return self._variables.get(id(variable)) or variable_path(variable)
-
-    @staticmethod
-    def _own(layer: Any) -> str:
-        # Keras sets the path when a layer is built; a Dropout never is.
-        parent = getattr(layer, "_parent_path", None)
-        return layer.path or (f"{parent}/{layer.name}" if parent else layer.name)
 
 
 def _structure(model: Any) -> dict[int, str]:

@@ -9,7 +9,8 @@ training calls first, is replaced too, by one that first restores everything.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import tensorflow as tf
@@ -60,22 +61,34 @@ class InstrumentedTrainFunction:
         inner_step = self._inner._step if self._inner else model.train_step
         self._step: Callable[[Any], Any] = instrument(inner_step)
         self._plain = _plain(model)
-        self._instrumented = self._make()
+        self._made = self._make()
 
     def _make(self) -> Callable[[Any], Any]:
         """Has the model make a train function of the instrumented step, and restores its own."""
-        attributes = vars(self._model)
-        before = {name: attributes[name] for name in _REPLACED if name in attributes}
-        attributes.pop("make_train_function", None)
-        attributes["train_step"] = self._step
-        try:
+        with self._restoring(*_REPLACED) as attributes:
+            attributes.pop("make_train_function", None)
+            attributes["train_step"] = self._step
             self._model.make_train_function(force=True)
             made: Callable[[Any], Any] = self._model.train_function
+        return made
+
+    def _instrumented(self, iterator: Any) -> Any:
+        """Runs the instrumented step; up to Keras 3.7 it is looked up in the model each time."""
+        with self._restoring("train_step") as attributes:
+            attributes["train_step"] = self._step
+            return self._made(iterator)
+
+    @contextmanager
+    def _restoring(self, *names: str) -> Iterator[dict[str, Any]]:
+        """The model's own attributes; those of these names are afterwards what they were."""
+        attributes = vars(self._model)
+        before = {name: attributes[name] for name in names if name in attributes}
+        try:
+            yield attributes
         finally:
-            for name in _REPLACED:
+            for name in names:
                 attributes.pop(name, None)
             attributes.update(before)
-        return made
 
     def can_be_reused(self, model: Any) -> bool:
         """Whether the trace is still valid: as long as Keras' own is, until a compile."""
