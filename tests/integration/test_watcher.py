@@ -141,7 +141,7 @@ def test_an_unknown_role_lists_the_known(tmp_path: Path) -> None:
         watcher.observe(gradients=tf.ones([1]))
 
 
-def test_integers_are_left_out_with_one_warning(tmp_path: Path) -> None:
+def test_integers_are_recorded_of_data_alone(tmp_path: Path) -> None:
     observed = {"input": [tf.ones([2]), tf.constant([1])], "prediction": [tf.constant([1])]}
     with nanwatch.Watcher(tmp_path) as watcher:
         watcher.observe(**observed)
@@ -150,9 +150,9 @@ def test_integers_are_left_out_with_one_warning(tmp_path: Path) -> None:
         watcher.observe(**observed)
         watcher.step_end()
     (warning,) = warned
-    # Ids and labels are ordinary; a prediction of integers is not.
+    # Ids and labels tell something; a prediction of integers is a mistake.
     assert str(warning.message).endswith("cannot hold NaN or Inf: prediction/0 (int32).")
-    assert read_recorded(tmp_path / "nanwatch").names("input") == ["input/0"]
+    assert read_recorded(tmp_path / "nanwatch").names("input") == ["input/0", "input/1"]
 
 
 def test_the_files_stay_below_max_bytes(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from tb_nanwatch.diagnosis.rules.event_finding import (
     in_same_step,
     known,
 )
+from tb_nanwatch.diagnosis.rules.growth import huge_data
 from tb_nanwatch.stats.floats import COMPONENT, float_format
 
 
@@ -51,6 +52,7 @@ def optimizer_overflow(run: Run, event: Event) -> Answer:
     dtype = run.dtype([event.origin])
     is_weight = run.info(event.origin).role == "weight"
     since = _squares_overflow(run, event) if is_weight else event.step
+    data = huge_data(run, event.step)
     if dtype == "float16":
         variant = "float16"
     elif since < event.step or around >= huge(dtype):
@@ -64,7 +66,7 @@ def optimizer_overflow(run: Run, event: Event) -> Answer:
         replace(event, step=since),
         "optimizer-overflow",
         variant=variant,
-        related={"dtype": dtype},
+        related={"dtype": dtype} | ({"quantity": data} if variant == "squares" and data else {}),
         evidence=known(largest_gradient=around) | {"first_seen_step": event.step},
         record_also=("slot", "update") if is_weight else (),
     )

@@ -519,6 +519,8 @@ REMEDY_WORDS: dict[str, str] = {
     "bound-exponent": "bound its argument",
     "finite-mask": "use a large negative number instead of -Inf in the mask",
     "clamp-argument": "clamp its argument inside of its domain",
+    "log-softmax": "take the logarithm of the softmax in one operation: a probability that rounds "
+    "to 0 has none",
     "jitter": "add a small number to the diagonal",
     "from-logits": "use no activation in the last layer, and tell the loss that it gets logits",
     "fill": "fill the missing values, or repair what made them: every row has one, such as a "

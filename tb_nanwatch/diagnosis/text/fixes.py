@@ -106,6 +106,8 @@ def _fix(finding: Finding) -> Fix:
     keys = [f"{finding.cause}/{finding.variant}", finding.cause]
     if finding.operation is not None and finding.operation.type in EXPONENTIALS:
         keys.insert(0, f"{finding.cause}/exponential" if finding.variant == "depth" else keys[0])
+    if finding.cause == "optimizer-overflow" and finding.related.get("quantity"):
+        keys.insert(0, f"unscaled-{finding.related['quantity']}")
     if _unbounded_recurrence(finding) is not None:
         keys.insert(0, "exploding-gradient/recurrent")
     if finding.inferred_from and not finding.origin.layer and finding.operation is None:

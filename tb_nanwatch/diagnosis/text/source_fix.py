@@ -39,7 +39,12 @@ _OPERATORS: dict[str, type[ast.operator]] = {
     "Sub": ast.Sub,
 }
 
-_IN_KERAS = {"tf.maximum": "maximum", "tf.minimum": "minimum", "tf.clip_by_value": "clip"}
+_IN_KERAS = {
+    "tf.maximum": "maximum",
+    "tf.minimum": "minimum",
+    "tf.clip_by_value": "clip",
+    "tf.nn.log_softmax": "log_softmax",
+}
 """Functions of the remedies, and what `keras.ops` calls them."""
 
 
@@ -84,7 +89,13 @@ def source_with_remedy(operation: Operation, remedy: str) -> str:
     if columns is None:
         return ""
     sources = [_Source(ast.get_source_segment(line, each) or "", each) for each in operands]
-    filled = _Filled(remedy, dict(zip("xy", sources, strict=False)), _keras_prefix(node))
+    named = dict(zip("xy", sources, strict=False))
+    if any(isinstance(each, ast.Name) and each.id == "z" for each in ast.walk(expression)):
+        inner = operands[0]  # The remedy takes the place of this call, too.
+        if not (isinstance(inner, ast.Call) and inner.args):
+            return ""
+        named = {"z": _Source(ast.get_source_segment(line, inner.args[0]) or "", inner.args[0])}
+    filled = _Filled(remedy, named, _keras_prefix(node))
     written = _in_own_call(
         line, node, filled.visit(expression), _CALLED.get(operation.type, frozenset())
     )

@@ -148,7 +148,7 @@ def _of_operation(subject: Subject, origin: Origin) -> Iterator[_Change]:
     operation = origin.operation
     operands = [each for each in operation.inputs if isinstance(each, tf.Tensor)]
     for remedy in remedies_for(operation.type, origin.direction, operands):
-        stand_in = StandIn(operation, remedy.run, subject.program.owner_of)
+        stand_in = StandIn(operation, remedy.run, subject.program.owner_of, remedy.producer)
         yield _Change(
             remedy.name,
             remedy.code,

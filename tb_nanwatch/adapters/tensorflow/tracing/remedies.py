@@ -21,14 +21,17 @@ class Remedy(NamedTuple):
     Attributes:
       name: what it does, in one word or two; a key of `diagnosis.text`.
       code: an expression.
+      producer: type of the operation that makes the first operand, where the remedy takes the place
+        of both: `z` is what goes into it. "" otherwise.
     """
 
     name: str
     code: str
+    producer: str = ""
 
     def run(self, *operands: Any) -> Any:
-        """The expression, of these operands."""
-        values = dict(zip("xy", operands, strict=False))
+        """The expression, of these operands; of what goes into the producer, where it names one."""
+        values = dict(zip("z" if self.producer else "xy", operands, strict=False))
         return eval(self.code, {"tf": tf, **values})
 
 
@@ -38,11 +41,13 @@ class _Form(NamedTuple):
     Attributes:
       name, code: as of `Remedy`; `code` with the constants' names in braces.
       where: whether it fits, by the operands; None where it always does.
+      producer: as of `Remedy`.
     """
 
     name: str
     code: str
     where: Callable[..., bool] | None = None
+    producer: str = ""
 
 
 class _Constants(NamedTuple):
@@ -50,12 +55,14 @@ class _Constants(NamedTuple):
 
     Attributes:
       eps: added to what may be 0.
+      divisor: added to what is divided by: more, as 1 / 1e-6 is a million.
       edge: how far from the ends of a domain.
       lowest, highest: of a mask; their softmax is 0.
       largest_exponent: that `exp` still takes.
     """
 
     eps: str = "1e-6"
+    divisor: str = "1e-3"
     edge: str = "1e-6"
     lowest: str = "-1e9"
     highest: str = "1e9"
@@ -63,7 +70,7 @@ class _Constants(NamedTuple):
 
 
 _CONSTANTS = {
-    "float16": _Constants("1e-3", "1e-3", "-1e4", "1e4", "8.0"),  # It ends at 65504.
+    "float16": _Constants("1e-3", "1e-2", "1e-3", "-1e4", "1e4", "8.0"),  # It ends at 65504.
     "bfloat16": _Constants(edge="1e-2"),
 }
 
@@ -88,11 +95,22 @@ def _has_infinite(*operands: Any) -> bool:
     return any(_any(tf.math.is_inf(each)) for each in operands)
 
 
+def _is_distribution(x: Any) -> bool:
+    """Whether its rows may be what a softmax gives."""
+    if x.shape.rank is None or x.shape.rank < 1 or x.shape[-1] in (None, 1):
+        return False
+    sums = tf.cast(tf.reduce_sum(x, axis=-1), tf.float64)
+    return not _any(x < 0) and not _any(tf.abs(sums - 1) > 1e-2)
+
+
 _CLAMP, _EPSILON, _NO_NAN = "clamp", "epsilon", "divide-no-nan"
 _ARGUMENT = "clamp-argument"
 
 _FORMS: dict[str, tuple[_Form, ...]] = {
-    "Log": (_Form(_CLAMP, "tf.math.log(tf.maximum(x, {eps}))"),),
+    "Log": (
+        _Form("log-softmax", "tf.nn.log_softmax(z)", _is_distribution, "Softmax"),
+        _Form(_CLAMP, "tf.math.log(tf.maximum(x, {eps}))"),
+    ),
     "Log1p": (_Form(_CLAMP, "tf.math.log1p(tf.maximum(x, {edge} - 1.0))"),),
     "Sqrt": (
         _Form(_EPSILON, "tf.sqrt(x + {eps})", lambda x: not _has_negative(x)),
@@ -103,7 +121,7 @@ _FORMS: dict[str, tuple[_Form, ...]] = {
         _Form(_CLAMP, "tf.math.rsqrt(tf.maximum(x, {eps}))"),
     ),
     "RealDiv": (
-        _Form(_EPSILON, "x / (y + {eps})", _is_never_negative),
+        _Form(_EPSILON, "x / (y + {divisor})", _is_never_negative),
         _Form(_NO_NAN, "tf.math.divide_no_nan(x, y)"),
     ),
     "Reciprocal": (
@@ -171,4 +189,4 @@ def remedies_for(operation_type: str, direction: Pass, operands: Sequence[Any]) 
     constants = _CONSTANTS.get(numbers[0].dtype.name, _Constants())
     for form in _FORMS.get(operation_type, ()):
         if form.where is None or form.where(*numbers):
-            yield Remedy(form.name, form.code.format(**constants._asdict()))
+            yield Remedy(form.name, form.code.format(**constants._asdict()), form.producer)

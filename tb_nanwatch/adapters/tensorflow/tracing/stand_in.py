@@ -27,6 +27,8 @@ class StandIn:
         or from the same layer where no line of the user's leads there, is replaced.
       replacement: called with the operands in its place.
       owner_of: as `trace_operations` takes it.
+      producer: type of the operation that makes the first operand, where the replacement takes the
+        place of both, and is called with what goes into it; "" otherwise.
 
     Attributes:
       calls: how often it ran.
@@ -37,11 +39,15 @@ class StandIn:
         operation: TracedOperation,
         replacement: Callable[..., Any],
         owner_of: Callable[[Any], Owner | None],
+        producer: str = "",
     ):
         self.calls = 0
         self._operation = operation
         self._replacement = replacement
         self._owner_of = owner_of
+        self._producer = producer
+        # The last result of that type, and what it was made of.
+        self._produced: tuple[Any, Any] = None, None
         self._is_paused = False
 
     @contextmanager
@@ -54,12 +60,22 @@ class StandIn:
         boundary = sys._getframe(2)
 
         def run(original: Callable[..., Any], context: Any, kind: Any, *rest: Any) -> Any:
+            operands = rest[1:]  # After the name.
+            if kind == self._producer and not self._is_paused:
+                made = original(context, kind, *rest)
+                self._produced = made, operands[0]
+                return made
             if self._is_paused or kind != self._operation.type or not self._is_here(boundary):
                 return original(context, kind, *rest)
+            if self._producer:
+                made, made_of = self._produced
+                if made is not operands[0]:
+                    return original(context, kind, *rest)
+                operands = (made_of,)
             self._is_paused = True
             try:
                 self.calls += 1
-                return self._replacement(*rest[1:])  # After the name.
+                return self._replacement(*operands)
             finally:
                 self._is_paused = False
 
