@@ -1,4 +1,5 @@
-"""Whether advice cures: each broken run of the gallery is repaired as its finding says, literally.
+"""Whether advice cures: broken runs of the gallery, and random networks with a trap, repaired as
+their findings say, literally.
 
 The fix of the first finding is put into a training of the same case, and that is trained anew: the
 line that it rewrites is rewritten in the source, its code is run where it changes data, optimizer
@@ -6,7 +7,7 @@ or loss, and its layers are put in place of those of the model. Only where the f
 this kind (an earlier checkpoint, a formula for a layer of one's own) is the case's own repair
 taken. It cures where the repaired run is healthy: no error and no warning.
 
-    python tests/bench/advice.py [--only CASE ...]
+    python tests/bench/advice.py [--only CASE ...] [--networks COUNT]
 """
 
 from __future__ import annotations
@@ -48,25 +49,34 @@ OWN_REPAIR = {
 
 def rewritten(module: ModuleType, finding: Finding) -> Callable[[], Training] | None:
     """The case's `build` with the finding's line of source rewritten; None where it names none."""
-    operation = finding["origin"].get("operation", {})
-    owner = _module_of(operation.get("file", ""))
-    if owner is None or operation["code"] not in inspect.getsource(owner):
+    owner = _module_of(finding["origin"].get("operation", {}).get("file", ""))
+    made = None if owner is None else _with_line(owner, finding)
+    if owner is None or made is None:
         return None
-    source = inspect.getsource(owner)
-    lines = source.splitlines()
-    line = lines[operation["line"] - 1]
-    indentation = line[: len(line) - len(line.lstrip())]
-    fixed = line.replace(operation["code"], finding["fix_code"].replace("\n", "\n" + indentation))
-    lines[operation["line"] - 1] = fixed
-    made = ModuleType(owner.__name__)
-    made.__file__ = owner.__file__
-    exec(compile("\n".join(lines), str(owner.__file__), "exec"), made.__dict__)
     if owner is not module:  # The case builds upon another one.
         for name, value in vars(owner).items():
             if getattr(module, name, None) is value and hasattr(made, name):
                 setattr(module, name, getattr(made, name))
         return module.build  # type: ignore[no-any-return]
     return made.build  # type: ignore[no-any-return]
+
+
+def _with_line(owner: ModuleType, finding: Finding) -> ModuleType | None:
+    """The module with the line of the finding's operation rewritten; None where it has none."""
+    operation = finding["origin"].get("operation", {})
+    lines = inspect.getsource(owner).splitlines()
+    if not operation.get("file") or operation["code"] not in lines[operation["line"] - 1]:
+        return None
+    line = lines[operation["line"] - 1]
+    indentation = line[: len(line) - len(line.lstrip())]
+    fixed = line.replace(operation["code"], finding["fix_code"].replace("\n", "\n" + indentation))
+    lines[operation["line"] - 1] = fixed
+    made = ModuleType(owner.__name__)
+    made.__file__ = owner.__file__
+    sys.modules[f"{made.__name__} rewritten"] = made  # Where dataclasses look for themselves.
+    made.__name__ = f"{made.__name__} rewritten"
+    exec(compile("\n".join(lines), str(owner.__file__), "exec"), made.__dict__)
+    return made
 
 
 def _module_of(file: str) -> ModuleType | None:
@@ -163,6 +173,32 @@ def cures(case: str, folder: Path) -> tuple[bool, str]:
     return not left, "; ".join(each["headline"] for each in left) or f"{how}: {said}"
 
 
+def cures_network(seed: int, folder: Path) -> tuple[bool, str, str]:
+    """The same of a random network, with the kind of its trap first."""
+    import random_networks
+
+    keras.utils.clear_session()
+    drawn = random_networks.network(seed)
+    random_networks.train(drawn, folder / "broken")
+    found = findings_of(folder / "broken")[0]
+    keras.utils.clear_session()
+    made = _with_line(random_networks, found)
+    x, y = random_networks.data(drawn)
+    if made is not None:
+        training: Training | None = Training(made.build(drawn), x, y)
+    elif drawn.kind == "bad weight":  # An earlier checkpoint.
+        training = Training(random_networks.build(replace(drawn, kind="none")), x, y)
+    else:
+        training = with_code(Training(random_networks.build(drawn), x, y), found)
+    if training is None:
+        return False, drawn.kind, f"could not be followed: {found['fix_code']}"
+    training = replace(training, batch=random_networks.BATCH, watch=("all",))
+    fit(training, folder / "followed")
+    left = [each for each in findings_of(folder / "followed") if each["severity"] != "info"]
+    said = found["fix_code"].splitlines()[0] if found["fix_code"] else found["headline"]
+    return not left, drawn.kind, "; ".join(each["headline"] for each in left) or said
+
+
 def broken_cases() -> list[str]:
     modules = {case: importlib.import_module(f"tb_nanwatch_demo.{case}") for case in CASES}
     return [case for case, module in modules.items() if module.TRUTH.status != "healthy"]
@@ -172,14 +208,24 @@ def main() -> None:
     known = broken_cases()
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", nargs="+", choices=known, help="these alone")
-    cases = parser.parse_args().only or known
+    parser.add_argument("--networks", type=int, default=0, help="random networks; default: 0")
+    options = parser.parse_args()
+    cases = options.only or known
     cured = 0
     for case in cases:
         with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
             is_cured, said = cures(case, Path(folder))
         cured += is_cured
         print(f"{case:22} {'cured' if is_cured else 'NOT CURED':10} {said}", flush=True)
-    print(f"\nAdvice cures {cured} of {len(cases)}")
+    print(f"\nAdvice cures {cured} of {len(cases)}", flush=True)
+    cured = 0
+    for seed in range(options.networks):
+        with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
+            is_cured, kind, said = cures_network(seed, Path(folder))
+        cured += is_cured
+        print(f"{seed:3} {kind:33} {'cured' if is_cured else 'NOT CURED':10} {said}", flush=True)
+    if options.networks:
+        print(f"\nAdvice cures {cured} of {options.networks} random networks")
 
 
 if __name__ == "__main__":

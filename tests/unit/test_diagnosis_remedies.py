@@ -64,6 +64,24 @@ def operation(kind: str, line: str) -> Operation:
             "tf.acos(tf.clip_by_value(x, 1e-6 - 1.0, 1.0 - 1e-6))",
             "a = ops.arccos(ops.clip(c, 1e-6 - 1.0, 1.0 - 1e-6))",
         ),
+        (
+            "Log",
+            "return -ops.sum(y * ops.log(ops.softmax(z / t)), axis=-1)",
+            "tf.nn.log_softmax(z)",
+            "return -ops.sum(y * ops.log_softmax(z / t), axis=-1)",
+        ),
+        (
+            "Sqrt",
+            "d = tf.norm(a - b, axis=-1, keepdims=True)",
+            "tf.sqrt(x + 1e-6)",
+            "d = tf.sqrt(tf.reduce_sum(tf.square(a - b), axis=-1, keepdims=True) + 1e-6)",
+        ),
+        (
+            "Sqrt",
+            "d = ops.norm(a, axis=1)",
+            "tf.sqrt(x + 1e-6)",
+            "d = ops.sqrt(ops.sum(ops.square(a), axis=1) + 1e-6)",
+        ),
     ],
 )
 def test_the_remedy_is_written_into_the_line(
@@ -72,6 +90,28 @@ def test_the_remedy_is_written_into_the_line(
     found = source_with_remedy(operation(kind, line), remedy)
     ast.parse(found)
     assert found == (written or "return tf.pow(tf.maximum(x, 1e-6), 0.5)")
+
+
+@pytest.mark.parametrize(
+    ("line", "written"),
+    [
+        ("if tf.math.log(x) > 0:", "if tf.math.log(tf.maximum(x, 1e-6)) > 0:"),
+        ('"a": lambda x: tf.math.log(x),', '"a": lambda x: tf.math.log(tf.maximum(x, 1e-6)),'),
+        ("scale=tf.math.log(x),", "scale=tf.math.log(tf.maximum(x, 1e-6)),"),
+    ],
+    ids=["the head of a block", "an entry of a dict", "an argument"],
+)
+def test_a_part_of_a_statement_is_enough(line: str, written: str) -> None:
+    assert source_with_remedy(operation("Log", line), LOG) == written
+
+
+def test_columns_count_in_an_entry_of_a_dict_too() -> None:
+    line = '"é": lambda x: tf.math.log(x) + tf.math.log(1 - x),'
+    text = line.encode()
+    start = text.index(b"tf.math.log(1")
+    columns = 8 + start, 8 + start + len("tf.math.log(1 - x)")
+    found = source_with_remedy(replace(operation("Log", line), columns=columns), LOG)
+    assert found == '"é": lambda x: tf.math.log(x) + tf.math.log(tf.maximum(1 - x, 1e-6)),'
 
 
 def test_of_several_calls_the_columns_show_which() -> None:
@@ -87,8 +127,8 @@ def test_of_several_calls_the_columns_show_which() -> None:
     [
         ("Log", "return tf.math.log(a) + tf.math.log(b)"),  # Which of the two?
         ("Log", "return tf.math.log("),
-        ("Log", "if tf.math.log(x) > 0:"),
-        ("Sqrt", "return tf.norm(x, axis=-1)"),
+        ("Sqrt", "return tf.norm(x, axis=-1)"),  # No remedy of a root.
+        ("Log", "else tf.math.log(x)"),
         ("Log", "return self.log_of(x)"),
         ("Log", ""),
     ],

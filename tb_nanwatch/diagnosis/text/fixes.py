@@ -36,14 +36,14 @@ _CURED_BY_CLIPPING = frozenset({"", "overflow", "loss", "weight"})
 """Variants of divergence and exploding gradients whose fix is to clip, unless that is done."""
 
 
-_NOT_AT_LINE = frozenset({"from-logits", "fill"})
+_NOT_AT_LINE = frozenset({"from-logits", "fill", "leave-out-rows"})
 """Remedies that change something else than the line of the operation."""
 
 
 def advice(finding: Finding) -> str:
     """What to do, in words: an imperative first, then where it does not apply."""
     cure = _cure(finding)
-    if cure is not None and cure.remedy in _NOT_AT_LINE:
+    if cure is not None and cure.remedy in _NOT_AT_LINE & REMEDY_WORDS.keys():
         return f"{sentence(REMEDY_WORDS[cure.remedy])}."
     if cure is not None and cure.remedy in REMEDY_WORDS:
         return _at_line(finding, REMEDY_WORDS[cure.remedy])
@@ -78,13 +78,17 @@ def help_link(finding: Finding) -> str:
 
 def _cure(finding: Finding) -> Trial | None:
     """The remedy of the operation that was tried on the step and cured it; None for none."""
-    if finding.rerun is None or finding.cause in _NOT_OF_OPERATION:
-        # Where leaving rows out leaves nothing, data is filled.
-        tried = () if finding.rerun is None else finding.rerun.tried
-        return next((each for each in tried if each.remedy == "fill" and _is_cured(each)), None)
+    if finding.rerun is None:
+        return None
+    cures = filter(_is_cured, finding.rerun.tried)
+    if finding.cause in _NOT_OF_OPERATION:
+        return next((each for each in cures if each.remedy in _OF_DATA), None)
     if finding.operation is not None and power_overflows(finding.operation):
         return None  # What is tried on a power keeps its base positive.
-    return next(filter(_is_cured, finding.rerun.tried), None)
+    return next(cures, None)
+
+
+_OF_DATA = frozenset({"fill", "leave-out-rows"})
 
 
 def _is_cured(trial: Trial) -> bool:

@@ -11,7 +11,7 @@ from tb_nanwatch.format.rerun import Operation
 _CALLED: dict[str, frozenset[str]] = {
     "Log": frozenset({"log"}),
     "Log1p": frozenset({"log1p"}),
-    "Sqrt": frozenset({"sqrt"}),
+    "Sqrt": frozenset({"sqrt", "norm"}),
     "Rsqrt": frozenset({"rsqrt"}),
     "RealDiv": frozenset({"divide", "true_divide", "truediv"}),
     "Reciprocal": frozenset({"reciprocal"}),
@@ -40,6 +40,7 @@ _OPERATORS: dict[str, type[ast.operator]] = {
 }
 
 _IN_KERAS = {
+    "tf.sqrt": "sqrt",
     "tf.maximum": "maximum",
     "tf.minimum": "minimum",
     "tf.clip_by_value": "clip",
@@ -70,37 +71,87 @@ def source_with_remedy(operation: Operation, remedy: str) -> str:
       remedy: an expression of `x`, and of `y` for a second operand.
 
     Returns:
-      "" where the line does not show for sure what to replace: it is no statement by itself, or
-      calls no such function, or several.
+      "" where the line does not show for sure what to replace: it is a part of a statement that
+      takes several, or calls no such function, or several.
     """
-    line = operation.code
-    try:
-        tree = ast.parse(line)
-        expression = ast.parse(remedy, mode="eval").body
-    except SyntaxError:
+    found = _parsed(operation.code)
+    if found is None:
         return ""
+    line, tree, shift = found
+    expression = ast.parse(remedy, mode="eval").body
     places = list(_places(tree, operation.type))
     if len(places) > 1:
-        places = [each for each in places if _columns(each.node) == _columns_in_code(operation)]
+        wanted = _columns_in_code(operation, shift)
+        places = [each for each in places if _columns(each.node) == wanted]
     if len(places) != 1:
         return ""
-    node, operands = places[0]
-    columns = _columns(node)
-    if columns is None:
+    node = places[0].node
+    columns, named = _columns(node), _named(line, places[0], expression)
+    if columns is None or named is None:
         return ""
-    sources = [_Source(ast.get_source_segment(line, each) or "", each) for each in operands]
-    named = dict(zip("xy", sources, strict=False))
-    if any(isinstance(each, ast.Name) and each.id == "z" for each in ast.walk(expression)):
-        inner = operands[0]  # The remedy takes the place of this call, too.
-        if not (isinstance(inner, ast.Call) and inner.args):
-            return ""
-        named = {"z": _Source(ast.get_source_segment(line, inner.args[0]) or "", inner.args[0])}
     filled = _Filled(remedy, named, _keras_prefix(node))
     written = _in_own_call(
         line, node, filled.visit(expression), _CALLED.get(operation.type, frozenset())
     )
     code = line.encode()  # Offsets are those of UTF-8.
-    return (code[: columns[0]] + ast.unparse(written).encode() + code[columns[1] :]).decode()
+    fixed = code[: columns[0]] + ast.unparse(written).encode() + code[columns[1] :]
+    return fixed.decode()[shift : shift + len(operation.code) + len(fixed.decode()) - len(line)]
+
+
+_AROUND = (("", ""), ("", "\n pass"), ("{", "}"), ("f(", ")"))
+"""What makes a statement of a line: of a whole one, of the head of a block, of an entry of a dict,
+of an argument."""
+
+
+def _parsed(code: str) -> tuple[str, ast.AST, int] | None:
+    """(statement, its tree, where the line begins in it); None where the line makes none."""
+    for before, after in _AROUND:
+        try:
+            return before + code + after, ast.parse(before + code + after), len(before)
+        except SyntaxError:
+            continue
+    return None
+
+
+def _named(line: str, place: _Place, remedy: ast.expr) -> dict[str, _Source] | None:
+    """What the remedy's names stand for in the line; None where that cannot be told."""
+    first = place.operands[0]
+    names = {each.id for each in ast.walk(remedy) if isinstance(each, ast.Name)}
+    if "z" in names:  # The remedy takes the place of the call inside, too.
+        if not (isinstance(first, ast.Call) and first.args):
+            return None
+        return {"z": _Source(_text(line, first.args[0]), first.args[0])}
+    if _is_norm(place.node):
+        is_root = isinstance(remedy, ast.Call) and _name(remedy) == "sqrt"
+        return _of_norm(line, place) if is_root else None
+    sources = [_Source(_text(line, each), each) for each in place.operands]
+    return dict(zip("xy", sources, strict=False))
+
+
+def _is_norm(node: ast.expr) -> bool:
+    return isinstance(node, ast.Call) and _name(node) == "norm"
+
+
+def _of_norm(line: str, place: _Place) -> dict[str, _Source] | None:
+    """A norm is the root of a sum of squares: that sum, for the root of an Euclidean norm."""
+    assert isinstance(place.node, ast.Call)
+    if len(place.operands) != 1 or any(each.arg == "ord" for each in place.node.keywords):
+        return None
+    prefix = _keras_prefix(place.node)
+    total, square = "tf.reduce_sum", "tf.square"
+    if prefix:
+        total, square = f"{prefix}.sum", f"{prefix}.square"
+    options = "".join(f", {each.arg}={_text(line, each.value)}" for each in place.node.keywords)
+    text = f"{total}({square}({_text(line, place.operands[0])}){options})"
+    return {"x": _Source(text, ast.parse(text, mode="eval").body)}
+
+
+def _text(line: str, node: ast.expr) -> str:
+    return ast.get_source_segment(line, node) or ""
+
+
+def _name(node: ast.Call) -> str:
+    return ast.unparse(node.func).rpartition(".")[2]
 
 
 def _columns(node: ast.expr) -> tuple[int, int] | None:
@@ -110,20 +161,19 @@ def _columns(node: ast.expr) -> tuple[int, int] | None:
     return node.col_offset, node.end_col_offset
 
 
-def _columns_in_code(operation: Operation) -> tuple[int, int] | None:
-    """Where the call is in the line without its indentation."""
+def _columns_in_code(operation: Operation, shift: int) -> tuple[int, int] | None:
+    """Where the call is in the line without its indentation, which begins at `shift`."""
     text = next((each.text for each in operation.source if each.line == operation.line), "")
     if operation.columns is None:
         return None
-    indentation = len(text.encode()) - len(text.lstrip().encode())
+    indentation = len(text.encode()) - len(text.lstrip().encode()) - shift
     return operation.columns[0] - indentation, operation.columns[1] - indentation
 
 
 def _places(tree: ast.AST, operation_type: str) -> Iterator[_Place]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and node.args:
-            name = ast.unparse(node.func).rpartition(".")[2]
-            if name in _CALLED.get(operation_type, ()):
+            if _name(node) in _CALLED.get(operation_type, ()):
                 yield _Place(node, node.args)
         elif isinstance(node, ast.BinOp):
             operator = _OPERATORS.get(operation_type)
@@ -137,7 +187,7 @@ def _in_own_call(
     """The remedy; in the user's own call, with its options, where it only changes an argument."""
     if not (isinstance(node, ast.Call) and isinstance(remedy, ast.Call)):
         return remedy
-    if ast.unparse(remedy.func).rpartition(".")[2] not in names:
+    if _name(remedy) not in names or _is_norm(node):
         return remedy
     rest = [_verbatim(line, each) for each in node.args[len(remedy.args) :]]
     options = [ast.keyword(each.arg, _verbatim(line, each.value)) for each in node.keywords]

@@ -236,7 +236,7 @@ def _of_data(subject: Subject, found: Search) -> Iterator[_Change]:
         yield _Change(
             "leave-out-rows",
             f"keep = np.isfinite({name}).reshape(len({name}), -1).all(axis=1)\n"
-            "x, y = x[keep], y[keep]",
+            f"print(np.flatnonzero(~keep))  # bad rows\n{_without_rows(subject.batch)}",
             nullcontext(),
             tf.nest.map_structure(lambda each: _rows(each, good), subject.batch),
         )
@@ -246,6 +246,13 @@ def _of_data(subject: Subject, found: Search) -> Iterator[_Change]:
         nullcontext(),
         tf.nest.map_structure(_filled, subject.batch),
     )
+
+
+def _without_rows(batch: Batch) -> str:
+    """Code that leaves rows out of all parts of a batch."""
+    if isinstance(batch, (tuple, list)) and any(map(keras.tree.is_nested, batch)):
+        return "x, y = keras.tree.map_structure(lambda part: part[keep], (x, y))"
+    return "x, y = x[keep], y[keep]"
 
 
 _PARTS = ("x", "y", "sample_weight")
