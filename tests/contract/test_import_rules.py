@@ -43,7 +43,7 @@ TABLE: dict[str, set[str]] = {
     "adapters.tensorflow": CONTRACTS
     | {"training", "diagnosis", "tensorflow", "tensorboard.compat.proto"},
     # tensorflow: Keras' own trainer there is a TensorFlow program.
-    "adapters.keras": CONTRACTS
+    "adapters.keras_common": CONTRACTS
     | {"training", "diagnosis", "adapters.tensorflow", "keras", "tensorflow"},
     "reader": CONTRACTS | {"tensorboard.data"},
     "http": CONTRACTS
@@ -71,8 +71,11 @@ LAYERS: dict[str, set[str]] = {
         "adapters.tensorflow.private_api",
         "adapters.tensorflow.graph",
     },
-    "adapters.keras.instrument": {"adapters.tensorflow"},
-    "adapters.keras.failing_step": {"adapters.tensorflow", "adapters.keras.instrument"},
+    "adapters.keras_common.instrument": {"adapters.tensorflow"},
+    "adapters.keras_common.failing_step": {
+        "adapters.tensorflow",
+        "adapters.keras_common.instrument",
+    },
 }
 """Which room within the adapters may import which others of the adapters: only downward."""
 DIAGNOSIS = ("diagnosis", "diagnosis.facts", "diagnosis.rules", "diagnosis.text")
@@ -196,7 +199,7 @@ def test_rooms_of_the_adapters_import_downward_only() -> None:
         ("tensorflow.statistics.x", "from tb_nanwatch.adapters.tensorflow import tensors"),
         ("tensorflow.tracing.x", "from ..statistics import finite"),
         ("keras.instrument.x", "from ..failing_step.black_box import BlackBox"),
-        ("keras.failing_step.x", "import tb_nanwatch.adapters.keras.callback"),
+        ("keras.failing_step.x", "import tb_nanwatch.adapters.keras_common.callback"),
     ],
 )
 def test_an_upward_import_is_caught(module: str, source: str) -> None:
@@ -266,7 +269,7 @@ def test_a_violation_is_caught(module: str, source: str, caught: str) -> None:
     [
         ("tb_nanwatch.stats.x", "import math\nimport numpy as np\nfrom . import record"),
         ("tb_nanwatch.plugin", "class L:\n  def load(self):\n    from tb_nanwatch import http"),
-        ("tb_nanwatch.adapters.keras.x", "from ..tensorflow import kernels\nimport keras"),
+        ("tb_nanwatch.adapters.keras_common.x", "from ..tensorflow import kernels\nimport keras"),
         ("tb_nanwatch.adapters.tensorflow.sink", "import tensorflow as tf"),
     ],
 )

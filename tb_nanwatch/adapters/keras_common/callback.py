@@ -12,14 +12,15 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tb_nanwatch.adapters.keras.failing_step.black_box import BlackBox
-from tb_nanwatch.adapters.keras.failing_step.model_guards import ModelGuards
-from tb_nanwatch.adapters.keras.failing_step.update_policy import UpdatePolicy
-from tb_nanwatch.adapters.keras.fit_call import FitCall
-from tb_nanwatch.adapters.keras.instrument.optimizers import build_optimizer, iterations
-from tb_nanwatch.adapters.keras.instrument.step_tensors import StepTensors
-from tb_nanwatch.adapters.keras.instrument.train_function import InstrumentedTrainFunction
-from tb_nanwatch.adapters.keras.instrument.train_step import instrument_train_step
+from tb_nanwatch.adapters.keras_common.failing_step.black_box import BlackBox
+from tb_nanwatch.adapters.keras_common.failing_step.model_guards import ModelGuards
+from tb_nanwatch.adapters.keras_common.failing_step.update_policy import UpdatePolicy
+from tb_nanwatch.adapters.keras_common.fit_call import FitCall
+from tb_nanwatch.adapters.keras_common.framework import framework_of
+from tb_nanwatch.adapters.keras_common.instrument.optimizers import build_optimizer, iterations
+from tb_nanwatch.adapters.keras_common.instrument.step_tensors import StepTensors
+from tb_nanwatch.adapters.keras_common.instrument.train_function import InstrumentedTrainFunction
+from tb_nanwatch.adapters.keras_common.instrument.train_step import instrument_train_step
 from tb_nanwatch.adapters.tensorflow.graph.host_callback import HostSignal
 from tb_nanwatch.adapters.tensorflow.graph.replicas import (
     current_replica,
@@ -109,6 +110,8 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
         blackbox: DumpLevel = "result",
     ):
         super().__init__()
+        # Of Keras 2: a subclass is given numbers.
+        self._supports_tf_logs = type(self) is Callback
         self._arguments: dict[str, Any] = {
             "log_dir": log_dir,
             "every": every,
@@ -169,6 +172,17 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
         others = {name: value for name, value in vars(self).items() if name not in ours}
         return _without_records, (type(self), self._arguments), others or None
 
+    # Keras 2 asks its callbacks for these, and calls no others.
+
+    def _implements_train_batch_hooks(self) -> bool:
+        return True
+
+    def _implements_test_batch_hooks(self) -> bool:
+        return type(self) is not Callback
+
+    def _implements_predict_batch_hooks(self) -> bool:
+        return type(self) is not Callback
+
     def on_train_begin(self, logs: Any = None) -> None:
         self._has_begun = True
         self._saw_batches = False
@@ -178,10 +192,11 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
                 "the model: keras.callbacks.CallbackList([callback], model=model)."
             )
             return
-        if keras.backend.backend() != "tensorflow":
+        backend = framework_of(self.model).backend()
+        if backend != "tensorflow":
             raise RuntimeError(
                 "nanwatch.Callback needs Keras' TensorFlow backend, but the backend is "
-                f"{keras.backend.backend()}. Set the environment variable KERAS_BACKEND=tensorflow."
+                f"{backend}. Set the environment variable KERAS_BACKEND=tensorflow."
             )
         if self._error_guard.has_failed or self._guard_error_guard.has_failed:
             # Another fit gets another chance, with a new trace.

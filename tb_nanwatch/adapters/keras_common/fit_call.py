@@ -6,8 +6,9 @@ import sys
 import weakref
 from collections.abc import Callable
 from types import FrameType
+from typing import Any
 
-import keras
+from tb_nanwatch.adapters.keras_common.framework import loaded_frameworks
 
 _MOST_FRAMES = 16
 """Between Keras' call and ours: `on_train_begin` of subclasses."""
@@ -39,13 +40,14 @@ class FitCall:
             on_abandoned()
 
 
-def _caller(frame: FrameType | None) -> keras.callbacks.CallbackList | None:
+def _caller(frame: FrameType | None) -> Any:
     """The list whose method has called us; None for a loop that calls its callbacks itself."""
+    kinds = tuple(each.keras.callbacks.CallbackList for each in loaded_frameworks())
     for _ in range(_MOST_FRAMES):
         if frame is None:
             return None
         owner = frame.f_locals.get("self")
-        if isinstance(owner, keras.callbacks.CallbackList):
+        if isinstance(owner, kinds):
             return owner
         frame = frame.f_back
     return None

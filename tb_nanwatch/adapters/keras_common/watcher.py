@@ -13,7 +13,7 @@ from tb_nanwatch.training.failing_step.step_dump import DumpLevel, validate_dump
 from tb_nanwatch.training.schedule import Every
 
 if TYPE_CHECKING:
-    from tb_nanwatch.adapters.keras.failing_step.loop import InstrumentedLoop
+    from tb_nanwatch.adapters.keras_common.failing_step.loop import InstrumentedLoop
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -83,7 +83,7 @@ class Watcher(watcher.Watcher):
             )
         if self._blackbox == "off":
             return function
-        from tb_nanwatch.adapters.keras.failing_step.loop import InstrumentedLoop
+        from tb_nanwatch.adapters.keras_common.failing_step.loop import InstrumentedLoop
 
         if self._loop is None:
             self._loop = InstrumentedLoop(self._log_dir, self._blackbox, self._recorder)

@@ -15,27 +15,27 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-import keras
 import numpy as np
 import tensorflow as tf
 
-from tb_nanwatch.adapters.keras.failing_step.captured_step import CapturedStep, StepCapture
-from tb_nanwatch.adapters.keras.failing_step.deferred_steps import DeferredSteps
-from tb_nanwatch.adapters.keras.failing_step.rerun import (
+from tb_nanwatch.adapters.keras_common.failing_step.captured_step import CapturedStep, StepCapture
+from tb_nanwatch.adapters.keras_common.failing_step.deferred_steps import DeferredSteps
+from tb_nanwatch.adapters.keras_common.failing_step.rerun import (
     batch_arrays,
     batch_size,
     rerun_model,
     state_arrays,
     variables_as_before,
 )
-from tb_nanwatch.adapters.keras.failing_step.trials import (
+from tb_nanwatch.adapters.keras_common.failing_step.trials import (
     Program,
     Subject,
     program_of,
     try_remedies,
 )
-from tb_nanwatch.adapters.keras.failing_step.update_policy import UpdatePolicy
-from tb_nanwatch.adapters.keras.instrument.batch import Batch
+from tb_nanwatch.adapters.keras_common.failing_step.update_policy import UpdatePolicy
+from tb_nanwatch.adapters.keras_common.framework import framework_of, loaded_frameworks
+from tb_nanwatch.adapters.keras_common.instrument.batch import Batch
 from tb_nanwatch.adapters.tensorflow.graph.host_callback import HostSignal
 from tb_nanwatch.adapters.tensorflow.recorder import Recorder
 from tb_nanwatch.adapters.tensorflow.tracing.origin import describe_operation
@@ -142,8 +142,7 @@ class BlackBox:
 
     def before_call(self, model: Any, batches: Any) -> Any:
         self._is_compiled = bool(model.jit_compile) and not model.run_eagerly
-        steps = model.steps_per_execution
-        return self.deferred.wrap_iterator(batches, self._is_compiled, steps)
+        return self.deferred.wrap_iterator(framework_of(model), model, batches, self._is_compiled)
 
     def before_step(self, batch: Any, is_compiled: bool) -> None:
         """On the host, before a call that executes one step: its batch."""
@@ -290,7 +289,8 @@ def _write_whole(path: str, content: bytes) -> None:
 
 def versions() -> dict[str, str]:
     """Versions of the packages that run a step."""
-    packages = {"tensorflow": tf, "keras": keras, "numpy": np}
+    keras = {each.name: each.keras for each in loaded_frameworks()}
+    packages = {"tensorflow": tf, **keras, "numpy": np}
     return {name: package.__version__ for name, package in packages.items()}
 
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from tb_nanwatch.adapters.keras.failing_step.armed_buffer import ArmedBuffer
+from tb_nanwatch.adapters.keras_common.failing_step.armed_buffer import ArmedBuffer
 from tb_nanwatch.adapters.tensorflow.graph.host_callback import HostSignal
 from tb_nanwatch.adapters.tensorflow.graph.replicas import current_replica
 from tb_nanwatch.adapters.tensorflow.graph.state_changes import StateVariable

@@ -13,9 +13,10 @@ from typing import Any
 
 import tensorflow as tf
 
-from tb_nanwatch.adapters.keras.failing_step.update_guard import BaseGuard, StepState
-from tb_nanwatch.adapters.keras.failing_step.update_policy import UpdatePolicy
-from tb_nanwatch.adapters.keras.instrument.optimizers import build
+from tb_nanwatch.adapters.keras_common.failing_step.update_guard import BaseGuard, StepState
+from tb_nanwatch.adapters.keras_common.failing_step.update_policy import UpdatePolicy
+from tb_nanwatch.adapters.keras_common.framework import framework_of
+from tb_nanwatch.adapters.keras_common.instrument.optimizers import build
 from tb_nanwatch.adapters.tensorflow.graph.cond import cond_without_lowering, run_if
 from tb_nanwatch.adapters.tensorflow.graph.state_changes import (
     StateChanges,
@@ -71,9 +72,10 @@ class CompiledStepGuard(BaseGuard):
         A LossScaleOptimizer's always: it skips the step itself, and has to lower its scale.
         """
         with untracked():
-            build(optimizer, variables)  # No variable can be created in a branch.
+            build(optimizer, variables, gradients)  # No variable can be created in a branch.
             checked = self._to_check(optimizer, gradients, variables)
-            self._update(apply, checked, state_variables([*variables, *optimizer.variables]))
+            own = framework_of(optimizer).optimizer_variables(optimizer)
+            self._update(apply, checked, state_variables([*variables, *own]))
 
     def _update(
         self, apply: Callable[[], object], checked: Checked, state: Sequence[StateVariable]

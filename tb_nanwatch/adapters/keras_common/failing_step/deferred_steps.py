@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tb_nanwatch.adapters.keras.failing_step.armed_buffer import ArmedBuffer
+from tb_nanwatch.adapters.keras_common.failing_step.armed_buffer import ArmedBuffer
+from tb_nanwatch.adapters.keras_common.framework import KerasFramework
 from tb_nanwatch.adapters.tensorflow.graph.host_callback import HostSignal
 from tb_nanwatch.adapters.tensorflow.graph.variables import fetch, store, variable
 
@@ -52,25 +53,32 @@ class DeferredSteps(ArmedBuffer):
         if not self._is_compiled:  # Then the host has not kept its batch.
             self.refuse("XLA compiles the step in a function of its own")
 
-    def wrap_iterator(self, iterator: Any, is_compiled: bool, steps: int) -> Any:
+    def wrap_iterator(
+        self, framework: KerasFramework, model: Any, iterator: Any, is_compiled: bool
+    ) -> Any:
         """On the host, before a call: the iterator to call it with, which keeps the batches.
 
         Args:
+          framework: the model's.
+          model: the model.
           iterator: Keras' own.
           is_compiled: whether XLA compiles the step.
-          steps: the most that the call executes.
 
         Raises:
           StopIteration: where the data has ended.
         """
         self._is_compiled = is_compiled
+        steps = framework.steps_per_execution(model) if is_compiled else 1
+        unheld = framework.unheld_batches(iterator, steps) if is_compiled else ""
+        if unheld:
+            self.refuse(unheld)
         # Once wrapped, always wrapped: another kind of iterator means another trace.
         self._wraps_iterator |= is_compiled and self._is_armed
         if not self._wraps_iterator:
             return iterator
         first = next(iterator)
         self._batches = []
-        return self._keep_batches(islice(chain([first], iterator), steps))
+        return framework.as_iterator(self._keep_batches(islice(chain([first], iterator), steps)))
 
     def keep_batch(self, batch: Any, is_compiled: bool) -> None:
         """On the host, before a call that executes one step: keeps its batch."""

@@ -10,17 +10,17 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tb_nanwatch.adapters.keras.failing_step.black_box import BlackBox, FailingStep
-from tb_nanwatch.adapters.keras.failing_step.loop_step import LoopStep, hooks_installed
-from tb_nanwatch.adapters.keras.failing_step.rerun import (
+from tb_nanwatch.adapters.keras_common.failing_step.black_box import BlackBox, FailingStep
+from tb_nanwatch.adapters.keras_common.failing_step.loop_step import LoopStep, hooks_installed
+from tb_nanwatch.adapters.keras_common.failing_step.rerun import (
     RerunFunction,
     arguments_as_batch,
     call_with_batch,
     owner_of,
 )
-from tb_nanwatch.adapters.keras.failing_step.trials import Program
-from tb_nanwatch.adapters.keras.instrument.facts import called_facts
-from tb_nanwatch.adapters.keras.instrument.step_function import python_function
+from tb_nanwatch.adapters.keras_common.failing_step.trials import Program
+from tb_nanwatch.adapters.keras_common.instrument.facts import called_facts
+from tb_nanwatch.adapters.keras_common.instrument.step_function import python_function
 from tb_nanwatch.adapters.tensorflow.graph.context import current_graph
 from tb_nanwatch.adapters.tensorflow.recorder import Recorder
 from tb_nanwatch.adapters.tensorflow.tensors import NamedTensor

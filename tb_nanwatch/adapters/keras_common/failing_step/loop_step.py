@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import tensorflow as tf
 
-from tb_nanwatch.adapters.keras.failing_step.compiled_guard import CompiledStepGuard
-from tb_nanwatch.adapters.keras.failing_step.step_guard import StepGuard
-from tb_nanwatch.adapters.keras.failing_step.update_guard import StepState
-from tb_nanwatch.adapters.keras.failing_step.update_policy import UpdatePolicy
-from tb_nanwatch.adapters.keras.instrument.call_graph import CallGraph
-from tb_nanwatch.adapters.keras.instrument.optimizers import on_optimizer_apply
+from tb_nanwatch.adapters.keras_common.failing_step.compiled_guard import CompiledStepGuard
+from tb_nanwatch.adapters.keras_common.failing_step.step_guard import StepGuard
+from tb_nanwatch.adapters.keras_common.failing_step.update_guard import StepState
+from tb_nanwatch.adapters.keras_common.failing_step.update_policy import UpdatePolicy
+from tb_nanwatch.adapters.keras_common.framework import Update
+from tb_nanwatch.adapters.keras_common.instrument.call_graph import CallGraph
+from tb_nanwatch.adapters.keras_common.instrument.optimizers import on_optimizer_update
 from tb_nanwatch.adapters.tensorflow.graph.context import current_graph, in_xla
 from tb_nanwatch.adapters.tensorflow.graph.function_patching import FunctionPatch, patch_functions
 from tb_nanwatch.adapters.tensorflow.graph.state_changes import untracked
@@ -102,25 +102,17 @@ class LoopStep:
         if isinstance(self.guard, LoopGuard):
             self.guard.add_gradients(tape, gradients)
 
-    def apply(
-        self,
-        optimizer: Any,
-        original: Callable[..., Any],
-        grads: Any,
-        trainable_variables: Any = None,
-    ) -> None:
-        """In place of an optimizer's `apply`, which is `original`, bound."""
+    def apply(self, optimizer: Any, update: Update) -> Any:
+        """In place of an update by an optimizer."""
         if not any(optimizer is each for each in self.optimizers):
             self.optimizers.append(optimizer)
-        gradients = list(grads)
-        variables = None if trainable_variables is None else list(trainable_variables)
-        update = functools.partial(original, gradients, variables)
         if self.error_guard.has_failed or not self.is_outermost_graph():
             self.guard.refuse_inner_update()
-            update()
-            return
-        known = variables or optimizer._trainable_variables
-        run_guarded_update(self.error_guard, self.guard, optimizer, update, gradients, known)
+            return update.run()
+        gradients, variables, run = update
+        return run_guarded_update(
+            self.error_guard, self.guard, optimizer, run, gradients, variables
+        )
 
     def end(self) -> tf.Tensor | None:
         """Bool scalar, whether the step is deferred; None where no step is."""
@@ -165,7 +157,7 @@ def hooks_installed(step: LoopStep, *, collects_calls: bool) -> Iterator[None]:
 
     with (
         step.guard.hooks_installed(),
-        on_optimizer_apply(step.apply),
+        on_optimizer_update(step.apply),
         on_tape_gradient(on_gradient),
         step.calls.collecting(step.error_guard) if collects_calls else nullcontext(),
         patch_functions(

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from tb_nanwatch.adapters.keras.failing_step.compiled_guard import CompiledStepGuard
-from tb_nanwatch.adapters.keras.failing_step.step_guard import StepGuard
-from tb_nanwatch.adapters.keras.failing_step.update_guard import BaseGuard, StepState
-from tb_nanwatch.adapters.keras.failing_step.update_policy import UpdatePolicy
-from tb_nanwatch.adapters.keras.instrument.model_state import model_variables, seed_variables
+from tb_nanwatch.adapters.keras_common.failing_step.compiled_guard import CompiledStepGuard
+from tb_nanwatch.adapters.keras_common.failing_step.step_guard import StepGuard
+from tb_nanwatch.adapters.keras_common.failing_step.update_guard import BaseGuard, StepState
+from tb_nanwatch.adapters.keras_common.failing_step.update_policy import UpdatePolicy
+from tb_nanwatch.adapters.keras_common.instrument.model_state import model_variables, seed_variables
 from tb_nanwatch.adapters.tensorflow.graph.context import in_xla
 
 

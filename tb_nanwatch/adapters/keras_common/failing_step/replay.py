@@ -12,27 +12,27 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 
-from tb_nanwatch.adapters.keras.failing_step.black_box import make_rerun, versions
-from tb_nanwatch.adapters.keras.failing_step.rerun import (
+from tb_nanwatch.adapters.keras_common.failing_step.black_box import make_rerun, versions
+from tb_nanwatch.adapters.keras_common.failing_step.rerun import (
     RerunFunction,
     arguments_as_batch,
     call_with_batch,
     owner_of,
     rerun_model,
 )
-from tb_nanwatch.adapters.keras.failing_step.trials import (
+from tb_nanwatch.adapters.keras_common.failing_step.trials import (
     Program,
     Subject,
     program_of,
     try_remedies,
 )
-from tb_nanwatch.adapters.keras.instrument.model_state import model_variables
-from tb_nanwatch.adapters.keras.instrument.optimizers import build_optimizer
-from tb_nanwatch.adapters.keras.instrument.step_function import python_function
+from tb_nanwatch.adapters.keras_common.framework import framework_of, is_part
+from tb_nanwatch.adapters.keras_common.instrument.model_state import model_variables
+from tb_nanwatch.adapters.keras_common.instrument.optimizers import build_optimizer
+from tb_nanwatch.adapters.keras_common.instrument.step_function import python_function
 from tb_nanwatch.diagnosis.text.operation import (
     operand_lines,
     operation_name,
@@ -106,7 +106,7 @@ def replay(program: Any, dump: StepDump) -> Rerun:
         data = _nested(dump.batch)
     except Exception as error:
         raise ReplayError(f"The batch of this black box is damaged ({error}).") from error
-    subject_of = _of_model if isinstance(program, keras.Model) else _of_function
+    subject_of = _of_model if _is_model(program) else _of_function
     try:
         subject = subject_of(program, data, dump)
         began = time.monotonic()
@@ -185,13 +185,17 @@ def _model(text: str) -> Any:
         made = build()
     except Exception as error:
         raise ReplayError(f"{text} raised {type(error).__name__}: {error}") from error
-    is_compiled = isinstance(made, keras.Model) and getattr(made, "optimizer", None) is not None
-    if not is_compiled and (isinstance(made, keras.Model) or not callable(made)):
+    is_compiled = _is_model(made) and getattr(made, "optimizer", None) is not None
+    if not is_compiled and (_is_model(made) or not callable(made)):
         raise ReplayError(
             f"Expected {text} to return a compiled Keras model or the function that runs one step, "
             f"got {type(made).__name__}."
         )
     return made
+
+
+def _is_model(program: Any) -> bool:
+    return is_part(program) and isinstance(program, framework_of(program).keras.Model)
 
 
 def _nested(batch: Any) -> Any:

@@ -5,18 +5,26 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 
-from tb_nanwatch.adapters.keras.instrument.call_graph import is_keras_builtin, is_pass_through
-from tb_nanwatch.adapters.keras.instrument.method_patching import MethodPatch, MethodPatches
-from tb_nanwatch.adapters.keras.instrument.model_state import model_variables
-from tb_nanwatch.adapters.keras.instrument.optimizers import find_optimizers, on_optimizer_apply
-from tb_nanwatch.adapters.keras.instrument.paths import Paths
+from tb_nanwatch.adapters.keras_common.framework import (
+    Update,
+    framework_of,
+    is_keras_builtin,
+    is_part,
+)
+from tb_nanwatch.adapters.keras_common.instrument.call_graph import is_pass_through
+from tb_nanwatch.adapters.keras_common.instrument.method_patching import MethodPatch, MethodPatches
+from tb_nanwatch.adapters.keras_common.instrument.model_state import model_variables
+from tb_nanwatch.adapters.keras_common.instrument.optimizers import (
+    find_optimizers,
+    is_optimizer,
+    on_optimizer_update,
+)
+from tb_nanwatch.adapters.keras_common.instrument.paths import Paths
 from tb_nanwatch.adapters.tensorflow import private_api
 from tb_nanwatch.adapters.tensorflow.graph.operation_callbacks import on_operation
 from tb_nanwatch.adapters.tensorflow.graph.state_changes import (
@@ -25,6 +33,7 @@ from tb_nanwatch.adapters.tensorflow.graph.state_changes import (
     write_all,
 )
 from tb_nanwatch.adapters.tensorflow.graph.variables import value_of, variable_path
+from tb_nanwatch.adapters.tensorflow.tensors import leaves_with_places
 from tb_nanwatch.adapters.tensorflow.tracing.operations import trace_operations
 from tb_nanwatch.adapters.tensorflow.tracing.origin import ACCESS, find_origin
 from tb_nanwatch.adapters.tensorflow.tracing.variable_hooks import (
@@ -47,11 +56,12 @@ def rerun_model(
       data: the batch.
       progress: called with the number of operations so far, after each.
     """
-    floats = [each.value for each in model.variables if tf.as_dtype(each.dtype).is_floating]
-    values = [tf.convert_to_tensor(each) for each in floats]
+    framework = framework_of(model)
+    floats = [each for each in model.variables if tf.as_dtype(each.dtype).is_floating]
+    values = [tf.convert_to_tensor(framework.value(each)) for each in floats]
     with restoring_variables(), trace_operations(owner_in(model, Paths(model)), progress) as trace:
         optimizers = find_optimizers(model)
-        apply_patches = [MethodPatch(each, "apply", partial(_apply, trace)) for each in optimizers]
+        apply_patches = [_apply_patch(trace, each) for each in optimizers]
         patches: MethodPatches[str] = MethodPatches()
         with patches.active("rerun", apply_patches):
             train_step(data)
@@ -83,7 +93,7 @@ class RerunFunction:
             on_variable_read(add),
             on_variable_write(add),
             trace_operations(owner_of, progress) as trace,
-            on_optimizer_apply(partial(_apply, trace)),
+            on_optimizer_update(lambda _, update: _apply(trace, update)),
         ):
             self._function(batch)
         # The values before the step of what it has changed since are not known.
@@ -147,14 +157,14 @@ def owner_in(model: Any, paths: Paths) -> Callable[[Any], Owner | None]:
 
 def owner_of(part: Any, paths: Paths | None = None) -> Owner | None:
     """Which layer or optimizer an object is; layers by their paths in the model, if any."""
-    if isinstance(part, keras.optimizers.Optimizer):
-        name = type(part).__name__
+    if is_optimizer(part):
         is_builtin = is_keras_builtin(type(part))
-        return Owner(optimizer=f"keras.optimizers.{name}" if is_builtin else name)
-    if isinstance(part, keras.Operation):
+        name = framework_of(part).optimizer_name(part) if is_builtin else type(part).__name__
+        return Owner(optimizer=name)
+    if is_part(part) and framework_of(part).is_layer(part):
         if is_pass_through(part):
             return None
-        if paths is not None and isinstance(part, keras.layers.Layer):
+        if paths is not None and isinstance(part, framework_of(part).keras.layers.Layer):
             return Owner(paths.layer(part))
         return Owner(getattr(part, "path", None) or part.name)
     if isinstance(part, tf.Module):
@@ -162,15 +172,20 @@ def owner_of(part: Any, paths: Paths | None = None) -> Owner | None:
     return None
 
 
-def _apply(
-    trace: Trace, receiver: Any, original: Callable[..., Any], grads: Any, *args: Any, **kwargs: Any
-) -> None:
-    """In place of an optimizer's `apply`: applies the gradients only if they are finite."""
-    grads = list(grads)
-    found = [tf.convert_to_tensor(each) for each in grads if each is not None]
+def _apply_patch(trace: Trace, optimizer: Any) -> MethodPatch:
+    framework = framework_of(optimizer)
+
+    def apply(receiver: Any, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        return _apply(trace, framework.update(optimizer, original, *args, **kwargs))
+
+    return MethodPatch(optimizer, framework.update_method, apply)
+
+
+def _apply(trace: Trace, update: Update) -> Any:
+    """In place of an optimizer's update: applies the gradients only if they are finite."""
+    found = [tf.convert_to_tensor(each) for each in update.gradients if each is not None]
     trace.applied_gradients += found
-    if not any(map(ACCESS.is_nonfinite, found)):
-        original(grads, *args, **kwargs)
+    return None if any(map(ACCESS.is_nonfinite, found)) else update.run()
 
 
 @contextmanager
@@ -245,7 +260,7 @@ def batch_arrays(data: Any) -> dict[str, Any]:
     """The arrays of a batch by position, such as "0" or "1/mask"; without sparse tensors."""
     return {
         "/".join(map(str, place)): np.asarray(leaf)
-        for place, leaf in keras.tree.flatten_with_path(data)
+        for place, leaf in leaves_with_places(data)
         if isinstance(leaf, (tf.Tensor, np.ndarray, np.generic, int, float))
     }
 

@@ -18,13 +18,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-import keras
 import tensorflow as tf
 
-from tb_nanwatch.adapters.keras.failing_step.prior_values import PriorValue, Stash
-from tb_nanwatch.adapters.keras.failing_step.update_guard import BaseGuard, StepState
-from tb_nanwatch.adapters.keras.failing_step.update_policy import UpdatePolicy
-from tb_nanwatch.adapters.keras.instrument.optimizers import build
+from tb_nanwatch.adapters.keras_common.failing_step.prior_values import PriorValue, Stash
+from tb_nanwatch.adapters.keras_common.failing_step.update_guard import BaseGuard, StepState
+from tb_nanwatch.adapters.keras_common.failing_step.update_policy import UpdatePolicy
+from tb_nanwatch.adapters.keras_common.framework import framework_of
+from tb_nanwatch.adapters.keras_common.instrument.optimizers import build
 from tb_nanwatch.adapters.tensorflow.graph.cond import cond_without_lowering, run_if
 from tb_nanwatch.adapters.tensorflow.graph.state_changes import (
     StateChanges,
@@ -124,12 +124,12 @@ class StepGuard(BaseGuard):
         variables: Sequence[Any],
     ) -> None:
         with untracked():
-            build(optimizer, variables)
+            build(optimizer, variables, gradients)
             checked = self._to_check(optimizer, gradients, variables)
-            is_scaling = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
-            # That skips the step itself, and has to lower its scale.
-            not_restored = state_variables(optimizer.variables) if is_scaling else []
-            self.check(checked, [*variables, *optimizer.variables], not_restored)
+            own = framework_of(optimizer).optimizer_variables(optimizer)
+            # One that scales the loss skips the step itself, and has to lower its scale.
+            not_restored = state_variables(own) if self._has_dynamic_scale else []
+            self.check(checked, [*variables, *own], not_restored)
         self._is_applying = True
         try:
             apply()

@@ -11,13 +11,18 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-import keras
 import numpy as np
 import tensorflow as tf
 
-from tb_nanwatch.adapters.keras.failing_step.rerun import batch_size, batch_tensors, owner_in
-from tb_nanwatch.adapters.keras.instrument.optimizers import find_optimizers
-from tb_nanwatch.adapters.keras.instrument.paths import Paths
+from tb_nanwatch.adapters.keras_common.failing_step.rerun import (
+    batch_size,
+    batch_tensors,
+    owner_in,
+)
+from tb_nanwatch.adapters.keras_common.framework import framework_of
+from tb_nanwatch.adapters.keras_common.instrument.optimizers import find_optimizers
+from tb_nanwatch.adapters.keras_common.instrument.paths import Paths
+from tb_nanwatch.adapters.tensorflow.tensors import leaves_with_places
 from tb_nanwatch.adapters.tensorflow.tracing.origin import describe_operation
 from tb_nanwatch.adapters.tensorflow.tracing.remedies import remedies_for
 from tb_nanwatch.adapters.tensorflow.tracing.stand_in import StandIn
@@ -55,7 +60,8 @@ class Program(NamedTuple):
 def program_of(model: Any) -> Program:
     """The parts of a Keras model."""
     paths = Paths(model)
-    layers = {paths.layer(each): each for each in model._flatten_layers(include_self=False)}
+    parts = framework_of(model).layers(model, include_self=False)
+    layers = {paths.layer(each): each for each in parts}
     return Program(owner_in(model, paths), layers, tuple(find_optimizers(model)))
 
 
@@ -161,25 +167,13 @@ def _of_precision(subject: Subject, origin: Origin) -> Iterator[_Change]:
         yield _Change(
             "float32-layer",
             f'{type(layer).__name__}(..., dtype="float32")',
-            _in_float32(layer),
+            framework_of(layer).in_float32(layer),
             subject.batch,
         )
 
 
 def _is_half(tensor: Any) -> bool:
     return getattr(tensor, "dtype", None) in (tf.float16, tf.bfloat16)
-
-
-@contextmanager
-def _in_float32(layer: Any) -> Iterator[None]:
-    before = {id(each): (each, each.dtype_policy) for each in layer._flatten_layers()}
-    try:
-        for each, _ in before.values():
-            each.dtype_policy = keras.DTypePolicy("float32")
-        yield
-    finally:
-        for each, policy in before.values():
-            each.dtype_policy = policy
 
 
 def _of_optimizer(subject: Subject, origin: Origin) -> Iterator[_Change]:
@@ -239,7 +233,7 @@ _PARTS = ("x", "y", "sample_weight")
 
 def _name_in_code(batch: Batch, found: Search) -> str:
     """What a person calls the part of the batch that is not finite: "y", or `x["image"]`."""
-    for path, leaf in keras.tree.flatten_with_path(batch):
+    for path, leaf in leaves_with_places(batch):
         if any(leaf is each for each in found.data):
             if not isinstance(batch, (tuple, list)) or path[0] >= len(_PARTS):
                 return "x"

@@ -7,11 +7,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import keras
 import tensorflow as tf
 
-from tb_nanwatch.adapters.keras.failing_step.update_policy import UpdatePolicy
-from tb_nanwatch.adapters.keras.instrument.optimizers import slots
+from tb_nanwatch.adapters.keras_common.failing_step.update_policy import UpdatePolicy
+from tb_nanwatch.adapters.keras_common.instrument.optimizers import loss_scale, slots
 from tb_nanwatch.adapters.tensorflow.graph.context import current_graph
 from tb_nanwatch.adapters.tensorflow.tensors import dense
 from tb_nanwatch.training.protocols import StepOutcome
@@ -78,9 +77,10 @@ class BaseGuard:
     ) -> list[tuple[tf.Tensor, bool]]:
         """Gradients and losses, each with whether its square goes into a slot."""
         self._updates += 1
-        if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+        scale = loss_scale(optimizer)
+        if scale is not None and scale.dynamic:
             self._has_dynamic_scale = True
-            self._scale = tf.convert_to_tensor(optimizer.dynamic_scale, tf.float32)
+            self._scale = scale.scale
         has_slots = any(owner is not None for _, owner in slots(optimizer, variables))
         checked = [(dense(each), has_slots) for each in gradients if each is not None]
         return [*checked, *((each, False) for each in self._losses)]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from tb_nanwatch.adapters.keras.failing_step.captured_step import StepCapture
-from tb_nanwatch.adapters.keras.failing_step.deferred_steps import DeferredSteps
+from tb_nanwatch.adapters.keras_common.failing_step.captured_step import StepCapture
+from tb_nanwatch.adapters.keras_common.failing_step.deferred_steps import DeferredSteps
 from tb_nanwatch.adapters.tensorflow.graph.state_changes import StateChanges
 
 MAX_COPIED_BYTES = 256 * 2**20

@@ -6,8 +6,6 @@ from collections.abc import Iterator
 from types import CodeType
 from typing import Any, NamedTuple
 
-import keras
-
 from tb_nanwatch.adapters.tensorflow.tensors import flatten_data
 
 _UNPACK = "unpack_x_y_sample_weight"
@@ -88,10 +86,10 @@ class Batch:
 
 def _unpacked(data: Any) -> Iterator[Part]:
     """The parts as Keras' own step unpacks them; none where it cannot."""
-    try:
-        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-    except ValueError:
+    whole = tuple(data) if isinstance(data, (list, tuple)) else (data,)
+    if not 1 <= len(whole) <= 3:
         return
+    x, y, sample_weight = (*whole, None, None)[:3]
     for path, leaf in flatten_data(x, "input"):
         yield Part("input", path, leaf)
     for name, given in (("target", y), ("sample_weight", sample_weight)):

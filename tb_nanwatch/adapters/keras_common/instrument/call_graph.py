@@ -8,9 +8,13 @@ from collections.abc import Callable, Hashable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import keras
 import tensorflow as tf
 
+from tb_nanwatch.adapters.keras_common.framework import (
+    framework_of,
+    is_keras_builtin,
+    loaded_frameworks,
+)
 from tb_nanwatch.adapters.tensorflow.graph.function_patching import FunctionPatch, patch_functions
 from tb_nanwatch.adapters.tensorflow.graph.replicas import current_replica
 from tb_nanwatch.training.internal_errors import InternalErrorGuard
@@ -46,7 +50,8 @@ class CallGraph:
                     self._add(layer, (args, kwargs), outputs)
             return outputs
 
-        with patch_functions(FunctionPatch(keras.layers.Layer, "__call__", call)):
+        layers = [each.keras.layers.Layer for each in loaded_frameworks()]
+        with patch_functions(*(FunctionPatch(each, "__call__", call) for each in layers)):
             yield
         self._producers.clear()
 
@@ -56,17 +61,19 @@ class CallGraph:
             self.inputs[key] = {}
             self.layers.append(layer)
         known = self.inputs[key]
-        known.update(dict.fromkeys(each for each in self._sources(arguments) if each != key))
+        flatten = framework_of(layer).flatten
+        sources = self._sources(flatten(arguments))
+        known.update(dict.fromkeys(each for each in sources if each != key))
         if is_pass_through(layer):
             return  # It returns the output of a layer within it.
-        for tensor in keras.tree.flatten(outputs):
+        for tensor in flatten(outputs):
             if _is_followed(tensor):
                 self._producers[_key(tensor)] = weakref.ref(tensor), key
 
-    def _sources(self, arguments: Any) -> Iterable[int]:
+    def _sources(self, arguments: Iterable[Any]) -> Iterable[int]:
         """The layers whose outputs these arguments are, or are computed from."""
         found: dict[int, None] = {}
-        pending = deque(filter(_is_followed, keras.tree.flatten(arguments)))
+        pending = deque(filter(_is_followed, arguments))
         seen: set[Hashable] = set()
         while pending and len(seen) < _MAX_OPERATIONS:
             tensor = pending.popleft()
@@ -91,11 +98,6 @@ def _is_followed(value: Any) -> bool:
 def _key(tensor: tf.Tensor) -> Hashable:
     # A graph makes a new Python object for a tensor at each access to `inputs`.
     return (id(tensor.graph), tensor.name) if tf.is_symbolic_tensor(tensor) else id(tensor)
-
-
-def is_keras_builtin(value: Any) -> bool:
-    """Whether a class or function is defined in Keras itself."""
-    return str(getattr(value, "__module__", "")).partition(".")[0] == "keras"
 
 
 def is_pass_through(layer: Any) -> bool:

@@ -6,11 +6,16 @@ import inspect
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-import keras
+import numpy as np
 import tensorflow as tf
 
-from tb_nanwatch.adapters.keras.instrument.call_graph import CallGraph, is_pass_through
-from tb_nanwatch.adapters.keras.instrument.optimizers import find_optimizers
+from tb_nanwatch.adapters.keras_common.framework import (
+    framework_of,
+    is_keras_builtin,
+    loaded_frameworks,
+)
+from tb_nanwatch.adapters.keras_common.instrument.call_graph import CallGraph, is_pass_through
+from tb_nanwatch.adapters.keras_common.instrument.optimizers import find_optimizers
 from tb_nanwatch.adapters.tensorflow.facts import framework_facts
 from tb_nanwatch.adapters.tensorflow.tensors import VariableFacts, flatten_data
 from tb_nanwatch.format.facts import LayerFacts, LossFacts, ModelFacts, OptimizerFacts
@@ -18,13 +23,14 @@ from tb_nanwatch.format.facts import LayerFacts, LossFacts, ModelFacts, Optimize
 
 def variable_facts(model: Any) -> dict[int, VariableFacts]:
     """The facts of each variable of a model, by its identity."""
+    framework = framework_of(model)
     trained = {id(variable) for variable in model.trainable_variables}
     found: dict[int, VariableFacts] = {}
-    for layer in model._flatten_layers():
+    for layer in framework.layers(model):
         # The variables of a frozen layer are not trained, but are no statistics.
-        kept = {id(variable) for variable in layer._non_trainable_variables}
+        kept = {id(each) for each in framework.own_variables(layer, trainable=False)}
         for name, value in vars(layer).items():
-            if isinstance(value, keras.Variable):
+            if framework.is_variable(value):
                 found[id(value)] = VariableFacts(
                     id(value) in trained,
                     id(value) in kept and tf.as_dtype(value.dtype).is_floating,
@@ -39,16 +45,21 @@ def called_facts(calls: CallGraph, optimizers: Iterable[Any]) -> ModelFacts:
     """What is known of a custom loop: the layers that a step calls, and its optimizers."""
     # Keras sets the path when a layer is built, which some never are.
     layers = {
-        id(each): str(each.path or each.name) for each in calls.layers if not is_pass_through(each)
+        id(each): str(getattr(each, "path", None) or each.name)
+        for each in calls.layers
+        if not is_pass_through(each)
     }
     found = [
         _layer_facts(layer, layers[id(layer)], _consumed(calls, layer, layers), "")
         for layer in calls.layers
         if id(layer) in layers
     ]
+    optimizers = list(optimizers)
+    parts = [*calls.layers, *optimizers]
+    framework = framework_of(parts[0]) if parts else loaded_frameworks()[0]
     return framework_facts(
-        "keras",
-        str(keras.__version__),
+        framework.name,
+        str(framework.keras.__version__),
         layers=tuple(found),
         optimizers=tuple(optimizer_facts(each) for each in optimizers),
     )
@@ -63,7 +74,8 @@ def model_facts(model: Any, layers: Mapping[int, str], calls: CallGraph) -> Mode
         order of the model's structure.
       calls: of one step; none before the first one.
     """
-    by_identity = {id(layer): layer for layer in model._flatten_layers(include_self=False)}
+    framework = framework_of(model)
+    by_identity = {id(layer): layer for layer in framework.layers(model, include_self=False)}
     owners = _owners(model)
     called = [id(layer) for layer in calls.layers]
     found = []
@@ -72,9 +84,9 @@ def model_facts(model: Any, layers: Mapping[int, str], calls: CallGraph) -> Mode
         consumed = _consumed(calls, layer, layers)
         found.append(_layer_facts(layer, layers[key], consumed, owners.get(key, "")))
     return framework_facts(
-        "keras",
-        str(keras.__version__),
-        dtype_policy=model.dtype_policy.name,
+        framework.name,
+        str(framework.keras.__version__),
+        dtype_policy=framework.dtype_policy(model),
         jit_compile=bool(model.jit_compile),
         layers=tuple(found),
         losses=tuple(_losses(model)),
@@ -89,24 +101,24 @@ def _consumed(calls: CallGraph, layer: Any, layers: Mapping[int, str]) -> tuple[
 
 def _owners(model: Any) -> dict[int, str]:
     """For each layer, by identity, the attribute of a subclassed model that contains it."""
+    framework = framework_of(model)
     found: dict[int, str] = {}
     for name, value in list(vars(model).items()):
-        if isinstance(value, keras.layers.Layer) and not name.startswith("_"):
-            for layer in value._flatten_layers():
+        if isinstance(value, framework.keras.layers.Layer) and not name.startswith("_"):
+            for layer in framework.layers(value):
                 found.setdefault(id(layer), name)
     return found
 
 
 def _layer_facts(layer: Any, path: str, inputs: tuple[str, ...], owner: str) -> LayerFacts:
     activation = getattr(layer, "activation", None)
-    policy = getattr(layer, "dtype_policy", None)
     return LayerFacts(
         path,
         type(layer).__name__,
         is_builtin(type(layer)),
         str(getattr(activation, "__name__", "") or getattr(activation, "name", "")),
         inputs,
-        str(getattr(policy, "name", "")),
+        framework_of(layer).dtype_policy(layer),
         bool(layer.trainable),
         owner,
     )
@@ -114,30 +126,32 @@ def _layer_facts(layer: Any, path: str, inputs: tuple[str, ...], owner: str) -> 
 
 def is_builtin(kind: Any) -> bool:
     """Whether a class or function belongs to Keras or KerasHub, and not to the user."""
-    return str(getattr(kind, "__module__", "")).partition(".")[0] in ("keras", "keras_hub")
+    package = str(getattr(kind, "__module__", "")).partition(".")[0]
+    return is_keras_builtin(kind) or package == "keras_hub"
 
 
 def _losses(model: Any) -> Iterator[LossFacts]:
     """The losses that `compile` was given, and those in attributes of the model."""
+    losses = framework_of(model).keras.losses
     for name, loss in flatten_data(model.loss, ""):
-        resolved = _resolved(loss)
+        resolved = _resolved(losses, loss)
         if resolved is not None:
             yield _loss_facts(name.removeprefix("/"), resolved)
     for name, value in list(vars(model).items()):
-        is_own = isinstance(value, keras.losses.Loss) and value is not model.loss
+        is_own = isinstance(value, losses.Loss) and value is not model.loss
         if is_own and not name.startswith("_"):
             yield _loss_facts(name, value)
 
 
-def _resolved(loss: Any) -> Any:
+def _resolved(losses: Any, loss: Any) -> Any:
     try:
-        return keras.losses.get(loss)
+        return losses.get(loss)
     except (ValueError, TypeError):
         return None
 
 
 def _loss_facts(name: str, loss: Any) -> LossFacts:
-    if isinstance(loss, keras.losses.Loss):
+    if hasattr(loss, "get_config"):
         return LossFacts(name, type(loss).__name__, is_builtin(type(loss)), _takes_logits(loss))
     return LossFacts(
         name, str(getattr(loss, "__name__", loss)), is_builtin(loss), _logits_by_default(loss)
@@ -164,7 +178,7 @@ def optimizer_facts(optimizer: Any) -> OptimizerFacts:
 
     def number(name: str) -> float | None:
         value = config.get(name)
-        return float(value) if isinstance(value, (int, float)) else None
+        return float(value) if isinstance(value, (int, float, np.floating)) else None
 
     return OptimizerFacts(
         str(inner.name),

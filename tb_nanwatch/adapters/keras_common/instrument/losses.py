@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-import keras
 import tensorflow as tf
 
+from tb_nanwatch.adapters.keras_common.framework import framework_of
 from tb_nanwatch.adapters.tensorflow.graph.tapes import scalar_tensors, variables_among
 
 
@@ -66,9 +66,10 @@ class Losses:
 def _part_of(model: Any, trained: list[Any]) -> str:
     """The name of the smallest attribute of a model that contains all the trained variables."""
     wanted = {id(each) for each in trained}
+    kind = framework_of(model).keras.layers.Layer
     sizes = {}
     for name, value in list(vars(model).items()):
-        if isinstance(value, keras.layers.Layer) and not name.startswith("_"):
+        if isinstance(value, kind) and not name.startswith("_"):
             variables_of_part = {id(each) for each in value.variables}
             if wanted <= variables_of_part:
                 sizes[name] = len(variables_of_part)

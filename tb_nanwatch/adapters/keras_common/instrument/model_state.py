@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
-from tb_nanwatch.adapters.keras.instrument.optimizers import find_optimizers
+from tb_nanwatch.adapters.keras_common.framework import framework_of
+from tb_nanwatch.adapters.keras_common.instrument.optimizers import find_optimizers
 
 
 def model_variables(model: Any) -> list[Any]:
     """All variables that a step may change: the model's, its metrics' and its optimizers'."""
-    optimizers = [each for found in find_optimizers(model) for each in found.variables]
-    every = [*model.variables, *model.metrics_variables, *optimizers]
+    framework = framework_of(model)
+    optimizers = [
+        each for found in find_optimizers(model) for each in framework.optimizer_variables(found)
+    ]
+    others = [*framework.metrics_variables(model), *framework.seed_variables(model)]
+    every = [*model.variables, *others, *optimizers]
     return list({id(each): each for each in every}.values())
 
 
 def seed_variables(model: Any) -> list[Any]:
     """Those that are states of seed generators: neither a weight nor a metric's."""
-    others = {id(each) for each in (*model.weights, *model.metrics_variables)}
-    return [each for each in model.variables if id(each) not in others]
+    return framework_of(model).seed_variables(model)

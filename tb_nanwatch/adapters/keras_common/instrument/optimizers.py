@@ -8,10 +8,16 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import keras
 import tensorflow as tf
 
+from tb_nanwatch.adapters.keras_common.framework import (
+    Update,
+    framework_of,
+    is_part,
+    loaded_frameworks,
+)
 from tb_nanwatch.adapters.tensorflow.graph.function_patching import FunctionPatch, patch_functions
+from tb_nanwatch.adapters.tensorflow.graph.variables import variable_path
 from tb_nanwatch.adapters.tensorflow.statistics.device_state import LossScale
 
 
@@ -21,7 +27,7 @@ def find_optimizers(model: Any) -> list[Any]:
     A GAN has several. Optimizers that another one wraps are left out.
     """
     found: dict[int, Any] = {}
-    for value in (model.optimizer, *(_attributes(layer) for layer in model._flatten_layers())):
+    for value in (model.optimizer, *map(_attributes, framework_of(model).layers(model))):
         for optimizer in _optimizers_in(value):
             found.setdefault(id(optimizer), optimizer)
     wrapped = {id(inner) for each in found.values() for inner in _wrapped(each)}
@@ -33,14 +39,19 @@ def _attributes(owner: Any) -> list[Any]:
 
 
 def _optimizers_in(value: Any) -> Iterator[Any]:
-    if isinstance(value, keras.optimizers.Optimizer):
+    if is_optimizer(value):
         yield value
     elif isinstance(value, dict):
         yield from _optimizers_in(list(value.values()))
     elif isinstance(value, (list, tuple)):
         for item in value:
-            if isinstance(item, (keras.optimizers.Optimizer, dict, list, tuple)):
+            if isinstance(item, (dict, list, tuple)) or is_optimizer(item):
                 yield from _optimizers_in(item)
+
+
+def is_optimizer(value: Any) -> bool:
+    """Whether a value is an optimizer of Keras."""
+    return is_part(value) and isinstance(value, framework_of(value).optimizers)
 
 
 def _wrapped(optimizer: Any) -> list[Any]:
@@ -58,62 +69,41 @@ def slots(optimizer: Any, variables: Iterable[Any]) -> Iterator[tuple[Any, Any]]
 
     Of wrapped optimizers too. Counters, learning rate and loss scale are no slots.
     """
+    framework = framework_of(optimizer)
     variables = list(variables)
     known = {id(variable) for variable in variables}
     seen: set[int] = set()
     for each in (optimizer, *_wrapped(optimizer)):
-        settings = ("_iterations", "_learning_rate", "step_counter", "dynamic_scale")
-        seen.update(id(getattr(each, name, None)) for name in settings)
+        seen.update(map(id, framework.settings(each)))
     for each in (optimizer, *_wrapped(optimizer)):
         owners: dict[str, list[Any]] = {}
         for variable in getattr(each, "_trainable_variables", None) or variables:
-            owners.setdefault(_in_slots(variable), []).append(variable)
+            owners.setdefault(framework.slot_key(_name(variable)), []).append(variable)
         alike: Counter[str] = Counter()
-        for slot in each.variables:
+        for slot in framework.optimizer_variables(each):
             if id(slot) not in seen and tf.as_dtype(slot.dtype).is_floating:
                 seen.add(id(slot))
-                owner = _owner(slot, owners, alike[slot.path])
-                alike[slot.path] += 1
+                path = variable_path(slot)
+                # A slot has its variable's path in its own, and no other reference. Slots of
+                # variables with the same path are in the order of the variables.
+                alike_owners = owners.get(framework.find_slot_key(path, owners) or "", [None])
+                owner = alike_owners[min(alike[path], len(alike_owners) - 1)]
+                alike[path] += 1
                 yield slot, owner if id(owner) in known else None
 
 
-def in_slots(path: str) -> str:
-    """A path as it appears in the name of a slot."""
-    return path.replace("/", "_").replace(":", "_")
-
-
-def _in_slots(variable: Any) -> str:
-    """A variable, Keras' own or a `tf.Variable`, as it appears in the names of its slots."""
-    return in_slots(str(variable.path if hasattr(variable, "path") else variable.name))
-
-
-def _owner(slot: Any, owners: dict[str, list[Any]], number: int) -> Any:
-    # Keras names a slot after the variable's path, and keeps no other reference. Slots of variables
-    # with the same path are in the order of the variables.
-    name = slot.path.rpartition("/")[2]
-    prefixes = [prefix for prefix in owners if name.startswith(f"{prefix}_")]
-    if not prefixes:
-        return None
-    alike = owners[max(prefixes, key=len)]
-    return alike[min(number, len(alike) - 1)]
+def _name(variable: Any) -> str:
+    return str(variable.path if hasattr(variable, "path") else variable.name)
 
 
 def loss_scale(optimizer: Any) -> LossScale | None:
-    """The factor of the loss, and so of the gradients; before `apply` changes it."""
-    if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
-        # The first loss is scaled before the optimizer is built.
-        scale = optimizer.dynamic_scale if optimizer.built else optimizer.initial_scale
-        return LossScale(tf.identity(tf.convert_to_tensor(scale, tf.float32)), dynamic=True)
-    if optimizer.loss_scale_factor is not None:
-        factor = tf.convert_to_tensor(optimizer.loss_scale_factor, tf.float32)
-        return LossScale(factor, dynamic=False)
-    return None
+    """The factor of the loss, and so of the gradients; before an update changes it."""
+    return framework_of(optimizer).loss_scale(optimizer)
 
 
 def iterations(optimizer: Any) -> int:
     """Steps that the optimizer has counted: micro-batches, not updates; 0 without optimizer."""
-    counted = getattr(optimizer, "inner_optimizer", optimizer)
-    return 0 if counted is None else int(counted._iterations.numpy())
+    return 0 if optimizer is None else framework_of(optimizer).iterations(optimizer)
 
 
 def build_optimizer(model: Any) -> None:
@@ -122,49 +112,49 @@ def build_optimizer(model: Any) -> None:
     Creating them in the step would have it traced twice, with all that we add to it. Only where it
     is certain what the step would create: for Keras' own step, and a model whose layers are built.
     """
-    optimizer = model.optimizer
-    if optimizer is None:
+    if model.optimizer is None:
         return
-    is_plain = getattr(model.train_step, "__func__", None) is keras.Model.train_step
-    is_built = all(layer.built for layer in model._flatten_layers())
+    framework = framework_of(model)
+    is_plain = getattr(model.train_step, "__func__", None) is framework.keras.Model.train_step
+    is_built = all(layer.built for layer in framework.layers(model))
     if is_plain and is_built and model.trainable_variables:
-        build(optimizer, model.trainable_variables)
+        build(model.optimizer, model.trainable_variables)
 
 
-def build(optimizer: Any, variables: Iterable[Any]) -> None:
-    """Creates the optimizer's variables, if it has not done so, as its `apply` would."""
-    if not optimizer.built:
-        with keras.name_scope(optimizer.name, caller=optimizer):
-            optimizer.build(list(variables))
-        optimizer.built = True
+def build(optimizer: Any, variables: Iterable[Any], gradients: Iterable[Any] | None = None) -> None:
+    """Creates the optimizer's variables, if it has not done so, as its update would."""
+    given = None if gradients is None else list(gradients)
+    framework_of(optimizer).build(optimizer, list(variables), given)
 
 
 @contextmanager
-def on_optimizer_apply(call: Callable[..., None]) -> Iterator[None]:
-    """Runs `call` in place of the `apply` of every Keras optimizer, until the block ends.
+def on_optimizer_update(call: Callable[[Any, Update], Any]) -> Iterator[None]:
+    """Runs `call` in place of each update by a Keras optimizer, until the block ends.
 
-    In this thread alone, and in those of its replicas. When an optimizer calls the `apply` of
-    another, as a LossScaleOptimizer does, that runs unchanged.
+    In this thread alone, and in those of its replicas. When an optimizer has another one update, as
+    a LossScaleOptimizer does, that runs unchanged.
 
     Args:
-      call: takes the optimizer, its own `apply`, bound, and the arguments of that.
+      call: takes the optimizer and the update, and returns what that does.
     """
     is_inner = False
 
-    def apply(original: Callable[..., Any], optimizer: Any, *args: Any, **kwargs: Any) -> None:
+    def apply(original: Callable[..., Any], optimizer: Any, *args: Any, **kwargs: Any) -> Any:
         nonlocal is_inner
         own = functools.partial(original, optimizer)
         if is_inner:
-            own(*args, **kwargs)
-            return
+            return own(*args, **kwargs)
         is_inner = True
         try:
-            call(optimizer, own, *args, **kwargs)
+            return call(optimizer, framework_of(optimizer).update(optimizer, own, *args, **kwargs))
         finally:
             is_inner = False
 
-    classes = (*keras.optimizers.Optimizer.__mro__, keras.optimizers.LossScaleOptimizer)
-    with patch_functions(
-        *(FunctionPatch(each, "apply", apply) for each in classes if "apply" in vars(each))
-    ):
+    patches = [
+        FunctionPatch(kind, framework.update_method, apply)
+        for framework in loaded_frameworks()
+        for kind in dict.fromkeys(framework.update_classes())
+        if framework.update_method in vars(kind)
+    ]
+    with patch_functions(*patches):
         yield

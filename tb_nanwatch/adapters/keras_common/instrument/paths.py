@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
+from tb_nanwatch.adapters.keras_common.framework import KerasFramework, framework_of
 from tb_nanwatch.adapters.tensorflow.graph.variables import variable_path
 
 _NAMED_BY_KERAS = re.compile(r"(functional|sequential|model)(_\d+)?")
@@ -21,7 +22,8 @@ class Paths:
     """Keras' own paths, made unique by the structure of the model.
 
     The layers of a functional model are built before the model, so their paths do not begin with
-    its name, and the layers "conv" of an encoder and of a decoder have the same path.
+    its name, and the layers "conv" of an encoder and of a decoder have the same path. In Keras 2 no
+    layer has a path, and all are made of the structure.
 
     Args:
       model: the model that is trained.
@@ -29,41 +31,39 @@ class Paths:
 
     def __init__(self, model: Any):
         self._model = model
-        layers = model._flatten_layers(include_self=False)
-        count = Counter(map(self._own, layers))
-        alike = [layer for layer in layers if count[self._own(layer)] > 1]
-        structure = _structure(model) if alike else {}
+        self._framework = framework = framework_of(model)
+        layers = framework.layers(model, include_self=False)
+        count = Counter(map(framework.layer_path, layers))
+        count[""] = len(layers) + 1  # None of them has a path of its own.
+        alike = [layer for layer in layers if count[framework.layer_path(layer)] > 1]
+        structure = _structure(framework, model) if alike else {}
         self._layers = {id(each): structure[id(each)] for each in alike if id(each) in structure}
         self._variables = {
-            id(variable): f"{self._layers[id(layer)]}/{variable.name}"
+            id(variable): f"{self._layers[id(layer)]}/{framework.variable_name(variable)}"
             for layer in alike
             if id(layer) in self._layers
-            for variable in (*layer._trainable_variables, *layer._non_trainable_variables)
+            for trainable in (True, False)
+            for variable in framework.own_variables(layer, trainable=trainable)
         }
 
     def layer(self, layer: Any) -> str:
         """The path of a layer, relative to the model."""
-        return self._layers.get(id(layer)) or relative_path(self._own(layer), self._model)
+        own = self._framework.layer_path(layer) or str(layer.name)
+        return self._layers.get(id(layer)) or relative_path(own, self._model)
 
     def variable(self, variable: Any) -> str:
         """The path of a variable."""
         return self._variables.get(id(variable)) or variable_path(variable)
 
-    @staticmethod
-    def _own(layer: Any) -> str:
-        # Keras sets the path when a layer is built; a Dropout never is.
-        parent = getattr(layer, "_parent_path", None)
-        return layer.path or (f"{parent}/{layer.name}" if parent else layer.name)
 
-
-def _structure(model: Any) -> dict[int, str]:
+def _structure(framework: KerasFramework, model: Any) -> dict[int, str]:
     """The path of each layer by identity: the names of the layers that contain it, and its own."""
     found: dict[int, str] = {id(model): ""}
     level = [model]
     while level:
         following = []
         for owner in level:
-            for name, layer in _sublayers(owner):
+            for name, layer in _sublayers(framework, owner):
                 if id(layer) not in found:
                     found[id(layer)] = f"{found[id(owner)]}/{name}".removeprefix("/")
                     following.append(layer)
@@ -71,11 +71,11 @@ def _structure(model: Any) -> dict[int, str]:
     return found
 
 
-def _sublayers(owner: Any) -> Iterator[tuple[str, Any]]:
+def _sublayers(framework: KerasFramework, owner: Any) -> Iterator[tuple[str, Any]]:
     """(name, layer) of a layer's sublayers; an automatic name gives way to the attribute's."""
     attributes = {
         id(value): name for name, value in vars(owner).items() if not name.startswith("_")
     }
-    for layer in getattr(owner, "_layers", ()):
+    for layer in framework.sublayers(owner):
         by_keras = _NAMED_BY_KERAS.fullmatch(layer.name) is not None
         yield (attributes.get(id(layer), layer.name) if by_keras else layer.name), layer

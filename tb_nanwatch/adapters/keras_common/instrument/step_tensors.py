@@ -8,17 +8,18 @@ from typing import Any
 
 import tensorflow as tf
 
-from tb_nanwatch.adapters.keras.instrument.batch import Batch
-from tb_nanwatch.adapters.keras.instrument.call_graph import CallGraph
-from tb_nanwatch.adapters.keras.instrument.facts import model_facts, variable_facts
-from tb_nanwatch.adapters.keras.instrument.layer_outputs import (
+from tb_nanwatch.adapters.keras_common.framework import framework_of
+from tb_nanwatch.adapters.keras_common.instrument.batch import Batch
+from tb_nanwatch.adapters.keras_common.instrument.call_graph import CallGraph
+from tb_nanwatch.adapters.keras_common.instrument.facts import model_facts, variable_facts
+from tb_nanwatch.adapters.keras_common.instrument.layer_outputs import (
     layers_with_outputs,
     named_leaves,
     with_gradient_hooks,
 )
-from tb_nanwatch.adapters.keras.instrument.losses import Losses
-from tb_nanwatch.adapters.keras.instrument.optimizers import in_slots, loss_scale, slots
-from tb_nanwatch.adapters.keras.instrument.paths import Paths, relative_path
+from tb_nanwatch.adapters.keras_common.instrument.losses import Losses
+from tb_nanwatch.adapters.keras_common.instrument.optimizers import loss_scale, slots
+from tb_nanwatch.adapters.keras_common.instrument.paths import Paths, relative_path
 from tb_nanwatch.adapters.tensorflow.graph.context import current_graph
 from tb_nanwatch.adapters.tensorflow.graph.replicas import is_mirrored
 from tb_nanwatch.adapters.tensorflow.graph.twins import twin
@@ -82,6 +83,7 @@ class StepTensors:
     ):
         self.calls = CallGraph()
         self._model = model
+        self._framework = framework_of(model)
         self._watch = watch
         self._warnings = warnings
         self._error_guard = error_guard
@@ -139,12 +141,14 @@ class StepTensors:
     def _gradients(self) -> Iterator[NamedTensor]:
         """The gradients of variables, all with one loss scale."""
         reference = self.loss_scale
+        is_unscaled = self._framework.unscales_gradients
         for scale, gradients in self._applied_gradients:
-            if reference is None or len(self._applied_gradients) == 1:
+            if reference is None or (len(self._applied_gradients) == 1 and not is_unscaled):
                 yield from gradients
                 continue
             # Several optimizers, or one that is applied several times, each with its own scale.
-            factor = reference.scale if scale is None else reference.scale / scale.scale
+            has_scale = scale is not None and not is_unscaled
+            factor = reference.scale / scale.scale if has_scale else reference.scale
             for info, tensor in gradients:
                 yield NamedTensor(info, twin(tensor) * tf.cast(factor, tensor.dtype))
 
@@ -178,13 +182,13 @@ class StepTensors:
         """
         self._recorded_layers.add(layer)
         hooks: list[Callable[[Any], None] | None] = []
-        for name, leaf in named_leaves(outputs, layer):
+        for name, leaf in named_leaves(self._framework, outputs, layer):
             calls = self._layer_calls[name] = self._layer_calls.get(name, 0) + 1
             unique = name if calls == 1 else f"{name}#{calls}"
             self._tensors += self._named("activation", layer, unique, leaf, batch=True)
             has_hook = self._watch.selects("activation_gradient", layer)
             hooks.append(self._gradient_hook(layer, unique) if has_hook else None)
-        return with_gradient_hooks(outputs, hooks) if any(hooks) else outputs
+        return with_gradient_hooks(self._framework, outputs, hooks) if any(hooks) else outputs
 
     def _gradient_hook(self, layer: str, name: str) -> Callable[[Any], None]:
         place = sum(self._layer_calls.values())
@@ -230,7 +234,7 @@ class StepTensors:
         with tf.name_scope("nanwatch"):
             for variable in self._model.trainable_variables:
                 if self._watch.selects("update", self._layer(variable)):
-                    self._before[id(variable)] = tf.identity(variable.value)
+                    self._before[id(variable)] = tf.identity(self._framework.value(variable))
 
     def end(self, optimizers: Iterable[Any]) -> None:
         """Adds what is known only after the step: its variables, and the parts of the batch."""
@@ -248,12 +252,12 @@ class StepTensors:
     def _add_state(self, optimizers: Iterable[Any]) -> None:
         for variable in self._model.trainable_variables:
             if id(variable) in self._before:
-                update = variable.value - self._before[id(variable)]
+                update = self._framework.value(variable) - self._before[id(variable)]
                 self._tensors += self._of_variable("update", variable, update)
         for optimizer in optimizers:
             for slot, owner in slots(optimizer, self._model.trainable_variables):
                 layer = "" if owner is None else self._layer(owner)
-                path, value = self._slot_path(slot, owner), slot.value
+                path, value = self._slot_path(slot, owner), self._framework.value(slot)
                 self._tensors += self._named(
                     "slot", layer, path, value, shape=slot.shape, mirrored=is_mirrored(slot)
                 )
@@ -262,7 +266,7 @@ class StepTensors:
     def add_weights(self) -> None:
         """Adds the model's variables as they are now, non-trainable ones too."""
         for variable in self._model.weights:
-            self._tensors += self._of_variable("weight", variable, variable.value)
+            self._tensors += self._of_variable("weight", variable, self._framework.value(variable))
 
     def warn_of_inner_update(self) -> None:
         """Warns of an update that cannot be skipped."""
@@ -331,8 +335,7 @@ class StepTensors:
         path = variable_path(slot)
         if owner is None or self.paths.variable(owner) == variable_path(owner):
             return path
-        kind = path.rpartition("/")[2].removeprefix(in_slots(variable_path(owner)))
-        return f"{parent_path(path)}/{in_slots(self.paths.variable(owner))}{kind}"
+        return self._framework.slot_path(path, variable_path(owner), self.paths.variable(owner))
 
     def _of_variable(self, role: str, variable: Any, value: Any) -> Iterator[NamedTensor]:
         path = self.paths.variable(variable)

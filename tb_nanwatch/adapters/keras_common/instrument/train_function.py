@@ -9,17 +9,18 @@ training calls first, is replaced too, by one that first restores everything.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import tensorflow as tf
 
-from tb_nanwatch.adapters.keras.instrument.step_function import python_function
+from tb_nanwatch.adapters.keras_common.instrument.step_function import python_function
 from tb_nanwatch.adapters.tensorflow.graph.host_callback import HostSignal
 from tb_nanwatch.training.protocols import FailingStepAnalyzer
 
 _END_OF_DATA = (StopIteration, tf.errors.OutOfRangeError)
-_REPLACED = ("train_function", "train_step", "make_train_function")
+_REPLACED = ("train_function", "train_tf_function", "train_step", "make_train_function")
 
 
 class InstrumentedTrainFunction:
@@ -65,17 +66,19 @@ class InstrumentedTrainFunction:
     def _make(self) -> Callable[[Any], Any]:
         """Has the model make a train function of the instrumented step, and restores its own."""
         attributes = vars(self._model)
-        before = {name: attributes[name] for name in _REPLACED if name in attributes}
-        attributes.pop("make_train_function", None)
-        attributes["train_step"] = self._step
-        try:
+        with _restored(attributes, _REPLACED):
+            attributes.pop("make_train_function", None)
+            attributes["train_step"] = self._step
             self._model.make_train_function(force=True)
             made: Callable[[Any], Any] = self._model.train_function
-        finally:
-            for name in _REPLACED:
-                attributes.pop(name, None)
-            attributes.update(before)
-        return made
+
+        def run(iterator: Any) -> Any:
+            # Keras 2 looks the step up when it is traced or run.
+            with _restored(attributes, ("train_step",)):
+                attributes["train_step"] = self._step
+                return made(iterator)
+
+        return run
 
     def can_be_reused(self, model: Any) -> bool:
         """Whether the trace is still valid: as long as Keras' own is, until a compile."""
@@ -146,6 +149,18 @@ class InstrumentedTrainFunction:
             return self._model.train_function
         self.restore()
         return self._model.make_train_function(force=force)
+
+
+@contextmanager
+def _restored(attributes: dict[str, Any], names: Sequence[str]) -> Iterator[None]:
+    """Restores these attributes when the block ends."""
+    before = {name: attributes[name] for name in names if name in attributes}
+    try:
+        yield
+    finally:
+        for name in names:
+            attributes.pop(name, None)
+        attributes.update(before)
 
 
 def _installed(model: Any) -> InstrumentedTrainFunction | None:

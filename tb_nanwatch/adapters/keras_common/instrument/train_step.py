@@ -9,20 +9,20 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from tb_nanwatch.adapters.keras.instrument.batch import Batch, unpacks
-from tb_nanwatch.adapters.keras.instrument.layer_outputs import (
+from tb_nanwatch.adapters.keras_common.framework import framework_of
+from tb_nanwatch.adapters.keras_common.instrument.batch import Batch, unpacks
+from tb_nanwatch.adapters.keras_common.instrument.layer_outputs import (
     NamedLayer,
-    called_method,
     layers_with_outputs,
 )
-from tb_nanwatch.adapters.keras.instrument.method_patching import MethodPatch, MethodPatches
-from tb_nanwatch.adapters.keras.instrument.optimizers import find_optimizers
-from tb_nanwatch.adapters.keras.instrument.step_function import (
+from tb_nanwatch.adapters.keras_common.instrument.method_patching import MethodPatch, MethodPatches
+from tb_nanwatch.adapters.keras_common.instrument.optimizers import find_optimizers
+from tb_nanwatch.adapters.keras_common.instrument.step_function import (
     can_unwrap,
     source_function,
     unwrap,
 )
-from tb_nanwatch.adapters.keras.instrument.step_tensors import StepTensors
+from tb_nanwatch.adapters.keras_common.instrument.step_tensors import StepTensors
 from tb_nanwatch.adapters.tensorflow.graph.state_changes import untracked
 from tb_nanwatch.adapters.tensorflow.graph.tapes import on_tape_gradient
 from tb_nanwatch.training.failing_step.guarded_update import run_guarded_update
@@ -186,14 +186,16 @@ def _add_tape_target(
 def _model_patches(model: Any, error_guard: InternalErrorGuard) -> Iterator[MethodPatch]:
     """For the model's own output, which is the prediction of a step without compute_loss."""
 
+    framework = framework_of(model)
+
     def call(running: RunningStep, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        outputs = original(*args, **kwargs)
+        outputs = framework.as_called(model, original)(*args, **kwargs)
         if running.tensors.is_outermost_graph():
             with error_guard("record a prediction"):
                 running.tensors.add_model_outputs(outputs)
         return outputs
 
-    method = called_method(model)
+    method = framework.called_method(model)
     if method != "rematerialized_call":
         yield MethodPatch(model, method, call)
 
@@ -204,29 +206,24 @@ def _optimizer_patches(
     guard_error_guard: InternalErrorGuard,
 ) -> Iterator[MethodPatch]:
     def patch(optimizer: Any) -> MethodPatch:
+        framework = framework_of(optimizer)
+
         def apply(
-            running: RunningStep,
-            original: Callable[..., Any],
-            grads: Any,
-            trainable_variables: Any = None,
+            running: RunningStep, original: Callable[..., Any], *args: Any, **kwargs: Any
         ) -> Any:
             tensors, guard = running
-            grads = list(grads)
-            if trainable_variables is not None:
-                trainable_variables = list(trainable_variables)
+            grads, variables, update = framework.update(optimizer, original, *args, **kwargs)
             if not tensors.is_outermost_graph():
                 if guard is not None and guard.refuse_inner_update():
                     tensors.warn_of_inner_update()
-                return original(grads, trainable_variables)
-            variables = trainable_variables or optimizer._trainable_variables
+                return update()
             with error_guard("record gradients"):
                 tensors.add_gradients(optimizer, grads, variables)
-            update = functools.partial(original, grads, trainable_variables)
             if guard is None or guard_error_guard.has_failed:
                 return update()
             return run_guarded_update(guard_error_guard, guard, optimizer, update, grads, variables)
 
-        return MethodPatch(optimizer, "apply", apply)
+        return MethodPatch(optimizer, framework.update_method, apply)
 
     def scale_loss(running: RunningStep, original: Callable[..., Any], loss: Any) -> Any:
         scaled = original(loss)
@@ -236,7 +233,9 @@ def _optimizer_patches(
 
     for optimizer in optimizers:
         yield patch(optimizer)
-        yield MethodPatch(optimizer, "scale_loss", scale_loss)
+        method = framework_of(optimizer).scale_loss_method
+        if hasattr(optimizer, method):
+            yield MethodPatch(optimizer, method, scale_loss)
 
 
 def _layer_patches(
@@ -254,12 +253,14 @@ def _layer_patches(
         return outputs
 
     def patch(path: str, layer: Any) -> MethodPatch:
-        method = called_method(layer)
+        framework = framework_of(layer)
+        method = framework.called_method(layer)
 
         def call(
             running: RunningStep, original: Callable[..., Any], *args: Any, **kwargs: Any
         ) -> Any:
-            return add_outputs(running.tensors, path, original(*args, **kwargs))
+            outputs = framework.as_called(layer, original)(*args, **kwargs)
+            return add_outputs(running.tensors, path, outputs)
 
         def rematerialized_call(
             running: RunningStep, original: Callable[..., Any], *args: Any, **kwargs: Any
