@@ -18,7 +18,7 @@ class Keras:
 
     keras = keras
     name = "keras"
-    optimizers = (keras.optimizers.Optimizer,)
+    optimizers: tuple[Any, ...] = (keras.optimizers.Optimizer,)
     update_method = "apply"
     scale_loss_method = "scale_loss"
     unscales_gradients = False
@@ -103,7 +103,7 @@ class Keras:
     def as_iterator(self, batches: Iterator[Any]) -> Any:
         return batches
 
-    def update_classes(self) -> list[type]:
+    def update_classes(self) -> list[Any]:
         return [*keras.optimizers.Optimizer.__mro__, keras.optimizers.LossScaleOptimizer]
 
     def update(

@@ -46,7 +46,7 @@ class KerasFramework(Protocol):
 
     keras: Any
     name: str
-    optimizers: tuple[type, ...]
+    optimizers: tuple[Any, ...]
     update_method: str
     scale_loss_method: str
     unscales_gradients: bool
@@ -117,7 +117,7 @@ class KerasFramework(Protocol):
     def as_iterator(self, batches: Iterator[Any]) -> Any:
         """Such batches, as the train function takes them."""
 
-    def update_classes(self) -> Collection[type]:
+    def update_classes(self) -> Collection[Any]:
         """The classes that have an `update_method` of their own."""
 
     def update(
@@ -186,7 +186,7 @@ def is_keras_builtin(value: Any) -> bool:
 
 
 @functools.cache
-def _framework_of_class(kind: type) -> KerasFramework | None:
+def _framework_of_class(kind: Any) -> KerasFramework | None:
     for each in kind.__mro__:
         package = each.__module__.partition(".")[0]
         if package in _PACKAGES:

@@ -33,7 +33,7 @@ class TfKeras:
         self.name = str(package.__name__)
         # In TensorFlow 2.10 and before, `Optimizer` is what "legacy" is later.
         legacy = getattr(package.optimizers, "legacy", package.optimizers).Optimizer
-        self.optimizers = (package.optimizers.Optimizer, legacy)
+        self.optimizers: tuple[Any, ...] = (package.optimizers.Optimizer, legacy)
 
     def backend(self) -> str:
         return "tensorflow"
@@ -123,7 +123,7 @@ class TfKeras:
     def as_iterator(self, batches: Iterator[Any]) -> Any:
         return OneBatch(next(batches))
 
-    def update_classes(self) -> list[type]:
+    def update_classes(self) -> list[Any]:
         scaling = self._scaling.__subclasses__()
         return [each for base in (*self.optimizers, *scaling) for each in base.__mro__]
 

@@ -94,7 +94,8 @@ class StepCapture(ArmedBuffer):
           variables: those that it changes.
           before: their values before it.
         """
-        self._state().assign(_CAPTURED)
+        # Not a write that a skipped step undoes.
+        store(self._state(), tf.constant(_CAPTURED, tf.int64))
         number = tf.constant(-1, tf.int64) if self._step is None else self._step()
         if not tf.inside_function():
             pairs = list(zip(variables, before, strict=True))

@@ -181,7 +181,7 @@ def optimizer_facts(optimizer: Any) -> OptimizerFacts:
         return float(value) if isinstance(value, (int, float, np.floating)) else None
 
     return OptimizerFacts(
-        str(inner.name),
+        str(getattr(inner, "name", None) or getattr(inner, "_name", "")),
         type(inner).__name__,
         is_builtin(type(inner)),
         learning_rate=number("learning_rate"),

@@ -147,8 +147,8 @@ class StepTensors:
                 yield from gradients
                 continue
             # Several optimizers, or one that is applied several times, each with its own scale.
-            has_scale = scale is not None and not is_unscaled
-            factor = reference.scale / scale.scale if has_scale else reference.scale
+            own = None if is_unscaled else scale
+            factor = reference.scale if own is None else reference.scale / own.scale
             for info, tensor in gradients:
                 yield NamedTensor(info, twin(tensor) * tf.cast(factor, tensor.dtype))
 
