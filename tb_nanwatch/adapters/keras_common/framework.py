@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, cast
 
 import tensorflow as tf
 
@@ -151,7 +151,7 @@ class KerasFramework(Protocol):
     ) -> None:
         """Creates the optimizer's variables, if it has not done so, as its update would.
 
-        Nothing where they depend on which gradients there are, and these are not known.
+        Before the step, when no gradient is known, only where the step then does the same.
         """
 
     def optimizer_name(self, optimizer: Any) -> str:
@@ -164,7 +164,7 @@ def framework_of(part: Any) -> KerasFramework:
     Raises:
       TypeError: where it is none of these.
     """
-    found = _framework_of_class(type(part))
+    found = _framework_of_class(cast(Hashable, type(part)))
     if found is None:
         raise TypeError(f"Expected a part of a Keras model, got {type(part).__name__}.")
     return found
@@ -172,7 +172,7 @@ def framework_of(part: Any) -> KerasFramework:
 
 def is_part(part: Any) -> bool:
     """Whether an object belongs to a version of Keras."""
-    return _framework_of_class(type(part)) is not None
+    return _framework_of_class(cast(Hashable, type(part))) is not None
 
 
 def loaded_frameworks() -> list[KerasFramework]:

@@ -179,7 +179,9 @@ class TfKeras:
     ) -> None:
         inner = getattr(optimizer, "inner_optimizer", optimizer)
         if not self._is_legacy(inner):
-            if not getattr(inner, "_built", False):
+            # A step of Nadam depends on how often it is traced: once more where the step builds it.
+            is_counted = isinstance(inner, self.keras.optimizers.Nadam) and gradients is None
+            if not getattr(inner, "_built", False) and not is_counted:
                 with tf.name_scope(inner.name), tf.init_scope():
                     inner.build(list(variables))
         elif gradients is not None:
