@@ -61,6 +61,9 @@ class Keras:
     def value(self, variable: Any) -> tf.Tensor:
         return variable.value
 
+    def weights(self, model: Any) -> list[Any]:
+        return list(model.weights)
+
     def metrics_variables(self, model: Any) -> list[Any]:
         return list(model.metrics_variables)
 
@@ -87,6 +90,9 @@ class Keras:
             # Returns a function that runs the layer's call again in the backward pass.
             return "rematerialized_call"
         return "call" if getattr(layer, "quantization_mode", None) is None else "quantized_call"
+
+    def run_step(self, model: Any, train_step: Callable[[Any], Any], batch: Any) -> None:
+        train_step(batch)
 
     def as_called(self, layer: Any, call: Callable[..., Any]) -> Callable[..., Any]:
         return call

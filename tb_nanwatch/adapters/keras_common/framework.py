@@ -87,6 +87,9 @@ class KerasFramework(Protocol):
     def value(self, variable: Any) -> tf.Tensor:
         """What it holds."""
 
+    def weights(self, model: Any) -> list[Any]:
+        """Its variables, without those of metrics and of generators of random numbers."""
+
     def metrics_variables(self, model: Any) -> list[Any]:
         """The variables of a model's metrics."""
 
@@ -101,6 +104,9 @@ class KerasFramework(Protocol):
 
     def called_method(self, layer: Any) -> str:
         """The method with which a layer computes its output."""
+
+    def run_step(self, model: Any, train_step: Callable[[Any], Any], batch: Any) -> None:
+        """Runs a bound `train_step` eagerly, outside of the train function."""
 
     def as_called(self, layer: Any, call: Callable[..., Any]) -> Callable[..., Any]:
         """The layer's own `call`, as the framework runs it in this place."""

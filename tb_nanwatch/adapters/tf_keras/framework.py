@@ -72,6 +72,10 @@ class TfKeras:
     def value(self, variable: Any) -> tf.Tensor:
         return variable.read_value()
 
+    def weights(self, model: Any) -> list[Any]:
+        metrics = {id(each) for each in self.metrics_variables(model)}
+        return [each for each in model.weights if id(each) not in metrics]
+
     def metrics_variables(self, model: Any) -> list[Any]:
         return [variable for metric in model.metrics for variable in metric.variables]
 
@@ -96,6 +100,13 @@ class TfKeras:
 
     def called_method(self, layer: Any) -> str:
         return "call"
+
+    def run_step(self, model: Any, train_step: Callable[[Any], Any], batch: Any) -> None:
+        strategy = model.distribute_strategy
+        if tf.distribute.in_cross_replica_context() and strategy.num_replicas_in_sync == 1:
+            strategy.run(train_step, args=(batch,))  # Else its metrics cannot be updated.
+        else:
+            train_step(batch)
 
     def as_called(self, layer: Any, call: Callable[..., Any]) -> Callable[..., Any]:
         # In a graph AutoGraph converts what the user wrote, as `layer._autographed_call` says.
@@ -182,12 +193,12 @@ class TfKeras:
             # A step of Nadam depends on how often it is traced: once more where the step builds it.
             is_counted = isinstance(inner, self.keras.optimizers.Nadam) and gradients is None
             if not getattr(inner, "_built", False) and not is_counted:
-                with tf.name_scope(inner.name), tf.init_scope():
+                with tf.name_scope(f"{inner.name}/"), tf.init_scope():
                     inner.build(list(variables))
         elif gradients is not None:
             pairs = zip(gradients, variables, strict=True)
             updated = [variable for gradient, variable in pairs if gradient is not None]
-            with tf.name_scope(inner._name), tf.init_scope():
+            with tf.name_scope(f"{inner._name}/"), tf.init_scope():
                 inner._create_all_weights(updated)
 
     def optimizer_name(self, optimizer: Any) -> str:

@@ -64,7 +64,7 @@ def rerun_model(
         apply_patches = [_apply_patch(trace, each) for each in optimizers]
         patches: MethodPatches[str] = MethodPatches()
         with patches.active("rerun", apply_patches):
-            train_step(data)
+            framework.run_step(model, train_step, data)
     return find_origin(trace, batch_tensors(data), values)
 
 

@@ -265,7 +265,7 @@ class StepTensors:
 
     def add_weights(self) -> None:
         """Adds the model's variables as they are now, non-trainable ones too."""
-        for variable in self._model.weights:
+        for variable in self._framework.weights(self._model):
             self._tensors += self._of_variable("weight", variable, self._framework.value(variable))
 
     def warn_of_inner_update(self) -> None:
@@ -294,7 +294,7 @@ class StepTensors:
           layers: paths of the model's layers.
           unpatched: those of them whose method could not be replaced.
         """
-        owners = [self._layer(variable) for variable in self._model.weights]
+        owners = list(map(self._layer, self._framework.weights(self._model)))
         known = list(dict.fromkeys([*layers, *owners]))
         unmatched = self._watch.unmatched_patterns(known)
         for pattern in unmatched:

@@ -20,7 +20,10 @@ from tb_nanwatch.adapters.tensorflow.graph.host_callback import HostSignal
 from tb_nanwatch.training.protocols import FailingStepAnalyzer
 
 _END_OF_DATA = (StopIteration, tf.errors.OutOfRangeError)
-_REPLACED = ("train_function", "train_tf_function", "train_step", "make_train_function")
+_TRACED = "train_tf_function"
+"""Where Keras 2 keeps the train function that is traced, for callbacks that write its graph."""
+
+_REPLACED = ("train_function", _TRACED, "train_step", "make_train_function")
 
 
 class InstrumentedTrainFunction:
@@ -61,6 +64,7 @@ class InstrumentedTrainFunction:
         inner_step = self._inner._step if self._inner else model.train_step
         self._step: Callable[[Any], Any] = instrument(inner_step)
         self._plain = _plain(model)
+        self._plain_traced = self._traced = vars(model).get(_TRACED)
         self._instrumented = self._make()
 
     def _make(self) -> Callable[[Any], Any]:
@@ -71,6 +75,7 @@ class InstrumentedTrainFunction:
             attributes["train_step"] = self._step
             self._model.make_train_function(force=True)
             made: Callable[[Any], Any] = self._model.train_function
+            self._traced = attributes.get(_TRACED)
 
         def run(iterator: Any) -> Any:
             # Keras 2 looks the step up when it is traced or run.
@@ -98,14 +103,20 @@ class InstrumentedTrainFunction:
     def install(self) -> None:
         """Has the next steps recorded, by this one and by those that are installed already."""
         self._model.train_function = self._run
+        self._set_traced(self._traced)
         vars(self._model)["make_train_function"] = self._restore_and_make
 
     def restore(self) -> None:
         """Restores the model's own functions, unless somebody else has replaced them since."""
         if _installed(self._model) is self:
             self._model.train_function = self._plain
+            self._set_traced(self._plain_traced)
         if vars(self._model).get("make_train_function") == self._restore_and_make:
             del vars(self._model)["make_train_function"]
+
+    def _set_traced(self, function: Any) -> None:
+        if _TRACED in vars(self._model):
+            vars(self._model)[_TRACED] = function
 
     def _run(self, iterator: Any) -> Any:
         try:
