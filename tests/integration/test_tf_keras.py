@@ -221,9 +221,11 @@ def test_stop_ends_the_training_and_raise_raises(tmp_path: Path) -> None:
     model = net()
     with pytest.raises(FloatingPointError, match=f"NaN at step {BAD_STEP}"):
         fit(model, nanwatch.Callback(tmp_path / "raise", on_nonfinite="raise"), bad=True)
-    plain = net()
+    plain, restored = net(), net()
     fit(plain)
-    model.set_weights(net().get_weights())
+    model.set_weights(restored.get_weights())
+    for momentum in model.optimizer.variables[1:]:
+        momentum.assign(tf.zeros_like(momentum))
     fit(model)  # As before, without any of ours.
     for one, two in zip(model.get_weights(), plain.get_weights(), strict=True):
         np.testing.assert_array_equal(one, two)
@@ -341,6 +343,9 @@ def test_networks_train_to_the_same_bits(tmp_path: Path, make: Callable[[], Any]
         assert found.names("activation") == ["encoder/same", "decoder/same"]
 
 
+OVERFLOWING = 2.0**17
+
+
 @pytest.mark.parametrize("kind", [optimizers.SGD, optimizers.legacy.SGD])
 def test_gradients_of_a_scaled_loss(tmp_path: Path, kind: Any) -> None:
     """The scale overflows at first: such steps are skipped by the optimizer, and normal."""
@@ -357,11 +362,11 @@ def test_gradients_of_a_scaled_loss(tmp_path: Path, kind: Any) -> None:
         model.compile(scaling(kind(0.1), initial_scale=scale), "mse")
         return model, *data()
 
-    found = assert_changes_nothing(tmp_path / "overflow", lambda: make(2.0**20))
+    found = assert_changes_nothing(tmp_path / "overflow", lambda: make(OVERFLOWING))
     skipped = [int(each.field("scale_skipped_steps")) for each in found.records]
     assert skipped[0] == 1
     assert skipped[-1] == 0
-    assert found.records[0].field("loss_scale") == 2.0**20
+    assert found.records[0].field("loss_scale") == OVERFLOWING
     assert not found.reruns
     scaled = assert_changes_nothing(tmp_path / "scaled", lambda: make(256.0))
     plain = assert_changes_nothing(tmp_path / "plain", lambda: make(1.0))
@@ -476,7 +481,7 @@ def test_tf_keras_as_tf_dot_keras(tmp_path: Path) -> None:
 import numpy as np
 import tensorflow as tf
 import tb_nanwatch as nanwatch
-assert tf.keras.__version__.startswith("2."), tf.keras.__version__
+assert "tf_keras" in tf.keras.Sequential.__module__
 model = tf.keras.Sequential([tf.keras.layers.Dense(1, name="output")])
 model.compile(tf.keras.optimizers.legacy.Adam(), "mse")
 x = np.ones((24, 4), "float32")
@@ -517,7 +522,7 @@ class Counting(nanwatch.Callback):
 
 
 def test_other_callbacks_find_what_they_look_for(tmp_path: Path) -> None:
-    model = net("adam")
+    model = compiled([layers.Dense(1, name="output")], "adam")
     callback = Counting(tmp_path)
     callback.calls = []
     others = [

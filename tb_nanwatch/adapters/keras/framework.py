@@ -61,6 +61,12 @@ class Keras:
     def value(self, variable: Any) -> tf.Tensor:
         return variable.value
 
+    def variables(self, model: Any) -> list[Any]:
+        return list(model.variables)
+
+    def trainable_variables(self, model: Any) -> list[Any]:
+        return list(model.trainable_variables)
+
     def weights(self, model: Any) -> list[Any]:
         return list(model.weights)
 

@@ -87,6 +87,12 @@ class KerasFramework(Protocol):
     def value(self, variable: Any) -> tf.Tensor:
         """What it holds."""
 
+    def variables(self, model: Any) -> list[Any]:
+        """Its variables, as far as they are created."""
+
+    def trainable_variables(self, model: Any) -> list[Any]:
+        """Those that are trained."""
+
     def weights(self, model: Any) -> list[Any]:
         """Its variables, without those of metrics and of generators of random numbers."""
 

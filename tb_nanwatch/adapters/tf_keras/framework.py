@@ -72,9 +72,15 @@ class TfKeras:
     def value(self, variable: Any) -> tf.Tensor:
         return variable.read_value()
 
+    def variables(self, model: Any) -> list[Any]:
+        return _created(model, "variables")
+
+    def trainable_variables(self, model: Any) -> list[Any]:
+        return _created(model, "trainable_variables")
+
     def weights(self, model: Any) -> list[Any]:
         metrics = {id(each) for each in self.metrics_variables(model)}
-        return [each for each in model.weights if id(each) not in metrics]
+        return [each for each in self.variables(model) if id(each) not in metrics]
 
     def metrics_variables(self, model: Any) -> list[Any]:
         return [variable for metric in model.metrics for variable in metric.variables]
@@ -212,3 +218,11 @@ class TfKeras:
 
     def _is_legacy(self, optimizer: Any) -> bool:
         return isinstance(optimizer, self.optimizers[1])
+
+
+def _created(model: Any, kind: str) -> list[Any]:
+    """Variables of a model; none where a model in it has none before its first call."""
+    try:
+        return list(getattr(model, kind))
+    except ValueError:
+        return []

@@ -31,7 +31,7 @@ from tb_nanwatch.adapters.keras_common.failing_step.trials import (
 )
 from tb_nanwatch.adapters.keras_common.framework import framework_of, is_part
 from tb_nanwatch.adapters.keras_common.instrument.model_state import model_variables
-from tb_nanwatch.adapters.keras_common.instrument.optimizers import build_optimizer
+from tb_nanwatch.adapters.keras_common.instrument.optimizers import build, build_optimizer
 from tb_nanwatch.adapters.keras_common.instrument.step_function import python_function
 from tb_nanwatch.diagnosis.text.operation import (
     operand_lines,
@@ -224,6 +224,10 @@ def _restore(model: Any, data: Any, dump: StepDump) -> None:
         model(data[0] if isinstance(data, tuple) else data)
     build_optimizer(model)
     variables = model_variables(model)
+    if len(variables) < len(dump.state):  # Keras 2 creates some only in a step.
+        rerun_model(model, python_function(model.train_step), data, lambda count: None)
+        build(model.optimizer, model.trainable_variables, model.trainable_variables)
+        variables = model_variables(model)
     arrays = [dump.state[name] for name in sorted(dump.state)]
     shapes = [tuple(each.shape) for each in variables]
     if shapes != [array.shape for array in arrays]:

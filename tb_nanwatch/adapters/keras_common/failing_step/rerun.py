@@ -57,7 +57,7 @@ def rerun_model(
       progress: called with the number of operations so far, after each.
     """
     framework = framework_of(model)
-    floats = [each for each in model.variables if tf.as_dtype(each.dtype).is_floating]
+    floats = [each for each in framework.variables(model) if tf.as_dtype(each.dtype).is_floating]
     values = [tf.convert_to_tensor(framework.value(each)) for each in floats]
     with restoring_variables(), trace_operations(owner_in(model, Paths(model)), progress) as trace:
         optimizers = find_optimizers(model)
@@ -253,7 +253,7 @@ def _every_variable() -> Iterator[StateVariable]:
 def state_arrays(model: Any) -> dict[str, Any]:
     """All variables that a step may change, as arrays, by number and path."""
     variables = model_variables(model)
-    return {f"{n:06d}/{each.path}": each.numpy() for n, each in enumerate(variables)}
+    return {f"{n:06d}/{variable_path(each)}": each.numpy() for n, each in enumerate(variables)}
 
 
 def batch_arrays(data: Any) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from tb_nanwatch.format.facts import LayerFacts, LossFacts, ModelFacts, Optimize
 def variable_facts(model: Any) -> dict[int, VariableFacts]:
     """The facts of each variable of a model, by its identity."""
     framework = framework_of(model)
-    trained = {id(variable) for variable in model.trainable_variables}
+    trained = {id(variable) for variable in framework.trainable_variables(model)}
     found: dict[int, VariableFacts] = {}
     for layer in framework.layers(model):
         # The variables of a frozen layer are not trained, but are no statistics.
@@ -36,7 +36,7 @@ def variable_facts(model: Any) -> dict[int, VariableFacts]:
                     id(value) in kept and tf.as_dtype(value.dtype).is_floating,
                     name.lstrip("_"),  # Keras has a property for its own.
                 )
-    for variable in model.variables:
+    for variable in framework.variables(model):
         found.setdefault(id(variable), VariableFacts(id(variable) in trained))
     return found
 

@@ -15,7 +15,7 @@ def model_variables(model: Any) -> list[Any]:
         each for found in find_optimizers(model) for each in framework.optimizer_variables(found)
     ]
     others = [*framework.metrics_variables(model), *framework.seed_variables(model)]
-    every = [*model.variables, *others, *optimizers]
+    every = [*framework.variables(model), *others, *optimizers]
     return list({id(each): each for each in every}.values())
 
 

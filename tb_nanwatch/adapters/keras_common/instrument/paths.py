@@ -38,13 +38,10 @@ class Paths:
         alike = [layer for layer in layers if count[framework.layer_path(layer)] > 1]
         structure = _structure(framework, model) if alike else {}
         self._layers = {id(each): structure[id(each)] for each in alike if id(each) in structure}
-        self._variables = {
-            id(variable): f"{self._layers[id(layer)]}/{framework.variable_name(variable)}"
-            for layer in alike
-            if id(layer) in self._layers
-            for trainable in (True, False)
-            for variable in framework.own_variables(layer, trainable=trainable)
-        }
+        self._alike = [layer for layer in alike if id(layer) in self._layers]
+        # In Keras 2 the first step creates variables, with names that say less.
+        self._may_miss = any(not framework.layer_path(layer) for layer in self._alike)
+        self._variables = self._variables_by_structure()
 
     def layer(self, layer: Any) -> str:
         """The path of a layer, relative to the model."""
@@ -53,7 +50,17 @@ class Paths:
 
     def variable(self, variable: Any) -> str:
         """The path of a variable."""
+        if self._may_miss and id(variable) not in self._variables:
+            self._variables = self._variables_by_structure()
         return self._variables.get(id(variable)) or variable_path(variable)
+
+    def _variables_by_structure(self) -> dict[int, str]:
+        return {
+            id(variable): f"{self._layers[id(layer)]}/{self._framework.variable_name(variable)}"
+            for layer in self._alike
+            for trainable in (True, False)
+            for variable in self._framework.own_variables(layer, trainable=trainable)
+        }
 
 
 def _structure(framework: KerasFramework, model: Any) -> dict[int, str]:

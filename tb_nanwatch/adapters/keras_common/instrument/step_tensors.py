@@ -232,7 +232,7 @@ class StepTensors:
         """Reads the trainable variables before the step, where updates are recorded."""
         # In a scope, so that no name in the step changes, by which Grappler sorts operations.
         with tf.name_scope("nanwatch"):
-            for variable in self._model.trainable_variables:
+            for variable in self._framework.trainable_variables(self._model):
                 if self._watch.selects("update", self._layer(variable)):
                     self._before[id(variable)] = tf.identity(self._framework.value(variable))
 
@@ -250,12 +250,12 @@ class StepTensors:
         self._add_state(optimizers)
 
     def _add_state(self, optimizers: Iterable[Any]) -> None:
-        for variable in self._model.trainable_variables:
+        for variable in self._framework.trainable_variables(self._model):
             if id(variable) in self._before:
                 update = self._framework.value(variable) - self._before[id(variable)]
                 self._tensors += self._of_variable("update", variable, update)
         for optimizer in optimizers:
-            for slot, owner in slots(optimizer, self._model.trainable_variables):
+            for slot, owner in slots(optimizer, self._framework.trainable_variables(self._model)):
                 layer = "" if owner is None else self._layer(owner)
                 path, value = self._slot_path(slot, owner), self._framework.value(slot)
                 self._tensors += self._named(
@@ -325,7 +325,7 @@ class StepTensors:
             # A GAN has none: expected only of a step that seems to hide everything.
             hides = not {"loss", "gradient"} <= self._found_roles
             return self._watch.has_role(role) and (role in self._watch.named_roles or hides)
-        has_variables = role != "gradient" or self._model.trainable_variables
+        has_variables = role != "gradient" or self._framework.trainable_variables(self._model)
         return bool(has_variables) and self._watch.has_role(role)
 
     def _layer(self, variable: Any) -> str:
