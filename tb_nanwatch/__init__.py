@@ -22,14 +22,14 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from tb_nanwatch.adapters.keras.callback import Callback as Callback
-    from tb_nanwatch.adapters.keras.watcher import Watcher as Watcher
+    from tb_nanwatch.adapters.keras_common.callback import Callback as Callback
+    from tb_nanwatch.adapters.keras_common.watcher import Watcher as Watcher
     from tb_nanwatch.adapters.tensorflow.summary import summary as summary
     from tb_nanwatch.training.warnings import NaNWatchWarning as NaNWatchWarning
 
 _LAZY = {
-    "Callback": "tb_nanwatch.adapters.keras.callback",
-    "Watcher": "tb_nanwatch.adapters.keras.watcher",
+    "Callback": "tb_nanwatch.adapters.keras_common.callback",
+    "Watcher": "tb_nanwatch.adapters.keras_common.watcher",
     "summary": "tb_nanwatch.adapters.tensorflow.summary",
     "NaNWatchWarning": "tb_nanwatch.training.warnings",
 }

@@ -25,7 +25,7 @@ from tb_nanwatch.cli.exit_status import CRASH, NO_ERROR, TROUBLE
 
 _GALLERY = "tb_nanwatch_demo"
 
-_REPLAY = "tb_nanwatch.adapters.keras.failing_step.replay"
+_REPLAY = "tb_nanwatch.adapters.keras_common.failing_step.replay"
 """Runs a model, and so the framework: nothing here imports it but for that command."""
 
 

@@ -19,7 +19,7 @@ import pytest
 
 PACKAGE = "tb_nanwatch"
 FOLDER = Path(__file__).resolve().parents[2] / PACKAGE
-FRAMEWORKS = {"flax", "jax", "keras", "tensorflow", "torch"}
+FRAMEWORKS = {"flax", "jax", "keras", "tensorflow", "tf_keras", "torch"}
 CONTRACTS = {"stats", "format", "numpy"}
 """Where the training side and the serving side meet, with `diagnosis`."""
 
@@ -42,9 +42,24 @@ TABLE: dict[str, set[str]] = {
     "adapters": set(),
     "adapters.tensorflow": CONTRACTS
     | {"training", "diagnosis", "tensorflow", "tensorboard.compat.proto"},
-    # tensorflow: Keras' own trainer there is a TensorFlow program.
-    "adapters.keras": CONTRACTS
-    | {"training", "diagnosis", "adapters.tensorflow", "requirements", "keras", "tensorflow"},
+    # tensorflow: Keras' own trainer there is a TensorFlow program. Each version of Keras implements
+    # the protocol in the framework module of what they share, which alone imports them.
+    "adapters.keras": {
+        "adapters.tensorflow",
+        f"{PACKAGE}.adapters.keras_common.framework",
+        "keras",
+        "tensorflow",
+    },
+    # Not tf_keras, which is imported by the training if at all.
+    "adapters.tf_keras": {
+        "adapters.tensorflow",
+        f"{PACKAGE}.adapters.keras_common.framework",
+        "tensorflow",
+    },
+    "adapters.keras_common": CONTRACTS
+    | {"training", "diagnosis", "adapters.tensorflow", "requirements", "tensorflow"}
+    # keras: the base class of Callback.
+    | {"keras", *(f"{PACKAGE}.adapters.{each}.framework" for each in ("keras", "tf_keras"))},
     "reader": CONTRACTS | {"tensorboard.data"},
     "http": CONTRACTS
     | {"reader", "grid", "diagnosis", "werkzeug"}
@@ -74,8 +89,17 @@ LAYERS: dict[str, set[str]] = {
         "adapters.tensorflow.private_api",
         "adapters.tensorflow.graph",
     },
-    "adapters.keras.instrument": {"adapters.tensorflow"},
-    "adapters.keras.failing_step": {"adapters.tensorflow", "adapters.keras.instrument"},
+    "adapters.keras": {"adapters.tensorflow", "adapters.keras_common.framework"},
+    "adapters.tf_keras": {"adapters.tensorflow", "adapters.keras_common.framework"},
+    "adapters.keras_common.instrument": {
+        "adapters.tensorflow",
+        "adapters.keras_common.framework",
+    },
+    "adapters.keras_common.failing_step": {
+        "adapters.keras_common.framework",
+        "adapters.tensorflow",
+        "adapters.keras_common.instrument",
+    },
 }
 """Which room within the adapters may import which others of the adapters: only downward."""
 DIAGNOSIS = ("diagnosis", "diagnosis.facts", "diagnosis.rules", "diagnosis.text")
@@ -198,8 +222,9 @@ def test_rooms_of_the_adapters_import_downward_only() -> None:
         ("tensorflow.graph.x", "from tb_nanwatch.adapters.tensorflow.statistics import kernels"),
         ("tensorflow.statistics.x", "from tb_nanwatch.adapters.tensorflow import tensors"),
         ("tensorflow.tracing.x", "from ..statistics import finite"),
-        ("keras.instrument.x", "from ..failing_step.black_box import BlackBox"),
-        ("keras.failing_step.x", "import tb_nanwatch.adapters.keras.callback"),
+        ("keras_common.instrument.x", "from ..failing_step.black_box import BlackBox"),
+        ("tf_keras.x", "import tb_nanwatch.adapters.keras_common.instrument.paths"),
+        ("keras_common.failing_step.x", "import tb_nanwatch.adapters.keras_common.callback"),
     ],
 )
 def test_an_upward_import_is_caught(module: str, source: str) -> None:
@@ -269,7 +294,7 @@ def test_a_violation_is_caught(module: str, source: str, caught: str) -> None:
     [
         ("tb_nanwatch.stats.x", "import math\nimport numpy as np\nfrom . import record"),
         ("tb_nanwatch.plugin", "class L:\n  def load(self):\n    from tb_nanwatch import http"),
-        ("tb_nanwatch.adapters.keras.x", "from ..tensorflow import kernels\nimport keras"),
+        ("tb_nanwatch.adapters.keras_common.x", "from ..tensorflow import kernels\nimport keras"),
         ("tb_nanwatch.adapters.tensorflow.sink", "import tensorflow as tf"),
     ],
 )

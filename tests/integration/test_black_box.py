@@ -15,7 +15,7 @@ from random_networks import findings
 from recorded import read_recorded
 
 import tb_nanwatch as nanwatch
-from tb_nanwatch.adapters.keras.failing_step.step_guard import StepGuard
+from tb_nanwatch.adapters.keras_common.failing_step.step_guard import StepGuard
 from tb_nanwatch.diagnosis import explanation
 from tb_nanwatch.format.rerun import Rerun
 from tb_nanwatch.training.failing_step.step_dump import StepDump, pack_dump, unpack_dump
@@ -507,7 +507,9 @@ def test_variables_that_no_model_knows_are_put_back_too(tmp_path: Path, mode: st
 def test_a_batch_above_the_limit_is_not_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tb_nanwatch.adapters.keras.failing_step.black_box.MAX_DUMP_BYTES", 100)
+    monkeypatch.setattr(
+        "tb_nanwatch.adapters.keras_common.failing_step.black_box.MAX_DUMP_BYTES", 100
+    )
     callback = nanwatch.Callback(tmp_path, every=1, blackbox="batch")
     with pytest.warns(
         nanwatch.NaNWatchWarning, match=r"batch of step 4 is not written .* it takes 448 bytes"

@@ -600,7 +600,7 @@ def test_trouble_of_our_own_ends_the_recording_not_the_training(
         raise AttributeError("a Keras of the year 2030")
 
     monkeypatch.setattr(
-        "tb_nanwatch.adapters.keras.instrument.step_tensors.StepTensors.add_loss", broken
+        "tb_nanwatch.adapters.keras_common.instrument.step_tensors.StepTensors.add_loss", broken
     )
     model, callback = linear("graph"), nanwatch.Callback(tmp_path)
     with pytest.warns(

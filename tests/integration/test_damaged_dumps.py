@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tb_nanwatch.adapters.keras.failing_step import black_box
-from tb_nanwatch.adapters.keras.failing_step.replay import main
+from tb_nanwatch.adapters.keras_common.failing_step import black_box
+from tb_nanwatch.adapters.keras_common.failing_step.replay import main
 from tb_nanwatch.format.rerun import Rerun
 from tb_nanwatch.training.failing_step.step_dump import StepDump, pack_dump, unpack_dump
 

@@ -13,7 +13,7 @@ import tensorflow as tf
 from recorded import read_recorded
 
 import tb_nanwatch as nanwatch
-from tb_nanwatch.adapters.keras.failing_step import captured_step, deferred_steps
+from tb_nanwatch.adapters.keras_common.failing_step import captured_step, deferred_steps
 from tb_nanwatch.adapters.tensorflow.graph.host_callback import HostSignal
 from tb_nanwatch.adapters.tensorflow.statistics import accumulator, device_state
 

@@ -214,7 +214,7 @@ def test_what_would_copy_too_much_is_not_looked_into(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "tb_nanwatch.adapters.keras.failing_step.update_policy.MAX_COPIED_BYTES", 40
+        "tb_nanwatch.adapters.keras_common.failing_step.update_policy.MAX_COPIED_BYTES", 40
     )
     plain = gan(lambda step: step, None, "graph")
     watcher = nanwatch.Watcher(tmp_path, every=1)

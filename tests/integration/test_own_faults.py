@@ -12,15 +12,15 @@ import pytest
 import tensorflow as tf
 
 import tb_nanwatch as nanwatch
-from tb_nanwatch.adapters.keras.failing_step import black_box, rerun
-from tb_nanwatch.adapters.keras.failing_step.black_box import BlackBox
-from tb_nanwatch.adapters.keras.failing_step.captured_step import StepCapture
-from tb_nanwatch.adapters.keras.failing_step.compiled_guard import CompiledStepGuard
-from tb_nanwatch.adapters.keras.failing_step.deferred_steps import DeferredSteps
-from tb_nanwatch.adapters.keras.failing_step.loop_step import LoopStep
-from tb_nanwatch.adapters.keras.failing_step.step_guard import StepGuard
-from tb_nanwatch.adapters.keras.failing_step.update_guard import BaseGuard
-from tb_nanwatch.adapters.keras.instrument.step_tensors import StepTensors
+from tb_nanwatch.adapters.keras_common.failing_step import black_box, rerun
+from tb_nanwatch.adapters.keras_common.failing_step.black_box import BlackBox
+from tb_nanwatch.adapters.keras_common.failing_step.captured_step import StepCapture
+from tb_nanwatch.adapters.keras_common.failing_step.compiled_guard import CompiledStepGuard
+from tb_nanwatch.adapters.keras_common.failing_step.deferred_steps import DeferredSteps
+from tb_nanwatch.adapters.keras_common.failing_step.loop_step import LoopStep
+from tb_nanwatch.adapters.keras_common.failing_step.step_guard import StepGuard
+from tb_nanwatch.adapters.keras_common.failing_step.update_guard import BaseGuard
+from tb_nanwatch.adapters.keras_common.instrument.step_tensors import StepTensors
 from tb_nanwatch.adapters.tensorflow.graph import state_changes
 from tb_nanwatch.adapters.tensorflow.graph.state_changes import StateChanges
 from tb_nanwatch.adapters.tensorflow.recorder import Recorder

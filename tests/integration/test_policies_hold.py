@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 
 import tb_nanwatch as nanwatch
-from tb_nanwatch.adapters.keras.instrument.train_function import InstrumentedTrainFunction
+from tb_nanwatch.adapters.keras_common.instrument.train_function import InstrumentedTrainFunction
 from tb_nanwatch.adapters.tensorflow.recorder import Recorder
 
 MODES: dict[str, dict[str, Any]] = {

@@ -121,7 +121,7 @@ def test_what_fails_of_ours_ends_no_validation(
     def fails(*_: Any) -> None:
         raise RuntimeError("injected")
 
-    monkeypatch.setattr("tb_nanwatch.adapters.keras.epoch_logs.is_nonfinite", fails)
+    monkeypatch.setattr("tb_nanwatch.adapters.keras_common.epoch_logs.is_nonfinite", fails)
     with pytest.warns(nanwatch.NaNWatchWarning, match="injected") as caught:
         model = fit(tmp_path, validation_data=data(16, 1))
     assert sum("injected" in str(each.message) for each in caught) == 1

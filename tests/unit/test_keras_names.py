@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tb_nanwatch.adapters.keras.instrument.optimizers import iterations
-from tb_nanwatch.adapters.keras.instrument.paths import own_path
-from tb_nanwatch.adapters.keras.instrument.structures import flatten_with_path
+from tb_nanwatch.adapters.keras.framework import Keras
+from tb_nanwatch.adapters.keras.structures import flatten_with_path
+from tb_nanwatch.adapters.keras_common.instrument.optimizers import iterations
 
 
 @pytest.mark.parametrize(
@@ -26,7 +26,7 @@ from tb_nanwatch.adapters.keras.instrument.structures import flatten_with_path
     ],
 )
 def test_path_of_a_layer(layer: dict[str, str | None], path: str) -> None:
-    assert own_path(SimpleNamespace(**layer)) == path
+    assert Keras().layer_path(SimpleNamespace(**layer)) == path
 
 
 def test_iterations_are_micro_batches() -> None:
@@ -38,7 +38,7 @@ def test_iterations_are_micro_batches() -> None:
     assert iterations(optimizer) == 6
     assert iterations(None) == 0
     old = SimpleNamespace(iterations=tf.Variable(6))  # Up to Keras 3.4.
-    assert iterations(old) == 6
+    assert Keras().iterations(old) == 6
 
 
 class Pair(NamedTuple):

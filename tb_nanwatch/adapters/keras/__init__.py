@@ -1,14 +1,4 @@
-"""Keras 3 on TensorFlow.
+"""Keras 3 on TensorFlow: what is different there from Keras 2.
 
-A step of `model.fit` runs instrumented: its tensors are collected and go to TensorFlow's recorder,
-its losses and gradients through a guard. Where they are not finite, the step is analyzed.
-
-- `callback`: `nanwatch.Callback`, for `model.fit`.
-- `fit_call`: notices a call of `fit` that ends by an exception.
-- `watcher`: `nanwatch.Watcher`, for a custom training loop: TensorFlow's, with `@watcher.step`.
-
-Rooms, the second importing from the first:
-
-- `instrument`: shows what a training step of a Keras model computes.
-- `failing_step`: what happens to a step that is not finite: captured, deferred, skipped, run again.
+- `framework`: `keras_common.framework.KerasFramework`, implemented.
 """

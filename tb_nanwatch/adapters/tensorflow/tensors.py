@@ -128,6 +128,18 @@ def flatten_data(data: Any, prefix: str) -> Iterator[tuple[str, Any]]:
         yield from flatten_data(value, f"{prefix}/{key}")
 
 
+def leaves_with_places(data: Any, place: tuple[Any, ...] = ()) -> Iterator[tuple[Any, Any]]:
+    """(place, leaf) of nested mappings, lists and tuples, in the order of `tf.nest.flatten`."""
+    if isinstance(data, Mapping):
+        for key in sorted(data):
+            yield from leaves_with_places(data[key], (*place, key))
+    elif isinstance(data, (list, tuple)):
+        for number, each in enumerate(data):
+            yield from leaves_with_places(each, (*place, number))
+    else:
+        yield place, data
+
+
 def recordable(
     collector: WarningCollector,
     role: str,

@@ -23,8 +23,10 @@ _PASS_THROUGH = frozenset({"Cast", "ExpandDims", "Identity", "Reshape", "Squeeze
 _BIASED = frozenset({"Add", "AddV2", "BiasAdd"})
 _PRODUCTS = frozenset({"Conv2D", "Conv3D", "DepthwiseConv2dNative", "MatMul"})
 
+_FUSIBLE = frozenset({"BiasAdd", "FusedBatchNormV3"})
 _FUSED = frozenset({"Add", "AddN", "AddV2", "Elu", "LeakyRelu", "Relu", "Relu6", "Sigmoid", "Tanh"})
-"""What Grappler's remapper fuses with a BiasAdd and the product before it."""
+"""What Grappler's remapper fuses with these: with a BiasAdd and the product before it, or a batch
+normalization."""
 
 _TWIN = "_nanwatch_twin"
 """Attribute of a tensor: its twin. And of the twin's operation, as Grappler merges equal ones."""
@@ -71,11 +73,11 @@ def _is_rearranged(tensor: Any) -> bool:
     However many readers it has now: some are pruned, some merged, some may be added later.
     """
     kind = tensor.op.type
-    return kind in _REARRANGED | _PASS_THROUGH or (kind == "BiasAdd" and _is_fused(tensor))
+    return kind in _REARRANGED | _PASS_THROUGH or (kind in _FUSIBLE and _is_fused(tensor))
 
 
 def _is_fused(tensor: Any) -> bool:
-    """Whether Grappler may fuse a bias addition with a reader of it."""
+    """Whether Grappler may fuse what makes a tensor with a reader of it."""
     return any(
         reader.type in _FUSED or (reader.type == "Identity" and _is_fused(reader.outputs[0]))
         for reader in tensor.consumers()
@@ -93,7 +95,6 @@ def _copy(tensor: Any, inputs: Sequence[Any]) -> Any:
     graph = operation.graph
     with graph.name_scope(None), graph.device(operation.device):
         name = f"{operation.name}-nanwatch"
-        copy = graph.create_op(
-            operation.type, list(inputs), [tensor.dtype], attrs=attributes, name=name
-        )
-    return copy.outputs[0]
+        dtypes = [each.dtype for each in operation.outputs]
+        copy = graph.create_op(operation.type, list(inputs), dtypes, attrs=attributes, name=name)
+    return copy.outputs[tensor.value_index]

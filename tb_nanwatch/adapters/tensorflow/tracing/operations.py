@@ -11,6 +11,7 @@ another one records it.
 from __future__ import annotations
 
 import functools
+import importlib.util
 import os
 import sys
 import sysconfig
@@ -40,14 +41,18 @@ from tb_nanwatch.training.failing_step.trace import (
 )
 
 _OURS = os.fspath(Path(os.path.abspath(__file__)).parents[3])
-_SITE = os.path.dirname(os.path.dirname(os.path.abspath(tf.__file__)))
+_PACKAGES = ("tensorflow", "keras", "tf_keras", "optree", "tree", "wrapt")
 _FRAMEWORK = (
     os.path.join(_OURS, ""),
-    *(os.path.join(_SITE, name, "") for name in ("tensorflow", "keras", "optree", "tree", "wrapt")),
+    *(
+        os.path.join(os.path.abspath(folder), "")
+        for spec in map(importlib.util.find_spec, _PACKAGES)
+        for folder in (spec is not None and spec.submodule_search_locations) or ()
+    ),
 )
 """Folders with code that is not the user's: the frameworks, and what calls back for them."""
 
-_RUNS = frozenset({"call", "__call__", "apply"})
+_RUNS = frozenset({"call", "__call__", "apply", "apply_gradients"})
 """Methods by which layers, modules and optimizers run."""
 
 _STANDARD_LIBRARY = os.path.join(sysconfig.get_path("stdlib"), "")
