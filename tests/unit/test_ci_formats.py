@@ -24,6 +24,8 @@ class Index:
     written: int = 41
     scale_skipped_steps: int = 0
     problems: tuple[str, ...] = ()
+    began: float | None = 1.0
+    is_shared: bool = False
 
 
 @dataclass

@@ -27,6 +27,7 @@ from tb_nanwatch.stats.histogram import Histograms
 from tb_nanwatch.stats.record import Record, empty_columns
 
 TEXT = st.text(max_size=20)
+LOSSES = st.builds(LossFacts, ignore_class=st.none() | st.integers(-(2**53), 2**53))
 SHAPES = st.none() | st.lists(st.integers(-1, 2**40), max_size=4).map(tuple)
 TENSORS = st.builds(
     TensorInfo,
@@ -45,7 +46,7 @@ MODELS = st.builds(
     framework=TEXT,
     jit_compile=st.booleans(),
     layers=st.lists(LAYERS, max_size=3).map(tuple),
-    losses=st.lists(st.from_type(LossFacts), max_size=2).map(tuple),
+    losses=st.lists(LOSSES, max_size=2).map(tuple),
     optimizers=st.lists(
         st.builds(OptimizerFacts, epsilon=st.none() | st.floats(allow_nan=False)), max_size=2
     ).map(tuple),

@@ -74,15 +74,17 @@ def source_with_remedy(operation: Operation, remedy: str) -> str:
       "" where the line does not show for sure what to replace: it is a part of a statement that
       takes several, or calls no such function, or several.
     """
-    found = _parsed(operation.code)
-    if found is None:
+    found, wanted = _parsed(operation.code), _parsed(remedy)
+    if found is None or wanted is None:
         return ""
     line, tree, shift = found
-    expression = ast.parse(remedy, mode="eval").body
+    expression = next((each.value for each in wanted[1].body if isinstance(each, ast.Expr)), None)
+    if expression is None:
+        return ""
     places = list(_places(tree, operation.type))
     if len(places) > 1:
-        wanted = _columns_in_code(operation, shift)
-        places = [each for each in places if _columns(each.node) == wanted]
+        columns = _columns_in_code(operation, shift)
+        places = [each for each in places if _columns(each.node) == columns]
     if len(places) != 1:
         return ""
     node = places[0].node
@@ -103,7 +105,7 @@ _AROUND = (("", ""), ("", "\n pass"), ("{", "}"), ("f(", ")"))
 of an argument."""
 
 
-def _parsed(code: str) -> tuple[str, ast.AST, int] | None:
+def _parsed(code: str) -> tuple[str, ast.Module, int] | None:
     """(statement, its tree, where the line begins in it); None where the line makes none."""
     for before, after in _AROUND:
         try:

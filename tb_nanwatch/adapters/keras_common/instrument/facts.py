@@ -18,6 +18,7 @@ from tb_nanwatch.adapters.keras_common.instrument.call_graph import CallGraph, i
 from tb_nanwatch.adapters.keras_common.instrument.optimizers import find_optimizers
 from tb_nanwatch.adapters.tensorflow.facts import framework_facts
 from tb_nanwatch.adapters.tensorflow.tensors import VariableFacts, flatten_data
+from tb_nanwatch.format import LARGEST_INTEGER
 from tb_nanwatch.format.facts import LayerFacts, LossFacts, ModelFacts, OptimizerFacts
 
 
@@ -156,10 +157,10 @@ def _resolved(losses: Any, loss: Any) -> Any:
 
 def _loss_facts(name: str, loss: Any) -> LossFacts:
     if hasattr(loss, "get_config"):
-        ignored = _config(loss).get("ignore_class")
-        return LossFacts(
-            name, type(loss).__name__, is_builtin(type(loss)), _takes_logits(loss), ignored
-        )
+        kind, ignored = type(loss), _config(loss).get("ignore_class")
+        is_class = isinstance(ignored, int) and abs(ignored) <= LARGEST_INTEGER
+        known = ignored if is_class else None
+        return LossFacts(name, kind.__name__, is_builtin(kind), _takes_logits(loss), known)
     return LossFacts(
         name, str(getattr(loss, "__name__", loss)), is_builtin(loss), _logits_by_default(loss)
     )
