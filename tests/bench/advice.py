@@ -98,6 +98,8 @@ def with_code(training: Training, finding: Finding) -> Training | None:
     }
     loss = model.loss
     with contextlib.redirect_stdout(io.StringIO()):
+        if code.startswith("keras.optimizers."):
+            code = f"optimizer = {code}"
         exec(code, names)
     if names["optimizer"] is not optimizer:
         model.compile(names["optimizer"], loss)

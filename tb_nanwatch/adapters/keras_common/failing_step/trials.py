@@ -20,7 +20,7 @@ from tb_nanwatch.adapters.keras_common.failing_step.rerun import (
     batch_tensors,
     owner_in,
 )
-from tb_nanwatch.adapters.keras_common.framework import framework_of
+from tb_nanwatch.adapters.keras_common.framework import framework_of, is_keras_builtin
 from tb_nanwatch.adapters.keras_common.instrument.optimizers import find_optimizers
 from tb_nanwatch.adapters.keras_common.instrument.paths import Paths
 from tb_nanwatch.adapters.tensorflow.tensors import leaves_with_places
@@ -197,18 +197,19 @@ def _of_optimizer(subject: Subject, origin: Origin) -> Iterator[_Change]:
     for optimizer in subject.program.optimizers:
         inner = getattr(optimizer, "inner_optimizer", optimizer)
         name = type(inner).__name__
+        if is_keras_builtin(type(inner)):
+            name = framework_of(inner).optimizer_name(inner)
         epsilon = getattr(inner, "epsilon", None)
         if isinstance(epsilon, (int, float)):
             enough = 1e-3 if _is_half(origin.result) else 1e-7
             if epsilon < enough:
-                code = f"{name}(epsilon={enough:.0e})".replace("e-0", "e-")
+                code = f"{name}(learning_rate, epsilon={enough:.0e})".replace("e-0", "e-")
                 yield _Change(
                     "optimizer-epsilon", code, _set(inner, "epsilon", enough), subject.batch
                 )
         if getattr(inner, "clipvalue", 0.0) is None:
-            yield _Change(
-                "clip-value", f"{name}(clipvalue=1.0)", _set(inner, "clipvalue", 1.0), subject.batch
-            )
+            code = f"{name}(learning_rate, clipvalue=1.0)"
+            yield _Change("clip-value", code, _set(inner, "clipvalue", 1.0), subject.batch)
 
 
 @contextmanager
