@@ -22,8 +22,6 @@ export function Explanation({ finding, onGoTo }: ExplanationProps) {
         <p class="prose">
           <MarkedText text={message} />
         </p>
-        <SpreadPath origin={{ ...finding.origin, step: finding.step }} {...{ affected, onGoTo }} />
-        <AffectedPlaces places={affected} onGoTo={onGoTo} />
       </div>
       <div class="fix">
         <h2>Fix</h2>
@@ -41,6 +39,16 @@ export function Explanation({ finding, onGoTo }: ExplanationProps) {
         {help && <p class="help-page">More: docs/{visibleName(help)}</p>}
       </div>
       <FailedOperation origin={finding.origin} rerun={finding.rerun} />
+      {affected.length > 0 && (
+        <div>
+          <h2>Spread</h2>
+          <SpreadPath
+            origin={{ ...finding.origin, step: finding.step }}
+            {...{ affected, onGoTo }}
+          />
+          <AffectedPlaces places={affected} onGoTo={onGoTo} />
+        </div>
+      )}
     </div>
   );
 }
@@ -70,7 +78,6 @@ interface SpreadPathProps {
 
 /** How the NaN or Inf went from the origin to the first tensors that it spread to. */
 function SpreadPath({ origin, affected, onGoTo }: SpreadPathProps) {
-  if (affected.length === 0) return null;
   return (
     <ol class="spread-path" aria-label="From the origin to the first tensors that it spread to">
       {[origin, ...affected.slice(0, PATH_PLACES)].map((place, index) => (
