@@ -127,7 +127,8 @@ def other_backend(name: str) -> Trouble:
     """The trouble with a backend that is not TensorFlow."""
     return Trouble(
         f"nanwatch.Callback needs Keras' TensorFlow backend, but the backend is {name}.",
-        "Set the environment variable KERAS_BACKEND=tensorflow.",
+        "Set the environment variable KERAS_BACKEND=tensorflow, or pass NumPy arrays to "
+        "nanwatch.Watcher.",
     )
 
 

@@ -202,7 +202,8 @@ except ImportError as error:
 """
     assert python(code, KERAS_BACKEND="jax").splitlines() == [
         "NaNWatch cannot record here. nanwatch.Callback needs Keras' TensorFlow backend, but the "
-        "backend is jax. Set the environment variable KERAS_BACKEND=tensorflow."
+        "backend is jax. Set the environment variable KERAS_BACKEND=tensorflow, or pass NumPy "
+        "arrays to nanwatch.Watcher."
     ]
 
 
