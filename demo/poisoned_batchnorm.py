@@ -27,8 +27,9 @@ ROW, COLUMN = 243, 4
 TRUTH = Truth(
     status="nonfinite",
     causes=("fill-value",),
+    also=("poisoned-statistics",),
     step=ROW // 8,
-    roles=("input",),
+    roles=("input", "weight"),
     loss_stays_finite=True,
 )
 

@@ -347,7 +347,7 @@ def test_inputs_of_any_structure(tmp_path: Path) -> None:
         callbacks=[nanwatch.Callback(tmp_path)],
     )
     found = read_recorded(tmp_path / "nanwatch")
-    assert found.names("input") == ["input/number"]
+    assert found.names("input") == ["input/number", "input/word"]
     assert found.names("prediction") == ["prediction/out"]
     # Of a sparse gradient its values: 8 rows of 4 words, each of 5 numbers; 4 rows in a last batch.
     table = found.series("gradient", "table/embeddings", "elements")

@@ -190,8 +190,8 @@ def test_a_resumed_run_reads_the_same_in_both_modes(
         found = read_recorded(logs / name / "nanwatch")
         of_each = one.streams, two.streams[len(one.streams) :]
         is_apart = two.first == 0 and all(any(map(found.of_stream.get, each)) for each in of_each)
-        assert (f"{name}/2" in reader.listed(ACCESS)) == is_apart
         index = reader.run(ACCESS, f"{name}/2" if is_apart else name)
+        assert (f"{name}/2" in reader.listed(ACCESS)) == is_apart
         steps: list[int] = []
         for records in reader.records(ACCESS, index, 0, max(one.begun, two.begun)):
             for begin, end in zip(records.first, records.last, strict=True):
