@@ -465,3 +465,14 @@ def test_a_streak_of_refused_steps_may_begin_within_a_record() -> None:
     assert found.record_also == ()
     (found,) = diagnose(recorded(roles=DEFAULT))
     assert (found.origin.role, found.record_also) == ("prediction", ("activation",))
+
+
+@pytest.mark.parametrize(("clipvalue", "is_said"), [(None, True), (1.0, False)])
+def test_gradients_that_are_clipped_before_they_are_squared_are_no_risk(
+    clipvalue: float | None, is_said: bool
+) -> None:
+    optimizers = tuple(replace(each, clipvalue=clipvalue) for each in MODEL.optimizers)
+    change = by_step(lambda step: 1e19 if step == 20 else 1.0, "gradient")
+    model = replace(MODEL, optimizers=optimizers)
+    found = diagnose(history(change, roles=DEFAULT, model=model))
+    assert ("range-overflow-risk" in causes(found)) == is_said

@@ -23,6 +23,8 @@ def overflow_risk(run: Run, findings: Sequence[Finding]) -> Iterator[Finding]:
         return
     decade = 10**run.thresholds.overflow_decades
     found = []
+    optimizers = run.history.model.optimizers
+    clips = bool(optimizers) and all(each.clipvalue is not None for each in optimizers)
     for tensor, history in run.histories.items():
         info = run.info(tensor)
         if info.dtype not in COMPONENT:
@@ -31,8 +33,8 @@ def overflow_risk(run: Run, findings: Sequence[Finding]) -> Iterator[Finding]:
         # Of what layers return, a large negative number may be a mask, and is meant.
         is_output = info.role in ("activation", "prediction")
         magnitude = history.column("max") if is_output else history.magnitude()
-        squares = info.role == "gradient" and info.dtype != "float16"
-        # What an optimizer like Adam makes of a gradient is its square.
+        # What an optimizer like Adam makes of a gradient is its square, unless it clips it before.
+        squares = info.role == "gradient" and info.dtype != "float16" and not clips
         edge = (float(np.sqrt(limit)) if squares else limit) / decade
         beyond = np.flatnonzero((magnitude >= edge) & (history.last < run.damaged_from))
         if len(beyond):
