@@ -718,3 +718,15 @@ def test_gradients_of_a_recurrence_that_nothing_bounds_explode(
     found = diagnose(history(change, steps=T + 4, roles=DEFAULT, model=model))[0]
     assert (found.cause == "exploding-gradient") == is_tanh_told
     assert ("Use tanh" in advice(found)) == is_tanh_told
+
+
+def test_slots_that_overflow_in_the_second_step_are_the_optimizers() -> None:
+    def change(step: int, values: Values) -> None:
+        if step == 1:
+            values["gradient", "one/kernel"] = np.full((5, 4), 1e25, np.float32)
+            poison(values, ("slot", "adam/one_kernel_velocity"), value=np.inf)
+        elif step > 1:
+            aftermath(values)
+
+    found = diagnose(history(change, steps=6))[0]
+    assert (found.cause, found.step, found.origin.role) == ("optimizer-overflow", 1, "slot")

@@ -20,9 +20,15 @@ def grown_until_overflow(run: Run, event: Event) -> Answer:
     if huge_data(run, event.step):
         return None
     grown = growth_before(run, event.step)
-    if grown is None:
+    if grown is None or _is_one_jump_of_gradients(run, event, *grown):
         return None
     return grown_over_steps(run, event, *grown)
+
+
+def _is_one_jump_of_gradients(run: Run, event: Event, quantity: str, rise: Growth) -> bool:
+    """Whether gradients were huge in one step alone, and the optimizer's slots overflowed at it."""
+    is_of_slot = run.info(event.origin).role == "slot"
+    return quantity == "gradient" and is_of_slot and rise.pace == rise.decades
 
 
 def grown_over_steps(run: Run, event: Event, quantity: str, rise: Growth) -> Finding:
