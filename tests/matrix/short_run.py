@@ -113,7 +113,7 @@ def summary_recorded(folder: Path, mode: str) -> None:
         with tf.GradientTape() as tape:
             tape.watch(x)
             y = tf.reduce_sum(tf.sqrt(x - x))
-        return nanwatch.summary("step", {"x": tape.gradient(y, x)})
+        return nanwatch.summary("step", {"x": tape.gradient(y, x)}, role="gradient")
 
     write = write if mode == "eager" else tf.function(write)
     writer = tf.summary.create_file_writer(str(folder))
