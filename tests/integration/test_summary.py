@@ -198,9 +198,17 @@ def test_the_name_says_what_it_is(
 
 
 @pytest.mark.parametrize("name", ["policy", "gradient_penalty", "loss_scale", "x", ""])
-def test_a_name_that_says_nothing_needs_a_role(writer: tf.summary.SummaryWriter, name: str) -> None:
-    with pytest.raises(ValueError, match=r"does not say what its tensors are\. Pass role="):
+def test_a_name_that_says_nothing_is_asked_for_a_role_once(
+    writer: tf.summary.SummaryWriter,
+    tmp_path: Path,
+    name: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("tb_nanwatch.adapters.tensorflow.summary._asked", set())
+    with pytest.warns(nanwatch.NaNWatchWarning, match=r"as activations\. Pass role="):
         nanwatch.summary(name, tf.ones([2]), step=0)
+    assert nanwatch.summary(name, tf.ones([2]), step=1)  # A second warning would be an error.
+    assert recorded(writer, tmp_path).names("activation") == [name or "unnamed"]
 
 
 @pytest.mark.parametrize("mode", ["eager", "graph"])

@@ -33,6 +33,7 @@ from tb_nanwatch.format.tags import RECORDS_PER_BLOCK, Stream
 from tb_nanwatch.stats.columns import COLUMN, WINDOW_FIELD
 from tb_nanwatch.stats.record import Record, empty_columns
 from tb_nanwatch.training.session import new_session
+from tb_nanwatch.training.warnings import warn
 
 
 class _SummaryStream:
@@ -96,15 +97,24 @@ def _named(role: str, tag: str, data: Any) -> Iterator[NamedTensor]:
         yield name_tensor(role, parent_path(tag), tag, data)
 
 
+_UNSAID = "activation"
+"""What tensors are where nothing says it: a value on the way to the loss."""
+
+# Names of which a warning was given.
+_asked: set[str] = set()
+
+
 def _role(name: str, data: Any) -> str:
     """What the tensors are, where that is not said."""
     role = "gradient" if is_pairs(data) else role_of_name(name)
-    if role is None:
-        raise ValueError(
-            f"nanwatch.summary({name!r}) does not say what its tensors are. Pass role=..., one of "
-            f'{", ".join(ROLE_NAMES)}, or a name such as "loss" or "gradients/critic".'
+    if role is None and name not in _asked:
+        _asked.add(name)
+        warn(
+            f"nanwatch.summary({name!r}) does not say what its tensors are, and records them as "
+            f"activations. Pass role=..., one of {', '.join(ROLE_NAMES)}, or a name such as "
+            '"loss" or "gradients/critic".'
         )
-    return role
+    return role or _UNSAID
 
 
 def summary(
@@ -130,7 +140,8 @@ def summary(
         gradients are left out.
       step: int64-castable; by default `tf.summary.experimental.get_step()`.
       role: what the tensors are, one of `format.roles`. By default what `data` or `name` says:
-        pairs are gradients, and "loss", "gradients/critic" or "critic_loss" name a role.
+        pairs are gradients, and "loss", "gradients/critic" or "critic_loss" name a role. Where
+        neither says it, a warning asks for it, and they are recorded as activations.
       description: shown beside the tensors.
 
     Returns:
@@ -139,8 +150,7 @@ def summary(
 
     Raises:
       TypeError: for integer, string and other tensors that cannot hold NaN or Inf.
-      ValueError: for an unknown role, where nothing says which it is, or where there is a default
-        writer and no step.
+      ValueError: for an unknown role, or where there is a default writer and no step.
       RuntimeError: in a function with `jit_compile=True`, which cannot write summaries.
     """
     data = as_list(data)
