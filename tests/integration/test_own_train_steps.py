@@ -302,6 +302,10 @@ def test_labels_and_ids_are_recorded_in_silence(tmp_path: Path, mode: str) -> No
     found = fit(model, tmp_path / "default", x, y, np.ones(len(y), "int64"))
     assert (found.names("input"), found.names("target")) == (["input"], ["target", "sample_weight"])
     assert found.names("loss") == ["loss"]
+    tensors = [each for manifest in found.manifests.values() for each in manifest.tensors]
+    kinds = {each.name: each.attribute for each in tensors}
+    assert (kinds["input"], kinds["target"]) == ("integer", "integer")
+    assert kinds["sample_weight"] == "sample_weight"  # Of whole numbers, too.
     steps = range(STEPS)
     batches = [x[BATCH * step : BATCH * (step + 1)] for step in steps]
     assert found.series("input", "input", "max") == [float(each.max()) for each in batches]

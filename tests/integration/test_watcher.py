@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -153,6 +154,20 @@ def test_integers_are_recorded_of_data_alone(tmp_path: Path) -> None:
     # Ids and labels tell something; a prediction of integers is a mistake.
     assert str(warning.message).endswith("cannot hold NaN or Inf: prediction/0 (int32).")
     assert read_recorded(tmp_path / "nanwatch").names("input") == ["input/0", "input/1"]
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "int32", "int64"])
+@pytest.mark.parametrize("make", [np.asarray, tf.constant], ids=["NumPy", "TensorFlow"])
+def test_integers_of_any_dtype_have_exact_extremes(tmp_path: Path, make: Any, dtype: str) -> None:
+    labels = np.array([3, 0, 97, 4], dtype)
+    with nanwatch.Watcher(tmp_path) as watcher:
+        watcher.observe(target=make(labels), loss=tf.constant(1.0))
+        watcher.step_end()
+    found = read_recorded(tmp_path / "nanwatch")
+    assert found.series("target", "target", "max") == [97.0]
+    assert found.series("target", "target", "min") == [0.0]
+    (manifest,) = found.manifests.values()
+    assert [each.attribute for each in manifest.tensors if each.role == "target"] == ["integer"]
 
 
 def test_the_files_stay_below_max_bytes(tmp_path: Path) -> None:

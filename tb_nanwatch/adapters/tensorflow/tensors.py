@@ -162,7 +162,9 @@ def recordable(
     try:
         if role in ("input", "target") and _is_integer(value):
             value = tf.cast(dense_values(value), tf.float32)
-            options["variable"] = VariableFacts(attribute=INTEGER)
+            # A sample weight stays one.
+            if not options.get("variable", UNKNOWN_VARIABLE).attribute:
+                options["variable"] = VariableFacts(attribute=INTEGER)
         yield name_tensor(role, layer, name, value, **options)
     except (TypeError, ValueError):  # ValueError: what is no tensor at all
         if not is_requested and _is_discrete(value):
@@ -172,13 +174,20 @@ def recordable(
 
 
 def _is_integer(value: Any) -> bool:
-    return getattr(getattr(value, "dtype", None), "is_integer", False) is True
+    """Whether `value` is a tensor or an array of integers."""
+    dtype = _dtype(value)
+    return hasattr(value, "dtype") and dtype is not None and bool(dtype.is_integer)
 
 
 def _is_discrete(value: Any) -> bool:
     """Whether `value` is of integers, bools or strings."""
+    dtype = _dtype(value)
+    return dtype is not None and bool(dtype.is_integer or dtype.is_bool or dtype == tf.string)
+
+
+def _dtype(value: Any) -> tf.DType | None:
+    """The dtype of a tensor, an array or a number; None where TensorFlow knows none."""
     try:
-        dtype = tf.as_dtype(getattr(value, "dtype", type(value)))
+        return tf.as_dtype(getattr(value, "dtype", type(value)))
     except TypeError:
-        return False
-    return bool(dtype.is_integer or dtype.is_bool or dtype == tf.string)
+        return None
