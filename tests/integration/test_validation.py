@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +114,27 @@ def test_a_finite_validation_is_nothing_and_is_not_changed(tmp_path: Path) -> No
     x, y = data(16, 1)
     assert model.evaluate(x, y, verbose=0) == plain.evaluate(x, y, verbose=0)
     assert model.history.history["val_loss"][-1] == plain.evaluate(x, y, verbose=0)
+
+
+def test_a_validation_that_raises_leaves_the_model_as_it_was(tmp_path: Path) -> None:
+    class Fails(keras.callbacks.Callback):
+        def on_test_batch_end(self, batch: int, logs: Any = None) -> None:
+            raise KeyError("a callback of one's own")
+
+    model = keras.Sequential([keras.Input((5,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    x, y = data(16)
+    model.evaluate(x, y, verbose=0)
+    own = model.test_function
+    with pytest.raises(KeyError):
+        model.fit(
+            *(x, y),
+            validation_data=(x, y),
+            verbose=0,
+            callbacks=[nanwatch.Callback(tmp_path), Fails()],
+        )
+    gc.collect()
+    assert model.test_function is own
 
 
 def test_what_fails_of_ours_ends_no_validation(

@@ -238,7 +238,7 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
             )
         if self._begins_at_next_step:
             self._epoch_logs = EpochLogs(self.model)
-            self._fit_call = FitCall(functools.partial(open_windows.abandon, self._recorder))
+            self._fit_call = FitCall(functools.partial(_abandon, self._recorder, self._epoch_logs))
             open_windows.begin_training(self._recorder)
 
     def _is_of_another_model(self) -> bool:
@@ -453,6 +453,12 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
     def _stop(self, reason: str) -> None:
         self.model.stop_training = True
         logger.error("%s", self._recorder.diagnosis.with_details(reason))
+
+
+def _abandon(recorder: Recorder, logs: EpochLogs) -> None:
+    """The training has ended without notice."""
+    logs.restore()
+    open_windows.abandon(recorder)
 
 
 def _without_records(kind: type[Callback], arguments: dict[str, Any]) -> Callback:

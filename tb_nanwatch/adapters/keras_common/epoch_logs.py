@@ -5,13 +5,13 @@ Neither is part of a training step, so that no record has them.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from tb_nanwatch.adapters.keras_common.fit_call import argument_of_fit
 from tb_nanwatch.adapters.keras_common.framework import framework_of
 from tb_nanwatch.format.nonfinite_logs import NonfiniteLogs
 from tb_nanwatch.stats.floats import holds_nonfinite
@@ -23,9 +23,6 @@ _MOST_BATCHES = 10_000
 _MOST_ROWS = 8
 """So many rows of the validation data are named."""
 
-_MOST_FRAMES = 24
-"""Between Keras' `fit` and us."""
-
 _PARTS = ("x", "y", "sample_weight")
 
 
@@ -34,7 +31,8 @@ class EpochLogs:
 
     def __init__(self, model: Any):
         self._model, self._framework = model, framework_of(model)
-        self._test_function: Callable[..., Any] | None = None
+        # The model's own, and ours in its place.
+        self._test_functions: tuple[Callable[..., Any], Callable[..., Any]] | None = None
         self._batches: list[Any] = []
         self._first_batch = -1
         self._known: set[tuple[str, ...]] = set()
@@ -53,7 +51,8 @@ class EpochLogs:
                 self._batches.append(logs)
             return logs
 
-        self._test_function, self._model.test_function = run, test_function
+        self._test_functions = run, test_function
+        self._model.test_function = test_function
 
     def on_test_end(self, logs: Mapping[str, Any]) -> None:
         """Finds the first batch with logs that are not finite, if the last one's are."""
@@ -65,9 +64,12 @@ class EpochLogs:
         self._batches = []
 
     def restore(self) -> None:
-        """The model's own function, where it is still ours."""
-        if self._test_function is not None:
-            self._model.test_function, self._test_function = self._test_function, None
+        """Gives the model its own function back, unless another one has taken the place of ours."""
+        if self._test_functions is not None:
+            before, ours = self._test_functions
+            if self._model.test_function is ours:
+                self._model.test_function = before
+            self._test_functions = None
 
     def on_epoch_end(self, step: int, logs: Mapping[str, Any]) -> NonfiniteLogs | None:
         """What is to be written; None for what is finite, or was said of an earlier epoch.
@@ -91,7 +93,7 @@ def _validation_data(model: Any) -> tuple[int, dict[str, tuple[int, ...]]]:
 
     (-1, {}) for a dataset, which one cannot look into without taking from it.
     """
-    data = _argument_of_fit(model, "validation_data")
+    data = argument_of_fit(model, "validation_data")
     if not isinstance(data, (tuple, list)) or not 1 <= len(data) <= len(_PARTS):
         return -1, {}
     rows = -1
@@ -106,15 +108,3 @@ def _validation_data(model: Any) -> tuple[int, dict[str, tuple[int, ...]]]:
                 is_bad = ~np.isfinite(values).reshape(rows, -1).all(axis=1)
                 bad.setdefault(part, set()).update(np.flatnonzero(is_bad)[:_MOST_ROWS].tolist())
     return rows, {part: tuple(sorted(found)) for part, found in bad.items() if found}
-
-
-def _argument_of_fit(model: Any, name: str) -> Any:
-    """What the running `fit` of this model has for an argument; None where none is running."""
-    frame = sys._getframe(1)
-    for _ in range(_MOST_FRAMES):
-        if frame.f_back is None:
-            return None
-        frame = frame.f_back
-        if frame.f_code.co_name == "fit" and frame.f_locals.get("self") is model:
-            return frame.f_locals.get(name)
-    return None

@@ -1,17 +1,17 @@
-"""One call of `fit`, which Keras ends without a notice where anything in it raises."""
+"""One call of `fit`: what it was given, and its end, which Keras does not tell where it raises."""
 
 from __future__ import annotations
 
 import sys
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
 
 from tb_nanwatch.adapters.keras_common.framework import loaded_frameworks
 
-_MOST_FRAMES = 16
-"""Between Keras' call and ours: `on_train_begin` of subclasses."""
+_MOST_FRAMES = 24
+"""Between Keras' `fit` and us: its wrappers, its list of callbacks, and methods of subclasses."""
 
 
 class FitCall:
@@ -40,14 +40,25 @@ class FitCall:
             on_abandoned()
 
 
-def _caller(frame: FrameType | None) -> Any:
+def argument_of_fit(model: Any, name: str) -> Any:
+    """What the running `fit` of this model has for an argument; None where none is running."""
+    for frame in _frames(sys._getframe(1)):
+        if frame.f_code.co_name == "fit" and frame.f_locals.get("self") is model:
+            return frame.f_locals.get(name)
+    return None
+
+
+def _caller(frame: FrameType) -> Any:
     """The list whose method has called us; None for a loop that calls its callbacks itself."""
     kinds = tuple(each.keras.callbacks.CallbackList for each in loaded_frameworks())
+    owners = (each.f_locals.get("self") for each in _frames(frame))
+    return next((each for each in owners if isinstance(each, kinds)), None)
+
+
+def _frames(frame: FrameType | None) -> Iterator[FrameType]:
+    """The frame and those that called it, as far as Keras' own may be among them."""
     for _ in range(_MOST_FRAMES):
         if frame is None:
-            return None
-        owner = frame.f_locals.get("self")
-        if isinstance(owner, kinds):
-            return owner
+            return
+        yield frame
         frame = frame.f_back
-    return None
