@@ -46,6 +46,11 @@ class Growth:
     decades: float
     pace: float
 
+    @property
+    def is_one_jump(self) -> bool:
+        """Whether nearly all of it is the work of one step."""
+        return self.pace > 0.85 * self.decades
+
 
 def norm_curve(histories: Iterable[TensorHistory], *, partly: bool = False) -> Curve:
     """The norm of several tensors together: root of the sum of their squared norms.
@@ -94,12 +99,11 @@ def growth(curve: Curve, decades: float, records: int, jump: float) -> Growth | 
     tail = y[start:]
     if rise < decades or len(tail) - 1 < records:
         return None
-    increments = np.diff(tail)
-    is_one_jump = rise - increments.max() < 0.15 * rise
+    found = Growth(int(curve.steps[start]), rise, float(np.diff(tail).max()))
     is_at_top = y[-1] >= tail.max() - 0.2 * rise
-    if is_one_jump or not is_at_top or _ascending_share(tail) < 0.75:
+    if found.is_one_jump or not is_at_top or _ascending_share(tail) < 0.75:
         return None
-    return Growth(int(curve.steps[start]), rise, float(increments.max()))
+    return found
 
 
 def level(curve: Curve, *, first: bool) -> float:

@@ -23,9 +23,6 @@ from tb_nanwatch.diagnosis.facts.run import Run
 from tb_nanwatch.diagnosis.finding import Finding
 from tb_nanwatch.diagnosis.rules.growth import grown_over_steps, grown_within_step, huge_data
 
-_ONE_JUMP = 0.85
-"""Share of a rise that is the work of one step, and no growth."""
-
 _OF_ONE_OPERATION = frozenset({"layer-forward", "loss-domain", "layer-backward", "loss-backward"})
 
 
@@ -73,7 +70,7 @@ def _of_gradients(run: Run, event: Event, finding: Finding, data: float) -> Find
     if finding.variant != "squares" or not is_absurd_gradient(largest, data):
         return None
     grown = known_growth(run, event.step)
-    if grown is not None and grown[1].pace < _ONE_JUMP * grown[1].decades:
+    if grown is not None and not grown[1].is_one_jump:
         return replace(grown_over_steps(run, event, *grown), rerun=finding.rerun)
     if run.layers.unbounded_recurrence() is None:
         return None  # To clip each element may be all that it takes.

@@ -28,7 +28,7 @@ def grown_until_overflow(run: Run, event: Event) -> Answer:
 def _is_one_jump_of_gradients(run: Run, event: Event, quantity: str, rise: Growth) -> bool:
     """Whether gradients were huge in one step alone, and the optimizer's slots overflowed at it."""
     is_of_slot = run.info(event.origin).role == "slot"
-    return quantity == "gradient" and is_of_slot and rise.pace == rise.decades
+    return quantity == "gradient" and is_of_slot and rise.is_one_jump
 
 
 def grown_over_steps(run: Run, event: Event, quantity: str, rise: Growth) -> Finding:

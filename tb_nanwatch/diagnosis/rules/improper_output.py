@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from tb_nanwatch.diagnosis.facts.loss_kinds import BINARY, CATEGORICAL, SPARSE
 from tb_nanwatch.diagnosis.facts.run import Run
 from tb_nanwatch.diagnosis.facts.tensor_history import Steps
 from tb_nanwatch.diagnosis.finding import Finding
@@ -21,20 +22,6 @@ from tb_nanwatch.stats.record import Matrix
 _TOLERANCE = 1e-3
 """Sums of probabilities, and probabilities of float16, are not exact."""
 
-_BINARY = frozenset(
-    {
-        *("BinaryCrossentropy", "binary_crossentropy"),
-        *("BinaryFocalCrossentropy", "binary_focal_crossentropy"),
-    }
-)
-_CATEGORICAL = frozenset(
-    {
-        *("CategoricalCrossentropy", "categorical_crossentropy"),
-        *("CategoricalFocalCrossentropy", "categorical_focal_crossentropy"),
-    }
-)
-_SPARSE = frozenset({"SparseCategoricalCrossentropy", "sparse_categorical_crossentropy"})
-
 
 def improper_output(run: Run, findings: Sequence[Finding]) -> Iterator[Finding]:
     """One finding at most, for a model of one output and one loss of Keras."""
@@ -43,7 +30,7 @@ def improper_output(run: Run, findings: Sequence[Finding]) -> Iterator[Finding]:
     if len(losses) != 1 or len(predictions) != 1 or losses[0].name or not losses[0].is_builtin:
         return
     loss, tensor = losses[0], predictions[0]
-    if loss.class_name not in _BINARY | _CATEGORICAL | _SPARSE:
+    if loss.class_name not in BINARY | CATEGORICAL | SPARSE:
         return
     history = run.histories[tensor]
     keep = (history.last < run.damaged_from) & (history.column("sampled_finite") > 0)
@@ -106,7 +93,7 @@ def _units(run: Run, tensor: int) -> int:
 def _is_of_one_unit(run: Run, tensor: int, loss: LossFacts, last: LayerFacts | None) -> bool:
     if _units(run, tensor) != 1:
         return False
-    return loss.class_name not in _BINARY or _activation(last) == "softmax"
+    return loss.class_name not in BINARY or _activation(last) == "softmax"
 
 
 def _has_zeros(run: Run, tensor: int, seen: Steps) -> bool:
@@ -127,10 +114,10 @@ def _row_sums(run: Run, tensor: int, seen: Steps) -> Matrix:
 
 def _is_exclusive(run: Run, loss: LossFacts) -> bool:
     """Whether each row has one class: labels are numbers, or rows of targets that sum up to 1."""
-    if loss.class_name in _SPARSE:
+    if loss.class_name in SPARSE:
         return True
     targets = [t for t in run.recorded("target") if run.info(t).attribute != "sample_weight"]
-    if loss.class_name not in _CATEGORICAL or len(targets) != 1:
+    if loss.class_name not in CATEGORICAL or len(targets) != 1:
         return False
     history = run.histories[targets[0]]
     seen = np.flatnonzero(history.column("sampled_finite") > 0)

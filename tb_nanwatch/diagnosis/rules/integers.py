@@ -12,12 +12,11 @@ from dataclasses import replace
 import numpy as np
 
 from tb_nanwatch.diagnosis.facts.causal_chain import Event
+from tb_nanwatch.diagnosis.facts.loss_kinds import SPARSE
 from tb_nanwatch.diagnosis.facts.run import Run
 from tb_nanwatch.diagnosis.finding import Finding
 from tb_nanwatch.diagnosis.rules.event_finding import Answer, finding_from_event
 from tb_nanwatch.diagnosis.rules.trend_finding import finding_of_trend
-
-_SPARSE = frozenset({"SparseCategoricalCrossentropy", "sparse_categorical_crossentropy"})
 
 
 def label_beyond_classes(run: Run, event: Event) -> Answer:
@@ -26,7 +25,7 @@ def label_beyond_classes(run: Run, event: Event) -> Answer:
     labels = run.integers("target")
     if run.info(event.origin).role != "loss" or not len(losses) == len(predictions) == 1:
         return None
-    if len(labels) != 1 or not losses[0].is_builtin or losses[0].class_name not in _SPARSE:
+    if len(labels) != 1 or not losses[0].is_builtin or losses[0].class_name not in SPARSE:
         return None
     shape = run.info(predictions[0]).shape
     classes = shape[-1] if shape else -1

@@ -25,18 +25,20 @@ def not_training(run: Run, findings: Sequence[Finding]) -> Iterator[Finding]:
     steps = (int(history.last[0]), int(history.last[-1]))
     if run.history.model.trainable_variables == 0:
         yield finding_of_trend(run, "not-training", tensor, steps, {}, variant="no-variables")
-    elif not any(each.severity != "info" for each in findings) and _is_stuck(run, tensor):
-        _, values = signed_values(run, tensor)
-        evidence = {"first": float(np.median(values[:3])), "last": float(np.median(values[-3:]))}
+        return
+    ends = _stuck_at(run, tensor)
+    if ends is not None and not any(each.severity != "info" for each in findings):
+        evidence = dict(zip(("first", "last"), ends, strict=True))
         yield finding_of_trend(run, "not-training", tensor, steps, evidence, variant="stuck")
 
 
-def _is_stuck(run: Run, tensor: int) -> bool:
-    """Whether the loss is far away and has not come nearer."""
+def _stuck_at(run: Run, tensor: int) -> tuple[float, float] | None:
+    """The loss at the start and at the end, where it is far away and has not come nearer."""
     limits, history = run.thresholds, run.histories[tensor]
     _, values = signed_values(run, tensor)
     is_long = history.last[-1] - history.first[0] + 1 >= limits.stuck_steps
     if not is_long or len(values) < limits.trend_records:
-        return False
-    start, end = np.median(values[:3]), np.median(values[-3:])
-    return bool(start > limits.stuck_loss and abs(end - start) < _MOVED * start)
+        return None
+    start, end = float(np.median(values[:3])), float(np.median(values[-3:]))
+    is_stuck = start > limits.stuck_loss and abs(end - start) < _MOVED * start
+    return (start, end) if is_stuck else None

@@ -15,6 +15,9 @@ from tb_nanwatch.diagnosis.rules.trend_finding import finding_of_trend
 _TROUBLE = ("exploding-gradient", "divergence", "range-overflow-risk", "dead-layer", "not-training")
 """What unscaled data leads to, besides errors about magnitudes."""
 
+_VARIANCES = frozenset({"variance", "adapt_variance"})
+"""What Keras calls the variances that a Normalization has adapted to."""
+
 
 def unscaled_data(run: Run, findings: Sequence[Finding]) -> Iterator[Finding]:
     """One for each input and target that may have led to one of `findings`."""
@@ -52,28 +55,27 @@ def large_before(run: Run, tensor: int, trouble: Finding) -> tuple[int, int] | N
 
 
 def constant_columns(run: Run, findings: Sequence[Finding]) -> Iterator[Finding]:
-    """For a Normalization that knows a variance of 0: what differs from the mean is multiplied by
-    the inverse of its epsilon."""
+    """One for the first Normalization that knows a variance of 0: what differs from the mean is
+    multiplied by the inverse of its epsilon."""
     worst = trouble_of(findings)
-    for tensor in run.recorded("weight") if worst is not None else ():
-        info, history = run.info(tensor), run.histories[tensor]
-        layer = run.layers.get(info.layer)
-        if layer is None or not layer.is_builtin or layer.class_name != "Normalization":
-            continue
-        smallest = history.column("min")
-        if info.attribute in _VARIANCES and np.nanmin(smallest, initial=1.0) == 0:
-            assert worst is not None
-            yield finding_of_trend(
-                run,
-                "unscaled-input",
-                tensor,
-                (int(history.first[0]), int(history.last[-1])),
-                {"trouble_step": worst.step},
-                variant="constant-column",
-                related={"trouble": worst.cause},
-            )
-            return
+    constant = [tensor for tensor in run.recorded("weight") if _is_variance_of_zero(run, tensor)]
+    if worst is not None and constant:
+        history = run.histories[constant[0]]
+        yield finding_of_trend(
+            run,
+            "unscaled-input",
+            constant[0],
+            (int(history.first[0]), int(history.last[-1])),
+            {"trouble_step": worst.step},
+            variant="constant-column",
+            related={"trouble": worst.cause},
+        )
 
 
-_VARIANCES = frozenset({"variance", "adapt_variance"})
-"""What Keras calls the variances that a Normalization has adapted to."""
+def _is_variance_of_zero(run: Run, tensor: int) -> bool:
+    info = run.info(tensor)
+    layer = run.layers.get(info.layer)
+    if layer is None or not layer.is_builtin or layer.class_name != "Normalization":
+        return False
+    smallest = np.nanmin(run.histories[tensor].column("min"), initial=1.0)
+    return info.attribute in _VARIANCES and bool(smallest == 0)
