@@ -270,3 +270,18 @@ def test_keras_own_loss_is_tried_with_logits(tmp_path: Path, loss: Any, activati
     assert 0 < trial.loss < 10 * float(expected)
     assert model.layers[-1].activation is keras.activations.relu
     assert "compute_loss" not in vars(model)
+
+
+def test_a_model_that_computes_its_own_loss_is_not_given_another(tmp_path: Path) -> None:
+    class Own(keras.Model):
+        def compute_loss(self, *args: Any, **kwargs: Any) -> Any:
+            return 2 * super().compute_loss(*args, **kwargs)
+
+    inputs = keras.Input((4,))
+    last = keras.layers.Dense(3, "relu", bias_initializer=keras.initializers.Constant(-50.0))
+    model = Own(inputs, last(inputs))
+    model.compile("sgd", "categorical_crossentropy", jit_compile=False)
+    y = np.eye(3, dtype="float32")[np.arange(len(X)) % 3]
+    model.fit(X, y, verbose=0, callbacks=[nanwatch.Callback(tmp_path)])
+    (rerun,) = reruns(tmp_path)
+    assert "from-logits" not in [each.remedy for each in rerun.tried]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from tb_nanwatch.adapters.keras_common.framework import framework_of
+from tb_nanwatch.adapters.keras_common.framework import framework_of, is_keras_builtin
 
 _FOR_PROBABILITIES = {"softmax", "sigmoid", "relu"}
 """Last activations that a cross entropy of logits takes the place of."""
@@ -19,21 +19,19 @@ _CLASSES = {
 
 
 class LogitsTrial:
-    """The model with logits and a loss that takes them.
+    """The model with logits and a loss that takes them; made by `logits_trial`.
 
     Args:
-      model: compiled, with one output, and one of Keras's cross entropies of probabilities.
+      model: the compiled model.
+      loss_class: name of the class of its loss.
+      options: of that loss.
     """
 
-    def __init__(self, model: Any):
+    def __init__(self, model: Any, loss_class: str, options: dict[str, Any]):
         self._model = model
         self._keras = keras = framework_of(model).keras
         self.is_used = False
-        loss = model.loss
-        config = loss.get_config() if isinstance(loss, keras.losses.Loss) else {}
-        name = type(loss).__name__ if config else _CLASSES[str(getattr(loss, "__name__", loss))]
-        options = {key: value for key, value in config.items() if key != "fn"}
-        self._loss = getattr(keras.losses, name)(**{**options, "from_logits": True})
+        self._loss = getattr(keras.losses, loss_class)(**{**options, "from_logits": True})
         layer = model.layers[-1] if model.layers else None
         activation = getattr(getattr(layer, "activation", None), "__name__", "")
         self._layer = layer if activation in _FOR_PROBABILITIES else None
@@ -42,18 +40,7 @@ class LogitsTrial:
             changed = (
                 f"outputs = keras.layers.{type(layer).__name__}(units)(x)  # no {activation}\n"
             )
-        self.code = f"{changed}loss = keras.losses.{name}(from_logits=True)"
-
-    @staticmethod
-    def fits(model: Any) -> bool:
-        """Whether the model's loss is one that can be given logits instead."""
-        if model is None:
-            return False
-        loss, keras = model.loss, framework_of(model).keras
-        if isinstance(loss, keras.losses.Loss):
-            is_known = type(loss).__name__ in _CLASSES.values()
-            return is_known and loss.get_config().get("from_logits") is False
-        return str(getattr(loss, "__name__", loss)) in _CLASSES
+        self.code = f"{changed}loss = keras.losses.{loss_class}(from_logits=True)"
 
     @contextmanager
     def installed(self) -> Iterator[None]:
@@ -80,3 +67,24 @@ class LogitsTrial:
                 del model.compute_loss
             else:
                 model.compute_loss = own
+
+
+def logits_trial(model: Any) -> LogitsTrial | None:
+    """The trial of a model whose one loss, of one output, is a cross entropy of probabilities.
+
+    None for any other, and for a model that computes its loss by itself.
+    """
+    if model is None or not is_keras_builtin(type(model).compute_loss):
+        return None
+    loss, keras = model.loss, framework_of(model).keras
+    if len(getattr(model, "outputs", None) or [None]) > 1:
+        return None
+    if not isinstance(loss, keras.losses.Loss):
+        loss_class = _CLASSES.get(str(getattr(loss, "__name__", loss)))
+        return None if loss_class is None else LogitsTrial(model, loss_class, {})
+    loss_class, config = type(loss).__name__, loss.get_config()
+    if loss_class not in _CLASSES.values() or config.get("from_logits") is not False:
+        return None
+    return LogitsTrial(
+        model, loss_class, {key: value for key, value in config.items() if key != "fn"}
+    )

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from tb_nanwatch.adapters.keras_common.failing_step.logits import LogitsTrial
+from tb_nanwatch.adapters.keras_common.failing_step.logits import logits_trial
 from tb_nanwatch.adapters.keras_common.failing_step.rerun import (
     batch_size,
     batch_tensors,
@@ -165,9 +165,9 @@ def _of_operation(subject: Subject, origin: Origin) -> Iterator[_Change]:
 
 def _of_loss(subject: Subject, origin: Origin) -> Iterator[_Change]:
     """Logits, where Keras's own loss takes probabilities and fails at them."""
-    model, is_in_loss = subject.program.model, not origin.operation.layer
-    if is_in_loss and origin.direction != "update" and LogitsTrial.fits(model):
-        trial = LogitsTrial(model)
+    is_in_loss = not origin.operation.layer and origin.direction != "update"
+    trial = logits_trial(subject.program.model) if is_in_loss else None
+    if trial is not None:
         yield _Change(
             "from-logits", trial.code, trial.installed(), subject.batch, lambda: trial.is_used
         )
