@@ -1,7 +1,8 @@
 /** All gestures and keys, in a dialog. */
 
 import type { Signal } from "@preact/signals";
-import { useEffect, useRef } from "preact/hooks";
+import { useEffect } from "preact/hooks";
+import { useModal } from "./modal";
 
 const SECTIONS: readonly [title: string, lines: readonly [keys: string, effect: string][]][] = [
   [
@@ -69,12 +70,7 @@ const SECTIONS: readonly [title: string, lines: readonly [keys: string, effect: 
 ];
 
 export function Help({ shown }: { shown: Signal<boolean> }) {
-  const dialog = useRef<HTMLDialogElement>(null);
-  const isShown = shown.value;
-  useEffect(() => {
-    if (isShown && !dialog.current?.open) dialog.current?.showModal();
-    if (!isShown) dialog.current?.close();
-  }, [isShown]);
+  const dialog = useModal(shown);
   useEffect(() => {
     const onKey = (event: KeyboardEvent) => {
       const isTyping =

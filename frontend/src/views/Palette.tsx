@@ -3,6 +3,7 @@
 import type { Signal } from "@preact/signals";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { type Command, matchingCommands } from "../model/commands";
+import { useModal } from "./modal";
 
 interface PaletteProps {
   shown: Signal<boolean>;
@@ -11,12 +12,7 @@ interface PaletteProps {
 }
 
 export function Palette({ shown, commandsOf }: PaletteProps) {
-  const dialog = useRef<HTMLDialogElement>(null);
-  const isShown = shown.value;
-  useEffect(() => {
-    if (isShown && !dialog.current?.open) dialog.current?.showModal();
-    if (!isShown) dialog.current?.close();
-  }, [isShown]);
+  const dialog = useModal(shown);
   useEffect(() => {
     const onKey = (event: KeyboardEvent) => {
       if (event.key.toLowerCase() !== "k" || !(event.ctrlKey || event.metaKey)) return;
@@ -31,7 +27,7 @@ export function Palette({ shown, commandsOf }: PaletteProps) {
   };
   return (
     <dialog class="command-palette" ref={dialog} aria-label="Command palette" onClose={close}>
-      {isShown && <Search commandsOf={commandsOf} onClose={close} />}
+      {shown.value && <Search commandsOf={commandsOf} onClose={close} />}
     </dialog>
   );
 }
