@@ -147,7 +147,8 @@ def test_a_call_that_raised_leaves_nothing_to_the_next_training(tmp_path: Path) 
         model.set_weights([np.zeros_like(each) for each in model.get_weights()])
         clean = (np.ones((STEPS, 4), "float32"), np.ones((STEPS, 2)))
         model.fit(*clean, batch_size=1, verbose=0, callbacks=callbacks)
-        return [np.asarray(each) for each in (*model.weights, *model.optimizer.variables)]
+        # Not the count of steps: of the call that raised, it is chance how many were still run.
+        return [np.asarray(each) for each in model.weights]
 
     for mine, theirs in zip(train([nanwatch.Callback(tmp_path)]), train([]), strict=True):
         np.testing.assert_array_equal(mine, theirs)

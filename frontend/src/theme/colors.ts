@@ -16,7 +16,7 @@ export interface MarkColors {
 
 /** Reserved: no other color of the tab or of the palette is close to these. */
 export const MARK_COLORS: Record<MarkName, MarkColors> = {
-  nan: { fill: "#16161b", texture: "#9a9aa6", badge: "#e0009b", glyph: "#ffffff" },
+  nan: { fill: "#040406", texture: "#9a9aa6", badge: "#e0009b", glyph: "#ffffff" },
   pos_inf: { fill: "#ff5a1f", texture: "#1b0a02", badge: "#ff5a1f", glyph: "#1b0a02" },
   neg_inf: { fill: "#19c3ef", texture: "#02161c", badge: "#19c3ef", glyph: "#02161c" },
 };
