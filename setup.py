@@ -146,7 +146,7 @@ if __name__ == "__main__":
     setup(
         packages=[*find_packages(include=["tb_nanwatch", "tb_nanwatch.*"]), "tb_nanwatch_demo"],
         package_dir={"tb_nanwatch_demo": "demo"},
-        package_data={"tb_nanwatch": ["py.typed", "**/*.css", "**/*.md", "**/*.proto", "**/*.pyi"]},
+        package_data={"tb_nanwatch": ["py.typed", "**/*.md", "**/*.proto", "**/*.pyi"]},
         include_package_data=False,
         setup_requires=[] if node_on_path() else [NODE_PACKAGE],
         cmdclass={"build": Build, "build_frontend": BuildFrontend},

@@ -7,9 +7,9 @@
     with writer.as_default():                                     # a custom training loop
         nanwatch.summary("gradients", zip(gradients, variables), step=step)
 
-Then ``tensorboard --logdir logs`` and its NaNWatch tab. Importing this module imports no framework;
-each name loads what it needs when it is first used. NaNWatch's own warnings are of the class
-``nanwatch.NaNWatchWarning``, to be filtered by it.
+Then ``tensorboard --logdir logs`` and its NaNWatch tab, or ``nanwatch.show("logs")`` in a notebook.
+Importing this module imports no framework; each name loads what it needs when it is first used.
+NaNWatch's own warnings are of the class ``nanwatch.NaNWatchWarning``, to be filtered by it.
 """
 
 from __future__ import annotations
@@ -25,16 +25,18 @@ if TYPE_CHECKING:
     from tb_nanwatch.adapters.keras_common.callback import Callback as Callback
     from tb_nanwatch.adapters.keras_common.watcher import Watcher as Watcher
     from tb_nanwatch.adapters.tensorflow.summary import summary as summary
+    from tb_nanwatch.notebook import show as show
     from tb_nanwatch.training.warnings import NaNWatchWarning as NaNWatchWarning
 
 _LAZY = {
     "Callback": "tb_nanwatch.adapters.keras_common.callback",
     "Watcher": "tb_nanwatch.adapters.keras_common.watcher",
     "summary": "tb_nanwatch.adapters.tensorflow.summary",
+    "show": "tb_nanwatch.notebook",
     "NaNWatchWarning": "tb_nanwatch.training.warnings",
 }
 
-__all__ = ["Callback", "NaNWatchWarning", "Watcher", "__version__", "summary"]
+__all__ = ["Callback", "NaNWatchWarning", "Watcher", "__version__", "show", "summary"]
 
 
 def __getattr__(name: str) -> Any:
@@ -49,12 +51,12 @@ def _imported(module: str) -> ModuleType:
     """The module; an ImportError says in a sentence what this Python lacks, and how to mend it."""
     from tb_nanwatch import requirements
 
-    needs_framework = ".adapters." in module
-    trouble = requirements.unmet() if needs_framework else None
+    if ".adapters." not in module:
+        return importlib.import_module(module)
+    trouble = requirements.unmet()
     if trouble is not None:
         raise ImportError(f"NaNWatch cannot record here. {trouble}")
-    if needs_framework:
-        _note_versions()
+    _note_versions()
     try:
         return importlib.import_module(module)
     except ImportError as error:

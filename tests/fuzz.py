@@ -24,10 +24,7 @@ from tensorboard.data.provider import TensorDatum
 from werkzeug.test import Client
 
 from tb_nanwatch import http
-from tb_nanwatch.cli import runs
 from tb_nanwatch.cli.console_report import run_lines
-from tb_nanwatch.cli.html_report import html_report
-from tb_nanwatch.cli.progress import Progress
 from tb_nanwatch.cli.terminal import Terminal
 from tb_nanwatch.diagnosis import Thresholds
 from tb_nanwatch.format import FormatError
@@ -50,6 +47,9 @@ from tb_nanwatch.format.rerun import (
     unpack_rerun,
 )
 from tb_nanwatch.format.tags import parse_tag
+from tb_nanwatch.logs import runs
+from tb_nanwatch.logs.progress import Progress
+from tb_nanwatch.page import html_page
 from tb_nanwatch.reader import Reader, RunIndex
 
 Recording = dict[tuple[str, str], list[TensorDatum]]
@@ -358,7 +358,7 @@ def _check_report(provider: Any) -> None:
     json.dumps([each.to_json() for each in diagnosed], allow_nan=False)
     for each in diagnosed:
         list(run_lines(Terminal(), each))
-    html_report(["logs"], diagnosed, None, lambda: None)
+    html_page("logs", diagnosed)
 
 
 def _check_problems(indexes: Sequence[RunIndex]) -> None:

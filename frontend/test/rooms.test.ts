@@ -6,7 +6,7 @@ const SRC = fileURLToPath(new URL("../src/", import.meta.url));
 
 /** What each room may import; the table of src/README.md. */
 const MAY_KNOW: Record<string, string[]> = {
-  host: [],
+  host: ["wire"],
   wire: [],
   api: ["wire"],
   model: ["wire"],

@@ -5,13 +5,9 @@ trains models that break, `replay` re-runs a step that the black box stored.
 - `exit_status`: the exit statuses.
 - `report`: the command of that name, from the arguments to the exit status.
 - `doctor`: the command of that name: what works in this installation, and what mends the rest.
-- `runs`: the runs of log directories, each with its verdict.
 - `thresholds`: those of the diagnosis, from flags and from a file.
-- `loading`: a log directory as a DataProvider; by `data_server` or by `python_loader`.
-- `progress`: a bar for what takes long.
 - `terminal`, `console_report`: the report as text. Its sentences are those of `diagnosis.text`.
 - `github_annotations`, `junit`: the report as CI systems show it.
-- `html_report`: the report as one HTML file.
 """
 
 from __future__ import annotations

@@ -233,9 +233,9 @@ def _framework(probe: Probe) -> Iterator[Check]:
 
 def _log_directory(logdir: str) -> Check:
     # Reading needs packages that may be what is missing here.
-    from tb_nanwatch.cli import runs
-    from tb_nanwatch.cli.loading import NotReadableError
-    from tb_nanwatch.cli.progress import Progress
+    from tb_nanwatch.logs import runs
+    from tb_nanwatch.logs.loading import NotReadableError
+    from tb_nanwatch.logs.progress import Progress
 
     problems: list[str] = []
     with Progress(sys.stderr) as progress, ExitStack() as opened:

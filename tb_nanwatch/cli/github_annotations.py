@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from tb_nanwatch.cli.runs import DiagnosedRun
-from tb_nanwatch.cli.terminal import visible
 from tb_nanwatch.diagnosis import Finding, Severity, advice, explanation, fix_code, headline
+from tb_nanwatch.diagnosis.text.names import visible
+from tb_nanwatch.logs.runs import DiagnosedRun
 
 _COMMAND: dict[Severity, str] = {"error": "error", "warning": "warning", "info": "notice"}
 

@@ -10,16 +10,16 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from tb_nanwatch.cli import runs
 from tb_nanwatch.cli.console_report import comparison_lines, run_lines
 from tb_nanwatch.cli.exit_status import ERROR, NO_ERROR, TROUBLE
-from tb_nanwatch.cli.loading import NotReadableError
-from tb_nanwatch.cli.progress import Progress
 from tb_nanwatch.cli.terminal import Terminal
 from tb_nanwatch.cli.thresholds import chosen
 from tb_nanwatch.diagnosis.compare import compare
 from tb_nanwatch.diagnosis.comparison import Comparison
 from tb_nanwatch.diagnosis.text.report import finite
+from tb_nanwatch.logs import runs
+from tb_nanwatch.logs.loading import NotReadableError
+from tb_nanwatch.logs.progress import Progress
 
 VERSION = 1
 """Of the JSON. Keys may be added within a version; none is removed or changes its meaning."""
@@ -77,7 +77,7 @@ def _report(
     else:
         _print_for_ci(arguments.format, diagnosed)
     if html is not None:
-        _write_html(html, arguments.logdir, diagnosed, comparison, progress)
+        _write_html(html, arguments.logdir, diagnosed, progress)
         say(f"wrote {arguments.html}")
     if all(run.verdict.status == "empty" for run in diagnosed):
         raise NotReadableError("no record could be read.")
@@ -127,17 +127,16 @@ def _print_for_ci(form: str, diagnosed: Sequence[runs.DiagnosedRun]) -> None:
 
 
 def _write_html(
-    path: Path,
-    logdirs: Sequence[str],
-    diagnosed: Sequence[runs.DiagnosedRun],
-    comparison: Comparison | None,
-    progress: Progress,
+    path: Path, logdirs: Sequence[str], diagnosed: Sequence[runs.DiagnosedRun], progress: Progress
 ) -> None:
-    from tb_nanwatch.cli.html_report import html_report
+    from tb_nanwatch.page import NotBuiltError, html_page
 
-    progress.start("Drawing", len(diagnosed))
-    text = html_report(logdirs, diagnosed, comparison, lambda: progress.advance(1))
+    progress.start("Writing", len(diagnosed))
+    title = f"NaNWatch report: {', '.join(logdirs)}"
     try:
+        text = html_page(title, diagnosed, lambda: progress.advance(1))
         path.write_text(text, encoding="utf-8")
+    except NotBuiltError as error:
+        raise _WrongArgumentsError(f"cannot write {str(path)!r}: {error}") from error
     except OSError as error:
         raise _WrongArgumentsError(f"cannot write {str(path)!r}: {error.strerror}.") from error

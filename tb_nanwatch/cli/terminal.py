@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TextIO
 
+from tb_nanwatch.diagnosis.text.names import visible
+
 PLAIN_WIDTH = 80
 """Columns where the output is no terminal."""
 
@@ -82,13 +84,6 @@ class Terminal:
         head = (" " * indent + label + " " * bool(label)).ljust(column)
         for number, line in enumerate(lines):
             yield (" " * column if number else head) + line
-
-
-def visible(text: str) -> str:
-    """`text` with what has no shape of its own (controls, marks of direction) as escapes."""
-    return "".join(
-        c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text
-    )
 
 
 def shortened(text: str, longest: int) -> str:

@@ -12,7 +12,7 @@ from tb_nanwatch.http import params
 from tb_nanwatch.http.norms import Norms
 from tb_nanwatch.http.respond import json_answer, number_or_null, step_or_null
 from tb_nanwatch.http.run import describe
-from tb_nanwatch.reader import Reader
+from tb_nanwatch.reader import Access, Reader, RunIndex
 from tb_nanwatch.stats.columns import COLUMNS, WINDOW_FIELD
 from tb_nanwatch.stats.derived import largest_magnitude, mean, rms, statistic
 from tb_nanwatch.stats.headroom import headroom
@@ -31,6 +31,19 @@ def serve(request: wrappers.Request, reader: Reader, norms: Norms) -> wrappers.R
     first, last = params.steps(request)
     index = params.run(request, reader)
     tensor = params.tensor(request, index)
+    return json_answer(request, content(access, index, reader, norms, tensor, first, last))
+
+
+def content(
+    access: Access,
+    index: RunIndex,
+    reader: Reader,
+    norms: Norms,
+    tensor: int,
+    first: int,
+    last: int,
+) -> dict[str, Any]:
+    """What the route answers of the tensor at this position, over a closed range of steps."""
     rows: list[Matrix] = []
     windows: list[Matrix] = []
     count = 0
@@ -54,15 +67,12 @@ def serve(request: wrappers.Request, reader: Reader, norms: Norms) -> wrappers.R
             UPDATE_RATIO.name: number_or_null(float(ratio_cells(history, run.pairs, *cell)[0, 0])),
         }
         merged["usual_norm"] = number_or_null(float(10.0 ** history.levels[tensor]))
-    return json_answer(
-        request,
-        {
-            "run": index.run,
-            "tensor": describe(index, tensor),
-            "records": count,
-            **merged,
-        },
-    )
+    return {
+        "run": index.run,
+        "tensor": describe(index, tensor),
+        "records": count,
+        **merged,
+    }
 
 
 def _merged(windows: Matrix, rows: Matrix, histograms: list[Histograms]) -> dict[str, Any]:

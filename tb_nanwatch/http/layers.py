@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -28,15 +28,22 @@ def serve(
     access = params.access(request)
     index = params.run(request, reader)
     key = "layers", access.experiment, index.run
-    answer = answers.get_or_compute(
-        key, index, lambda: _answer(access, index, reader, norms, verdicts)
-    )
-    return json_answer(request, answer)
+
+    def compute() -> dict[str, Any]:
+        findings = verdicts.report(access, index)["findings"]
+        return content(access, index, reader, norms, findings)
+
+    return json_answer(request, answers.get_or_compute(key, index, compute))
 
 
-def _answer(
-    access: Access, index: RunIndex, reader: Reader, norms: Norms, verdicts: Verdicts
+def content(
+    access: Access,
+    index: RunIndex,
+    reader: Reader,
+    norms: Norms,
+    findings: Sequence[Mapping[str, Any]],
 ) -> dict[str, Any]:
+    """What the route answers, by the run's findings in JSON."""
     first, last = index.first_step, index.last_step
     if first is None or last is None:
         return {"run": index.run, "edges": [], "layers": []}
@@ -49,7 +56,6 @@ def _answer(
         norms.whole_run(access, index).pairs,
         edges,
     )
-    findings = verdicts.report(access, index)["findings"]
     return {
         "run": index.run,
         "edges": edges.tolist(),
@@ -58,7 +64,7 @@ def _answer(
 
 
 def _layer(
-    summary: LayerSummary, index: RunIndex, findings: Iterable[dict[str, Any]]
+    summary: LayerSummary, index: RunIndex, findings: Sequence[Mapping[str, Any]]
 ) -> dict[str, Any]:
     parameters = number_or_null(summary.parameters)
     return {
@@ -81,7 +87,7 @@ def _rounded(value: float) -> float | None:
 
 
 def _first_trouble(
-    summary: LayerSummary, index: RunIndex, findings: Iterable[dict[str, Any]]
+    summary: LayerSummary, index: RunIndex, findings: Sequence[Mapping[str, Any]]
 ) -> dict[str, Any] | None:
     """The earliest of its first NaN or Inf and of the findings that began in it."""
     troubles: list[tuple[int, str]] = []

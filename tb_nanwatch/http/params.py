@@ -6,7 +6,6 @@ import re
 from collections.abc import Sequence
 from typing import overload
 
-from tensorboard import plugin_util
 from werkzeug import wrappers
 
 from tb_nanwatch.format.roles import ROLE_NAMES
@@ -26,6 +25,9 @@ _DECIMAL = re.compile(r"[0-9]{0,3}(\.[0-9]{1,17})?(?<=[0-9])")
 
 def access(request: wrappers.Request) -> Access:
     """Who asks, and of which experiment."""
+    # With it come Markdown and a sanitizer, of which a page without a server needs nothing.
+    from tensorboard import plugin_util
+
     return Access(plugin_util.context(request.environ), plugin_util.experiment_id(request.environ))
 
 

@@ -17,6 +17,10 @@ from tb_nanwatch.http.encoding import pack_grid
 
 _logger = logging.getLogger("tensorboard.nanwatch")
 
+Channels = Mapping[str, npt.NDArray[Any]]
+Grid = tuple[dict[str, Any], Channels]
+"""The header of a grid, and its channels (`http.encoding`)."""
+
 Handler = Callable[[wrappers.Request], wrappers.Response]
 
 
@@ -61,7 +65,7 @@ def json_answer(request: wrappers.Request, content: Mapping[str, Any]) -> wrappe
 
 
 def grid_answer(
-    request: wrappers.Request, header: Mapping[str, Any], channels: Mapping[str, npt.NDArray[Any]]
+    request: wrappers.Request, header: Mapping[str, Any], channels: Channels
 ) -> wrappers.Response:
     """A 200 of a packed grid (`http.encoding`)."""
     # Cells repeat a lot: level 1 makes them several times smaller for a tunnel, in a few ms.

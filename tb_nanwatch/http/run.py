@@ -16,17 +16,18 @@ from tb_nanwatch.reader import Reader, RunIndex
 
 
 def serve(request: wrappers.Request, reader: Reader) -> wrappers.Response:
-    index = params.run(request, reader)
-    return json_answer(
-        request,
-        {
-            **summary(index),
-            "problems": index.problems,
-            "times": _times(index),
-            "versions": index.model.versions,
-            "tensors": _tensors(index),
-        },
-    )
+    return json_answer(request, content(params.run(request, reader)))
+
+
+def content(index: RunIndex) -> dict[str, Any]:
+    """What the route answers."""
+    return {
+        **summary(index),
+        "problems": index.problems,
+        "times": _times(index),
+        "versions": index.model.versions,
+        "tensors": _tensors(index),
+    }
 
 
 def _tensors(index: RunIndex) -> list[dict[str, Any]]:

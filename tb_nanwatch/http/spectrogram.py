@@ -13,7 +13,7 @@ from werkzeug import wrappers
 from tb_nanwatch.grid import spectrogram, statistic_cells, totals
 from tb_nanwatch.http import params
 from tb_nanwatch.http.norms import Norms
-from tb_nanwatch.http.respond import grid_answer
+from tb_nanwatch.http.respond import Grid, grid_answer
 from tb_nanwatch.http.viewport import Viewport
 from tb_nanwatch.reader import Reader, Records
 from tb_nanwatch.stats.statistics import STATISTICS
@@ -25,7 +25,13 @@ def serve(request: wrappers.Request, reader: Reader, norms: Norms) -> wrappers.R
     params.check_viewport(request)
     index = params.run(request, reader)
     tensor = params.tensor(request, index)
-    view = Viewport(request, reader, index)
+    view = Viewport.asked(request, reader, index)
+    return grid_answer(request, *content(view, norms, tensor))
+
+
+def content(view: Viewport, norms: Norms, tensor: int) -> Grid:
+    """What the route answers of the tensor at this position."""
+    index = view.index
     records = _of_tensor(view.records(), tensor)
     histograms = list(view.histograms(tensor))
     edges = view.edges(records)
@@ -34,7 +40,7 @@ def serve(request: wrappers.Request, reader: Reader, norms: Norms) -> wrappers.R
     channels: dict[str, npt.NDArray[Any]] = {"counts": found.counts.astype(np.float32)}
     channels |= {name: sums[:, position] for position, name in enumerate(_TOTALS)}
     wanted = np.array([tensor])
-    whole_run = norms.whole_run(params.access(request), index)
+    whole_run = norms.whole_run(view.access, index)
     for statistic in STATISTICS:
         value, flags = statistic_cells(statistic, records, wanted, edges, whole_run)
         channels[statistic.name], channels["flags"] = value[0], flags[0]
@@ -44,7 +50,7 @@ def serve(request: wrappers.Request, reader: Reader, norms: Norms) -> wrappers.R
         "first_exponent": found.first_exponent,
         "edges": edges.tolist(),
     }
-    return grid_answer(request, header, channels)
+    return header, channels
 
 
 def _of_tensor(records: Iterable[Records], tensor: int) -> list[Records]:

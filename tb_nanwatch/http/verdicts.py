@@ -66,7 +66,7 @@ class Verdicts:
         report = self._answers.get_or_compute(
             key, index, lambda: _report(self._reader, access, index)
         )
-        self._verdicts[access.experiment, index.run] = index, _verdict(report)
+        self._verdicts[access.experiment, index.run] = index, listed_verdict(report)
         return report
 
     def runs(self, access: Access) -> list[dict[str, Any]]:
@@ -93,11 +93,7 @@ class Verdicts:
             "last_written": _last_written(run) or None,
         }
         if index is not None:
-            row |= summary(index) | {
-                "tensors": len(index.tensors),
-                "nonfinite_tensors": int(np.count_nonzero(~np.isnan(index.nonfinite.first))),
-                "scale_skipped_steps": index.scale_skipped_steps,
-            }
+            row |= counts(index)
         problem = self._problem(access, run)
         if problem:
             row["problems"] = [problem]
@@ -222,6 +218,15 @@ def summary(index: RunIndex) -> dict[str, Any]:
     }
 
 
+def counts(index: RunIndex) -> dict[str, Any]:
+    """What `runs` gives of a run that was read, but for the verdict."""
+    return summary(index) | {
+        "tensors": len(index.tensors),
+        "nonfinite_tensors": int(np.count_nonzero(~np.isnan(index.nonfinite.first))),
+        "scale_skipped_steps": index.scale_skipped_steps,
+    }
+
+
 def _report(reader: Reader, access: Access, index: RunIndex) -> dict[str, Any]:
     try:
         return run_report(
@@ -257,7 +262,7 @@ def _stop_at_exit() -> None:
         raise SystemExit
 
 
-def _verdict(report: Mapping[str, Any]) -> dict[str, Any]:
+def listed_verdict(report: Mapping[str, Any]) -> dict[str, Any]:
     """What a list gives of a run's report."""
     finding = next(iter(report["findings"]), None)
     given = {

@@ -12,7 +12,7 @@ from werkzeug import wrappers
 from tb_nanwatch.grid import LogScale, Scale, WallScale, aligned_edges, column_edges
 from tb_nanwatch.http import params
 from tb_nanwatch.http.respond import BadRequestError
-from tb_nanwatch.reader import Reader, Records, RunIndex
+from tb_nanwatch.reader import Access, Reader, Records, RunIndex
 from tb_nanwatch.reader.records import RecordHistograms
 
 _MAGNITUDE = 16
@@ -27,13 +27,29 @@ class _Section:
 
 
 class Viewport:
-    """What `first`, `last`, `columns` and `axis` of a request ask for. Empty without a record."""
+    """Steps of a run in sight, of all that it recorded by default. Empty without a record.
 
-    def __init__(self, request: wrappers.Request, reader: Reader, index: RunIndex):
-        self._columns = params.columns(request)
-        self._scale = _scale(params.axis(request), index)
-        self._reader, self._access, self._index = reader, params.access(request), index
-        first, last = params.steps(request, (index.first_step, index.last_step))
+    Args:
+      columns: the most that are wanted.
+      axis: what they are equally wide in.
+      steps: a closed range; None at either end for that of the run.
+    """
+
+    def __init__(
+        self,
+        reader: Reader,
+        access: Access,
+        index: RunIndex,
+        columns: int,
+        *,
+        axis: str = "step",
+        steps: tuple[int | None, int | None] = (None, None),
+    ):
+        self.access, self.index = access, index
+        self._reader, self._columns = reader, columns
+        self._scale = _scale(axis, index)
+        first = index.first_step if steps[0] is None else steps[0]
+        last = index.last_step if steps[1] is None else steps[1]
         self._sections: list[_Section] = []
         if first is None or last is None:
             return
@@ -44,12 +60,24 @@ class Viewport:
             merged = reader.is_large(index, begin, end - 1)
             self._sections.append(_Section(begin, end - 1, merged))
 
+    @classmethod
+    def asked(cls, request: wrappers.Request, reader: Reader, index: RunIndex) -> Viewport:
+        """What `first`, `last`, `columns` and `axis` of a request ask for."""
+        return cls(
+            reader,
+            params.access(request),
+            index,
+            params.columns(request),
+            axis=params.axis(request),
+            steps=params.steps(request, (index.first_step, index.last_step)),
+        )
+
     def records(self) -> Iterator[Records]:
         """Those that are valid for a step in sight; merged in a section with very many of them."""
         for number, section in enumerate(self._sections):
             steps = section.first, section.last
             for chunk in self._reader.records(
-                self._access, self._index, *steps, merged=section.is_merged
+                self.access, self.index, *steps, merged=section.is_merged
             ):
                 # The section before has what begins in it.
                 fresh = chunk.first >= section.first
@@ -62,7 +90,7 @@ class Viewport:
         """One tensor's, of the same records, each by itself."""
         if self._sections:
             steps = self._sections[0].first, self._sections[-1].last
-            yield from self._reader.histograms(self._access, self._index, tensor, *steps)
+            yield from self._reader.histograms(self.access, self.index, tensor, *steps)
 
     def edges(self, records: list[Records]) -> npt.NDArray[np.int64]:
         """Where the columns begin, int64 [columns + 1]; they divide no merge of records."""

@@ -16,12 +16,13 @@ from tensorboard.data.provider import TensorDatum
 from werkzeug.test import Client
 
 from tb_nanwatch import http
-from tb_nanwatch.cli import main, runs
+from tb_nanwatch.cli import main
 from tb_nanwatch.cli.exit_status import CRASH, ERROR
 from tb_nanwatch.format import FormatError
 from tb_nanwatch.format.histograms import unpack_histograms
 from tb_nanwatch.format.rerun import unpack_rerun
 from tb_nanwatch.format.tags import parse_tag
+from tb_nanwatch.logs import runs
 from tb_nanwatch.reader import Reader, reader
 from tb_nanwatch.reader.index import RunIndex
 

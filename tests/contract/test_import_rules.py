@@ -65,13 +65,17 @@ TABLE: dict[str, set[str]] = {
     | {"reader", "grid", "diagnosis", "werkzeug"}
     | {"tensorboard.backend", "tensorboard.data", "tensorboard.errors", "tensorboard.plugin_util"},
     # util.grpc_util: how to reach the data server that it starts.
-    "cli": CONTRACTS
-    | {"reader", "grid", "diagnosis", "requirements"}
+    "logs": CONTRACTS
+    | {"reader", "diagnosis"}
     | {"tensorboard.backend.event_processing", "tensorboard.context", "tensorboard.data"}
     | {"tensorboard.compat.tensorflow_stub.io", "tensorboard.util.grpc_util"},
+    # json_util: JSON as the server sends it.
+    "page": CONTRACTS | {"logs", "http", "reader", "diagnosis", "tensorboard.backend.json_util"},
+    "cli": CONTRACTS | {"logs", "page", "reader", "diagnosis", "requirements"},
+    "notebook": {"logs", "page", "diagnosis"},
     "plugin": {"http", "tensorboard.plugins.base_plugin"},
     # The public names, loaded when first used, and `python -m`.
-    "__init__": {"adapters", "requirements"}
+    "__init__": {"adapters", "notebook", "requirements"}
     | {f"{PACKAGE}.training.{m}" for m in ("console", "warnings")},
     # Versions and commands, read without an import.
     "requirements": set(),
@@ -103,7 +107,8 @@ LAYERS: dict[str, set[str]] = {
 }
 """Which room within the adapters may import which others of the adapters: only downward."""
 DIAGNOSIS = ("diagnosis", "diagnosis.facts", "diagnosis.rules", "diagnosis.text")
-SERVING = ("stats", "format", "grid", *DIAGNOSIS, "reader", "http", "cli", "plugin")
+READING = ("reader", "http", "logs", "page", "cli", "notebook", "plugin")
+SERVING = ("stats", "format", "grid", *DIAGNOSIS, *READING)
 
 
 class Import(NamedTuple):

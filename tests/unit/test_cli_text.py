@@ -9,8 +9,6 @@ from typing import Any
 import pytest
 
 from tb_nanwatch.cli.console_report import run_lines
-from tb_nanwatch.cli.progress import Progress
-from tb_nanwatch.cli.runs import DiagnosedRun
 from tb_nanwatch.cli.terminal import Terminal, shortened
 from tb_nanwatch.diagnosis import Affected, Finding, Place, Verdict
 from tb_nanwatch.diagnosis.comparison import Comparison, Difference
@@ -18,6 +16,8 @@ from tb_nanwatch.diagnosis.text.comparison import comparison_text
 from tb_nanwatch.diagnosis.text.layout import record_also, seen_on, spread_to
 from tb_nanwatch.diagnosis.text.numbers import plural
 from tb_nanwatch.format.rerun import Element, Operand, Operation, Rerun, SourceLine
+from tb_nanwatch.logs.progress import Progress
+from tb_nanwatch.logs.runs import DiagnosedRun
 
 
 class Screen(io.StringIO):

@@ -1,5 +1,7 @@
 /** One GET to our own backend. Addresses are relative, so any path prefix works. */
 
+import { embeddedAnswer, isEmbedded } from "../wire/embedded";
+
 /** The server answered with an error, or not at all; the message can be shown as it is. */
 export class ServerError extends Error {
   override name = "ServerError";
@@ -20,18 +22,22 @@ export function queryText(query: Query): string {
 }
 
 export async function get(route: string, query: Query, signal?: AbortSignal): Promise<Response> {
-  const text = queryText(query);
-  let response: Response;
-  try {
-    response = await fetch(`./${route}${text ? `?${text}` : ""}`, signal ? { signal } : {});
-  } catch (error) {
-    if (isAbort(error)) throw error;
-    throw new ServerError("TensorBoard is not responding. Is it still running?");
-  }
+  const answer = isEmbedded() ? embeddedAnswer(route, query) : askServer(route, query, signal);
+  const response = await answer;
   if (!response.ok) {
     throw new ServerError(errorSentence(await response.text(), response.status));
   }
   return response;
+}
+
+async function askServer(route: string, query: Query, signal?: AbortSignal): Promise<Response> {
+  const text = queryText(query);
+  try {
+    return await fetch(`./${route}${text ? `?${text}` : ""}`, signal ? { signal } : {});
+  } catch (error) {
+    if (isAbort(error)) throw error;
+    throw new ServerError("TensorBoard is not responding. Is it still running?");
+  }
 }
 
 export function isAbort(error: unknown): boolean {

@@ -3,6 +3,8 @@
  * that, each message is a JSON string, and each message of the host wants a reply with its id.
  */
 
+import { isEmbedded } from "../wire/embedded";
+
 interface Message {
   type: string;
   id: number;
@@ -15,7 +17,7 @@ export type HostEvent = "experimental.RunsChanged" | "experimental.DataReloaded"
 
 /** Calls `onEvent` for each event of the host. Outside of TensorBoard nothing ever comes. */
 export function connectHost(onEvent: (event: HostEvent) => void): void {
-  if (window.parent === window) return;
+  if (window.parent === window || isEmbedded()) return;
   const channel = new MessageChannel();
   channel.port1.onmessage = ({ data }: MessageEvent<string>) => {
     const message = JSON.parse(data) as Message;

@@ -3,10 +3,16 @@
  * TensorBoard's own message for this is empty on the first load, so the address is read directly.
  */
 
+import { isEmbedded } from "../wire/embedded";
 import { isShown } from "./visibility";
 
 const PLUGIN = "nanwatch";
 const PREFIX = `p.${PLUGIN}.`;
+
+/** The window with the address that people see; a page in a notebook leaves the notebook's alone. */
+function addressBar(): Window {
+  return isEmbedded() ? window : window.parent;
+}
 
 export type UrlState = Record<string, string>;
 
@@ -43,7 +49,7 @@ function parts(fragment: string): string[] {
 
 export function readUrlState(): UrlState {
   try {
-    return parseFragment(window.parent.location.hash);
+    return parseFragment(addressBar().location.hash);
   } catch {
     return {};
   }
@@ -52,7 +58,7 @@ export function readUrlState(): UrlState {
 /** The address of the page with the state in it. */
 export function addressWith(state: UrlState): string {
   try {
-    const { href, hash } = window.parent.location;
+    const { href, hash } = addressBar().location;
     return href.replace(/#.*$/s, "") + (fragmentWith(hash, state) ?? hash);
   } catch {
     return window.location.href; // Framed by a page of another origin.
@@ -63,7 +69,7 @@ export function addressWith(state: UrlState): string {
 export function writeUrlState(state: UrlState): void {
   if (!isShown()) return; // Another tab is: its address is not ours.
   try {
-    const { history, location } = window.parent;
+    const { history, location } = addressBar();
     const fragment = fragmentWith(location.hash, state);
     if (fragment === undefined || fragment === location.hash) return;
     const before = parseFragment(location.hash).run;
@@ -78,7 +84,7 @@ export function writeUrlState(state: UrlState): void {
 /** Calls `callback` with the state of the address whenever Back or Forward leads to our tab. */
 export function onNavigation(callback: (state: UrlState) => void): void {
   try {
-    window.parent.addEventListener("popstate", () => {
+    addressBar().addEventListener("popstate", () => {
       if (isShown()) callback(readUrlState());
     });
   } catch {

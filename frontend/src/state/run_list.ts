@@ -5,6 +5,7 @@ import { fetchRuns } from "../api/routes";
 import { whenShown } from "../host/visibility";
 import { isAnyPending } from "../model/runs";
 import type { RunSummary } from "../wire/answers";
+import { isEmbedded } from "../wire/embedded";
 import { Resource } from "./resource";
 
 /** While runs are pending, at first and after so many answers. */
@@ -21,6 +22,7 @@ export class RunList extends Resource<RunSummary[]> {
   #answers = 0;
 
   start(): void {
+    if (isEmbedded()) return;
     const reload = whenShown(() => void this.reload());
     effect(() => {
       if (this.loading.value) return undefined;

@@ -8,6 +8,7 @@ import { missingDataTexts } from "../model/runs";
 import { commandsOf } from "../state/commands";
 import type { Session } from "../state/session";
 import type { RunDetail, RunSummary } from "../wire/answers";
+import { writtenAt } from "../wire/embedded";
 import { Comparison } from "./Comparison";
 import { Details } from "./details/Details";
 import { Freshness } from "./Freshness";
@@ -140,7 +141,7 @@ function RunVerdict({ session, detail, summary }: RunProps & SelectedRunProps) {
       error={session.findings.error.value}
       knownHeadline={summary?.headline ?? ""}
       scaleSkippedSteps={summary?.scale_skipped_steps ?? 0}
-      freshness={<Freshness updatedAt={session.growth.updatedAt.value} />}
+      freshness={<Freshness updatedAt={session.growth.updatedAt.value} writtenAt={writtenAt()} />}
       onJump={(index) => session.jumpToFinding(index)}
       onShowWhy={() => {
         session.chosenTab.value = "why";

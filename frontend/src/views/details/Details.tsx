@@ -10,6 +10,7 @@ import type { TensorDetail } from "../../state/tensor_detail";
 import type { StepViewport } from "../../state/viewport";
 import type { Theme } from "../../theme/colors";
 import { type CellAnswer, numberFromWire, type Tensor } from "../../wire/answers";
+import { isEmbedded } from "../../wire/embedded";
 import type { Grid } from "../../wire/grid";
 import { Failure, Loading } from "../notices";
 import { CellNumbers } from "./CellNumbers";
@@ -130,10 +131,19 @@ function Numbers(props: NumbersProps) {
   const { run, compared, selected, loaded, viewport, theme, actions, children } = props;
   const answer = loaded.cell.value.value;
   const error = loaded.cell.error.value;
-  if (!answer) {
-    if (!error) return <Loading text="Loading…" />;
+  if (error) {
+    // A page that has no more than some cells has the tensor's steps all the same.
+    if (isEmbedded()) {
+      return (
+        <>
+          {children}
+          <p class="nothing">{error}</p>
+        </>
+      );
+    }
     return <Failure what="This cell" message={error} onRetry={() => actions.reload()} />;
   }
+  if (!answer) return <Loading text="Loading…" />;
   if (answer.records === 0 || !answer.columns) {
     return (
       <>

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from tb_nanwatch.cli.loading import Logs, NotReadableError
-from tb_nanwatch.cli.progress import Progress
+from tb_nanwatch.logs.loading import Logs, NotReadableError
+from tb_nanwatch.logs.progress import Progress
 
 
 def load(logdir: str, progress: Progress) -> Logs:

@@ -1,0 +1,109 @@
+"""The answers in a page are those that TensorBoard's server gives to the tab."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from contract.test_http import Tab
+
+from tb_nanwatch.diagnosis import Thresholds
+from tb_nanwatch.logs import runs
+from tb_nanwatch.logs.progress import Progress
+from tb_nanwatch.logs.runs import DiagnosedRun
+from tb_nanwatch.page import answers as page_answers
+from tb_nanwatch.page.answers import answers
+
+LIKE_THE_SERVER = ("run", "findings", "layers", "grid", "spectrogram", "compare")
+
+
+@pytest.fixture(scope="module")
+def diagnosed(gallery: Path) -> Iterator[list[DiagnosedRun]]:
+    with ExitStack() as opened:
+        progress = Progress(io.StringIO())
+        found = list(runs.find([str(gallery)], progress, opened, print))
+        yield list(runs.diagnosed(found, Thresholds(), progress))
+
+
+@pytest.fixture(scope="module")
+def server(gallery: Path) -> Tab:
+    tab = Tab(gallery)
+    tab.runs()
+    return tab
+
+
+def held(diagnosed: list[DiagnosedRun]) -> dict[tuple[str, ...], bytes]:
+    found = dict(answers(diagnosed, lambda: None))
+    assert len(found) > 8
+    return found
+
+
+def test_answers_are_the_servers(diagnosed: list[DiagnosedRun], server: Tab) -> None:
+    compared = dict.fromkeys(LIKE_THE_SERVER, 0)
+    for (route, *names), body in held(diagnosed[:4]).items():
+        if route not in LIKE_THE_SERVER:
+            continue
+        second = {"grid": "statistic", "spectrogram": "tensor", "compare": "with"}.get(route)
+        asked: dict[str, Any] = dict(zip(("run", second or "", "tolerance"), names, strict=False))
+        if route in ("grid", "spectrogram"):
+            asked["columns"] = {"grid": 1024, "spectrogram": 128}[route]
+            answer = server.open(route, **asked)
+            assert body == answer.data, (route, names)
+        else:
+            assert json.loads(body) == server.json(route, **asked), (route, names)
+        compared[route] += 1
+    assert min(compared.values()) >= 3  # One of the runs has no record.
+
+
+def test_listed_runs_are_the_servers(diagnosed: list[DiagnosedRun], server: Tab) -> None:
+    (listed,) = (body for key, body in answers(diagnosed, lambda: None) if key == ("runs",))
+    theirs = server.runs()
+    for row in json.loads(listed)["runs"]:
+        expected = theirs[row["run"]]
+        assert row.pop("last_written") is None  # A page does not grow.
+        expected.pop("last_written")
+        if row["status"] == "empty":  # Nothing of it can be read; the tab waits for more of it.
+            continue
+        assert row == expected
+
+
+def test_details_of_a_small_run_are_complete(diagnosed: list[DiagnosedRun], server: Tab) -> None:
+    (run,) = (each for each in diagnosed if each.name == "nan_feature")
+    cells = json.loads(held([run])["cells", "nan_feature"])
+    assert [first for first, _ in cells["columns"]] == list(range(240))
+    for step in (0, 36, 37, 239):
+        for tensor, of_steps in cells["cells"].items():
+            asked = {"run": "nan_feature", "tensor": tensor, "first": step, "last": step}
+            assert of_steps[step] == server.json("cell", **asked)
+
+
+def test_details_are_about_findings_where_not_all_fit(
+    diagnosed: list[DiagnosedRun], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (run,) = (each for each in diagnosed if each.name == "nan_feature")
+    monkeypatch.setattr(page_answers, "DETAILS", 8 * len(run.index.tensors))
+    cells = json.loads(held([run])["cells", "nan_feature"])
+    # About the finding, both ends, and spread over the run.
+    columns = [first for first, _ in cells["columns"]]
+    assert columns == [0, 36, 37, 38, 60, 120, 180, 239]
+
+
+def test_a_page_of_many_runs_stays_small(
+    diagnosed: list[DiagnosedRun], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (run,) = (each for each in diagnosed if each.name == "nan_feature")
+    for limit in ("GRID_CELLS", "SPECTROGRAM_COLUMNS", "DETAILS"):
+        monkeypatch.setattr(page_answers, limit, 64 * len(run.index.tensors))
+
+    def size(runs: int) -> int:
+        many = [replace(run, found=replace(run.found, name=str(n))) for n in range(runs)]
+        return sum(len(gzip.compress(body, 1)) for _, body in answers(many, lambda: None))
+
+    assert size(6) < 4 * size(1)
