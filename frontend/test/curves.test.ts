@@ -155,12 +155,14 @@ test("numbers leave as RFC 4180, and a name is never a formula", () => {
     flags: Uint8Array.of(8, 8 | 1 | 4, 0),
   } as Spectrogram;
   const text = csvOf(spectrogram, tensor({ name: "=1+1,x" }), { from: 10, to: 30 });
+  const first = csvOf(spectrogram, tensor({}), { from: 0, to: 10 }).split("\r\n")[1];
+  expect(first?.endsWith(",0.5,0.5,3.16228,3.16228,0.5,0.5,3.16228,8,1,0")).toBe(true);
   const lines = text.split("\r\n");
   expect(lines[0]).toBe(
-    "run,role,layer,tensor,worker,first_step,last_step,recorded,nan,pos_inf,neg_inf,scale_skipped,instability,nonfinite,log10_norm,log10_largest_magnitude,zero_share,headroom,log10_update_ratio,sampled_elements,zero,subnormal",
+    "run,role,layer,tensor,worker,first_step,last_step,recorded,nan,pos_inf,neg_inf,scale_skipped,instability_decades,nonfinite,norm,largest_magnitude,zero_share,headroom_decades,update_ratio,sampled_elements,zero,subnormal",
   );
   expect(lines.slice(1)).toEqual([
-    `"a""b",gradient,dense,"'=1+1,x",,10,19,1,1,0,1,0,-inf,-inf,-inf,-inf,-inf,-inf,-inf,8,0,0`,
+    `"a""b",gradient,dense,"'=1+1,x",,10,19,1,1,0,1,0,-inf,-inf,0,0,-inf,-inf,0,8,0,0`,
     `"a""b",gradient,dense,"'=1+1,x",,20,29,0,0,0,0,0,,,,,,,,0,0,0`,
     "",
   ]);

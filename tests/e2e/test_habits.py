@@ -46,11 +46,30 @@ def test_the_visible_heatmap_is_saved_as_png(gallery_url: str, visit: Visit) -> 
     assert download.value.suggested_filename == "nan_feature.png"
     data = Path(download.value.path()).read_bytes()
     assert data[:8] == b"\x89PNG\r\n\x1a\n"
-    shown = tab.find(".stage").bounding_box()
-    assert shown is not None
+    stage, legend = (tab.find(each).bounding_box() for each in (".stage", ".legend"))
+    rows = tab.find(".sizer").bounding_box()
+    assert stage is not None
+    assert legend is not None
+    assert rows is not None
     width, height = (int.from_bytes(data[at : at + 4], "big") for at in (16, 20))
-    assert width == round(shown["width"])
-    assert 300 < height <= shown["height"] + 44
+    assert stage["width"] <= width <= legend["width"] + 25
+    # Three lines above, all rows, and the legend.
+    assert abs(height - (26 + 2 * 18 + rows["height"] + legend["height"] + 24)) < 3
+
+
+def test_the_image_has_the_rows_that_are_scrolled_out_of_sight(
+    gallery_url: str, open_tab: Callable[..., Tab]
+) -> None:
+    tab = open_tab(gallery_url, run="nan_feature", height=520)
+    expect(tab.details).to_contain_text("input · step 37")
+    with tab.page.expect_download() as download:
+        tab.menu("Share").get_by_text("Save SVG").click()
+    root = ElementTree.parse(download.value.path()).getroot()
+    texts = [element.text or "" for element in root.iter("{http://www.w3.org/2000/svg}text")]
+    assert tab.find(".labels .tensor-label").count() < 17
+    assert len([text for text in texts if text.endswith(("kernel", "bias"))]) == 16
+    assert any(text.startswith("Fix: ") for text in texts)
+    assert {"NaN", "+Inf", "−Inf", "not recorded", "1,000x above"} <= set(texts)
 
 
 def test_the_visible_heatmap_is_saved_as_svg(gallery_url: str, visit: Visit) -> None:
@@ -67,7 +86,8 @@ def test_the_visible_heatmap_is_saved_as_svg(gallery_url: str, visit: Visit) -> 
     assert texts.count("input") == 4  # The row and the pinned origin of two runs.
     assert {"nan_feature", "healthy"} <= set(texts)
     images = [element.attrib for element in root.iter(f"{space}image")]
-    assert len(images) == 7  # The axis, two curves, origins and cells of two runs.
+    # The axis, two curves, origins and cells of two runs; the legend.
+    assert len(images) == 7 + 6
     assert all(image["href"].startswith("data:image/png;base64,") for image in images)
 
 

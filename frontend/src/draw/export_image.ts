@@ -1,26 +1,31 @@
-/** The visible heatmap as an image to save, PNG or SVG: a title, the labels as text, and the canvases. */
+/** The heatmap as an image to save, PNG or SVG: the verdict, the labels as text, the canvases, the legend. */
 
 import { type Line, type Lines, linesWithin } from "../model/lanes";
 import { splitName, visibleName } from "../model/names";
 import type { Theme } from "../theme/colors";
 
-const TITLE_HEIGHT = 44;
+const TITLE_HEIGHT = 26;
+const HEADING_HEIGHT = 18;
 const SANS = "system-ui, sans-serif";
 const MONO = "ui-monospace, Menlo, Consolas, monospace";
 const CHARACTER = 7;
 
-/** A canvas of the page, and its place below the title. */
+/** A canvas, and its place below the headings, in CSS pixels. */
 export interface Placed {
   canvas: HTMLCanvasElement;
   left: number;
   top: number;
+  width: number;
+  height: number;
 }
 
 export interface ExportImage {
   title: string;
-  subtitle: string;
+  /** Lines below the title. */
+  headings: readonly string[];
   theme: Theme;
   width: number;
+  /** Without the headings. */
   height: number;
   labelWidth: number;
   /** Where the lines begin. */
@@ -33,7 +38,14 @@ export interface ExportImage {
   panes: readonly { text: string; middle: number; top: number }[];
   /** Labels of the curves. */
   names: readonly { text: string; middle: number }[];
+  /** Words of the legend, and what of the rows is left out. */
+  captions: readonly { text: string; left: number; middle: number }[];
   pictures: readonly Placed[];
+}
+
+/** Above what the image shows. */
+function headHeightOf({ headings }: ExportImage): number {
+  return TITLE_HEIGHT + HEADING_HEIGHT * headings.length;
 }
 
 /** A text of the image, placed by its left end and vertical middle, cut where its room ends. */
@@ -51,16 +63,16 @@ interface Text {
 export function drawExportImage(image: ExportImage): HTMLCanvasElement {
   const density = window.devicePixelRatio || 1;
   const canvas = document.createElement("canvas");
+  const head = headHeightOf(image);
   canvas.width = Math.round(image.width * density);
-  canvas.height = Math.round((image.height + TITLE_HEIGHT) * density);
+  canvas.height = Math.round((image.height + head) * density);
   const context = canvas.getContext("2d");
   if (!context) return canvas;
   context.scale(density, density);
   context.fillStyle = image.theme.ground;
-  context.fillRect(0, 0, image.width, image.height + TITLE_HEIGHT);
-  for (const { canvas: picture, left, top } of image.pictures) {
-    const at = [left, top + TITLE_HEIGHT] as const;
-    context.drawImage(picture, ...at, picture.clientWidth, picture.clientHeight);
+  context.fillRect(0, 0, image.width, image.height + head);
+  for (const { canvas: picture, left, top, width, height } of image.pictures) {
+    context.drawImage(picture, left, top + head, width, height);
   }
   context.textBaseline = "middle";
   for (const { text, x, y, font, color, room, clip } of textsOf(image)) {
@@ -80,9 +92,10 @@ export function drawExportImage(image: ExportImage): HTMLCanvasElement {
 
 /** The same as SVG: its texts are text, its cells are pixels as they are on the screen. */
 export function exportImageSvg(image: ExportImage): string {
-  const size = `width="${image.width}" height="${image.height + TITLE_HEIGHT}"`;
-  const pictures = image.pictures.map(({ canvas, left, top }) => {
-    const box = `x="${left}" y="${top + TITLE_HEIGHT}" width="${canvas.clientWidth}" height="${canvas.clientHeight}"`;
+  const head = headHeightOf(image);
+  const size = `width="${image.width}" height="${image.height + head}"`;
+  const pictures = image.pictures.map(({ canvas, left, top, width, height }) => {
+    const box = `x="${left}" y="${top + head}" width="${width}" height="${height}"`;
     return `<image ${box} href="${canvas.toDataURL("image/png")}"/>`;
   });
   const clips = new Map<string, string>();
@@ -115,20 +128,28 @@ function escaped(text: string): string {
 function textsOf(image: ExportImage): Text[] {
   const { theme, width, labelWidth, lines, scrollTop, bodyHeight } = image;
   const sans = (weight: number, size: number) => ({ weight, size, family: SANS });
+  const head = headHeightOf(image);
   const heading = { x: 14, color: theme.text, room: width - 28 };
   const texts: Text[] = [
     { ...heading, text: image.title, y: 15, font: sans(600, 15) },
-    { ...heading, text: image.subtitle, y: 33, font: sans(400, 12), color: theme.muted },
+    ...image.headings.map((text, line) => {
+      const y = TITLE_HEIGHT + (line + 0.4) * HEADING_HEIGHT;
+      return { ...heading, text, y, font: sans(400, 12), color: theme.muted };
+    }),
     ...image.names.map(({ text, middle }) => ({
-      ...{ text, x: 26, y: middle + TITLE_HEIGHT, font: sans(600, 13) },
+      ...{ text, x: 26, y: middle + head, font: sans(600, 13) },
       ...{ color: theme.text, room: labelWidth - 40 },
     })),
     ...image.panes.map(({ text, middle }) => {
-      return { ...heading, text, y: middle + TITLE_HEIGHT, font: sans(600, 12) };
+      return { ...heading, text, y: middle + head, font: sans(600, 12) };
     }),
+    ...image.captions.map(({ text, left, middle }) => ({
+      ...{ text, x: left, y: middle + head, font: sans(400, 11) },
+      ...{ color: theme.muted, room: width - left },
+    })),
   ];
   const tops = image.panes.length > 0 ? image.panes.map(({ top }) => top) : [image.top];
-  for (const top of tops.map((top) => top + TITLE_HEIGHT)) {
+  for (const top of tops.map((top) => top + head)) {
     for (const line of linesWithin(lines, scrollTop, scrollTop + bodyHeight)) {
       const y = top + line.top - scrollTop + line.height / 2;
       texts.push({ ...labelOf(line, image), y, clip: [top, top + bodyHeight] });

@@ -1,22 +1,25 @@
 /** The selected tensor over the visible steps, as comma-separated values. */
 
 import type { Tensor } from "../wire/answers";
-import { STATISTICS } from "../wire/schema";
+import { type Scale, STATISTICS } from "../wire/schema";
 import type { Spectrogram } from "../wire/spectrogram";
 import { MARKS, RECORDED, SCALE_SKIPPED } from "./marks";
 import type { Range } from "./range";
 import { timelineOf, visibleColumns } from "./timeline";
 
+/** As the heatmap has them, to six digits; the other scales are linear, or say "decades". */
+const LOGARITHMIC: ReadonlySet<Scale> = new Set(["log10", "ratio"]);
+const DECADES: ReadonlySet<Scale> = new Set(["decades", "headroom"]);
+const DIGITS = 6;
+
 const HEADER = [
   ...["run", "role", "layer", "tensor", "worker", "first_step", "last_step"],
   ...["recorded", ...MARKS.map(({ name }) => name), "scale_skipped"],
-  ...STATISTICS.map(({ name, scale }) =>
-    scale === "log10" || scale === "ratio" ? `log10_${name}` : name,
-  ),
+  ...STATISTICS.map(({ name, scale }) => (DECADES.has(scale) ? `${name}_decades` : name)),
   ...["sampled_elements", "zero", "subnormal"],
 ];
 
-/** RFC 4180, one line per column; empty where nothing was recorded. */
+/** RFC 4180 and tidy: one line per column of the heatmap, linear values, empty where there is none. */
 export function csvOf(spectrogram: Spectrogram, tensor: Tensor, range: Range): string {
   const { edges, flags, statistics } = spectrogram;
   const [begin, end] = visibleColumns(timelineOf(edges, 1, range));
@@ -29,13 +32,20 @@ export function csvOf(spectrogram: Spectrogram, tensor: Tensor, range: Range): s
       ...[RECORDED, ...MARKS.map(({ flag }) => flag), SCALE_SKIPPED].map((flag) =>
         flagsOfColumn & flag ? "1" : "0",
       ),
-      ...STATISTICS.map(({ name }) => numberText(statistics[name][column] as number)),
+      ...STATISTICS.map(({ name, scale }) => {
+        const value = statistics[name][column] as number;
+        return numberText(LOGARITHMIC.has(scale) ? rounded(10 ** value) : value);
+      }),
       ...(["sampled_elements", "zero", "subnormal"] as const).map((name) =>
         String(spectrogram[name][column]),
       ),
     ]);
   }
   return `${lines.map((line) => line.join(",")).join("\r\n")}\r\n`;
+}
+
+function rounded(value: number): number {
+  return Number(value.toPrecision(DIGITS));
 }
 
 function numberText(value: number): string {

@@ -8,7 +8,7 @@ import type { ExportImage } from "../../draw/export_image";
 import { statisticLabel } from "../../model/cell_text";
 import type { Selection } from "../../model/cursor";
 import type { RunCurve } from "../../model/curves";
-import type { Origin } from "../../model/findings";
+import { codeInOneLine, type Origin, primaryFinding } from "../../model/findings";
 import { layLines } from "../../model/lanes";
 import { formatCounted } from "../../model/numbers";
 import { type Timeline, xOfStep } from "../../model/timeline";
@@ -120,11 +120,16 @@ export function Heatmap(props: HeatmapProps) {
     if (handleKey(event, field)) event.preventDefault();
   };
   const runs = compared.length > 0 ? [detail.run, ...compared.map(({ run }) => run)] : [];
+  const fix = props.findings[primaryFinding(props.findings)]?.fix_code;
   props.exportImage.current = () =>
     exportImageOf({
-      ...{ stage: stage.current, theme, layout, lines, scrollTop, curves, runs, origin },
+      ...{ stage: stage.current, cells: cells.current, picture },
+      ...{ theme, layout, lines, scrollTop, curves, runs, origin },
       title: document.querySelector("h1")?.textContent ?? "",
-      subtitle: `${detail.run} · ${statisticLabel(grids.statistic.value)}`,
+      headings: [
+        ...(fix ? [`Fix: ${codeInOneLine(fix)}`] : []),
+        `${detail.run} · ${statisticLabel(grids.statistic.value)}`,
+      ],
     });
 
   const labelProps = {
