@@ -11,6 +11,8 @@ import {
   lineOf,
   linesWithin,
   stickyLane,
+  tensorAt,
+  tensorsOf,
 } from "../src/model/lanes";
 import { affectedTensors, filterOf, inOrder } from "../src/model/rows";
 import { groupsAround, type Member, mergeReplicas, openDepth, treeOf } from "../src/model/tree";
@@ -56,10 +58,21 @@ describe("the tree", () => {
     expect(group?.kind === "group" && group.group.key).toBe("gradient:net/enc");
   });
 
-  test("keeps a tensor beside a group of its name", () => {
-    expect(outline(treeOf(named("enc", "enc/a", "enc/b"), "activation"))).toEqual([
-      "enc",
-      ["enc", ["a", "b"]],
+  test("gives a group's own row to the tensor of its name", () => {
+    const [member] = treeOf(named("enc/a", "enc", "enc/b"), "activation");
+    if (member?.kind !== "group") throw new Error("No group.");
+    expect(outline([member])).toEqual([["enc", ["a", "b"]]]);
+    expect(member.group.own.map(({ id }) => id)).toEqual(["t1"]);
+    expect(member.group.tensors.map(({ id }) => id).sort()).toEqual(["t0", "t1", "t2"]);
+    const line = { kind: "group", top: 0, height: 1, group: member.group } as const;
+    expect(tensorsOf({ ...line, open: true }).map(({ id }) => id)).toEqual(["t1"]);
+    expect(tensorsOf({ ...line, open: false }).length).toBe(3);
+    expect(tensorAt({ ...line, open: true }, undefined, 0)?.id).toBe("t1");
+  });
+
+  test("lists the replicas of a block's output within the block", () => {
+    expect(outline(treeOf(named("enc", "enc", "enc/a"), "activation"))).toEqual([
+      ["enc", ["enc", "enc", "a"]],
     ]);
   });
 

@@ -176,8 +176,8 @@ function stripBox(line: Line): [number, number] {
 /** The cells of a line; undefined where it shows none. */
 function stripOf(grid: Grid, line: Line): Strip | undefined {
   if (line.kind === "tensor") return gridRow(grid, line.tensor.id);
-  if (line.open) return undefined;
-  return mergedRow(grid, line.kind === "lane" ? line.lane.tensors : line.group.tensors);
+  const tensors = tensorsOf(line);
+  return tensors.length > 0 ? mergedRow(grid, tensors) : undefined;
 }
 
 function drawMarkedStep(

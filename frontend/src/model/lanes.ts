@@ -211,8 +211,7 @@ export function lineAt({ lines, height }: Lines, y: number): Line | undefined {
 /** The tensor with the largest value at a step among those of a line; NaN and Inf count as largest. */
 export function tensorAt(line: Line, grid: Grid | undefined, step: number): Tensor | undefined {
   if (line.kind === "tensor") return line.tensor;
-  if (line.open) return undefined;
-  const { tensors } = line.kind === "lane" ? line.lane : line.group;
+  const tensors = tensorsOf(line);
   const sizeOf = ({ id }: Tensor) => {
     const cell = grid && gridCell(grid, id, step);
     if (!cell) return Number.NEGATIVE_INFINITY;
@@ -226,11 +225,13 @@ export function tensorAt(line: Line, grid: Grid | undefined, step: number): Tens
   return largest;
 }
 
-/** The tensors that a line shows: several for a closed lane or group, none for an open one. */
+const NO_TENSORS: readonly Tensor[] = [];
+
+/** The tensors that a line shows: several for a closed lane or group; an open group's own alone. */
 export function tensorsOf(line: Line): readonly Tensor[] {
   if (line.kind === "tensor") return [line.tensor];
-  if (line.open) return [];
-  return line.kind === "lane" ? line.lane.tensors : line.group.tensors;
+  if (line.kind === "lane") return line.open ? NO_TENSORS : line.lane.tensors;
+  return line.open ? line.group.own : line.group.tensors;
 }
 
 /** The lines that a viewport shows, whole or in part. */
