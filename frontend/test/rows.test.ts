@@ -15,7 +15,15 @@ import {
   tensorsOf,
 } from "../src/model/lanes";
 import { affectedTensors, filterOf, inOrder } from "../src/model/rows";
-import { groupsAround, type Member, mergeReplicas, openDepth, treeOf } from "../src/model/tree";
+import {
+  firstBad,
+  groupsAround,
+  type Member,
+  mergeReplicas,
+  nameWithin,
+  openDepth,
+  treeOf,
+} from "../src/model/tree";
 import { Rows } from "../src/state/rows";
 import type { Finding, Tensor } from "../src/wire/answers";
 import { decodeGrid } from "../src/wire/grid";
@@ -68,6 +76,16 @@ describe("the tree", () => {
     expect(tensorsOf({ ...line, open: true }).map(({ id }) => id)).toEqual(["t1"]);
     expect(tensorsOf({ ...line, open: false }).length).toBe(3);
     expect(tensorAt({ ...line, open: true }, undefined, 0)?.id).toBe("t1");
+  });
+
+  test("tells which tensor of a group was bad first: the first to run in the earliest step", () => {
+    const bad = (name: string, first_nonfinite_step: number | null, flow: number) =>
+      tensor({ id: name, name, first_nonfinite_step, flow });
+    const tensors = [bad("b/x", 7, 1), bad("b_y", 5, 9), bad("b/z", 5, 3), bad("b/ok", null, 0)];
+    const first = firstBad(tensors) as Tensor;
+    expect([nameWithin("b", first), firstBad(tensors.slice(3))]).toEqual(["z", undefined]);
+    expect(nameWithin("b", tensors[1] as Tensor)).toBe("y");
+    expect(nameWithin("b/x", tensor({ name: "b/x", worker: "w1" }))).toBe("w1");
   });
 
   test("lists the replicas of a block's output within the block", () => {

@@ -177,3 +177,29 @@ export function openDepth(lanes: readonly (readonly Member[])[], most: number): 
   });
   return tooDeep < 0 ? atDepth.length : Math.max(0, tooDeep - 1);
 }
+
+/** The tensor that was bad first: at the earliest step, and in it the first to be executed. */
+export function firstBad(tensors: readonly Tensor[]): Tensor | undefined {
+  let first: Tensor | undefined;
+  const step = ({ first_nonfinite_step }: Tensor) => first_nonfinite_step ?? Infinity;
+  const rank = ({ flow }: Tensor) => flow ?? Infinity;
+  for (const tensor of tensors) {
+    if (step(tensor) === Infinity) continue;
+    const isEarlier =
+      !first ||
+      step(tensor) < step(first) ||
+      (step(tensor) === step(first) && rank(tensor) < rank(first));
+    if (isEarlier) first = tensor;
+  }
+  return first;
+}
+
+/** A group's key is its lane and its part of the name. */
+export function pathOf({ key }: Group): string {
+  return key.slice(key.indexOf(":") + 1);
+}
+
+/** The rest of a tensor's name within a group; the worker where that is all that differs. */
+export function nameWithin(path: string, { name, worker }: Tensor): string {
+  return (name.startsWith(path) ? name.slice(path.length).replace(/^[/_.-]/, "") : "") || worker;
+}

@@ -7,10 +7,11 @@ import {
   type Lines,
   linesWithin,
   stickyLane,
+  tensorsOf,
 } from "../../model/lanes";
 import { visibleName, wholeName } from "../../model/names";
 import { formatCount } from "../../model/numbers";
-import type { Group } from "../../model/tree";
+import { firstBad, nameWithin, pathOf } from "../../model/tree";
 import type { ComparedRun } from "../../state/compared_run";
 import type { HeatmapGrids } from "../../state/grids";
 import type { Rows } from "../../state/rows";
@@ -79,7 +80,7 @@ function LineLabel(props: RowLabelsProps & { line: Line }) {
   if (line.kind === "group") {
     return (
       <GroupHeader
-        {...{ line, box, width, countsNonfinite }}
+        {...{ line, box, width, countsNonfinite, selected }}
         onToggle={() => rows.toggle(line.group)}
       />
     );
@@ -120,6 +121,7 @@ function LaneHeader(props: HeaderProps<"lane">) {
       >
         <Chevron />
         <span class="lane-name">{lane.label}</span>
+        {countsNonfinite && !open && <FirstBad path="" tensors={lane.tensors} />}
         <Counts tensors={lane.tensors} nonfinite={countsNonfinite ? lane.nonfinite : 0} />
       </button>
       {open && <span class="lane-description">{lane.description}</span>}
@@ -127,32 +129,37 @@ function LaneHeader(props: HeaderProps<"lane">) {
   );
 }
 
-function GroupHeader({ line, box, width, countsNonfinite, onToggle }: HeaderProps<"group">) {
+function GroupHeader(props: HeaderProps<"group"> & { selected: string | undefined }) {
+  const { line, box, width, countsNonfinite, selected, onToggle } = props;
   const { group, open } = line;
+  const path = pathOf(group);
+  const isSelected = tensorsOf(line).some(({ id }) => id === selected);
+  const nonfinite = group.tensors.filter(({ first_nonfinite_step: step }) => step !== null).length;
   return (
-    <div class={`group ${open ? "open" : "closed"}`} style={{ ...box, width: `${width}px` }}>
+    <div
+      class={`group ${open ? "open" : "closed"} ${isSelected ? "selected" : ""}`}
+      style={{ ...box, width: `${width}px` }}
+    >
       <button
         type="button"
         style={{ paddingLeft: `${INDENT - CHEVRON + group.depth * GROUP_INDENT}px` }}
         aria-expanded={open}
-        title={wholeName(pathOf(group))}
+        title={wholeName(path)}
         onClick={onToggle}
       >
         <Chevron />
         <span class="group-name">{visibleName(group.label)}</span>
-        <Counts tensors={group.tensors} nonfinite={countsNonfinite ? nonfiniteOf(group) : 0} />
+        {countsNonfinite && !open && <FirstBad path={path} tensors={group.tensors} />}
+        <Counts tensors={group.tensors} nonfinite={countsNonfinite ? nonfinite : 0} />
       </button>
     </div>
   );
 }
 
-/** A group's key is its lane and its path. */
-function pathOf({ key }: Group): string {
-  return key.slice(key.indexOf(":") + 1);
-}
-
-function nonfiniteOf({ tensors }: Group): number {
-  return tensors.filter(({ first_nonfinite_step }) => first_nonfinite_step !== null).length;
+/** Which tensor of a closed group was bad first. */
+function FirstBad({ path, tensors }: { path: string; tensors: readonly Tensor[] }) {
+  const first = firstBad(tensors);
+  return first ? <span class="first-bad">{visibleName(nameWithin(path, first))}</span> : null;
 }
 
 function Chevron() {
