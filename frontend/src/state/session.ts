@@ -9,6 +9,7 @@ import { connectHost } from "../host/channel";
 import { watchDarkMode } from "../host/dark_mode";
 import { addressWith, onNavigation, readUrlState, writeUrlState } from "../host/fragment";
 import { whenShown } from "../host/visibility";
+import { type RunTensors, unitedTensors } from "../model/comparison";
 import type { Selection } from "../model/cursor";
 import { originOf, primaryFinding, tensorOf } from "../model/findings";
 import type { PanelTab } from "../model/panel";
@@ -99,14 +100,29 @@ export class Session {
     this.grids.norms,
     computed(() => this.detail.value.value?.tensors),
   );
+  /** The selected and the compared runs, as far as they are loaded. */
+  readonly loadedRuns = computed((): RunTensors[] => {
+    const detail = this.detail.value.value;
+    const selected = new Map(detail?.tensors.map((tensor) => [tensor.id, tensor]));
+    const all = this.comparisons.runs.value.map(({ run, tensors }) => ({
+      ...{ run, tensors: tensors.value },
+    }));
+    if (detail) all.unshift({ run: detail.run, tensors: selected });
+    return all.filter(({ tensors }) => tensors.size > 0);
+  });
+  /** The rows are those of all shown runs. */
   readonly rows = new Rows(
-    computed(() => this.detail.value.value?.tensors ?? NONE),
+    computed(() =>
+      unitedTensors(this.detail.value.value?.tensors ?? NONE, this.loadedRuns.value.slice(1)),
+    ),
     computed(() => this.findings.value.value?.findings ?? NONE),
     this.grids.overview.value,
   );
+  /** The selected tensor, as the run of the cell has it. */
   readonly selectedTensor = computed(() => {
-    const id = this.selection.value?.tensor;
-    return this.detail.value.value?.tensors.find((tensor) => tensor.id === id);
+    const run = this.cellRun.value ?? this.detail.value.value?.run;
+    const shown = this.loadedRuns.value.find((one) => one.run === run);
+    return shown?.tensors.get(this.selection.value?.tensor ?? "");
   });
   /** First and last step of the selected column. */
   readonly selectedSteps = signal<[number, number] | undefined>(undefined);
@@ -215,7 +231,7 @@ export class Session {
     });
   }
 
-  /** Selects a cell, of a compared run where that has the tensor, and shows its details. */
+  /** Selects a cell, of a run that has the tensor, and shows its details. */
   select(selection: Selection | null, compared?: ComparedRun): void {
     batch(() => {
       this.#select(selection, compared);
@@ -226,8 +242,12 @@ export class Session {
   #select(selection: Selection | null, compared?: ComparedRun): void {
     this.#isDismissed = selection === null;
     this.selection.value = selection;
-    const isThere = compared && selection && compared.tensors.value.has(selection.tensor);
-    this.cellRun.value = isThere ? compared.run : null;
+    const having = this.loadedRuns.value.filter(
+      ({ tensors }) => selection && tensors.has(selection.tensor),
+    );
+    const shown = having.find(({ run }) => run === (compared ?? this.detail.value.value)?.run);
+    const run = (shown ?? having[0])?.run ?? null;
+    this.cellRun.value = run === this.run.value ? null : run;
   }
 
   /** Selects a tensor at the selected step, or else at its first NaN or Inf. */

@@ -210,6 +210,7 @@ function RunHeatmap({ session, detail, exportImage }: RunProps & ImageProps) {
       rows={session.rows}
       curves={session.curvesShown.value ? session.runCurves.value.value : NO_CURVES}
       compared={comparisons.runs.value}
+      loadedRuns={session.loadedRuns.value}
       showDifference={comparisons.showDifference.value}
       findings={session.findings.value.value?.findings ?? NO_FINDINGS}
       openFinding={session.openFinding.value}

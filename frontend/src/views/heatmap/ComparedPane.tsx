@@ -4,6 +4,7 @@ import { useMemo, useRef } from "preact/hooks";
 import { GUTTER } from "../../draw/canvas";
 import type { HeatmapPicture } from "../../draw/heatmap";
 import { lineOfRun } from "../../draw/line_styles";
+import { onlyInText } from "../../model/comparison";
 import type { Origin } from "../../model/findings";
 import type { Magnitude } from "../../model/magnitude";
 import { visibleName, wholeName } from "../../model/names";
@@ -41,9 +42,16 @@ export function ComparedPane(props: ComparedPaneProps) {
   const difference = showDifference ? compared.differenceMagnitude.value : undefined;
   const magnitude = showDifference ? difference : picture.magnitude;
   const firstSteps = useFirstSteps(useMemo(() => [...tensors.values()], [tensors]));
+  const ownOrigin = origin && tensors.get(origin.tensor.id);
   const own = useMemo(
-    () => (magnitude ? { ...picture, layers, magnitude, firstSteps } : null),
-    [picture, layers, magnitude, firstSteps],
+    () =>
+      magnitude
+        ? {
+            ...{ ...picture, layers, magnitude, firstSteps },
+            origin: ownOrigin ? picture.origin : null,
+          }
+        : null,
+    [picture, layers, magnitude, firstSteps, ownOrigin],
   );
   usePaintedCells(canvas, own);
   return (
@@ -62,6 +70,8 @@ export function ComparedPane(props: ComparedPaneProps) {
           picture={own}
           top={top - ORIGIN_HEIGHT}
           labelWidth={labels.width}
+          isBad={ownOrigin?.first_nonfinite_step != null}
+          onlyIn={onlyInText([origin.tensor], labels.runs)}
           onJump={onJump}
         />
       )}
@@ -70,7 +80,7 @@ export function ComparedPane(props: ComparedPaneProps) {
         style={{ top: `${top}px`, height: `${picture.height}px` }}
         aria-busy={compared.grids.loading.value}
       >
-        <RowLabels {...labels} height={picture.height} grids={compared.grids} compared={compared} />
+        <RowLabels {...{ ...labels, compared, grids: compared.grids, height: picture.height }} />
         <canvas
           class="compared-cells"
           ref={canvas}

@@ -6,6 +6,7 @@ import { AXIS_HEIGHT } from "../../draw/axis";
 import { GUTTER } from "../../draw/canvas";
 import type { ExportImage } from "../../draw/export_image";
 import { statisticLabel } from "../../model/cell_text";
+import type { RunTensors } from "../../model/comparison";
 import type { Selection } from "../../model/cursor";
 import type { RunCurve } from "../../model/curves";
 import type { Origin } from "../../model/findings";
@@ -54,6 +55,8 @@ export interface HeatmapProps {
   rows: Rows;
   curves: readonly RunCurve[];
   compared: readonly ComparedRun[];
+  /** The tensors of all shown runs. */
+  loadedRuns: readonly RunTensors[];
   /** Compared runs show their difference, and not their values. */
   showDifference: boolean;
   findings: readonly Finding[];
@@ -129,7 +132,7 @@ export function Heatmap(props: HeatmapProps) {
 
   const labelProps = {
     ...{ lines, scrollTop, rows, actions, width: labelWidth, height: paneHeight },
-    selected: selection?.tensor,
+    ...{ runs: props.loadedRuns, selected: selection?.tensor },
     hovered: hovered?.tensor.id,
   };
   return (

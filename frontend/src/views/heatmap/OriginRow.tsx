@@ -16,11 +16,16 @@ interface OriginRowProps {
   picture: HeatmapPicture;
   top: number;
   labelWidth: number;
+  /** The run is bad there, too. */
+  isBad?: boolean;
+  /** The runs that have the tensor, where not all of them do. */
+  onlyIn?: string;
   /** Jumps to the origin. */
   onJump: () => void;
 }
 
-export function OriginRow({ origin, picture, top, labelWidth, onJump }: OriginRowProps) {
+export function OriginRow(props: OriginRowProps) {
+  const { origin, picture, top, labelWidth, isBad = true, onlyIn, onJump } = props;
   const { tensor, step, severity } = origin;
   const canvas = useRef<HTMLCanvasElement>(null);
   const own = useMemo((): HeatmapPicture => {
@@ -44,15 +49,18 @@ export function OriginRow({ origin, picture, top, labelWidth, onJump }: OriginRo
         title={`Where it began: ${tensorTitle(tensor)} at step ${formatCount(step)}\n${wholeName(tensor.name)}`}
         onClick={onJump}
       >
-        <SeverityIcon severity={severity} size={14} />
+        {isBad ? <SeverityIcon severity={severity} size={14} /> : <span class="no-icon" />}
         <span class="origin-name">
           {visibleName(endOf(tensor.name))}
           {roleName(tensor.role) !== tensor.name && <i>{roleName(tensor.role)}</i>}
         </span>
-        <span class="origin-step">
-          <span class="unseen">began at step </span>
-          {formatCount(step)}
-        </span>
+        {isBad && (
+          <span class="origin-step">
+            <span class="unseen">began at step </span>
+            {formatCount(step)}
+          </span>
+        )}
+        {onlyIn && <span class="only-in">{onlyIn}</span>}
       </button>
       <canvas class="origin-cells" ref={canvas} style={{ left: `${labelWidth - GUTTER}px` }} />
     </div>

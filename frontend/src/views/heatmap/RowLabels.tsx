@@ -1,5 +1,6 @@
 /** The labels of the visible lines: headers of lanes and groups, and names of tensors. */
 
+import { onlyInText, type RunTensors } from "../../model/comparison";
 import {
   LANE_HEIGHT,
   type Lane,
@@ -35,6 +36,8 @@ export interface RowLabelsProps {
   grids: HeatmapGrids;
   /** That run, where it is not the selected one. */
   compared?: ComparedRun;
+  /** All shown runs. */
+  runs: readonly RunTensors[];
   actions: HeatmapActions;
 }
 
@@ -81,13 +84,14 @@ function LineLabel(props: RowLabelsProps & { line: Line }) {
     return (
       <GroupHeader
         {...{ line, box, width, countsNonfinite, selected }}
+        onlyIn={onlyInText(tensorsOf(line), props.runs)}
         onToggle={() => rows.toggle(line.group)}
       />
     );
   }
   return (
     <TensorLabel
-      {...{ line, box, width, rows, compared }}
+      {...{ line, box, width, rows, compared, runs: props.runs }}
       grids={props.grids}
       actions={props.actions}
       isSelected={line.tensor.id === selected}
@@ -129,8 +133,10 @@ function LaneHeader(props: HeaderProps<"lane">) {
   );
 }
 
-function GroupHeader(props: HeaderProps<"group"> & { selected: string | undefined }) {
-  const { line, box, width, countsNonfinite, selected, onToggle } = props;
+function GroupHeader(
+  props: HeaderProps<"group"> & { selected: string | undefined; onlyIn: string },
+) {
+  const { line, box, width, countsNonfinite, selected, onlyIn, onToggle } = props;
   const { group, open } = line;
   const path = pathOf(group);
   const isSelected = tensorsOf(line).some(({ id }) => id === selected);
@@ -150,6 +156,7 @@ function GroupHeader(props: HeaderProps<"group"> & { selected: string | undefine
         <Chevron />
         <span class="group-name">{visibleName(group.label)}</span>
         {countsNonfinite && !open && <FirstBad path={path} tensors={group.tensors} />}
+        {!open && <span class="only-in">{onlyIn}</span>}
         <Counts tensors={group.tensors} nonfinite={countsNonfinite ? nonfinite : 0} />
       </button>
     </div>

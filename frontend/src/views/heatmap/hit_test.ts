@@ -3,6 +3,7 @@
 import type { RefObject } from "preact";
 import { type FindingMarker, markerAt } from "../../draw/axis";
 import { GUTTER } from "../../draw/canvas";
+import { gridRow } from "../../model/cells";
 import { LANE_HEIGHT, type Lines, lineAt, stickyLane, tensorAt } from "../../model/lanes";
 import { columnOfStep, stepAt, stepsOfColumn, type Timeline } from "../../model/timeline";
 import type { ComparedRun } from "../../state/compared_run";
@@ -51,7 +52,8 @@ export function cellUnder(event: MouseEvent, field: HitField): HoveredCell | nul
   const shown = run?.grids ?? grids;
   const steps = stepsUnder(shown, timeline, event.clientX - box.left - layout.labelWidth);
   const tensor = steps && (y < 0 ? field.origin : tensorUnder(y, shown.gridAt(steps[0]), steps[0]));
-  if (!tensor || !steps) return null;
+  const isThere = (grid: Grid | undefined) => grid && tensor && gridRow(grid, tensor.id);
+  if (!tensor || !steps || !isThere(shown.gridAt(steps[0]))) return null;
   return { tensor, steps, x: event.clientX, y: event.clientY, compared: run };
 
   function tensorUnder(y: number, grid: Grid | undefined, step: number): Tensor | undefined {
