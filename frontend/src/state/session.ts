@@ -34,6 +34,7 @@ import { distinct } from "./distinct";
 import { HeatmapGrids } from "./grids";
 import { Growth } from "./growth";
 import { LayerTable } from "./layers";
+import { Preferences } from "./preferences";
 import { Resource } from "./resource";
 import { Rows } from "./rows";
 import { RunList } from "./run_list";
@@ -155,6 +156,7 @@ export class Session {
   /** Words that the listed runs have, and their order. */
   readonly runFilter = signal("");
   readonly runOrder = signal<RunOrder>("trouble");
+  readonly preferences = new Preferences();
 
   start(): void {
     const choices = choicesFromUrl(readUrlState());
@@ -163,6 +165,7 @@ export class Session {
       this.dark.value = dark;
     });
     connectHost(whenShown(() => this.reload()));
+    this.preferences.start();
     this.runs.start();
     effect(() => this.#openWorstRun());
     this.growth.start(() => untracked(() => this.#refresh()));

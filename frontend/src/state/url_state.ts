@@ -7,6 +7,7 @@ import type { Selection } from "../model/cursor";
 import { PANEL_TABS, type PanelTab } from "../model/panel";
 import type { Range } from "../model/range";
 import { ORDERS, type Order } from "../model/rows";
+import { RUN_ORDERS, type RunOrder } from "../model/runs";
 import { AXES } from "../model/scale";
 import type { AxisName } from "../wire/answers";
 import { STATISTICS, type StatisticName } from "../wire/schema";
@@ -15,6 +16,8 @@ import type { Session } from "./session";
 
 export interface Choices {
   run: string;
+  runFilter: string;
+  runOrder: RunOrder;
   statistic: StatisticName;
   axis: AxisName;
   folds: ReadonlyMap<string, boolean>;
@@ -42,6 +45,9 @@ const STEPS = /^(-?\d{1,16})\.\.(-?\d{1,16})$/;
 export function choicesFromUrl(state: UrlState): Partial<Choices> {
   const choices: Partial<Choices> = {};
   if (state.run !== undefined) choices.run = state.run;
+  if (state.search) choices.runFilter = state.search;
+  const runOrder = RUN_ORDERS.find(({ name }) => name === state.sort);
+  if (runOrder) choices.runOrder = runOrder.name;
   const statistic = STATISTICS.find(({ name }) => name === state.statistic);
   if (statistic) choices.statistic = statistic.name;
   const axis = AXES.find(({ name }) => name === state.axis);
@@ -82,6 +88,8 @@ export function applyChoices(session: Session, choices: Partial<Choices>): void 
   const { rows, viewport, grids, comparisons } = session;
   batch(() => {
     if (choices.run !== undefined) session.run.value = choices.run;
+    if (choices.runFilter) session.runFilter.value = choices.runFilter;
+    if (choices.runOrder) session.runOrder.value = choices.runOrder;
     if (choices.statistic) grids.statistic.value = choices.statistic;
     if (choices.axis) session.axis.value = choices.axis;
     if (choices.folds) rows.folds.value = choices.folds;
@@ -110,6 +118,8 @@ export function urlStateOf(session: Session): UrlState {
   const tolerance = comparisons.tolerance.value;
   const state: Record<string, string | null> = {
     run: session.run.value,
+    search: session.runFilter.value,
+    sort: session.runOrder.value === RUN_ORDERS[0].name ? null : session.runOrder.value,
     statistic: grids.statistic.value,
     axis: session.axis.value === "step" ? null : session.axis.value,
     steps: range && `${Math.floor(range.from)}..${Math.ceil(range.to) - 1}`,

@@ -12,6 +12,7 @@ import { Comparison } from "./Comparison";
 import { Details } from "./details/Details";
 import { Freshness } from "./Freshness";
 import { Help } from "./Help";
+import { Hint } from "./Hint";
 import { Export } from "./heatmap/Export";
 import { Heatmap } from "./heatmap/Heatmap";
 import { LayersPanel } from "./LayersPanel";
@@ -55,6 +56,7 @@ export function App({ session }: { session: Session }) {
         compared={session.comparisons.names.value}
         filter={session.runFilter}
         order={session.runOrder}
+        width={session.preferences.runsWidth}
         onSelect={(run) => session.selectRun(run)}
         onCompare={(run) => session.addCompared(run)}
       />
@@ -102,6 +104,9 @@ function SelectedRun({ session, summary }: SelectedRunProps) {
         onRemove={(run) => session.removeCompared(run)}
       />
       <RunToolbar session={session} detail={detail} exportImage={exportImage} />
+      {session.grids.statistic.value === "instability" && (
+        <Hint known={session.preferences.knowsHint} />
+      )}
       <div class={fieldClass(session.panelTab.value, compared.length > 0)}>
         <RunHeatmap session={session} detail={detail} exportImage={exportImage} />
         <RunPanel session={session} detail={detail} />
