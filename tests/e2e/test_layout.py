@@ -216,6 +216,29 @@ def test_runs_are_searched_sorted_and_gone_through_by_keys(gallery_url: str, vis
     expect(tab.find(".no-run")).to_be_visible()
 
 
+def test_a_thousand_runs_are_listed_as_they_are_scrolled_to(gallery_url: str, visit: Visit) -> None:
+    def many(route: Route) -> None:
+        answer = route.fetch().json()
+        (run,) = (run for run in answer["runs"] if run["run"] == "healthy")
+        others = [run | {"run": f"sweep/seed_{index}"} for index in range(1000)]
+        route.fulfill(json={"runs": [run, *others]})
+
+    visit(gallery_url, run="healthy").page.route("**/nanwatch/runs", many)
+    tab = visit(gallery_url, run="healthy")
+    items = tab.find(".run-item")
+    expect(items.nth(20)).to_be_visible()
+    assert items.count() < 100
+    tab.find(".runs ul").evaluate("list => { list.scrollTop = list.scrollHeight; }")
+    tab.until(lambda: 100 < items.count() < 200)
+    tab.find("#runs-filter").fill("seed_99")
+    expect(items).to_have_count(11)
+    tab.find("#runs-filter").fill("")
+    items.first.focus()
+    tab.page.keyboard.press("End")
+    expect(items.last).to_be_focused()
+    expect(items.last).to_contain_text("seed_999")
+
+
 def test_a_search_of_runs_and_their_order_survive_a_reload(gallery_url: str, visit: Visit) -> None:
     tab = visit(gallery_url, run="healthy")
     tab.find("#runs-filter").fill("healthy")

@@ -1,7 +1,7 @@
 /** The runs with their diagnoses: searched, sorted, and gone through by arrow keys. */
 
 import type { Signal } from "@preact/signals";
-import { useEffect, useMemo, useRef } from "preact/hooks";
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { plainText } from "../model/findings";
 import { visibleName } from "../model/names";
 import {
@@ -22,6 +22,10 @@ import { Unbroken } from "./verdict/MarkedText";
 
 /** Fewer runs are seen at a glance: they need no search. */
 const MANY_RUNS = 6;
+/** So many of them are listed at first, and at each end of the list that is scrolled to. */
+const PAGE = 60;
+/** Pixels before the end at which more are listed. */
+const AHEAD = 600;
 /** As much of the end of a name is always shown. */
 const NAME_END = 12;
 
@@ -55,6 +59,23 @@ export function RunList(props: RunListProps) {
   const directory = useMemo(() => sharedDirectory(runs.map(({ run }) => run)), [runs]);
   const sorted = useMemo(() => runsInOrder(runs, order.value), [runs, order.value]);
   const shown = runsMatching(sorted, filter.value);
+  const [grown, setGrown] = useState({ text: "", count: PAGE });
+  const least = grown.text === filter.value ? grown.count : PAGE;
+  const count = Math.max(least, shown.findIndex(({ run }) => run === selected) + PAGE / 2);
+  const grow = (count: number) => setGrown({ text: filter.value, count });
+  const onScroll = ({ currentTarget: list }: { currentTarget: HTMLElement }) => {
+    const below = list.scrollHeight - list.scrollTop - list.clientHeight;
+    const right = list.scrollWidth - list.scrollLeft - list.clientWidth;
+    if (count < shown.length && Math.max(below, right) < AHEAD) grow(count + PAGE);
+  };
+  const onKeyDown = (event: KeyboardEvent) => {
+    if (event.key !== "End" || count >= shown.length) return moveFocus(event);
+    event.preventDefault();
+    grow(shown.length);
+    requestAnimationFrame(() => {
+      list.current?.querySelector<HTMLElement>("li:last-child .run-item")?.focus();
+    });
+  };
   // One tab stop: the selected run, or the first where that is not listed.
   const stop = shown.find(({ run }) => run === selected) ?? shown[0];
   return (
@@ -70,8 +91,8 @@ export function RunList(props: RunListProps) {
           </p>
         )}
       </div>
-      <ul ref={list} onKeyDown={moveFocus}>
-        {shown.map((run) => (
+      <ul ref={list} onKeyDown={onKeyDown} onScroll={onScroll}>
+        {shown.slice(0, count).map((run) => (
           <RunItem
             key={run.run}
             run={run}
