@@ -16,6 +16,7 @@ import type { PanelTab } from "../model/panel";
 import type { Range } from "../model/range";
 import { isAnyPending, type RunOrder, runToOpen } from "../model/runs";
 import { AXES, LOG_STEPS, STEPS, type StepScale, wallTime } from "../model/scale";
+import type { Steps } from "../model/selected_range";
 import { columnOfStep, stepsOfColumn } from "../model/timeline";
 import { DARK, LIGHT } from "../theme/colors";
 import type {
@@ -128,12 +129,16 @@ export class Session {
   /** First and last step of the selected column. */
   readonly selectedSteps = signal<[number, number] | undefined>(undefined);
 
+  /** The steps over which the selected tensor is summed up; null for none. */
+  readonly selectedRange = signal<Steps | null>(null);
+
   readonly tensorDetail = new TensorDetail(
     computed(() => this.cellRun.value ?? this.run.value),
     this.selectedTensor,
     this.selectedSteps,
     this.allSteps,
     this.viewport,
+    this.selectedRange,
   );
 
   /** Counts the reloads of TensorBoard. */
@@ -224,6 +229,7 @@ export class Session {
     batch(() => {
       this.run.value = run;
       this.selection.value = null;
+      this.selectedRange.value = null;
       this.openFinding.value = -1;
       this.chosenTab.value = null;
       this.comparisons.remove(run);
@@ -251,6 +257,13 @@ export class Session {
     const shown = having.find(({ run }) => run === (compared ?? this.detail.value.value)?.run);
     const run = (shown ?? having[0])?.run ?? null;
     this.cellRun.value = run === this.run.value ? null : run;
+  }
+
+  selectRange(range: Steps | null): void {
+    batch(() => {
+      this.selectedRange.value = range;
+      if (range) this.chosenTab.value = "tensor";
+    });
   }
 
   /** Selects a tensor at the selected step, or else at its first NaN or Inf. */

@@ -9,6 +9,7 @@ import type { Range } from "../model/range";
 import { ORDERS, type Order } from "../model/rows";
 import { RUN_ORDERS, type RunOrder } from "../model/runs";
 import { AXES } from "../model/scale";
+import type { Steps } from "../model/selected_range";
 import type { AxisName } from "../wire/answers";
 import { STATISTICS, type StatisticName } from "../wire/schema";
 import type { Layout } from "./rows";
@@ -32,13 +33,14 @@ export interface Choices {
   curvesShown: boolean;
   selection: Selection;
   range: Range;
+  selectedRange: Steps;
   compareWith: readonly string[];
   showDifference: boolean;
   tolerance: number;
   tab: PanelTab;
 }
 
-/** First and last visible step: "120..260". */
+/** First and last step: "120..260". */
 const STEPS = /^(-?\d{1,16})\.\.(-?\d{1,16})$/;
 
 /** The choices of an address; what it lacks or has wrong is left out. */
@@ -77,11 +79,16 @@ export function choicesFromUrl(state: UrlState): Partial<Choices> {
   const tab = PANEL_TABS.find(({ name }) => name === state.tab);
   if (tab) choices.tab = tab.name;
   if (state.curves === "off") choices.curvesShown = false;
-  const steps = STEPS.exec(state.steps ?? "");
-  if (steps && Number(steps[1]) <= Number(steps[2])) {
-    choices.range = { from: Number(steps[1]), to: Number(steps[2]) + 1 };
-  }
+  const visible = stepsOf(state.steps);
+  if (visible) choices.range = { from: visible[0], to: visible[1] + 1 };
+  const selected = stepsOf(state.range);
+  if (selected) choices.selectedRange = selected;
   return choices;
+}
+
+function stepsOf(text = ""): Steps | undefined {
+  const [, first, last] = (STEPS.exec(text) ?? []).map(Number);
+  return first !== undefined && last !== undefined && first <= last ? [first, last] : undefined;
 }
 
 export function applyChoices(session: Session, choices: Partial<Choices>): void {
@@ -107,6 +114,7 @@ export function applyChoices(session: Session, choices: Partial<Choices>): void 
     if (choices.tolerance) comparisons.tolerance.value = choices.tolerance;
     if (choices.curvesShown !== undefined) session.curvesShown.value = choices.curvesShown;
     if (choices.tab) session.chosenTab.value = choices.tab;
+    if (choices.selectedRange) session.selectedRange.value = choices.selectedRange;
     if (choices.range) viewport.chosen.value = choices.range;
   });
 }
@@ -123,6 +131,7 @@ export function urlStateOf(session: Session): UrlState {
     statistic: grids.statistic.value,
     axis: session.axis.value === "step" ? null : session.axis.value,
     steps: range && `${Math.floor(range.from)}..${Math.ceil(range.to) - 1}`,
+    range: session.selectedRange.value?.join("..") ?? null,
     with: list(comparisons.names.value),
     show: comparisons.showDifference.value ? "difference" : null,
     tolerance: tolerance === TOLERANCES[0].value ? null : String(tolerance),

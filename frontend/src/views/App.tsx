@@ -223,6 +223,7 @@ function RunHeatmap({ session, detail, exportImage }: RunProps & ImageProps) {
       revealed={session.revealed.value}
       selection={session.selection.value}
       selectedSteps={session.selectedSteps.value}
+      selectedRange={session.selectedRange.value}
       cells={tensorDetail.cells}
       theme={session.theme.value}
       actions={session}
@@ -274,6 +275,7 @@ function CellDetails({ session, detail }: RunProps) {
       tensors={detail.tensors}
       norms={session.grids.norms.value}
       selected={tensor && steps && selection ? { tensor, steps, step: selection.step } : undefined}
+      selectedRange={session.selectedRange.value}
       loaded={session.tensorDetail}
       viewport={session.viewport}
       theme={session.theme.value}

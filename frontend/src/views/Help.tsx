@@ -22,7 +22,8 @@ const SECTIONS: readonly [title: string, lines: readonly [keys: string, effect: 
   [
     "Selection",
     [
-      ["← → ↑ ↓", "move by one cell; with Shift by ten"],
+      ["← → ↑ ↓", "move by one cell; with Ctrl by ten"],
+      ["Shift ← →, Shift drag", "select steps for statistics over them"],
       ["Page Up, Page Down", "move by ten tensors"],
       ["Home, End", "first and last step"],
       ["click on a name", "that tensor at the selected step"],

@@ -12,6 +12,7 @@ import type { RunCurve } from "../../model/curves";
 import type { Origin } from "../../model/findings";
 import { layLines } from "../../model/lanes";
 import { formatCounted } from "../../model/numbers";
+import { type Steps, stepsBetween } from "../../model/selected_range";
 import { type Timeline, xOfStep } from "../../model/timeline";
 import type { ComparedRun } from "../../state/compared_run";
 import type { HeatmapGrids } from "../../state/grids";
@@ -69,6 +70,7 @@ export interface HeatmapProps {
   selection: Selection | null;
   /** First and last step of the selected column. */
   selectedSteps: [number, number] | undefined;
+  selectedRange: Steps | null;
   cells: CellCache;
   theme: Theme;
   actions: HeatmapActions;
@@ -101,6 +103,10 @@ export function Heatmap(props: HeatmapProps) {
     ...{ viewport, scroller, stage, timeline },
     inset: labelWidth,
     axisHeight: AXIS_HEIGHT,
+    onRange: (one, other) => {
+      const all = viewport.allSteps.value;
+      if (all) actions.selectRange(stepsBetween(one, other, [all.from, all.to - 1]));
+    },
   });
   const firstSteps = useFirstSteps(detail.tensors);
   const picture = useHeatmapPicture({
@@ -119,7 +125,10 @@ export function Heatmap(props: HeatmapProps) {
   const { hovered } = pointer;
   const onKeyDown = (event: KeyboardEvent) => {
     if (event.target !== event.currentTarget) return;
-    const field = { ...{ actions, viewport, rows, grids, selection, lines, timeline } };
+    const { selectedRange } = props;
+    const field = {
+      ...{ actions, viewport, rows, grids, selection, selectedRange, lines, timeline },
+    };
     if (handleKey(event, field)) event.preventDefault();
   };
   const runs = compared.length > 0 ? [detail.run, ...compared.map(({ run }) => run)] : [];
@@ -150,7 +159,7 @@ export function Heatmap(props: HeatmapProps) {
         onKeyDown={onKeyDown}
         onClick={pointer.onClick}
         onDblClick={(event) => event.target instanceof HTMLCanvasElement && viewport.reset()}
-        onPointerDown={gestures.onPointerDown}
+        onPointerDown={pointer.onPointerDown}
         onPointerMove={pointer.onPointerMove}
         onPointerUp={gestures.onPointerUp}
         onPointerCancel={gestures.onPointerUp}
@@ -204,6 +213,9 @@ export function Heatmap(props: HeatmapProps) {
                   onJump={() => actions.jumpToOrigin()}
                 />
               ))}
+            {props.selectedRange && (
+              <SelectedRange range={props.selectedRange} timeline={timeline} layout={layout} />
+            )}
             {hovered && <HoveredStep hovered={hovered} timeline={timeline} layout={layout} />}
           </div>
         </div>
@@ -250,6 +262,24 @@ interface HoveredStepProps {
 function HoveredStep({ hovered: { steps }, timeline, layout }: HoveredStepProps) {
   const x = layout.labelWidth + xOfStep(timeline, (steps[0] + steps[1] + 1) / 2);
   return <i class="hovered-step" style={{ left: `${x}px`, top: `${AXIS_HEIGHT}px` }} />;
+}
+
+interface SelectedRangeProps {
+  range: Steps;
+  timeline: Timeline;
+  layout: HeatmapLayout;
+}
+
+/** The edges of the selected steps, through all runs and curves: cells keep their colors. */
+function SelectedRange({ range: [first, last], timeline, layout }: SelectedRangeProps) {
+  const within = (step: number) => Math.min(timeline.width, Math.max(0, xOfStep(timeline, step)));
+  const [left, right] = [within(first), within(last + 1)];
+  return (
+    <i
+      class="selected-range"
+      style={{ left: `${layout.labelWidth + left}px`, width: `${right - left}px` }}
+    />
+  );
 }
 
 function NoMatch({ onShowAll }: { onShowAll: () => void }) {
