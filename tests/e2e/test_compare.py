@@ -196,7 +196,7 @@ def test_replicas_are_apart_alone_or_merged(gallery_url: str, visit: Visit) -> N
     expect(tab.details).to_contain_text("on worker1")
 
 
-@pytest.mark.parametrize(("dark", "width"), [(False, 1280), (True, 600)])
+@pytest.mark.parametrize(("dark", "width"), [(False, 1366), (True, 683)])
 def test_axe_finds_nothing_beside_another_run(
     gallery_url: str, open_tab: Callable[..., Tab], dark: bool, width: int
 ) -> None:

@@ -7,8 +7,8 @@ export function Hint({ known }: { known: Signal<boolean> }) {
   return (
     <p class="hint">
       <span>
-        A <b>row</b> is a tensor, a <b>column</b> is time, and the <b>color</b> is how far the
-        tensor is from its own usual level. Press <kbd>?</kbd> for help.
+        A <b>row</b> is a tensor, a <b>column</b> is time, <b>color</b> is the distance from its own
+        usual level. Press <kbd>?</kbd> for help.
       </span>
       <button
         type="button"
