@@ -11,6 +11,8 @@ import {
   lineOf,
   linesWithin,
   stickyLane,
+  stripAt,
+  stripBox,
   tensorAt,
   tensorsOf,
 } from "../src/model/lanes";
@@ -132,6 +134,27 @@ describe("lines", () => {
   test("of a closed group hide its tensors", () => {
     const { lines } = layLines(lanesOf(tensors, tree), ({ key }) => key !== "gradient:n/b", 999);
     expect(lines.map(words)).toEqual(["Gradients", "n", "a", "kernel", "bias", "b"]);
+  });
+
+  test("have a strip for each run where runs are together, and no more where they have no cells", () => {
+    const lanes = lanesOf(tensors, tree);
+    const all = layLines(lanes, () => true, 10, 3);
+    const [lane, group, , row] = all.lines as [Line, Line, Line, Line];
+    expect([lane.height, group.height, row.height, all.rowHeight]).toEqual([
+      ...[LANE_HEIGHT, 16, 3 * 16 + 4, 16],
+    ]);
+    expect(all.height).toBe(LANE_HEIGHT + 3 * 16 + 4 * 52);
+    for (const line of [lane, row]) {
+      const boxes = [0, 1, 2].map((strip) => stripBox(line, all, strip));
+      boxes.forEach(([top, height], strip) => {
+        expect(stripAt(all, line, top + height / 2)).toBe(strip);
+        expect(top).toBeGreaterThanOrEqual(line.top);
+        expect(top + height).toBeLessThanOrEqual(line.top + line.height);
+      });
+      expect(stripAt(all, line, line.top + line.height - 0.1)).toBe(2);
+    }
+    const alone = layLines(lanes, () => true, 10);
+    expect(stripBox(alone.lines[3] as Line, alone, 0)).toEqual([LANE_HEIGHT + 32, 15]);
   });
 
   test("of one input, target, prediction or loss take one row, without a header", () => {

@@ -12,7 +12,7 @@ import pytest
 from e2e.conftest import write_run
 from e2e.tab import GUTTER, WIDEST_STEP, Tab
 from e2e.test_habits import violations
-from playwright.sync_api import expect
+from playwright.sync_api import FloatRect, Locator, expect
 
 from tb_nanwatch.format.tags import SUBDIRECTORY
 
@@ -128,6 +128,36 @@ def test_a_row_of_one_run_alone_is_marked_and_never_bad_in_the_other(
     expect(tab.details).to_contain_text("good · gradient · step")
     expect(tab.details.locator("h2")).to_have_text("net/new/kernel")
     expect(tab.find(".numbers[aria-busy=false]")).to_be_visible()
+
+
+def test_rows_of_both_runs_are_together(unlike_url: str, visit: Visit) -> None:
+    tab = visit(unlike_url, run="bad", **{"with": "good"})
+    tab.find("select[name=arrange]").select_option(label="by row")
+    expect(tab.find(".pane-header")).to_have_count(1)
+    expect(tab.find(".pane-header b")).to_have_text(["bad", "good"])
+    labels = tab.find(".tensor-label")
+    expect(labels).to_have_count(8)
+    old = tab.find('.tensor-label[title^="net/old"]')
+    expect(old.nth(1)).to_have_text("goodonly in bad")
+    above, below = tab.find("canvas.cells"), tab.find("canvas.compared-cells")
+    canvas, first, second = tab.places(below, old.nth(0), old.nth(1))
+    assert second["y"] == pytest.approx(first["y"] + first["height"], abs=1)
+
+    def colors(element: Locator, label: FloatRect, step: int) -> set[str]:
+        middle = label["y"] + label["height"] / 2 - canvas["y"]
+        at = [GUTTER + (step + 0.5) * WIDEST_STEP, middle]
+        return {str(color) for color in element.evaluate(_COLORS, at)}
+
+    assert tab.reserved("nan-badge") in colors(above, first, 2)
+    for step in range(6):
+        assert tab.reserved("nan-badge") not in colors(below, second, step)
+    last = tab.find('.tensor-label[title^="net/last"]')
+    (label,) = tab.places(last.nth(1))
+    below.click(position={"x": 40, "y": label["y"] + label["height"] / 2 - canvas["y"]})
+    expect(tab.details).to_contain_text("good · gradient · step 1")
+    expect(tab.details.locator("h2")).to_have_text("net/last/kernel")
+    shoot(tab, "compare-together")
+    expect(tab.page).to_have_url(re.compile(r"p\.nanwatch\.arrange=rows"))
 
 
 def test_a_healthy_run_below_has_no_trouble_of_the_other(gallery_url: str, visit: Visit) -> None:

@@ -18,8 +18,19 @@ const DIMENSIONS = /(conv|pool|ing|dropout)[123]d$/i;
 /** What tells layers of one kind apart: `dense_1`, and the second call `dense#2`. */
 const SUFFIX = /([_.-]\d+)?(#\d+)?$/;
 
+type Named = Pick<Tensor, "name" | "layer">;
+
+// Thousands of names at each letter of a filter.
+const known = new WeakMap<Named, NamePart[]>();
+
 /** The parts of a tensor's name: those of its path, and the numbered blocks within each of them. */
-export function partsOf({ name, layer }: Pick<Tensor, "name" | "layer">): NamePart[] {
+export function partsOf(tensor: Named): readonly NamePart[] {
+  const parts = known.get(tensor) ?? split(tensor);
+  known.set(tensor, parts);
+  return parts;
+}
+
+function split({ name, layer }: Named): NamePart[] {
   const path = name.split(/(?=\/)/);
   const isVariable = layer ? layer !== name : path.length > 1;
   return path.flatMap((text, index) => {

@@ -40,13 +40,17 @@ export interface TensorLine {
 export interface Lines {
   lines: Line[];
   height: number;
-  /** Height of one tensor's line. */
+  /** Height of one strip of cells. */
   rowHeight: number;
+  /** Strips in each line, one below another: more than one where compared runs are together. */
+  strips: number;
 }
 
 export const LANE_HEIGHT = 24;
 const ROOMY = 22;
 const DENSE = 16;
+/** Between lines of several strips. */
+const GAP = 4;
 
 const PINNED = "pinned";
 
@@ -132,6 +136,7 @@ export function layLines(
   lanes: readonly Lane[],
   isOpen: (lane: Lane | Group) => boolean,
   available: number,
+  strips = 1,
 ): Lines {
   const lines: Line[] = [];
   const add = (members: readonly Member[]) => {
@@ -165,15 +170,34 @@ export function layLines(
     if (open) add(lane.members);
   }
   const rows = lines.filter(({ kind }) => kind !== "lane").length;
-  const roomy = (lines.length - rows) * LANE_HEIGHT + rows * ROOMY <= available;
-  const rowHeight = roomy ? ROOMY : DENSE;
+  const gap = strips > 1 ? GAP : 0;
+  const needed = (lines.length - rows) * LANE_HEIGHT + rows * (strips * ROOMY + gap);
+  const rowHeight = needed <= available ? ROOMY : DENSE;
   let top = 0;
   for (const line of lines) {
     line.top = top;
-    if (line.kind !== "lane") line.height = rowHeight;
+    const hasCells = tensorsOf(line).length > 0;
+    if (line.kind !== "lane") line.height = hasCells ? strips * rowHeight + gap : rowHeight;
     top += line.height;
   }
-  return { lines, height: top, rowHeight };
+  return { lines, height: top, rowHeight, strips };
+}
+
+/** Top and height of one of a line's strips. Rows keep a pixel of ground between them. */
+export function stripBox(
+  line: Line,
+  { strips, rowHeight }: Pick<Lines, "strips" | "rowHeight">,
+  strip: number,
+): [number, number] {
+  if (line.kind !== "lane") return [line.top + strip * rowHeight, rowHeight - 1];
+  const height = (line.height - 8) / strips;
+  return [line.top + 4 + strip * height, height];
+}
+
+/** The strip of a line at a height within it. */
+export function stripAt({ strips, rowHeight }: Lines, line: Line, y: number): number {
+  const height = line.kind === "lane" ? line.height / strips : rowHeight;
+  return Math.min(strips - 1, Math.floor((y - line.top) / height));
 }
 
 /** Roles of which most runs have one tensor alone. */

@@ -36,6 +36,7 @@ export interface Choices {
   selectedRange: Steps;
   compareWith: readonly string[];
   showDifference: boolean;
+  isTogether: boolean;
   tolerance: number;
   tab: PanelTab;
 }
@@ -74,6 +75,7 @@ export function choicesFromUrl(state: UrlState): Partial<Choices> {
   }
   if (state.with) choices.compareWith = listed(state.with);
   if (state.show === "difference") choices.showDifference = true;
+  if (state.arrange === "rows") choices.isTogether = true;
   const tolerance = TOLERANCES.find(({ value }) => String(value) === state.tolerance);
   if (tolerance) choices.tolerance = tolerance.value;
   const tab = PANEL_TABS.find(({ name }) => name === state.tab);
@@ -111,6 +113,7 @@ export function applyChoices(session: Session, choices: Partial<Choices>): void 
     if (choices.selection) session.selection.value = choices.selection;
     if (choices.compareWith) comparisons.names.value = choices.compareWith;
     if (choices.showDifference) comparisons.showDifference.value = true;
+    if (choices.isTogether) comparisons.isTogether.value = true;
     if (choices.tolerance) comparisons.tolerance.value = choices.tolerance;
     if (choices.curvesShown !== undefined) session.curvesShown.value = choices.curvesShown;
     if (choices.tab) session.chosenTab.value = choices.tab;
@@ -134,6 +137,7 @@ export function urlStateOf(session: Session): UrlState {
     range: session.selectedRange.value?.join("..") ?? null,
     with: list(comparisons.names.value),
     show: comparisons.showDifference.value ? "difference" : null,
+    arrange: comparisons.isTogether.value ? "rows" : null,
     tolerance: tolerance === TOLERANCES[0].value ? null : String(tolerance),
     tab: session.chosenTab.value,
     curves: session.curvesShown.value ? null : "off",

@@ -99,6 +99,7 @@ function SelectedRun({ session, summary }: SelectedRunProps) {
       <Comparison
         compared={compared}
         showDifference={session.comparisons.showDifference}
+        isTogether={session.comparisons.isTogether}
         tolerance={session.comparisons.tolerance}
         onGoTo={(difference) => session.goToPlace(difference)}
         onRemove={(run) => session.removeCompared(run)}
@@ -217,6 +218,7 @@ function RunHeatmap({ session, detail, exportImage }: RunProps & ImageProps) {
       compared={comparisons.runs.value}
       loadedRuns={session.loadedRuns.value}
       showDifference={comparisons.showDifference.value}
+      isTogether={comparisons.isTogether.value}
       findings={session.findings.value.value?.findings ?? NO_FINDINGS}
       openFinding={session.openFinding.value}
       origin={session.origin.value}

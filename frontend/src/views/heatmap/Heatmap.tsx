@@ -24,7 +24,7 @@ import { Loading } from "../notices";
 import { useSize } from "../size";
 import { Announcement } from "./Announcement";
 import type { HeatmapActions } from "./actions";
-import { ComparedPane, PaneHeader } from "./ComparedPane";
+import { ComparedName, ComparedPane, PaneHeader, RunName } from "./ComparedPane";
 import { Curves } from "./Curves";
 import { exportImageOf } from "./export_layout";
 import { useGestures } from "./gestures";
@@ -47,6 +47,7 @@ import { RowLabels } from "./RowLabels";
 import { Tooltip } from "./Tooltip";
 import { VisibleRange } from "./VisibleRange";
 
+const NO_RUNS: readonly ComparedRun[] = [];
 const NO_CURVES: readonly RunCurve[] = [];
 
 export interface HeatmapProps {
@@ -60,6 +61,8 @@ export interface HeatmapProps {
   loadedRuns: readonly RunTensors[];
   /** Compared runs show their difference, and not their values. */
   showDifference: boolean;
+  /** Compared runs are in the lines of the selected run, and not below it. */
+  isTogether: boolean;
   findings: readonly Finding[];
   /** Index of the open finding; -1 for none. */
   openFinding: number;
@@ -89,13 +92,15 @@ export function Heatmap(props: HeatmapProps) {
   const [scrollTop, setScrollTop] = useState(0);
 
   const { origin } = props;
-  const layout = layoutOf(size, props.curves.length, compared.length, origin !== null);
+  const isTogether = props.isTogether && compared.length > 0;
+  const layout = layoutOf(size, props.curves.length, compared.length, origin !== null, isTogether);
+  const strips = isTogether ? compared.length + 1 : 1;
   const curves = layout.showsCurves ? props.curves : NO_CURVES;
   const { labelWidth, plotWidth, paneHeight } = layout;
   const [lanes, folds] = [rows.lanes.value, rows.folds.value];
   const lines = useMemo(
-    () => layLines(lanes, (item) => rows.isOpen(item), paneHeight),
-    [lanes, folds, paneHeight],
+    () => layLines(lanes, (item) => rows.isOpen(item), paneHeight, strips),
+    [lanes, folds, paneHeight, strips],
   );
   const timeline = useTimeline(grids, viewport, plotWidth);
   const markers = useFindingMarkers(props.findings, props.openFinding);
@@ -131,7 +136,8 @@ export function Heatmap(props: HeatmapProps) {
     };
     if (handleKey(event, field)) event.preventDefault();
   };
-  const runs = compared.length > 0 ? [detail.run, ...compared.map(({ run }) => run)] : [];
+  const runs =
+    compared.length > 0 && !isTogether ? [detail.run, ...compared.map(({ run }) => run)] : [];
   props.exportImage.current = () =>
     exportImageOf({
       ...{ stage: stage.current, theme, layout, lines, scrollTop, curves, runs, origin },
@@ -181,7 +187,17 @@ export function Heatmap(props: HeatmapProps) {
               selectedStep={selection?.step ?? null}
             />
             {compared.length > 0 && (
-              <PaneHeader top={layout.headHeight} run={detail.run} index={0} theme={theme} />
+              <PaneHeader top={layout.headHeight}>
+                <RunName {...{ run: detail.run, index: 0, theme }} />
+                {isTogether &&
+                  compared.map((one, index) => (
+                    <ComparedName
+                      key={one.run}
+                      {...{ compared: one, index: index + 1, theme }}
+                      showDifference={props.showDifference}
+                    />
+                  ))}
+              </PaneHeader>
             )}
             {picture && origin && (
               <OriginRow
@@ -195,7 +211,7 @@ export function Heatmap(props: HeatmapProps) {
               ref={plot}
               style={{ top: `${paneTop(layout, 0)}px`, height: `${paneHeight}px` }}
             >
-              <RowLabels {...labelProps} grids={grids} />
+              <RowLabels {...{ ...labelProps, grids, together: isTogether ? compared : NO_RUNS }} />
               <canvas class="cells" ref={cells} style={{ left: `${labelWidth - GUTTER}px` }} />
             </div>
             {picture &&
@@ -204,10 +220,9 @@ export function Heatmap(props: HeatmapProps) {
                   key={one.run}
                   compared={one}
                   index={index + 1}
-                  selectedRun={detail.run}
-                  showDifference={props.showDifference}
+                  {...{ isTogether, showDifference: props.showDifference }}
                   picture={picture}
-                  top={paneTop(layout, index + 1)}
+                  top={paneTop(layout, isTogether ? 0 : index + 1)}
                   labels={labelProps}
                   origin={origin}
                   onJump={() => actions.jumpToOrigin()}

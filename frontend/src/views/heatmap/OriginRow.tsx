@@ -37,8 +37,8 @@ export function OriginRow(props: OriginRowProps) {
       label: "",
       depth: 0,
     } as const;
-    const lines = { lines: [row], height: ORIGIN_HEIGHT, rowHeight: row.height };
-    return { ...picture, lines, scrollTop: 0, height: ORIGIN_HEIGHT };
+    const lines = { lines: [row], height: ORIGIN_HEIGHT, rowHeight: row.height + 1, strips: 1 };
+    return { ...picture, lines, strip: 0, scrollTop: 0, height: ORIGIN_HEIGHT };
   }, [picture, tensor]);
   usePaintedCells(canvas, own);
   return (

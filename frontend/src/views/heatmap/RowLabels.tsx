@@ -8,6 +8,7 @@ import {
   type Lines,
   linesWithin,
   stickyLane,
+  stripBox,
   tensorsOf,
 } from "../../model/lanes";
 import { visibleName, wholeName } from "../../model/names";
@@ -38,6 +39,8 @@ export interface RowLabelsProps {
   compared?: ComparedRun;
   /** All shown runs. */
   runs: readonly RunTensors[];
+  /** The runs whose strips are in the lines of this one. */
+  together?: readonly ComparedRun[];
   actions: HeatmapActions;
 }
 
@@ -89,15 +92,34 @@ function LineLabel(props: RowLabelsProps & { line: Line }) {
       />
     );
   }
+  const { lines, together = [] } = props;
+  const own = { ...{ line, compared }, grids: props.grids };
+  const others = together.map((run) => ({
+    ...{ line: { ...line, label: lastPart(run.run), depth: line.depth + 1 } },
+    ...{ compared: run, grids: run.grids, isOfRun: true },
+  }));
   return (
-    <TensorLabel
-      {...{ line, box, width, rows, compared, runs: props.runs }}
-      grids={props.grids}
-      actions={props.actions}
-      isSelected={line.tensor.id === selected}
-      isHovered={line.tensor.id === hovered}
-    />
+    <>
+      {[own, ...others].map((labeled, strip) => (
+        <TensorLabel
+          key={strip}
+          {...{ ...labeled, width, rows, runs: props.runs, actions: props.actions }}
+          box={stripStyle(line, lines, strip, scrollTop)}
+          isSelected={line.tensor.id === selected}
+          isHovered={line.tensor.id === hovered}
+        />
+      ))}
+    </>
   );
+}
+
+function stripStyle(line: Line, lines: Lines, strip: number, scrollTop: number) {
+  const [top] = stripBox(line, lines, strip);
+  return { top: `${top - scrollTop}px`, height: `${lines.rowHeight}px` };
+}
+
+function lastPart(run: string): string {
+  return run.slice(run.lastIndexOf("/") + 1);
 }
 
 interface HeaderProps<Kind extends Line["kind"]> {

@@ -29,13 +29,27 @@ interface TensorLabelProps {
   compared: ComparedRun | undefined;
   /** All shown runs. */
   runs: readonly RunTensors[];
+  /** The strip of a compared run, labeled with its name, below that of the selected run. */
+  isOfRun?: boolean;
   isSelected: boolean;
   isHovered: boolean;
   actions: HeatmapActions;
 }
 
 export function TensorLabel(props: TensorLabelProps) {
-  const { line, box, width, rows, grids, compared, runs, isSelected, isHovered, actions } = props;
+  const {
+    line,
+    box,
+    width,
+    rows,
+    grids,
+    compared,
+    runs,
+    isOfRun = false,
+    isSelected,
+    isHovered,
+    actions,
+  } = props;
   const { tensor, label, depth } = line;
   const longestTail = Math.floor((width - AROUND_NAME - depth * GROUP_INDENT) / CHARACTER_WIDTH);
   const { head, tail } = splitName(label, longestTail);
@@ -46,15 +60,17 @@ export function TensorLabel(props: TensorLabelProps) {
   const showsWorker = tensor.worker !== "" && !isNamedByLane;
   return (
     <div
-      class={`tensor-label ${line.isLane ? "whole-lane" : ""} ${isSelected ? "selected" : ""} ${isHovered ? "hovered" : ""} ${own ? "" : "lacking"}`}
+      class={`tensor-label ${line.isLane ? "whole-lane" : ""} ${isSelected ? "selected" : ""} ${isHovered ? "hovered" : ""} ${own ? "" : "lacking"} ${isOfRun ? "of-run" : ""}`}
       style={{ ...box, width: `${width}px`, paddingLeft: `${INDENT + depth * GROUP_INDENT}px` }}
       title={[titleOf(tensor), onlyIn].filter(Boolean).join("\n")}
     >
-      <Pin
-        name={tensor.name}
-        isPinned={rows.pinned.value.has(tensor.id)}
-        onToggle={() => rows.togglePin(tensor.id)}
-      />
+      {!isOfRun && (
+        <Pin
+          name={tensor.name}
+          isPinned={rows.pinned.value.has(tensor.id)}
+          onToggle={() => rows.togglePin(tensor.id)}
+        />
+      )}
       {showsWorker && (
         <span class="worker">{visibleName(tensor.worker).slice(0, LONGEST_WORKER)}</span>
       )}
