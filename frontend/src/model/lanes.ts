@@ -16,8 +16,6 @@ export interface Lane {
   description: string;
   tensors: readonly Tensor[];
   members: readonly Member[];
-  /** How many of them had a NaN or Inf at some step. */
-  nonfinite: number;
 }
 
 /** A line of the heatmap. The line of a closed lane or group shows all its tensors merged. */
@@ -100,7 +98,6 @@ export function lanesOf(
         description: described?.description ?? "",
         tensors: members,
         members: replicas === "merged" && key !== PINNED ? mergeReplicas(listed, key) : listed,
-        nonfinite: members.filter((tensor) => tensor.first_nonfinite_step !== null).length,
       };
     });
 }

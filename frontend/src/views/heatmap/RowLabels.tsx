@@ -3,7 +3,6 @@
 import { onlyInText, type RunTensors } from "../../model/comparison";
 import {
   LANE_HEIGHT,
-  type Lane,
   type Line,
   type Lines,
   linesWithin,
@@ -45,7 +44,7 @@ export interface RowLabelsProps {
 }
 
 export function RowLabels(props: RowLabelsProps) {
-  const { lines, scrollTop, height, rows, width, compared } = props;
+  const { lines, scrollTop, height, rows, width } = props;
   const sticky = stickyLane(lines, scrollTop);
   return (
     <div class={`labels ${lines.rowHeight < 20 ? "dense" : ""}`}>
@@ -57,7 +56,7 @@ export function RowLabels(props: RowLabelsProps) {
           line={sticky.line}
           box={{ top: `${sticky.top}px`, height: `${LANE_HEIGHT}px` }}
           width={width}
-          countsNonfinite={compared === undefined}
+          tensors={tensorsIn(props, sticky.line.lane.tensors)}
           onToggle={() => rows.toggle(sticky.line.lane)}
           isSticky
         />
@@ -74,11 +73,11 @@ function keyOf(line: Line): string {
 function LineLabel(props: RowLabelsProps & { line: Line }) {
   const { line, scrollTop, width, rows, compared, selected, hovered } = props;
   const box = { top: `${line.top - scrollTop}px`, height: `${line.height}px` };
-  const countsNonfinite = compared === undefined;
   if (line.kind === "lane") {
     return (
       <LaneHeader
-        {...{ line, box, width, countsNonfinite }}
+        {...{ line, box, width }}
+        tensors={tensorsIn(props, line.lane.tensors)}
         onToggle={() => rows.toggle(line.lane)}
       />
     );
@@ -86,7 +85,8 @@ function LineLabel(props: RowLabelsProps & { line: Line }) {
   if (line.kind === "group") {
     return (
       <GroupHeader
-        {...{ line, box, width, countsNonfinite, selected }}
+        {...{ line, box, width, selected }}
+        tensors={tensorsIn(props, line.group.tensors)}
         onlyIn={onlyInText(tensorsOf(line), props.runs)}
         onToggle={() => rows.toggle(line.group)}
       />
@@ -113,6 +113,12 @@ function LineLabel(props: RowLabelsProps & { line: Line }) {
   );
 }
 
+/** Tensors as the run of the rows has them. */
+function tensorsIn({ runs, compared }: RowLabelsProps, tensors: readonly Tensor[]) {
+  const own = compared ? compared.tensors.value : runs[0]?.tensors;
+  return runs.length > 1 ? tensors.flatMap(({ id }) => own?.get(id) ?? []) : tensors;
+}
+
 function stripStyle(line: Line, lines: Lines, strip: number, scrollTop: number) {
   const [top] = stripBox(line, lines, strip);
   return { top: `${top - scrollTop}px`, height: `${lines.rowHeight}px` };
@@ -126,15 +132,15 @@ interface HeaderProps<Kind extends Line["kind"]> {
   line: Extract<Line, { kind: Kind }>;
   box: { top: string; height: string };
   width: number;
-  /** Counts of NaN and Inf are of the selected run. */
-  countsNonfinite: boolean;
+  /** Those of its tensors that the run has. */
+  tensors: readonly Tensor[];
   onToggle: () => void;
   /** It stays on top while its lane scrolls by. */
   isSticky?: boolean;
 }
 
 function LaneHeader(props: HeaderProps<"lane">) {
-  const { line, box, width, countsNonfinite, onToggle, isSticky = false } = props;
+  const { line, box, width, tensors, onToggle, isSticky = false } = props;
   const { lane, open } = line;
   return (
     <div class={`lane ${open ? "open" : "closed"} ${isSticky ? "sticky" : ""}`} style={box}>
@@ -147,8 +153,8 @@ function LaneHeader(props: HeaderProps<"lane">) {
       >
         <Chevron />
         <span class="lane-name">{lane.label}</span>
-        {countsNonfinite && !open && <FirstBad path="" tensors={lane.tensors} />}
-        <Counts tensors={lane.tensors} nonfinite={countsNonfinite ? lane.nonfinite : 0} />
+        {!open && <FirstBad path="" tensors={tensors} />}
+        <Counts tensors={tensors} />
       </button>
       {open && <span class="lane-description">{lane.description}</span>}
     </div>
@@ -158,11 +164,10 @@ function LaneHeader(props: HeaderProps<"lane">) {
 function GroupHeader(
   props: HeaderProps<"group"> & { selected: string | undefined; onlyIn: string },
 ) {
-  const { line, box, width, countsNonfinite, selected, onlyIn, onToggle } = props;
+  const { line, box, width, tensors, selected, onlyIn, onToggle } = props;
   const { group, open } = line;
   const path = pathOf(group);
   const isSelected = tensorsOf(line).some(({ id }) => id === selected);
-  const nonfinite = group.tensors.filter(({ first_nonfinite_step: step }) => step !== null).length;
   return (
     <div
       class={`group ${open ? "open" : "closed"} ${isSelected ? "selected" : ""}`}
@@ -177,9 +182,9 @@ function GroupHeader(
       >
         <Chevron />
         <span class="group-name">{visibleName(group.label)}</span>
-        {countsNonfinite && !open && <FirstBad path={path} tensors={group.tensors} />}
+        {!open && <FirstBad path={path} tensors={tensors} />}
         {!open && <span class="only-in">{onlyIn}</span>}
-        <Counts tensors={group.tensors} nonfinite={countsNonfinite ? nonfinite : 0} />
+        <Counts tensors={tensors} />
       </button>
     </div>
   );
@@ -199,13 +204,8 @@ function Chevron() {
   );
 }
 
-function Counts({
-  tensors,
-  nonfinite,
-}: {
-  tensors: readonly Tensor[];
-  nonfinite: Lane["nonfinite"];
-}) {
+function Counts({ tensors }: { tensors: readonly Tensor[] }) {
+  const nonfinite = tensors.filter(({ first_nonfinite_step: step }) => step !== null).length;
   return (
     <span
       class="lane-counts"
