@@ -1,5 +1,11 @@
 import { describe, expect, test } from "vitest";
-import { comparisonLimits, differenceText, divergenceText } from "../src/model/comparison";
+import {
+  comparisonLimits,
+  differenceText,
+  divergenceText,
+  onlyInText,
+  unitedTensors,
+} from "../src/model/comparison";
 import { differenceOf, differencesOf, signedMagnitude } from "../src/model/difference";
 import { formatDifference, legendTicks, tableIndex } from "../src/model/magnitude";
 import {
@@ -12,6 +18,7 @@ import {
 } from "../src/model/operation";
 import type { ComparisonAnswer } from "../src/wire/answers";
 import type { Grid } from "../src/wire/grid";
+import { tensor } from "./answers";
 
 const R = 8;
 
@@ -38,10 +45,30 @@ describe("the difference of two runs", () => {
 
   test("is of the second run less the first, in the first one's columns", () => {
     const other = grid([0, 1, 2, 3, 4, 5, 6], { x: [[1, 3, 2, 1, 5, 5], Array(6).fill(R)] }, "b");
-    const { value, flags } = differenceOf(base, other);
-    expect([...value.subarray(0, 2)]).toEqual([2, 0]);
-    expect(value.subarray(2).every(Number.isNaN)).toBe(true);
-    expect([...flags]).toEqual([R, R, 0, 0, 0, 0]);
+    const { rows, value, flags } = differenceOf(base, other);
+    expect(rows).toEqual(["x"]);
+    expect([...value]).toEqual([2, 0, Number.NaN]);
+    expect([...flags]).toEqual([R, R, 0]);
+  });
+
+  test("has no NaN where one of the runs recorded nothing", () => {
+    const ours = grid([0, 1, 2], {
+      x: [
+        [1, 1],
+        [R | 1, R | 1],
+      ],
+    });
+    const other = grid(
+      [0, 1, 2],
+      {
+        x: [
+          [1, Number.NaN],
+          [R, 0],
+        ],
+      },
+      "b",
+    );
+    expect([...differenceOf(ours, other).flags]).toEqual([R | 1, 0]);
   });
 
   test("keeps the NaN and infinities of both, and the sign of a difference from zero", () => {
@@ -145,6 +172,33 @@ test("where runs diverge, as text", () => {
   expect(divergenceText({ ...answer, first_step: null })).toBe(
     "has no step and tensor in common with a",
   );
+});
+
+describe("the tensors of compared runs", () => {
+  const run = (name: string, ids: string) => ({
+    run: `sweep/${name}`,
+    tensors: new Map([...ids].map((id) => [id, tensor({ id, first_nonfinite_step: 7 })])),
+  });
+  const [a, b, c] = [run("a", "xyz"), run("b", "pxqrz"), run("c", "xsz")];
+
+  test("are in the order of each, those of the selected run first", () => {
+    const own = [...a.tensors.values()];
+    const united = unitedTensors(own, [b, c]);
+    expect(united.map(({ id }) => id).join("")).toBe("pxsqryz");
+    // A step at which another run was bad is none of the selected run's.
+    expect(united.map((one) => (one.first_nonfinite_step === null ? one.id : "")).join("")).toBe(
+      "psqr",
+    );
+    expect(unitedTensors(own, [run("d", "zx")])).toBe(own);
+  });
+
+  test("tell which of the runs have them", () => {
+    const text = (ids: string) => onlyInText([...run("", ids).tensors.values()], [a, b, c]);
+    expect([...["x", "y", "r", "s", "xy", "qy"]].map(text)).toEqual([
+      ...["", "only in a", "only in b", "only in c", "", "only in a, b"],
+    ]);
+    expect(onlyInText([tensor({ id: "x" })], [])).toBe("");
+  });
 });
 
 test("an operation has a title, a location, its lines and its elements", () => {

@@ -28,7 +28,14 @@ test("wrong values of an address are left out", () => {
     choicesFromUrl({
       ...{ run: "", statistic: "norm", tensor: "t", step: "3", steps: "-5..40" },
       ...{ folds: "-loss,+weight%3Aa%2Cb", pinned: "x%2Cy,z", filter: "/a/", order: "largest" },
-      ...{ layout: "tree", role: "loss", only: "affected" },
+      ...{
+        layout: "tree",
+        role: "loss",
+        only: "affected",
+        search: "lr 3",
+        sort: "time",
+        range: "7..9",
+      },
     }),
   ).toEqual({
     run: "",
@@ -41,11 +48,12 @@ test("wrong values of an address are left out", () => {
     ]),
     pinned: new Set(["x,y", "z"]),
     ...{ filter: "/a/", order: "largest", layout: "tree", role: "loss", onlyAffected: true },
+    ...{ runFilter: "lr 3", runOrder: "time", selectedRange: [7, 9] },
   });
   expect(
     choicesFromUrl({
       ...{ statistic: "nrom", tensor: "t", step: "third", steps: "9..3", folds: "%E0%A4" },
-      ...{ order: "best", layout: "forest", only: "joy" },
+      ...{ order: "best", layout: "forest", only: "joy", sort: "luck", range: "9..8" },
     }),
   ).toEqual({ folds: new Map() });
 });

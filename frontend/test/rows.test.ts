@@ -11,9 +11,21 @@ import {
   lineOf,
   linesWithin,
   stickyLane,
+  stripAt,
+  stripBox,
+  tensorAt,
+  tensorsOf,
 } from "../src/model/lanes";
 import { affectedTensors, filterOf, inOrder } from "../src/model/rows";
-import { groupsAround, type Member, mergeReplicas, openDepth, treeOf } from "../src/model/tree";
+import {
+  firstBad,
+  groupsAround,
+  type Member,
+  mergeReplicas,
+  nameWithin,
+  openDepth,
+  treeOf,
+} from "../src/model/tree";
 import { Rows } from "../src/state/rows";
 import type { Finding, Tensor } from "../src/wire/answers";
 import { decodeGrid } from "../src/wire/grid";
@@ -56,10 +68,31 @@ describe("the tree", () => {
     expect(group?.kind === "group" && group.group.key).toBe("gradient:net/enc");
   });
 
-  test("keeps a tensor beside a group of its name", () => {
-    expect(outline(treeOf(named("enc", "enc/a", "enc/b"), "activation"))).toEqual([
-      "enc",
-      ["enc", ["a", "b"]],
+  test("gives a group's own row to the tensor of its name", () => {
+    const [member] = treeOf(named("enc/a", "enc", "enc/b"), "activation");
+    if (member?.kind !== "group") throw new Error("No group.");
+    expect(outline([member])).toEqual([["enc", ["a", "b"]]]);
+    expect(member.group.own.map(({ id }) => id)).toEqual(["t1"]);
+    expect(member.group.tensors.map(({ id }) => id).sort()).toEqual(["t0", "t1", "t2"]);
+    const line = { kind: "group", top: 0, height: 1, group: member.group } as const;
+    expect(tensorsOf({ ...line, open: true }).map(({ id }) => id)).toEqual(["t1"]);
+    expect(tensorsOf({ ...line, open: false }).length).toBe(3);
+    expect(tensorAt({ ...line, open: true }, undefined, 0)?.id).toBe("t1");
+  });
+
+  test("tells which tensor of a group was bad first: the first to run in the earliest step", () => {
+    const bad = (name: string, first_nonfinite_step: number | null, flow: number) =>
+      tensor({ id: name, name, first_nonfinite_step, flow });
+    const tensors = [bad("b/x", 7, 1), bad("b_y", 5, 9), bad("b/z", 5, 3), bad("b/ok", null, 0)];
+    const first = firstBad(tensors) as Tensor;
+    expect([nameWithin("b", first), firstBad(tensors.slice(3))]).toEqual(["z", undefined]);
+    expect(nameWithin("b", tensors[1] as Tensor)).toBe("y");
+    expect(nameWithin("b/x", tensor({ name: "b/x", worker: "w1" }))).toBe("w1");
+  });
+
+  test("lists the replicas of a block's output within the block", () => {
+    expect(outline(treeOf(named("enc", "enc", "enc/a"), "activation"))).toEqual([
+      ["enc", ["enc", "enc", "a"]],
     ]);
   });
 
@@ -101,6 +134,27 @@ describe("lines", () => {
   test("of a closed group hide its tensors", () => {
     const { lines } = layLines(lanesOf(tensors, tree), ({ key }) => key !== "gradient:n/b", 999);
     expect(lines.map(words)).toEqual(["Gradients", "n", "a", "kernel", "bias", "b"]);
+  });
+
+  test("have a strip for each run where runs are together, and no more where they have no cells", () => {
+    const lanes = lanesOf(tensors, tree);
+    const all = layLines(lanes, () => true, 10, 3);
+    const [lane, group, , row] = all.lines as [Line, Line, Line, Line];
+    expect([lane.height, group.height, row.height, all.rowHeight]).toEqual([
+      ...[LANE_HEIGHT, 16, 3 * 16 + 4, 16],
+    ]);
+    expect(all.height).toBe(LANE_HEIGHT + 3 * 16 + 4 * 52);
+    for (const line of [lane, row]) {
+      const boxes = [0, 1, 2].map((strip) => stripBox(line, all, strip));
+      boxes.forEach(([top, height], strip) => {
+        expect(stripAt(all, line, top + height / 2)).toBe(strip);
+        expect(top).toBeGreaterThanOrEqual(line.top);
+        expect(top + height).toBeLessThanOrEqual(line.top + line.height);
+      });
+      expect(stripAt(all, line, line.top + line.height - 0.1)).toBe(2);
+    }
+    const alone = layLines(lanes, () => true, 10);
+    expect(stripBox(alone.lines[3] as Line, alone, 0)).toEqual([LANE_HEIGHT + 32, 15]);
   });
 
   test("of one input, target, prediction or loss take one row, without a header", () => {

@@ -17,7 +17,7 @@ from __future__ import annotations
 from tb_nanwatch.grid.cells import RecordChunk, cells
 from tb_nanwatch.grid.edges import aligned_edges, column_edges
 from tb_nanwatch.grid.layers import LayerSummary, layer_summaries
-from tb_nanwatch.grid.norms import NormHistory, instability_cells, norm_history
+from tb_nanwatch.grid.norms import NormHistory, instability_cells, norm_history, norms_within
 from tb_nanwatch.grid.ratio import Pairs, ratio_cells, variable_pairs
 from tb_nanwatch.grid.scales import AXES, LogScale, Scale, WallScale
 from tb_nanwatch.grid.spectrogram import Spectrogram, spectrogram, totals
@@ -42,6 +42,7 @@ __all__ = [
     "layer_summaries",
     "lowest_loss_scale",
     "norm_history",
+    "norms_within",
     "ratio_cells",
     "spectrogram",
     "statistic_cells",

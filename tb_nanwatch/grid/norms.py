@@ -123,6 +123,19 @@ def instability_cells(history: NormHistory, tensors: Steps, edges: Steps) -> Log
     return np.ascontiguousarray(farthest.T)
 
 
+def norms_within(history: NormHistory, tensor: int, first: int, last: int) -> Matrix:
+    """The norm of a tensor in each single record that is valid for one of the steps.
+
+    Returns float64 [records], the largest norm of each; NaN for a record without a finite element.
+    """
+    norms = [
+        chunk.log_norms[(chunk.valid_until >= first) & (chunk.first <= last), row]
+        for chunk in history.chunks
+        for row in np.flatnonzero(chunk.rows == tensor).tolist()
+    ]
+    return 10.0 ** np.concatenate([np.zeros(0), *norms])
+
+
 def _norms_of(chunk: RecordChunk) -> NormChunk:
     columns = chunk.columns
     with np.errstate(divide="ignore"):

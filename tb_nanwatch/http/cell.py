@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from werkzeug import wrappers
 
-from tb_nanwatch.grid import instability_cells, ratio_cells
+from tb_nanwatch.grid import instability_cells, norms_within, ratio_cells
 from tb_nanwatch.http import params
 from tb_nanwatch.http.norms import Norms
 from tb_nanwatch.http.respond import json_answer, number_or_null, step_or_null
@@ -67,6 +67,11 @@ def content(
             UPDATE_RATIO.name: number_or_null(float(ratio_cells(history, run.pairs, *cell)[0, 0])),
         }
         merged["usual_norm"] = number_or_null(float(10.0 ** history.levels[tensor]))
+        known = norms_within(history, tensor, first, last)
+        known = known[np.isfinite(known)]
+        if len(known):
+            merged["smallest_norm"] = float(known.min())
+            merged["median_norm"] = float(np.median(known))
     return {
         "run": index.run,
         "tensor": describe(index, tensor),
@@ -87,6 +92,8 @@ def _merged(windows: Matrix, rows: Matrix, histograms: list[Histograms]) -> dict
             "rms",
             "largest_magnitude",
             "usual_norm",
+            "smallest_norm",
+            "median_norm",
             "sampled_step",
             "histogram",
         )
@@ -106,6 +113,7 @@ def _merged(windows: Matrix, rows: Matrix, histograms: list[Histograms]) -> dict
         "mean": number_or_null(float(mean(merged))),
         "rms": number_or_null(float(rms(merged))),
         "largest_magnitude": number_or_null(float(largest_magnitude(merged))),
+        **dict.fromkeys(("usual_norm", "smallest_norm", "median_norm")),
         "sampled_step": step_or_null(float(sampled)),
         "histogram": _bins(histograms),
     }

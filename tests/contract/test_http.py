@@ -520,6 +520,23 @@ def test_a_cell_covers_every_record_that_touches_it(tab: Tab) -> None:
     assert cell["columns"]["first_nonfinite_step"] == 37
 
 
+def test_a_cell_has_the_range_of_its_records_norms(tab: Tab) -> None:
+    manifest = mlp_manifest()
+    row = [(each.role, each.name) for each in manifest.tensors].index(
+        ("gradient", "mlp/dense_1/kernel")
+    )
+    values = mlp_values(manifest)
+    norms = np.array([np.linalg.norm(values(step)[row]) for step in range(16, 96)])
+    windows = norms.reshape(-1, 16).max(axis=1)
+    kernel = tab.tensor("healthy", "gradient", "mlp/dense_1/kernel")
+    # The first and the last step are within windows.
+    cell = tab.json("cell", run="healthy", tensor=kernel, first=20, last=90)
+    found = cell["smallest_norm"], cell["median_norm"], cell["columns"]["largest_norm"]
+    expected = windows.min(), np.median(windows), windows.max()
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    assert len({*found}) == 3
+
+
 def test_counts_beyond_32_bits_are_exact(tmp_path: Path) -> None:
     """As of an embedding with 2^31 elements and more, and of many steps of it."""
     manifest = Manifest((TensorInfo("loss", "", "loss", (2**32 + 3,), "float32"),), "Watcher")

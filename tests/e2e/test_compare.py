@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from e2e.tab import GUTTER, Tab
+from e2e.conftest import write_run
+from e2e.tab import GUTTER, WIDEST_STEP, Tab
 from e2e.test_habits import violations
-from playwright.sync_api import expect
+from playwright.sync_api import FloatRect, Locator, expect
+
+from tb_nanwatch.format.tags import SUBDIRECTORY
 
 Visit = Callable[..., Tab]
 
@@ -81,6 +85,91 @@ def test_a_difference_keeps_what_is_not_finite(gallery_url: str, visit: Visit) -
     expect(tab.find(".hovered-step")).to_be_visible()
 
 
+@pytest.fixture(scope="module")
+def unlike_url(
+    tmp_path_factory: pytest.TempPathFactory, tensorboard: Callable[..., Any]
+) -> Iterator[str]:
+    """Two runs of which each has a tensor that the other lacks; those of `bad` have a NaN."""
+    logs = tmp_path_factory.mktemp("unlike") / "logs"
+    for run, layer, bad in (("bad", "old", 2), ("good", "new", -1)):
+        names = ["net/first/kernel", f"net/{layer}/kernel", "net/last/kernel"]
+        write_run(logs / run / SUBDIRECTORY, names, 1, records=6, window=1, bad=bad)
+    with tensorboard(logs) as url:
+        yield url
+
+
+@pytest.mark.parametrize("shown", ["values", "difference"])
+def test_a_row_of_one_run_alone_is_marked_and_never_bad_in_the_other(
+    unlike_url: str, visit: Visit, shown: str
+) -> None:
+    tab = visit(unlike_url, run="bad", **{"with": "good", "show": shown})
+    expect(tab.find(".pane-header")).to_have_count(2)
+    labels = tab.find(".tensor-label")
+    expect(labels).to_have_count(8)
+    old, new = (tab.find(f'.tensor-label[title^="net/{name}"]') for name in ("old", "new"))
+    expect(old.nth(1)).to_have_text("old/kernelonly in bad")
+    expect(new).to_have_text(["new/kernelonly in good", "new/kernelonly in good"])
+    expect(old.nth(0).locator(".first")).to_have_count(1)
+    expect(old.nth(1).locator(".first")).to_have_count(0)
+    # The pinned origin, too.
+    origins = tab.find(".origin-row")
+    expect(origins.nth(0).locator(".origin-step")).to_contain_text("2")
+    expect(origins.nth(1)).to_contain_text("only in bad")
+    expect(origins.nth(1).locator(".origin-step, svg")).to_have_count(0)
+    below = tab.find("canvas.compared-cells")
+    canvas, label = tab.places(below, old.nth(1))
+    middle = label["y"] + label["height"] / 2 - canvas["y"]
+    for step in range(6):
+        seen = set(below.evaluate(_COLORS, [GUTTER + (step + 0.5) * WIDEST_STEP, middle]))
+        assert not {tab.reserved("nan"), tab.reserved("nan-badge")} & seen
+    shoot(tab, f"compare-unlike-{shown}")
+    # What the selected run lacks is read from the run that has it.
+    new.nth(0).locator(".row-name").click()
+    expect(tab.details).to_contain_text("good · gradient · step")
+    expect(tab.details.locator("h2")).to_have_text("net/new/kernel")
+    expect(tab.find(".numbers[aria-busy=false]")).to_be_visible()
+
+
+def test_rows_of_both_runs_are_together(unlike_url: str, visit: Visit) -> None:
+    tab = visit(unlike_url, run="bad", **{"with": "good"})
+    tab.find("select[name=arrange]").select_option(label="by row")
+    expect(tab.find(".pane-header")).to_have_count(1)
+    expect(tab.find(".pane-header b")).to_have_text(["bad", "good"])
+    labels = tab.find(".tensor-label")
+    expect(labels).to_have_count(8)
+    old = tab.find('.tensor-label[title^="net/old"]')
+    expect(old.nth(1)).to_have_text("goodonly in bad")
+    above, below = tab.find("canvas.cells"), tab.find("canvas.compared-cells")
+    canvas, first, second = tab.places(below, old.nth(0), old.nth(1))
+    assert second["y"] == pytest.approx(first["y"] + first["height"], abs=1)
+
+    def colors(element: Locator, label: FloatRect, step: int) -> set[str]:
+        middle = label["y"] + label["height"] / 2 - canvas["y"]
+        at = [GUTTER + (step + 0.5) * WIDEST_STEP, middle]
+        return {str(color) for color in element.evaluate(_COLORS, at)}
+
+    assert tab.reserved("nan-badge") in colors(above, first, 2)
+    for step in range(6):
+        assert tab.reserved("nan-badge") not in colors(below, second, step)
+    last = tab.find('.tensor-label[title^="net/last"]')
+    (label,) = tab.places(last.nth(1))
+    below.click(position={"x": 40, "y": label["y"] + label["height"] / 2 - canvas["y"]})
+    expect(tab.details).to_contain_text("good · gradient · step 1")
+    expect(tab.details.locator("h2")).to_have_text("net/last/kernel")
+    shoot(tab, "compare-together")
+    expect(tab.page).to_have_url(re.compile(r"p\.nanwatch\.arrange=rows"))
+
+
+def test_a_healthy_run_below_has_no_trouble_of_the_other(gallery_url: str, visit: Visit) -> None:
+    tab = visit(gallery_url, run="nan_feature", **{"with": "healthy"})
+    below = tab.find('.tensor-label[title^="input"]').nth(1)
+    below.locator(".row-name").click()
+    expect(tab.details).to_contain_text("healthy · input · step 37")
+    expect(tab.find(".numbers[aria-busy=false]")).to_be_visible()
+    expect(tab.find(".cell-trouble")).to_have_count(0)
+    expect(tab.find(".origin-row").nth(1).locator(".origin-step, svg")).to_have_count(0)
+
+
 def test_zooming_moves_both_and_a_click_below_reads_that_run(
     gallery_url: str, visit: Visit
 ) -> None:
@@ -137,7 +226,7 @@ def test_replicas_are_apart_alone_or_merged(gallery_url: str, visit: Visit) -> N
     expect(tab.details).to_contain_text("on worker1")
 
 
-@pytest.mark.parametrize(("dark", "width"), [(False, 1280), (True, 600)])
+@pytest.mark.parametrize(("dark", "width"), [(False, 1366), (True, 683)])
 def test_axe_finds_nothing_beside_another_run(
     gallery_url: str, open_tab: Callable[..., Tab], dark: bool, width: int
 ) -> None:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 
 import numpy as np
+import pytest
 from e2e.tab import Tab
 from playwright.sync_api import Route, expect
 from synthetic_logs import mlp_manifest, mlp_values
@@ -123,3 +124,46 @@ def test_the_loss_scale_has_a_curve(gallery_url: str, visit: Visit) -> None:
     expect(tab.find(".curve-value").nth(2)).to_have_text("1024")
     tab.press("End")
     expect(tab.find(".curve-value").nth(2)).to_have_text("512")
+
+
+def test_a_range_of_steps_is_summed_up_for_the_tensor(gallery_url: str, visit: Visit) -> None:
+    tab = visit(gallery_url, run="nan_feature")
+    expect(tab.details).to_contain_text("input · step 37")
+    kernel = tab.label("mlp/dense/kernel")
+    start, end = tab.point(kernel, 20, 0, 239), tab.point(kernel, 60, 0, 239)
+    tab.page.keyboard.down("Shift")
+    tab.drag("canvas.cells", start, end)
+    tab.page.keyboard.up("Shift")
+    found = tab.find(".range-statistics")
+    expect(found.locator("h3")).to_have_text("Selected steps 20–60")
+    expect(tab.details.locator("h2")).to_have_text("mlp/dense/kernel")
+    assert tab.view is None, "Neither zoomed nor panned."
+    expect(found).to_contain_text("steps 16–71, 7 windows")
+    # From step 37 on, to the end of the window in which step 60 is.
+    expect(found).to_contain_text("35 of 56 steps, first at step 37")
+    manifest = mlp_manifest()
+    bad = [(tensor.role, tensor.name) for tensor in manifest.tensors]
+    row = bad.index(("gradient", "mlp/dense/kernel"))
+    values = mlp_values(manifest, seed=1)
+
+    def norm(step: int) -> float:
+        array = np.array(values(step)[row], np.float64).reshape(-1)
+        # The first three elements are NaN, +Inf and -Inf from step 37 on.
+        return float(np.linalg.norm(array[3:] if step >= 37 else array))
+
+    windows = [(16, 31), (32, 36), (37, 37), (38, 38), (39, 39), (40, 55), (56, 71)]
+    norms = [max(norm(step) for step in range(first, last + 1)) for first, last in windows]
+    for label, wanted in (("Min L2 norm", min(norms)), ("Median", np.median(norms))):
+        shown = found.locator(".cell-number").filter(has_text=label).locator("dd")
+        assert float(shown.text_content() or "") == pytest.approx(wanted, rel=1e-3)
+    expect(tab.page).to_have_url(re.compile(r"p\.nanwatch\.range=20\.\.60"))
+    tab.page.reload()
+    expect(found.locator("h3")).to_have_text("Selected steps 20–60")
+    expect(tab.find(".selected-range")).to_be_visible()
+    tab.press("Escape")
+    expect(found).to_have_count(0)
+    expect(tab.details.locator("h2")).to_have_text("mlp/dense/kernel")
+    # By keys, from the selected step on.
+    tab.press("Shift+ArrowRight", "Shift+ArrowRight")
+    expect(found.locator("h3")).to_have_text("Selected steps 20–22")
+    expect(found).to_contain_text("none in 16 steps")

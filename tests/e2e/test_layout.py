@@ -216,6 +216,76 @@ def test_runs_are_searched_sorted_and_gone_through_by_keys(gallery_url: str, vis
     expect(tab.find(".no-run")).to_be_visible()
 
 
+def test_a_thousand_runs_are_listed_as_they_are_scrolled_to(gallery_url: str, visit: Visit) -> None:
+    def many(route: Route) -> None:
+        answer = route.fetch().json()
+        (run,) = (run for run in answer["runs"] if run["run"] == "healthy")
+        others = [run | {"run": f"sweep/seed_{index}"} for index in range(1000)]
+        route.fulfill(json={"runs": [run, *others]})
+
+    visit(gallery_url, run="healthy").page.route("**/nanwatch/runs", many)
+    tab = visit(gallery_url, run="healthy")
+    items = tab.find(".run-item")
+    expect(items.nth(20)).to_be_visible()
+    assert items.count() < 100
+    tab.find(".runs ul").evaluate("list => { list.scrollTop = list.scrollHeight; }")
+    tab.until(lambda: 100 < items.count() < 200)
+    tab.find("#runs-filter").fill("seed_99")
+    expect(items).to_have_count(11)
+    tab.find("#runs-filter").fill("")
+    items.first.focus()
+    tab.page.keyboard.press("End")
+    expect(items.last).to_be_focused()
+    expect(items.last).to_contain_text("seed_999")
+
+
+def test_a_search_of_runs_and_their_order_survive_a_reload(gallery_url: str, visit: Visit) -> None:
+    tab = visit(gallery_url, run="healthy")
+    tab.find("#runs-filter").fill("healthy")
+    tab.find("select[aria-label='Order of the runs']").select_option("time")
+    expect(tab.page).to_have_url(re.compile(r"search=healthy.*sort=time"))
+    tab.page.reload()
+    expect(tab.find("#runs-filter")).to_have_value("healthy")
+    expect(tab.find("select[aria-label='Order of the runs']")).to_have_value("time")
+    expect(tab.find(".run-item")).to_have_count(3)
+
+
+def test_the_list_of_runs_is_resized_by_keys_and_by_mouse(
+    gallery_url: str, open_tab: OpenTab
+) -> None:
+    tab = open_tab(gallery_url, run="healthy", width=1366)
+    edge = tab.find("[role=separator]")
+    expect(edge).to_have_attribute("aria-valuenow", "212")
+    edge.focus()
+    tab.page.keyboard.press("ArrowRight")
+    expect(edge).to_have_attribute("aria-valuenow", "228")
+    assert box(tab.find("nav.runs"))["width"] == pytest.approx(228, abs=1)
+    tab.page.keyboard.press("Home")
+    expect(edge).to_have_attribute("aria-valuenow", "140")
+    place, frame = box(edge), box(tab.page.locator("iframe"))
+    tab.page.mouse.move(place["x"] + 3, place["y"] + 200)
+    tab.page.mouse.down()
+    tab.page.mouse.move(frame["x"] + 333, place["y"] + 210)
+    tab.page.mouse.up()
+    expect(edge).to_have_attribute("aria-valuenow", "333")
+    tab.page.mouse.move(frame["x"] + 500, place["y"] + 210)
+    tab.page.reload()
+    expect(edge).to_have_attribute("aria-valuenow", "333")
+    edge.dblclick(position={"x": 2, "y": 300})
+    expect(edge).to_have_attribute("aria-valuenow", "212")
+
+
+def test_the_hint_of_the_first_visit_goes_for_good(gallery_url: str, open_tab: OpenTab) -> None:
+    tab = open_tab(gallery_url, run="healthy")
+    hint = tab.find(".hint")
+    expect(hint).to_contain_text("A row is a tensor, a column is time")
+    hint.locator("button").click()
+    expect(hint).to_have_count(0)
+    tab.page.reload()
+    expect(tab.find(".heatmap[aria-busy=false]")).to_be_visible()
+    expect(hint).to_have_count(0)
+
+
 def test_back_undoes_a_change_of_run(gallery_url: str, visit: Visit) -> None:
     tab = visit(gallery_url, run="nan_feature", steps="30..49")
     expect(tab.find(".visible-range span")).to_have_text("30–49")

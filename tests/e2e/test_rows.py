@@ -94,6 +94,7 @@ def test_a_tree_folds_and_a_folded_group_shows_its_worst(gallery_url: str, visit
     expect(tab.find(".tensor-label")).to_have_count(19)
     dense.click()
     expect(tab.find(".tensor-label")).to_have_count(17)
+    expect(dense.locator(".first-bad")).to_have_text("kernel")
     colors = tab.colors(tab.point(dense, 120, 0, 239))
     assert {tab.reserved("nan"), tab.reserved("neg-inf")} & colors
     expect(tab.page).to_have_url(re.compile("folds="))

@@ -2,7 +2,7 @@
 
 import { gridRow, mergedRow, type Strip } from "../model/cells";
 import type { Selection } from "../model/cursor";
-import { type Line, type Lines, lineOf, linesWithin, tensorsOf } from "../model/lanes";
+import { type Line, type Lines, lineOf, linesWithin, stripBox, tensorsOf } from "../model/lanes";
 import type { Magnitude } from "../model/magnitude";
 import { isVisible, type Timeline, visibleColumns, xOfStep } from "../model/timeline";
 import type { Theme } from "../theme/colors";
@@ -21,6 +21,8 @@ export interface HeatmapPicture {
   /** From the coarsest to the finest; each shows where the next one does not reach. */
   layers: readonly Grid[];
   lines: Lines;
+  /** Which strip of each line is drawn. */
+  strip: number;
   /** The visible steps, in the columns of the finest layer. */
   timeline: Timeline;
   magnitude: Magnitude;
@@ -61,7 +63,7 @@ export function drawHeatmap(canvas: HTMLCanvasElement, picture: HeatmapPicture):
   const colors = colorsFor(mixed, magnitude);
   const shown = needed(layers, timeline).map((grid) => ({ grid, timeline: alike(timeline, grid) }));
   for (const line of linesWithin(lines, scrollTop, scrollTop + picture.height)) {
-    const [top, height] = stripBox(line);
+    const [top, height] = stripBox(line, lines, picture.strip);
     const from = Math.round((top - scrollTop) * density);
     const to = Math.round((top - scrollTop + height) * density);
     for (const { grid, timeline } of shown) {
@@ -81,7 +83,7 @@ export function drawHeatmap(canvas: HTMLCanvasElement, picture: HeatmapPicture):
     if (!strip) continue;
     const first = firstStepOf(line, picture.firstSteps);
     if (first === undefined) continue;
-    const [top, height] = stripBox(line);
+    const [top, height] = stripBox(line, lines, picture.strip);
     const box = [top - scrollTop, height] as const;
     drawBadges(context, finest.timeline, strip, first, box, theme.ground);
   }
@@ -103,13 +105,13 @@ function firstStepOf(line: Line, firstSteps: ReadonlyMap<string, number>): numbe
 
 function drawOriginCell(
   context: CanvasRenderingContext2D,
-  { lines, scrollTop, height: visible, theme }: HeatmapPicture,
+  { lines, strip: index, scrollTop, height: visible, theme }: HeatmapPicture,
   { tensor, step, color }: Origin,
   finest: { grid: Grid; timeline: Timeline } | undefined,
 ): void {
   const line = lineOf(lines, tensor);
   if (!line || !finest) return;
-  const [top, height] = stripBox(line);
+  const [top, height] = stripBox(line, lines, index);
   const y = top - scrollTop;
   if (y + height < 0 || y > visible) return;
   const strip = stripOf(finest.grid, line);
@@ -167,17 +169,11 @@ function alike(timeline: Timeline, { edges }: Grid): Timeline {
   return { ...timeline, edges, columns: Math.max(0, edges.length - 1) };
 }
 
-/** Top and height of a line's cells. Rows keep a pixel of ground between them. */
-function stripBox(line: Line): [number, number] {
-  if (line.kind !== "lane") return [line.top, line.height - 1];
-  return [line.top + 4, line.height - 8];
-}
-
 /** The cells of a line; undefined where it shows none. */
 function stripOf(grid: Grid, line: Line): Strip | undefined {
   if (line.kind === "tensor") return gridRow(grid, line.tensor.id);
-  if (line.open) return undefined;
-  return mergedRow(grid, line.kind === "lane" ? line.lane.tensors : line.group.tensors);
+  const tensors = tensorsOf(line);
+  return tensors.some(({ id }) => gridRow(grid, id)) ? mergedRow(grid, tensors) : undefined;
 }
 
 function drawMarkedStep(
@@ -192,15 +188,16 @@ function drawMarkedStep(
 
 function drawSelection(
   context: CanvasRenderingContext2D,
-  { lines, timeline, theme, scrollTop, height, origin }: HeatmapPicture,
+  { lines, strip, timeline, theme, scrollTop, height, origin }: HeatmapPicture,
   { tensor, step }: Selection,
 ): void {
   const line = lineOf(lines, tensor);
   if (!line) return;
-  const top = line.top - scrollTop;
-  if (top + line.height < 0 || top > height) return;
+  const [stripTop, stripHeight] = stripBox(line, lines, strip);
+  const top = stripTop - scrollTop;
+  if (top + stripHeight < 0 || top > height) return;
   const isOrigin = origin?.tensor === tensor && origin.step === step;
-  const box = cellBox(timeline, step, top, line.height - 1, isOrigin ? ORIGIN_WIDTH : 3);
+  const box = cellBox(timeline, step, top, stripHeight, isOrigin ? ORIGIN_WIDTH : 3);
   if (!box) return;
   // Around the cell, not over it. Two outlines, in the colors of background and text, are visible
   // beside any neighbor.

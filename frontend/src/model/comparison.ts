@@ -1,9 +1,10 @@
-/** Where two runs first differ, as text. */
+/** The tensors of several runs, and where two of them first differ, as text. */
 
-import type { ComparisonAnswer, FirstDifference } from "../wire/answers";
+import type { ComparisonAnswer, FirstDifference, Tensor } from "../wire/answers";
 import { numberFromWire } from "../wire/answers";
 import { visibleName } from "./names";
 import { formatCount, formatCounted, formatNumber, formatShortPercent } from "./numbers";
+import { sharedDirectory } from "./runs";
 
 /** Relative differences of norms that can be chosen as the tolerance. */
 export const TOLERANCES = [
@@ -58,4 +59,47 @@ export function comparisonLimits({ first_step, last_step, ...rest }: ComparisonA
     if (only > 0) sentences.push(`${formatCounted(only, "tensor")} only in ${name}.`);
   });
   return sentences;
+}
+
+export interface RunTensors {
+  run: string;
+  tensors: ReadonlyMap<string, Tensor>;
+}
+
+/**
+ * The tensors of the first run with those that it lacks, each after the one that precedes it in its
+ * own run. What was seen of these is not known of the first run.
+ */
+export function unitedTensors(
+  tensors: readonly Tensor[],
+  others: readonly RunTensors[],
+): readonly Tensor[] {
+  const known = new Set(tensors.map(({ id }) => id));
+  return others.reduce((united, other) => {
+    const after = new Map<string, Tensor[]>();
+    let before = "";
+    for (const tensor of other.tensors.values()) {
+      if (known.has(tensor.id)) before = tensor.id;
+      else after.set(before, [...(after.get(before) ?? []), unseen(tensor)]);
+    }
+    for (const added of after.values()) for (const { id } of added) known.add(id);
+    if (after.size === 0) return united;
+    return [
+      ...(after.get("") ?? []),
+      ...united.flatMap((tensor) => [tensor, ...(after.get(tensor.id) ?? [])]),
+    ];
+  }, tensors);
+}
+
+function unseen(tensor: Tensor): Tensor {
+  const never = { first_nonfinite_step: null, last_nonfinite_step: null };
+  return { ...tensor, ...never, nonfinite_steps: 0 };
+}
+
+/** "only in a": which runs have tensors that the others lack; "" where each has one of them. */
+export function onlyInText(tensors: readonly Tensor[], runs: readonly RunTensors[]): string {
+  const having = runs.filter((run) => tensors.some(({ id }) => run.tensors.has(id)));
+  if (having.length === 0 || having.length === runs.length) return "";
+  const cut = sharedDirectory(runs.map(({ run }) => run)).length;
+  return `only in ${having.map(({ run }) => visibleName(run.slice(cut))).join(", ")}`;
 }

@@ -20,7 +20,7 @@ const FEWEST = 0.1;
 
 /**
  * The difference in the columns of `base`, in the unit that is drawn linearly: decades, or shares.
- * A cell is recorded where both runs are; NaN and infinities of both are kept.
+ * Of the tensors that both have, a cell where both are recorded; NaN and infinities of either are kept.
  */
 export function differenceOf(base: Grid, other: Grid): Difference {
   const ofBase = known.get(base) ?? new WeakMap<Grid, Difference>();
@@ -35,7 +35,8 @@ const known = new WeakMap<Grid, WeakMap<Grid, Difference>>();
 
 function differing(base: Grid, other: Grid): Difference {
   const columns = Math.max(0, base.edges.length - 1);
-  const value = new Float32Array(base.rows.length * columns).fill(Number.NaN);
+  const rows = base.rows.filter((id) => gridRow(other, id));
+  const value = new Float32Array(rows.length * columns).fill(Number.NaN);
   const flags = new Uint8Array(value.length);
   const begins = new Int32Array(columns);
   const ends = new Int32Array(columns);
@@ -44,18 +45,16 @@ function differing(base: Grid, other: Grid): Difference {
   }
   const isCount = base.scale === "count";
   const isDecades = base.scale === "decades";
-  const nothing: Strip = { value: new Float32Array(), flags: new Uint8Array() };
   // Millions of cells during a pan: few calls in the loop.
-  base.rows.forEach((id, row) => {
+  rows.forEach((id, row) => {
     const ours = gridRow(base, id) as Strip;
-    const strip = gridRow(other, id);
-    const theirs = strip ?? nothing;
+    const theirs = gridRow(other, id) as Strip;
     for (let column = 0; column < columns; column++) {
       const at = row * columns + column;
       const own = ours.flags[column] as number;
       let seen = 0;
       let most = Number.NaN;
-      const end = strip ? (ends[column] as number) : 0;
+      const end = ends[column] as number;
       for (let index = begins[column] as number; index < end; index++) {
         seen |= theirs.flags[index] as number;
         const candidate = theirs.value[index] as number;
@@ -65,14 +64,14 @@ function differing(base: Grid, other: Grid): Difference {
             : candidate > most;
         if (isMore || Number.isNaN(most)) most = candidate;
       }
-      flags[at] = ((own | seen) & ~RECORDED) | (own & seen & RECORDED);
+      flags[at] = own & seen & RECORDED ? own | seen : 0;
       const mine = ours.value[column] as number;
       value[at] = isCount
         ? difference(Math.log10(1 + mine), Math.log10(1 + most))
         : difference(mine, most);
     }
   });
-  return { ...base, value, flags, signed: true };
+  return { ...base, rows, value, flags, signed: true };
 }
 
 /** For each layer of one run its difference to the finest of the other that covers it. */

@@ -16,8 +16,6 @@ export interface Lane {
   description: string;
   tensors: readonly Tensor[];
   members: readonly Member[];
-  /** How many of them had a NaN or Inf at some step. */
-  nonfinite: number;
 }
 
 /** A line of the heatmap. The line of a closed lane or group shows all its tensors merged. */
@@ -40,13 +38,17 @@ export interface TensorLine {
 export interface Lines {
   lines: Line[];
   height: number;
-  /** Height of one tensor's line. */
+  /** Height of one strip of cells. */
   rowHeight: number;
+  /** Strips in each line, one below another: more than one where compared runs are together. */
+  strips: number;
 }
 
 export const LANE_HEIGHT = 24;
 const ROOMY = 22;
 const DENSE = 16;
+/** Between lines of several strips. */
+const GAP = 4;
 
 const PINNED = "pinned";
 
@@ -96,7 +98,6 @@ export function lanesOf(
         description: described?.description ?? "",
         tensors: members,
         members: replicas === "merged" && key !== PINNED ? mergeReplicas(listed, key) : listed,
-        nonfinite: members.filter((tensor) => tensor.first_nonfinite_step !== null).length,
       };
     });
 }
@@ -132,6 +133,7 @@ export function layLines(
   lanes: readonly Lane[],
   isOpen: (lane: Lane | Group) => boolean,
   available: number,
+  strips = 1,
 ): Lines {
   const lines: Line[] = [];
   const add = (members: readonly Member[]) => {
@@ -165,15 +167,34 @@ export function layLines(
     if (open) add(lane.members);
   }
   const rows = lines.filter(({ kind }) => kind !== "lane").length;
-  const roomy = (lines.length - rows) * LANE_HEIGHT + rows * ROOMY <= available;
-  const rowHeight = roomy ? ROOMY : DENSE;
+  const gap = strips > 1 ? GAP : 0;
+  const needed = (lines.length - rows) * LANE_HEIGHT + rows * (strips * ROOMY + gap);
+  const rowHeight = needed <= available ? ROOMY : DENSE;
   let top = 0;
   for (const line of lines) {
     line.top = top;
-    if (line.kind !== "lane") line.height = rowHeight;
+    const hasCells = tensorsOf(line).length > 0;
+    if (line.kind !== "lane") line.height = hasCells ? strips * rowHeight + gap : rowHeight;
     top += line.height;
   }
-  return { lines, height: top, rowHeight };
+  return { lines, height: top, rowHeight, strips };
+}
+
+/** Top and height of one of a line's strips. Rows keep a pixel of ground between them. */
+export function stripBox(
+  line: Line,
+  { strips, rowHeight }: Pick<Lines, "strips" | "rowHeight">,
+  strip: number,
+): [number, number] {
+  if (line.kind !== "lane") return [line.top + strip * rowHeight, rowHeight - 1];
+  const height = (line.height - 8) / strips;
+  return [line.top + 4 + strip * height, height];
+}
+
+/** The strip of a line at a height within it. */
+export function stripAt({ strips, rowHeight }: Lines, line: Line, y: number): number {
+  const height = line.kind === "lane" ? line.height / strips : rowHeight;
+  return Math.min(strips - 1, Math.floor((y - line.top) / height));
 }
 
 /** Roles of which most runs have one tensor alone. */
@@ -211,8 +232,7 @@ export function lineAt({ lines, height }: Lines, y: number): Line | undefined {
 /** The tensor with the largest value at a step among those of a line; NaN and Inf count as largest. */
 export function tensorAt(line: Line, grid: Grid | undefined, step: number): Tensor | undefined {
   if (line.kind === "tensor") return line.tensor;
-  if (line.open) return undefined;
-  const { tensors } = line.kind === "lane" ? line.lane : line.group;
+  const tensors = tensorsOf(line);
   const sizeOf = ({ id }: Tensor) => {
     const cell = grid && gridCell(grid, id, step);
     if (!cell) return Number.NEGATIVE_INFINITY;
@@ -226,11 +246,13 @@ export function tensorAt(line: Line, grid: Grid | undefined, step: number): Tens
   return largest;
 }
 
-/** The tensors that a line shows: several for a closed lane or group, none for an open one. */
+const NO_TENSORS: readonly Tensor[] = [];
+
+/** The tensors that a line shows: several for a closed lane or group; an open group's own alone. */
 export function tensorsOf(line: Line): readonly Tensor[] {
   if (line.kind === "tensor") return [line.tensor];
-  if (line.open) return [];
-  return line.kind === "lane" ? line.lane.tensors : line.group.tensors;
+  if (line.kind === "lane") return line.open ? NO_TENSORS : line.lane.tensors;
+  return line.open ? line.group.own : line.group.tensors;
 }
 
 /** The lines that a viewport shows, whole or in part. */

@@ -1,16 +1,19 @@
-/** A lane's tensors by their paths: groups that open and close. */
+/** A lane's tensors by their paths and the blocks within: groups that open and close. */
 
 import type { Tensor } from "../wire/answers";
+import { firstWord, isWithinName, partsOf, sharedWords } from "./blocks";
 
 export interface Group {
   /** Unique among all groups of the run. */
   key: string;
-  /** Its part of the path; several parts where a group has only one subgroup. */
+  /** Its part of the name; several parts where a group has only one subgroup. */
   label: string;
   /** The number of groups around it. */
   depth: number;
+  /** The tensor of the group's own name, the output of a block: one or none. Its row is the group's. */
+  own: readonly Tensor[];
   members: Member[];
-  /** Its tensors and those of its groups, in order. */
+  /** Its own tensor, its members, and those of its groups, in order. */
   tensors: Tensor[];
   /** The same tensor on several replicas: closed until it is opened. */
   merged?: true;
@@ -21,58 +24,89 @@ export type Member =
   | { kind: "tensor"; tensor: Tensor; label: string; depth: number };
 
 interface Node {
-  nodes: Map<string, Node>;
-  /** Tensors that end here, and groups, in the order in which they first came. */
-  order: (Node | Tensor)[];
   part: string;
+  /** It is in no block of its own level. */
+  whole: boolean;
+  /** The tensors of this very name: several where replicas have it. */
+  own: Tensor[];
+  /** In the order in which they first came. */
+  nodes: Map<string, Node>;
 }
 
 /** The members of a lane. A group is where its first tensor is; one tensor is no group. */
 export function treeOf(tensors: readonly Tensor[], lane: string): Member[] {
-  const root: Node = { nodes: new Map(), order: [], part: "" };
+  const root = nodeOf("");
   for (const tensor of tensors) {
     let node = root;
-    for (const part of pathOf(tensor).slice(0, -1)) {
-      let next = node.nodes.get(part);
-      if (!next) {
-        next = { nodes: new Map(), order: [], part };
-        node.nodes.set(part, next);
-        node.order.push(next);
-      }
+    for (const { text, whole } of partsOf(tensor)) {
+      const next = node.nodes.get(text) ?? nodeOf(text, whole);
+      node.nodes.set(text, next);
       node = next;
     }
-    node.order.push(tensor);
+    node.own.push(tensor);
   }
   return membersOf(root, lane, "", 0);
 }
 
-function pathOf({ name }: Tensor): string[] {
-  return name.split("/");
+function nodeOf(part: string, whole = false): Node {
+  return { part, whole, own: [], nodes: new Map() };
 }
 
 function membersOf(node: Node, lane: string, path: string, depth: number): Member[] {
-  return node.order.map((entry): Member => {
-    if (!("nodes" in entry)) {
-      return { kind: "tensor", tensor: entry, label: pathOf(entry).at(-1) ?? "", depth };
-    }
-    const parts = [entry.part];
-    let inner = entry;
+  return inBlocks([...node.nodes.values()]).flatMap((child): Member[] => {
+    let inner = child;
+    let part = child.part;
     // A group with nothing but one group in it is one group.
-    for (let only = inner.order[0]; inner.order.length === 1 && only; only = inner.order[0]) {
-      if (!("nodes" in only)) {
-        const label = [...parts, pathOf(only).at(-1) ?? ""].join("/");
-        return { kind: "tensor", tensor: only, label, depth };
-      }
-      inner = only;
-      parts.push(inner.part);
+    while (inner.own.length === 0 && inner.nodes.size === 1) {
+      inner = inner.nodes.values().next().value as Node;
+      part += inner.part;
     }
-    const label = parts.join("/");
-    const whole = path ? `${path}/${label}` : label;
-    const members = membersOf(inner, lane, whole, depth + 1);
+    const label = path ? part.replace(/^[/_.-]/, "") : part;
+    const isGroup = inner.nodes.size > 0;
+    const own = isGroup && inner.own.length === 1 ? inner.own : [];
+    const listed = own.length > 0 ? [] : inner.own;
+    const rows = listed.map(
+      (tensor): Member => ({ kind: "tensor", tensor, label, depth: isGroup ? depth + 1 : depth }),
+    );
+    if (!isGroup) return rows;
+    const members = [...rows, ...membersOf(inner, lane, path + part, depth + 1)];
     const tensors = members.flatMap((member) =>
       member.kind === "tensor" ? [member.tensor] : member.group.tensors,
     );
-    return { kind: "group", group: { key: `${lane}:${whole}`, label, depth, members, tensors } };
+    const group: Group = {
+      ...{ key: `${lane}:${path}${part}`, label, depth, own, members },
+      tensors: [...own, ...tensors],
+    };
+    return [{ kind: "group", group }];
+  });
+}
+
+/**
+ * The nodes of one level; those one after another whose names begin with the same words as one. A
+ * numbered block has no blocks of words: it is short.
+ */
+function inBlocks(nodes: readonly Node[]): Node[] {
+  const runs: Node[][] = [];
+  for (const node of nodes) {
+    const before = runs.at(-1)?.[0];
+    const word = firstWord(node.part);
+    const isAlike = before && !before.whole && !node.whole && firstWord(before.part) === word;
+    if (isAlike && !isWithinName(word)) runs.at(-1)?.push(node);
+    else runs.push([node]);
+  }
+  return runs.flatMap((run) => {
+    const shared = sharedWords(run.map(({ part }) => part));
+    if (!shared) return run;
+    const block = nodeOf(shared);
+    for (const node of run) {
+      const rest = node.part.slice(shared.length);
+      if (rest) block.nodes.set(rest, { ...node, part: rest });
+      else {
+        block.own.push(...node.own);
+        for (const [part, inner] of node.nodes) block.nodes.set(part, inner);
+      }
+    }
+    return [block];
   });
 }
 
@@ -96,7 +130,10 @@ export function mergeReplicas(members: readonly Member[], lane: string): Member[
         return [];
       }
       const key = `${lane}:${tensor.name}:replicas`;
-      const group: Group = { key, label, depth, members: [inner], tensors: [tensor], merged: true };
+      const group: Group = {
+        ...{ key, label, depth, own: [], members: [inner], tensors: [tensor] },
+        merged: true,
+      };
       groups.set(tensor.name, group);
       return [{ kind: "group", group }];
     })
@@ -117,8 +154,7 @@ export function groupsAround(members: readonly Member[], tensor: string): Group[
       continue;
     }
     if (!member.group.tensors.some(({ id }) => id === tensor)) continue;
-    const inner = groupsAround(member.group.members, tensor);
-    if (inner) return [member.group, ...inner];
+    return [member.group, ...(groupsAround(member.group.members, tensor) ?? [])];
   }
   return undefined;
 }
@@ -140,4 +176,30 @@ export function openDepth(lanes: readonly (readonly Member[])[], most: number): 
     return lines > most;
   });
   return tooDeep < 0 ? atDepth.length : Math.max(0, tooDeep - 1);
+}
+
+/** The tensor that was bad first: at the earliest step, and in it the first to be executed. */
+export function firstBad(tensors: readonly Tensor[]): Tensor | undefined {
+  let first: Tensor | undefined;
+  const step = ({ first_nonfinite_step }: Tensor) => first_nonfinite_step ?? Infinity;
+  const rank = ({ flow }: Tensor) => flow ?? Infinity;
+  for (const tensor of tensors) {
+    if (step(tensor) === Infinity) continue;
+    const isEarlier =
+      !first ||
+      step(tensor) < step(first) ||
+      (step(tensor) === step(first) && rank(tensor) < rank(first));
+    if (isEarlier) first = tensor;
+  }
+  return first;
+}
+
+/** A group's key is its lane and its part of the name. */
+export function pathOf({ key }: Group): string {
+  return key.slice(key.indexOf(":") + 1);
+}
+
+/** The rest of a tensor's name within a group; the worker where that is all that differs. */
+export function nameWithin(path: string, { name, worker }: Tensor): string {
+  return (name.startsWith(path) ? name.slice(path.length).replace(/^[/_.-]/, "") : "") || worker;
 }

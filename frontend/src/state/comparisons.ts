@@ -14,6 +14,8 @@ export class Comparisons {
   readonly runs = signal<readonly ComparedRun[]>([]);
   /** Compared runs show their difference from the selected run, and not their values. */
   readonly showDifference = signal(false);
+  /** Their rows are together with those of the selected run, and not below all of them. */
+  readonly isTogether = signal(false);
   /** Relative difference of norms from which runs count as different. */
   readonly tolerance = signal<number>(TOLERANCES[0].value);
 

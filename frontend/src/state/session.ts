@@ -9,12 +9,14 @@ import { connectHost } from "../host/channel";
 import { watchDarkMode } from "../host/dark_mode";
 import { addressWith, onNavigation, readUrlState, writeUrlState } from "../host/fragment";
 import { whenShown } from "../host/visibility";
+import { type RunTensors, unitedTensors } from "../model/comparison";
 import type { Selection } from "../model/cursor";
 import { originOf, primaryFinding, tensorOf } from "../model/findings";
 import type { PanelTab } from "../model/panel";
 import type { Range } from "../model/range";
 import { isAnyPending, type RunOrder, runToOpen } from "../model/runs";
 import { AXES, LOG_STEPS, STEPS, type StepScale, wallTime } from "../model/scale";
+import type { Steps } from "../model/selected_range";
 import { columnOfStep, stepsOfColumn } from "../model/timeline";
 import { DARK, LIGHT } from "../theme/colors";
 import type {
@@ -33,6 +35,7 @@ import { distinct } from "./distinct";
 import { HeatmapGrids } from "./grids";
 import { Growth } from "./growth";
 import { LayerTable } from "./layers";
+import { Preferences } from "./preferences";
 import { Resource } from "./resource";
 import { Rows } from "./rows";
 import { RunList } from "./run_list";
@@ -99,17 +102,35 @@ export class Session {
     this.grids.norms,
     computed(() => this.detail.value.value?.tensors),
   );
+  /** The selected and the compared runs, as far as they are loaded. */
+  readonly loadedRuns = computed((): RunTensors[] => {
+    const detail = this.detail.value.value;
+    const selected = new Map(detail?.tensors.map((tensor) => [tensor.id, tensor]));
+    const all = this.comparisons.runs.value.map(({ run, tensors }) => ({
+      ...{ run, tensors: tensors.value },
+    }));
+    if (detail) all.unshift({ run: detail.run, tensors: selected });
+    return all.filter(({ tensors }) => tensors.size > 0);
+  });
+  /** The rows are those of all shown runs. */
   readonly rows = new Rows(
-    computed(() => this.detail.value.value?.tensors ?? NONE),
+    computed(() =>
+      unitedTensors(this.detail.value.value?.tensors ?? NONE, this.loadedRuns.value.slice(1)),
+    ),
     computed(() => this.findings.value.value?.findings ?? NONE),
     this.grids.overview.value,
   );
+  /** The selected tensor, as the run of the cell has it. */
   readonly selectedTensor = computed(() => {
-    const id = this.selection.value?.tensor;
-    return this.detail.value.value?.tensors.find((tensor) => tensor.id === id);
+    const run = this.cellRun.value ?? this.detail.value.value?.run;
+    const shown = this.loadedRuns.value.find((one) => one.run === run);
+    return shown?.tensors.get(this.selection.value?.tensor ?? "");
   });
   /** First and last step of the selected column. */
   readonly selectedSteps = signal<[number, number] | undefined>(undefined);
+
+  /** The steps over which the selected tensor is summed up; null for none. */
+  readonly selectedRange = signal<Steps | null>(null);
 
   readonly tensorDetail = new TensorDetail(
     computed(() => this.cellRun.value ?? this.run.value),
@@ -117,6 +138,7 @@ export class Session {
     this.selectedSteps,
     this.allSteps,
     this.viewport,
+    this.selectedRange,
   );
 
   /** Counts the reloads of TensorBoard. */
@@ -139,6 +161,7 @@ export class Session {
   /** Words that the listed runs have, and their order. */
   readonly runFilter = signal("");
   readonly runOrder = signal<RunOrder>("trouble");
+  readonly preferences = new Preferences();
 
   start(): void {
     const choices = choicesFromUrl(readUrlState());
@@ -147,6 +170,7 @@ export class Session {
       this.dark.value = dark;
     });
     connectHost(whenShown(() => this.reload()));
+    this.preferences.start();
     this.runs.start();
     effect(() => this.#openWorstRun());
     this.growth.start(() => untracked(() => this.#refresh()));
@@ -205,6 +229,7 @@ export class Session {
     batch(() => {
       this.run.value = run;
       this.selection.value = null;
+      this.selectedRange.value = null;
       this.openFinding.value = -1;
       this.chosenTab.value = null;
       this.comparisons.remove(run);
@@ -215,7 +240,7 @@ export class Session {
     });
   }
 
-  /** Selects a cell, of a compared run where that has the tensor, and shows its details. */
+  /** Selects a cell, of a run that has the tensor, and shows its details. */
   select(selection: Selection | null, compared?: ComparedRun): void {
     batch(() => {
       this.#select(selection, compared);
@@ -226,8 +251,19 @@ export class Session {
   #select(selection: Selection | null, compared?: ComparedRun): void {
     this.#isDismissed = selection === null;
     this.selection.value = selection;
-    const isThere = compared && selection && compared.tensors.value.has(selection.tensor);
-    this.cellRun.value = isThere ? compared.run : null;
+    const having = this.loadedRuns.value.filter(
+      ({ tensors }) => selection && tensors.has(selection.tensor),
+    );
+    const shown = having.find(({ run }) => run === (compared ?? this.detail.value.value)?.run);
+    const run = (shown ?? having[0])?.run ?? null;
+    this.cellRun.value = run === this.run.value ? null : run;
+  }
+
+  selectRange(range: Steps | null): void {
+    batch(() => {
+      this.selectedRange.value = range;
+      if (range) this.chosenTab.value = "tensor";
+    });
   }
 
   /** Selects a tensor at the selected step, or else at its first NaN or Inf. */

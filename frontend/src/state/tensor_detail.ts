@@ -11,6 +11,7 @@ import {
 } from "../api/routes";
 import { cutFor, type Range } from "../model/range";
 import { referenceStep } from "../model/reference_step";
+import type { Steps } from "../model/selected_range";
 import type { CellAnswer, Tensor } from "../wire/answers";
 import type { Spectrogram } from "../wire/spectrogram";
 import { distinct } from "./distinct";
@@ -29,6 +30,8 @@ export class TensorDetail {
   readonly reference = new Resource<CellAnswer>();
   /** The same cell of the run that was chosen as the outline. */
   readonly otherRun = new Resource<CellAnswer>();
+  /** The tensor over the selected range of steps. */
+  readonly range = new Resource<CellAnswer>();
   /** Name of that run; null for an earlier step of the tensor's own run. */
   readonly outlineRun = signal<string | null>(null);
   readonly spectrogram = new Resource<Spectrogram>();
@@ -46,6 +49,7 @@ export class TensorDetail {
     readonly steps: ReadonlySignal<[number, number] | undefined>,
     readonly allSteps: ReadonlySignal<Range | null>,
     readonly viewport: StepViewport,
+    readonly selectedRange: ReadonlySignal<Steps | null>,
   ) {}
 
   start(): void {
@@ -71,6 +75,7 @@ export class TensorDetail {
       const run = this.outlineRun.value;
       return this.#loadCell(this.otherRun, query && run !== null ? { ...query, run } : undefined);
     });
+    effect(() => this.#loadCell(this.range, this.#cellQuery(this.selectedRange.value)));
     const spectrogram = distinct(
       () => this.#spectrogramQuery(),
       (query) => (query ? queryText({ ...query }) : ""),
@@ -92,12 +97,18 @@ export class TensorDetail {
   }
 
   clear(): void {
-    for (const resource of [this.cell, this.reference, this.otherRun, this.spectrogram]) {
+    for (const resource of [
+      this.cell,
+      this.reference,
+      this.otherRun,
+      this.range,
+      this.spectrogram,
+    ]) {
       resource.clear();
     }
   }
 
-  #cellQuery(steps: [number, number] | undefined): CellQuery | undefined {
+  #cellQuery(steps: Steps | null | undefined): CellQuery | undefined {
     this.#generation.value;
     const [run, tensor] = [this.run.value, this.tensor.value];
     if (run === null || !tensor || !steps) return undefined;

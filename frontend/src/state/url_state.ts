@@ -7,7 +7,9 @@ import type { Selection } from "../model/cursor";
 import { PANEL_TABS, type PanelTab } from "../model/panel";
 import type { Range } from "../model/range";
 import { ORDERS, type Order } from "../model/rows";
+import { RUN_ORDERS, type RunOrder } from "../model/runs";
 import { AXES } from "../model/scale";
+import type { Steps } from "../model/selected_range";
 import type { AxisName } from "../wire/answers";
 import { STATISTICS, type StatisticName } from "../wire/schema";
 import type { Layout } from "./rows";
@@ -15,6 +17,8 @@ import type { Session } from "./session";
 
 export interface Choices {
   run: string;
+  runFilter: string;
+  runOrder: RunOrder;
   statistic: StatisticName;
   axis: AxisName;
   folds: ReadonlyMap<string, boolean>;
@@ -29,19 +33,24 @@ export interface Choices {
   curvesShown: boolean;
   selection: Selection;
   range: Range;
+  selectedRange: Steps;
   compareWith: readonly string[];
   showDifference: boolean;
+  isTogether: boolean;
   tolerance: number;
   tab: PanelTab;
 }
 
-/** First and last visible step: "120..260". */
+/** First and last step: "120..260". */
 const STEPS = /^(-?\d{1,16})\.\.(-?\d{1,16})$/;
 
 /** The choices of an address; what it lacks or has wrong is left out. */
 export function choicesFromUrl(state: UrlState): Partial<Choices> {
   const choices: Partial<Choices> = {};
   if (state.run !== undefined) choices.run = state.run;
+  if (state.search) choices.runFilter = state.search;
+  const runOrder = RUN_ORDERS.find(({ name }) => name === state.sort);
+  if (runOrder) choices.runOrder = runOrder.name;
   const statistic = STATISTICS.find(({ name }) => name === state.statistic);
   if (statistic) choices.statistic = statistic.name;
   const axis = AXES.find(({ name }) => name === state.axis);
@@ -66,22 +75,30 @@ export function choicesFromUrl(state: UrlState): Partial<Choices> {
   }
   if (state.with) choices.compareWith = listed(state.with);
   if (state.show === "difference") choices.showDifference = true;
+  if (state.arrange === "rows") choices.isTogether = true;
   const tolerance = TOLERANCES.find(({ value }) => String(value) === state.tolerance);
   if (tolerance) choices.tolerance = tolerance.value;
   const tab = PANEL_TABS.find(({ name }) => name === state.tab);
   if (tab) choices.tab = tab.name;
   if (state.curves === "off") choices.curvesShown = false;
-  const steps = STEPS.exec(state.steps ?? "");
-  if (steps && Number(steps[1]) <= Number(steps[2])) {
-    choices.range = { from: Number(steps[1]), to: Number(steps[2]) + 1 };
-  }
+  const visible = stepsOf(state.steps);
+  if (visible) choices.range = { from: visible[0], to: visible[1] + 1 };
+  const selected = stepsOf(state.range);
+  if (selected) choices.selectedRange = selected;
   return choices;
+}
+
+function stepsOf(text = ""): Steps | undefined {
+  const [, first, last] = (STEPS.exec(text) ?? []).map(Number);
+  return first !== undefined && last !== undefined && first <= last ? [first, last] : undefined;
 }
 
 export function applyChoices(session: Session, choices: Partial<Choices>): void {
   const { rows, viewport, grids, comparisons } = session;
   batch(() => {
     if (choices.run !== undefined) session.run.value = choices.run;
+    if (choices.runFilter) session.runFilter.value = choices.runFilter;
+    if (choices.runOrder) session.runOrder.value = choices.runOrder;
     if (choices.statistic) grids.statistic.value = choices.statistic;
     if (choices.axis) session.axis.value = choices.axis;
     if (choices.folds) rows.folds.value = choices.folds;
@@ -96,9 +113,11 @@ export function applyChoices(session: Session, choices: Partial<Choices>): void 
     if (choices.selection) session.selection.value = choices.selection;
     if (choices.compareWith) comparisons.names.value = choices.compareWith;
     if (choices.showDifference) comparisons.showDifference.value = true;
+    if (choices.isTogether) comparisons.isTogether.value = true;
     if (choices.tolerance) comparisons.tolerance.value = choices.tolerance;
     if (choices.curvesShown !== undefined) session.curvesShown.value = choices.curvesShown;
     if (choices.tab) session.chosenTab.value = choices.tab;
+    if (choices.selectedRange) session.selectedRange.value = choices.selectedRange;
     if (choices.range) viewport.chosen.value = choices.range;
   });
 }
@@ -110,11 +129,15 @@ export function urlStateOf(session: Session): UrlState {
   const tolerance = comparisons.tolerance.value;
   const state: Record<string, string | null> = {
     run: session.run.value,
+    search: session.runFilter.value,
+    sort: session.runOrder.value === RUN_ORDERS[0].name ? null : session.runOrder.value,
     statistic: grids.statistic.value,
     axis: session.axis.value === "step" ? null : session.axis.value,
     steps: range && `${Math.floor(range.from)}..${Math.ceil(range.to) - 1}`,
+    range: session.selectedRange.value?.join("..") ?? null,
     with: list(comparisons.names.value),
     show: comparisons.showDifference.value ? "difference" : null,
+    arrange: comparisons.isTogether.value ? "rows" : null,
     tolerance: tolerance === TOLERANCES[0].value ? null : String(tolerance),
     tab: session.chosenTab.value,
     curves: session.curvesShown.value ? null : "off",

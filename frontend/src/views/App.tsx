@@ -13,6 +13,7 @@ import { Comparison } from "./Comparison";
 import { Details } from "./details/Details";
 import { Freshness } from "./Freshness";
 import { Help } from "./Help";
+import { Hint } from "./Hint";
 import { Export } from "./heatmap/Export";
 import { Heatmap } from "./heatmap/Heatmap";
 import { LayersPanel } from "./LayersPanel";
@@ -56,6 +57,7 @@ export function App({ session }: { session: Session }) {
         compared={session.comparisons.names.value}
         filter={session.runFilter}
         order={session.runOrder}
+        width={session.preferences.runsWidth}
         onSelect={(run) => session.selectRun(run)}
         onCompare={(run) => session.addCompared(run)}
       />
@@ -98,11 +100,15 @@ function SelectedRun({ session, summary }: SelectedRunProps) {
       <Comparison
         compared={compared}
         showDifference={session.comparisons.showDifference}
+        isTogether={session.comparisons.isTogether}
         tolerance={session.comparisons.tolerance}
         onGoTo={(difference) => session.goToPlace(difference)}
         onRemove={(run) => session.removeCompared(run)}
       />
       <RunToolbar session={session} detail={detail} exportImage={exportImage} />
+      {session.grids.statistic.value === "instability" && (
+        <Hint known={session.preferences.knowsHint} />
+      )}
       <div class={fieldClass(session.panelTab.value, compared.length > 0)}>
         <RunHeatmap session={session} detail={detail} exportImage={exportImage} />
         <RunPanel session={session} detail={detail} />
@@ -211,13 +217,16 @@ function RunHeatmap({ session, detail, exportImage }: RunProps & ImageProps) {
       rows={session.rows}
       curves={session.curvesShown.value ? session.runCurves.value.value : NO_CURVES}
       compared={comparisons.runs.value}
+      loadedRuns={session.loadedRuns.value}
       showDifference={comparisons.showDifference.value}
+      isTogether={comparisons.isTogether.value}
       findings={session.findings.value.value?.findings ?? NO_FINDINGS}
       openFinding={session.openFinding.value}
       origin={session.origin.value}
       revealed={session.revealed.value}
       selection={session.selection.value}
       selectedSteps={session.selectedSteps.value}
+      selectedRange={session.selectedRange.value}
       cells={tensorDetail.cells}
       theme={session.theme.value}
       actions={session}
@@ -269,6 +278,7 @@ function CellDetails({ session, detail }: RunProps) {
       tensors={detail.tensors}
       norms={session.grids.norms.value}
       selected={tensor && steps && selection ? { tensor, steps, step: selection.step } : undefined}
+      selectedRange={session.selectedRange.value}
       loaded={session.tensorDetail}
       viewport={session.viewport}
       theme={session.theme.value}

@@ -10,6 +10,7 @@ import type { FirstDifference } from "../wire/answers";
 interface ComparisonProps {
   compared: readonly ComparedRun[];
   showDifference: Signal<boolean>;
+  isTogether: Signal<boolean>;
   tolerance: Signal<number>;
   onGoTo: (difference: FirstDifference) => void;
   onRemove: (run: string) => void;
@@ -18,6 +19,7 @@ interface ComparisonProps {
 export function Comparison({
   compared,
   showDifference,
+  isTogether,
   tolerance,
   onGoTo,
   onRemove,
@@ -37,6 +39,20 @@ export function Comparison({
       </ul>
       <div class="comparison-choices">
         <ShownChoice showDifference={showDifference} />
+        <label class="choice">
+          Arrange
+          <select
+            name="arrange"
+            title="Each run as a whole, or row by row"
+            value={isTogether.value ? "rows" : "runs"}
+            onChange={(event) => {
+              isTogether.value = event.currentTarget.value === "rows";
+            }}
+          >
+            <option value="runs">by run</option>
+            <option value="rows">by row</option>
+          </select>
+        </label>
         <label class="choice" title="Runs count as diverged when norms differ by more than this">
           diverged at
           <select

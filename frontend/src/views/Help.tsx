@@ -22,7 +22,8 @@ const SECTIONS: readonly [title: string, lines: readonly [keys: string, effect: 
   [
     "Selection",
     [
-      ["← → ↑ ↓", "move by one cell; with Shift by ten"],
+      ["← → ↑ ↓", "move by one cell; with Ctrl by ten"],
+      ["Shift ← →, Shift drag", "select steps for statistics over them"],
       ["Page Up, Page Down", "move by ten tensors"],
       ["Home, End", "first and last step"],
       ["click on a name", "that tensor at the selected step"],
@@ -43,6 +44,7 @@ const SECTIONS: readonly [title: string, lines: readonly [keys: string, effect: 
     [
       ["Ctrl K, ⌘ K", "go to a run, tensor, finding or action"],
       ["↑ ↓ in the runs", "next and previous run; Enter opens it"],
+      ["← → on their edge", "resize the list of runs"],
       ["Back of the browser", "the run before"],
       ["?", "open and close this dialog"],
     ],
@@ -62,6 +64,7 @@ const SECTIONS: readonly [title: string, lines: readonly [keys: string, effect: 
     "Comparing runs",
     [
       ["Compare with…", "shows the run below, with the same rows and steps"],
+      ["Arrange by row", "puts the rows of the runs together"],
       ["Values, Difference", "its values, or its values relative to the selected run"],
       ["click below", "details of that run’s cell"],
       ["Jump to it", "jump to the first difference"],

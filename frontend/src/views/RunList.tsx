@@ -1,7 +1,7 @@
 /** The runs with their diagnoses: searched, sorted, and gone through by arrow keys. */
 
 import type { Signal } from "@preact/signals";
-import { useEffect, useRef } from "preact/hooks";
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { plainText } from "../model/findings";
 import { visibleName } from "../model/names";
 import {
@@ -17,10 +17,15 @@ import {
 } from "../model/runs";
 import type { RunSummary } from "../wire/answers";
 import { StatusIcon, statusLabel } from "./icons";
+import { RunsResizer } from "./RunsResizer";
 import { Unbroken } from "./verdict/MarkedText";
 
 /** Fewer runs are seen at a glance: they need no search. */
 const MANY_RUNS = 6;
+/** So many of them are listed at first, and at each end of the list that is scrolled to. */
+const PAGE = 60;
+/** Pixels before the end at which more are listed. */
+const AHEAD = 600;
 /** As much of the end of a name is always shown. */
 const NAME_END = 12;
 
@@ -32,23 +37,45 @@ interface RunListProps {
   /** Words that the listed runs have. */
   filter: Signal<string>;
   order: Signal<RunOrder>;
+  width: Signal<number>;
   onSelect: (run: string) => void;
   onCompare: (run: string) => void;
 }
 
 export function RunList(props: RunListProps) {
-  const { runs, selected, compared, filter, order, onSelect, onCompare } = props;
+  const { runs, selected, compared, filter, order, width, onSelect, onCompare } = props;
   const list = useRef<HTMLUListElement>(null);
   // A run that is selected elsewhere may be out of view.
   useEffect(() => {
     const current = list.current?.querySelector('[aria-current="true"]');
     current?.scrollIntoView({ block: "nearest", inline: "nearest" });
   }, [selected]);
-  const others = runs.filter(
-    ({ run, status }) => run !== selected && status !== "empty" && !compared.includes(run),
-  );
-  const directory = sharedDirectory(runs.map(({ run }) => run));
-  const shown = runsInOrder(runsMatching(runs, filter.value), order.value);
+  // It takes as long as the list, and none of it is needed for a word of the search.
+  const compareMenu = useMemo(() => {
+    const isOther = ({ run, status }: RunSummary) =>
+      run !== selected && status !== "empty" && !compared.includes(run);
+    return <CompareMenu runs={runsByTrouble(runs.filter(isOther))} onCompare={onCompare} />;
+  }, [runs, selected, compared]);
+  const directory = useMemo(() => sharedDirectory(runs.map(({ run }) => run)), [runs]);
+  const sorted = useMemo(() => runsInOrder(runs, order.value), [runs, order.value]);
+  const shown = runsMatching(sorted, filter.value);
+  const [grown, setGrown] = useState({ text: "", count: PAGE });
+  const least = grown.text === filter.value ? grown.count : PAGE;
+  const count = Math.max(least, shown.findIndex(({ run }) => run === selected) + PAGE / 2);
+  const grow = (count: number) => setGrown({ text: filter.value, count });
+  const onScroll = ({ currentTarget: list }: { currentTarget: HTMLElement }) => {
+    const below = list.scrollHeight - list.scrollTop - list.clientHeight;
+    const right = list.scrollWidth - list.scrollLeft - list.clientWidth;
+    if (count < shown.length && Math.max(below, right) < AHEAD) grow(count + PAGE);
+  };
+  const onKeyDown = (event: KeyboardEvent) => {
+    if (event.key !== "End" || count >= shown.length) return moveFocus(event);
+    event.preventDefault();
+    grow(shown.length);
+    requestAnimationFrame(() => {
+      list.current?.querySelector<HTMLElement>("li:last-child .run-item")?.focus();
+    });
+  };
   // One tab stop: the selected run, or the first where that is not listed.
   const stop = shown.find(({ run }) => run === selected) ?? shown[0];
   return (
@@ -57,15 +84,15 @@ export function RunList(props: RunListProps) {
         <h2>Runs</h2>
         <p class="run-counts">{runCountsText(runs)}</p>
         {runs.length >= MANY_RUNS && <RunSearch filter={filter} order={order} />}
-        {runs.length > 1 && <CompareMenu runs={others} onCompare={onCompare} />}
+        {runs.length > 1 && compareMenu}
         {directory && (
           <p class="run-directory" title="All runs are in this directory">
             in {visibleName(directory)}
           </p>
         )}
       </div>
-      <ul ref={list} onKeyDown={moveFocus}>
-        {shown.map((run) => (
+      <ul ref={list} onKeyDown={onKeyDown} onScroll={onScroll}>
+        {shown.slice(0, count).map((run) => (
           <RunItem
             key={run.run}
             run={run}
@@ -77,6 +104,7 @@ export function RunList(props: RunListProps) {
         ))}
         {shown.length === 0 && <li class="no-run">No run matches.</li>}
       </ul>
+      <RunsResizer width={width} />
     </nav>
   );
 }
@@ -187,7 +215,7 @@ function CompareMenu({ runs, onCompare }: CompareMenuProps) {
       }}
     >
       <option value="">Compare with…</option>
-      {runsByTrouble(runs).map(({ run }) => (
+      {runs.map(({ run }) => (
         <option key={run} value={run}>
           {visibleName(run)}
         </option>

@@ -209,6 +209,9 @@ export interface CellAnswer {
   largest_magnitude: WireNumber;
   /** The L2 norm at the tensor's usual level. */
   usual_norm: WireNumber;
+  /** Of the single records' largest L2 norms. */
+  smallest_norm: WireNumber;
+  median_norm: WireNumber;
   sampled_step: number | null;
   histogram: HistogramBin[] | null;
 }

@@ -6,6 +6,7 @@ import type { Selection } from "../../model/cursor";
 import { describeDeparture } from "../../model/departure";
 import { formatShape, roleName, visibleName, wholeName } from "../../model/names";
 import { formatCount, formatCounted, formatNumber, formatSteps } from "../../model/numbers";
+import type { Steps } from "../../model/selected_range";
 import type { TensorDetail } from "../../state/tensor_detail";
 import type { StepViewport } from "../../state/viewport";
 import type { Theme } from "../../theme/colors";
@@ -19,9 +20,11 @@ import { Highlights } from "./Highlights";
 import { Neighbors } from "./Neighbors";
 import { OutlinedHistogram } from "./OutlinedHistogram";
 import { OverTime } from "./OverTime";
+import { RangeStatistics } from "./RangeStatistics";
 
 export interface DetailActions {
   select(selection: Selection | null): void;
+  selectRange(range: Steps | null): void;
   /** Goes to another tensor at the selected step. */
   goToTensor(tensor: string): void;
   reload(): void;
@@ -42,6 +45,7 @@ interface DetailsProps {
   /** The norms of the visible steps. */
   norms: Grid | undefined;
   selected: SelectedCell | undefined;
+  selectedRange: Steps | null;
   loaded: TensorDetail;
   viewport: StepViewport;
   theme: Theme;
@@ -89,6 +93,14 @@ function SelectedDetails(props: DetailsProps & { selected: SelectedCell }) {
         </h2>
         <p class="belongs">{belongsText(tensor)}</p>
       </header>
+      {props.selectedRange && (
+        <RangeStatistics
+          range={props.selectedRange}
+          loaded={loaded.range}
+          onSelectStep={(step) => actions.select({ tensor: tensor.id, step })}
+          onClear={() => actions.selectRange(null)}
+        />
+      )}
       <Numbers {...props}>
         <Neighbors
           tensor={tensor}

@@ -6,11 +6,13 @@ import { AXIS_HEIGHT } from "../../draw/axis";
 import { GUTTER } from "../../draw/canvas";
 import type { ExportImage } from "../../draw/export_image";
 import { statisticLabel } from "../../model/cell_text";
+import type { RunTensors } from "../../model/comparison";
 import type { Selection } from "../../model/cursor";
 import type { RunCurve } from "../../model/curves";
 import { codeInOneLine, type Origin, primaryFinding } from "../../model/findings";
 import { layLines } from "../../model/lanes";
 import { formatCounted } from "../../model/numbers";
+import { type Steps, stepsBetween } from "../../model/selected_range";
 import { type Timeline, xOfStep } from "../../model/timeline";
 import type { ComparedRun } from "../../state/compared_run";
 import type { HeatmapGrids } from "../../state/grids";
@@ -22,7 +24,7 @@ import { Loading } from "../notices";
 import { useSize } from "../size";
 import { Announcement } from "./Announcement";
 import type { HeatmapActions } from "./actions";
-import { ComparedPane, PaneHeader } from "./ComparedPane";
+import { ComparedName, ComparedPane, PaneHeader, RunName } from "./ComparedPane";
 import { Curves } from "./Curves";
 import { exportImageOf } from "./export_layout";
 import { useGestures } from "./gestures";
@@ -45,6 +47,7 @@ import { RowLabels } from "./RowLabels";
 import { Tooltip } from "./Tooltip";
 import { VisibleRange } from "./VisibleRange";
 
+const NO_RUNS: readonly ComparedRun[] = [];
 const NO_CURVES: readonly RunCurve[] = [];
 
 export interface HeatmapProps {
@@ -54,8 +57,12 @@ export interface HeatmapProps {
   rows: Rows;
   curves: readonly RunCurve[];
   compared: readonly ComparedRun[];
+  /** The tensors of all shown runs. */
+  loadedRuns: readonly RunTensors[];
   /** Compared runs show their difference, and not their values. */
   showDifference: boolean;
+  /** Compared runs are in the lines of the selected run, and not below it. */
+  isTogether: boolean;
   findings: readonly Finding[];
   /** Index of the open finding; -1 for none. */
   openFinding: number;
@@ -66,6 +73,7 @@ export interface HeatmapProps {
   selection: Selection | null;
   /** First and last step of the selected column. */
   selectedSteps: [number, number] | undefined;
+  selectedRange: Steps | null;
   cells: CellCache;
   theme: Theme;
   actions: HeatmapActions;
@@ -84,13 +92,15 @@ export function Heatmap(props: HeatmapProps) {
   const [scrollTop, setScrollTop] = useState(0);
 
   const { origin } = props;
-  const layout = layoutOf(size, props.curves.length, compared.length, origin !== null);
+  const isTogether = props.isTogether && compared.length > 0;
+  const layout = layoutOf(size, props.curves.length, compared.length, origin !== null, isTogether);
+  const strips = isTogether ? compared.length + 1 : 1;
   const curves = layout.showsCurves ? props.curves : NO_CURVES;
   const { labelWidth, plotWidth, paneHeight } = layout;
   const [lanes, folds] = [rows.lanes.value, rows.folds.value];
   const lines = useMemo(
-    () => layLines(lanes, (item) => rows.isOpen(item), paneHeight),
-    [lanes, folds, paneHeight],
+    () => layLines(lanes, (item) => rows.isOpen(item), paneHeight, strips),
+    [lanes, folds, paneHeight, strips],
   );
   const timeline = useTimeline(grids, viewport, plotWidth);
   const markers = useFindingMarkers(props.findings, props.openFinding);
@@ -98,6 +108,10 @@ export function Heatmap(props: HeatmapProps) {
     ...{ viewport, scroller, stage, timeline },
     inset: labelWidth,
     axisHeight: AXIS_HEIGHT,
+    onRange: (one, other) => {
+      const all = viewport.allSteps.value;
+      if (all) actions.selectRange(stepsBetween(one, other, [all.from, all.to - 1]));
+    },
   });
   const firstSteps = useFirstSteps(detail.tensors);
   const picture = useHeatmapPicture({
@@ -116,14 +130,18 @@ export function Heatmap(props: HeatmapProps) {
   const { hovered } = pointer;
   const onKeyDown = (event: KeyboardEvent) => {
     if (event.target !== event.currentTarget) return;
-    const field = { ...{ actions, viewport, rows, grids, selection, lines, timeline } };
+    const { selectedRange } = props;
+    const field = {
+      ...{ actions, viewport, rows, grids, selection, selectedRange, lines, timeline },
+    };
     if (handleKey(event, field)) event.preventDefault();
   };
-  const runs = compared.length > 0 ? [detail.run, ...compared.map(({ run }) => run)] : [];
+  const runs =
+    compared.length > 0 && !isTogether ? [detail.run, ...compared.map(({ run }) => run)] : [];
   const fix = props.findings[primaryFinding(props.findings)]?.fix_code;
   props.exportImage.current = () =>
     exportImageOf({
-      ...{ stage: stage.current, cells: cells.current, picture },
+      ...{ stage: stage.current, cells: compared.length > 0 ? null : cells.current, picture },
       ...{ theme, layout, lines, scrollTop, curves, runs, origin },
       title: document.querySelector("h1")?.textContent ?? "",
       headings: [
@@ -134,7 +152,7 @@ export function Heatmap(props: HeatmapProps) {
 
   const labelProps = {
     ...{ lines, scrollTop, rows, actions, width: labelWidth, height: paneHeight },
-    selected: selection?.tensor,
+    ...{ runs: props.loadedRuns, selected: selection?.tensor },
     hovered: hovered?.tensor.id,
   };
   return (
@@ -152,7 +170,7 @@ export function Heatmap(props: HeatmapProps) {
         onKeyDown={onKeyDown}
         onClick={pointer.onClick}
         onDblClick={(event) => event.target instanceof HTMLCanvasElement && viewport.reset()}
-        onPointerDown={gestures.onPointerDown}
+        onPointerDown={pointer.onPointerDown}
         onPointerMove={pointer.onPointerMove}
         onPointerUp={gestures.onPointerUp}
         onPointerCancel={gestures.onPointerUp}
@@ -174,7 +192,17 @@ export function Heatmap(props: HeatmapProps) {
               selectedStep={selection?.step ?? null}
             />
             {compared.length > 0 && (
-              <PaneHeader top={layout.headHeight} run={detail.run} index={0} theme={theme} />
+              <PaneHeader top={layout.headHeight}>
+                <RunName {...{ run: detail.run, index: 0, theme }} />
+                {isTogether &&
+                  compared.map((one, index) => (
+                    <ComparedName
+                      key={one.run}
+                      {...{ compared: one, index: index + 1, theme }}
+                      showDifference={props.showDifference}
+                    />
+                  ))}
+              </PaneHeader>
             )}
             {picture && origin && (
               <OriginRow
@@ -188,7 +216,7 @@ export function Heatmap(props: HeatmapProps) {
               ref={plot}
               style={{ top: `${paneTop(layout, 0)}px`, height: `${paneHeight}px` }}
             >
-              <RowLabels {...labelProps} grids={grids} />
+              <RowLabels {...{ ...labelProps, grids, together: isTogether ? compared : NO_RUNS }} />
               <canvas class="cells" ref={cells} style={{ left: `${labelWidth - GUTTER}px` }} />
             </div>
             {picture &&
@@ -197,15 +225,17 @@ export function Heatmap(props: HeatmapProps) {
                   key={one.run}
                   compared={one}
                   index={index + 1}
-                  selectedRun={detail.run}
-                  showDifference={props.showDifference}
+                  {...{ isTogether, showDifference: props.showDifference }}
                   picture={picture}
-                  top={paneTop(layout, index + 1)}
+                  top={paneTop(layout, isTogether ? 0 : index + 1)}
                   labels={labelProps}
                   origin={origin}
                   onJump={() => actions.jumpToOrigin()}
                 />
               ))}
+            {props.selectedRange && (
+              <SelectedRange range={props.selectedRange} timeline={timeline} layout={layout} />
+            )}
             {hovered && <HoveredStep hovered={hovered} timeline={timeline} layout={layout} />}
           </div>
         </div>
@@ -252,6 +282,24 @@ interface HoveredStepProps {
 function HoveredStep({ hovered: { steps }, timeline, layout }: HoveredStepProps) {
   const x = layout.labelWidth + xOfStep(timeline, (steps[0] + steps[1] + 1) / 2);
   return <i class="hovered-step" style={{ left: `${x}px`, top: `${AXIS_HEIGHT}px` }} />;
+}
+
+interface SelectedRangeProps {
+  range: Steps;
+  timeline: Timeline;
+  layout: HeatmapLayout;
+}
+
+/** The edges of the selected steps, through all runs and curves: cells keep their colors. */
+function SelectedRange({ range: [first, last], timeline, layout }: SelectedRangeProps) {
+  const within = (step: number) => Math.min(timeline.width, Math.max(0, xOfStep(timeline, step)));
+  const [left, right] = [within(first), within(last + 1)];
+  return (
+    <i
+      class="selected-range"
+      style={{ left: `${layout.labelWidth + left}px`, width: `${right - left}px` }}
+    />
+  );
 }
 
 function NoMatch({ onShowAll }: { onShowAll: () => void }) {

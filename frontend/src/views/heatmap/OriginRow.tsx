@@ -16,11 +16,16 @@ interface OriginRowProps {
   picture: HeatmapPicture;
   top: number;
   labelWidth: number;
+  /** The run is bad there, too. */
+  isBad?: boolean;
+  /** The runs that have the tensor, where not all of them do. */
+  onlyIn?: string;
   /** Jumps to the origin. */
   onJump: () => void;
 }
 
-export function OriginRow({ origin, picture, top, labelWidth, onJump }: OriginRowProps) {
+export function OriginRow(props: OriginRowProps) {
+  const { origin, picture, top, labelWidth, isBad = true, onlyIn, onJump } = props;
   const { tensor, step, severity } = origin;
   const canvas = useRef<HTMLCanvasElement>(null);
   const own = useMemo((): HeatmapPicture => {
@@ -32,8 +37,8 @@ export function OriginRow({ origin, picture, top, labelWidth, onJump }: OriginRo
       label: "",
       depth: 0,
     } as const;
-    const lines = { lines: [row], height: ORIGIN_HEIGHT, rowHeight: row.height };
-    return { ...picture, lines, scrollTop: 0, height: ORIGIN_HEIGHT };
+    const lines = { lines: [row], height: ORIGIN_HEIGHT, rowHeight: row.height + 1, strips: 1 };
+    return { ...picture, lines, strip: 0, scrollTop: 0, height: ORIGIN_HEIGHT };
   }, [picture, tensor]);
   usePaintedCells(canvas, own);
   return (
@@ -44,15 +49,18 @@ export function OriginRow({ origin, picture, top, labelWidth, onJump }: OriginRo
         title={`Where it began: ${tensorTitle(tensor)} at step ${formatCount(step)}\n${wholeName(tensor.name)}`}
         onClick={onJump}
       >
-        <SeverityIcon severity={severity} size={14} />
+        {isBad ? <SeverityIcon severity={severity} size={14} /> : <span class="no-icon" />}
         <span class="origin-name">
           {visibleName(endOf(tensor.name))}
           {roleName(tensor.role) !== tensor.name && <i>{roleName(tensor.role)}</i>}
         </span>
-        <span class="origin-step">
-          <span class="unseen">began at step </span>
-          {formatCount(step)}
-        </span>
+        {isBad && (
+          <span class="origin-step">
+            <span class="unseen">began at step </span>
+            {formatCount(step)}
+          </span>
+        )}
+        {onlyIn && <span class="only-in">{onlyIn}</span>}
       </button>
       <canvas class="origin-cells" ref={canvas} style={{ left: `${labelWidth - GUTTER}px` }} />
     </div>

@@ -1,6 +1,7 @@
 /** The label of one tensor: its pin, its name, and the step of its first NaN or Inf. */
 
 import { gridCell } from "../../model/cells";
+import { onlyInText, type RunTensors } from "../../model/comparison";
 import type { Line } from "../../model/lanes";
 import { type MarkName, marksOf } from "../../model/marks";
 import { formatShape, splitName, visibleName, wholeName } from "../../model/names";
@@ -26,31 +27,50 @@ interface TensorLabelProps {
   grids: HeatmapGrids;
   /** The run of the row, where it is not the selected one. */
   compared: ComparedRun | undefined;
+  /** All shown runs. */
+  runs: readonly RunTensors[];
+  /** The strip of a compared run, labeled with its name, below that of the selected run. */
+  isOfRun?: boolean;
   isSelected: boolean;
   isHovered: boolean;
   actions: HeatmapActions;
 }
 
 export function TensorLabel(props: TensorLabelProps) {
-  const { line, box, width, rows, grids, compared, isSelected, isHovered, actions } = props;
+  const {
+    line,
+    box,
+    width,
+    rows,
+    grids,
+    compared,
+    runs,
+    isOfRun = false,
+    isSelected,
+    isHovered,
+    actions,
+  } = props;
   const { tensor, label, depth } = line;
   const longestTail = Math.floor((width - AROUND_NAME - depth * GROUP_INDENT) / CHARACTER_WIDTH);
   const { head, tail } = splitName(label, longestTail);
-  // A compared run may lack the tensor.
-  const own = compared ? compared.tensors.value.get(tensor.id) : tensor;
+  // The run of the row may lack the tensor.
+  const own = (compared ? compared.tensors.value : runs[0]?.tensors)?.get(tensor.id);
+  const onlyIn = onlyInText([tensor], runs);
   const isNamedByLane = rows.replicas.value === "separate" && !line.isLane;
   const showsWorker = tensor.worker !== "" && !isNamedByLane;
   return (
     <div
-      class={`tensor-label ${line.isLane ? "whole-lane" : ""} ${isSelected ? "selected" : ""} ${isHovered ? "hovered" : ""}`}
+      class={`tensor-label ${line.isLane ? "whole-lane" : ""} ${isSelected ? "selected" : ""} ${isHovered ? "hovered" : ""} ${own ? "" : "lacking"} ${isOfRun ? "of-run" : ""}`}
       style={{ ...box, width: `${width}px`, paddingLeft: `${INDENT + depth * GROUP_INDENT}px` }}
-      title={titleOf(tensor)}
+      title={[titleOf(tensor), onlyIn].filter(Boolean).join("\n")}
     >
-      <Pin
-        name={tensor.name}
-        isPinned={rows.pinned.value.has(tensor.id)}
-        onToggle={() => rows.togglePin(tensor.id)}
-      />
+      {!isOfRun && (
+        <Pin
+          name={tensor.name}
+          isPinned={rows.pinned.value.has(tensor.id)}
+          onToggle={() => rows.togglePin(tensor.id)}
+        />
+      )}
       {showsWorker && (
         <span class="worker">{visibleName(tensor.worker).slice(0, LONGEST_WORKER)}</span>
       )}
@@ -66,6 +86,7 @@ export function TensorLabel(props: TensorLabelProps) {
         <span class="head">{head}</span>
         <span class="tail">{tail}</span>
       </button>
+      {own?.first_nonfinite_step == null && <span class="only-in">{onlyIn}</span>}
       {own && (
         <FirstNonfinite
           grids={grids}

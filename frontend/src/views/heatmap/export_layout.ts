@@ -19,7 +19,7 @@ const LEGEND_MARGIN = 12;
 interface ShownHeatmap {
   /** What the canvases are in; undefined before it is there. */
   stage: HTMLElement | null;
-  /** The canvas of the selected run's rows, and what it shows. */
+  /** The canvas of the rows, null where runs are compared; and what it shows. */
   cells: HTMLCanvasElement | null;
   picture: HeatmapPicture | null;
   title: string;
@@ -38,7 +38,7 @@ interface ShownHeatmap {
 export function exportImageOf(shown: ShownHeatmap): ExportImage {
   const { stage, cells, picture, title, headings, theme, layout, lines, curves, runs, origin } =
     shown;
-  const isWhole = runs.length === 0 && cells && picture;
+  const isWhole = cells && picture;
   const scrollTop = isWhole ? 0 : shown.scrollTop;
   const most = MOST_PIXELS / (window.devicePixelRatio || 1) - layout.headHeight;
   const bodyHeight = isWhole ? Math.min(lines.height, most) : layout.paneHeight;

@@ -1,4 +1,7 @@
-/** The gestures of the heatmap: wheel and pinch zoom, dragging pans, dragging on the axis selects a range. */
+/**
+ * The gestures of the heatmap: wheel and pinch zoom, dragging pans, dragging on the axis zooms to a
+ * range, and dragging with Shift selects one.
+ */
 
 import type { RefObject } from "preact";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
@@ -23,6 +26,8 @@ export interface GestureField {
   /** Where the first visible step begins within it, and how high the axis is. */
   inset: number;
   axisHeight: number;
+  /** Takes both ends of a range on the axis. */
+  onRange: (one: number, other: number) => void;
 }
 
 export interface Gestures {
@@ -38,7 +43,7 @@ export interface Gestures {
 }
 
 interface Drag {
-  kind: "pan" | "brush";
+  kind: "pan" | "brush" | "range";
   startX: number;
   lastX: number;
   lastY: number;
@@ -102,6 +107,10 @@ export function useGestures(field: GestureField): Gestures {
       if (!current.moved) (event.currentTarget as Element).setPointerCapture(event.pointerId);
       current.moved = true;
       setDragging(true);
+      if (current.kind === "range") {
+        latest.current.onRange(stepAt(timeline, current.startX), stepAt(timeline, x));
+        return;
+      }
       if (current.kind === "brush") {
         const ends = [current.startX, x].map((end) => Math.min(timeline.width, Math.max(0, end)));
         setBrush([Math.min(...ends), Math.max(...ends)]);
@@ -125,7 +134,8 @@ export function useGestures(field: GestureField): Gestures {
         const { stage, axisHeight } = latest.current;
         const box = stage.current?.getBoundingClientRect();
         if (x < 0 || !box) return;
-        const kind = event.clientY < box.top + axisHeight ? "brush" : "pan";
+        const onAxis = event.clientY < box.top + axisHeight ? "brush" : "pan";
+        const kind = event.shiftKey ? "range" : onAxis;
         drag.current = { kind, startX: x, lastX: x, lastY: event.clientY, moved: false };
       },
       onPointerMove: move,
@@ -137,7 +147,7 @@ export function useGestures(field: GestureField): Gestures {
         endedDrag.current = true;
         setDragging(false);
         setBrush(null);
-        if (current.kind === "pan" || event.type === "pointercancel") return;
+        if (current.kind !== "brush" || event.type === "pointercancel") return;
         const { viewport, timeline } = latest.current;
         const ends = [current.startX, xOf(event.clientX)].map((x) =>
           stepAt(timeline, Math.min(timeline.width, Math.max(0, x))),

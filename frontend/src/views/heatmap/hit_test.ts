@@ -3,7 +3,8 @@
 import type { RefObject } from "preact";
 import { type FindingMarker, markerAt } from "../../draw/axis";
 import { GUTTER } from "../../draw/canvas";
-import { LANE_HEIGHT, type Lines, lineAt, stickyLane, tensorAt } from "../../model/lanes";
+import { gridRow } from "../../model/cells";
+import { LANE_HEIGHT, type Lines, lineAt, stickyLane, stripAt, tensorAt } from "../../model/lanes";
 import { columnOfStep, stepAt, stepsOfColumn, type Timeline } from "../../model/timeline";
 import type { ComparedRun } from "../../state/compared_run";
 import type { HeatmapGrids } from "../../state/grids";
@@ -43,22 +44,26 @@ export function cellUnder(event: MouseEvent, field: HitField): HoveredCell | nul
   if (!box) return null;
   // From the top of the pinned row on.
   const below = event.clientY - box.top + layout.originHeight;
+  // The strips of runs that are together are in one pane.
+  const isTogether = lines.strips > 1;
   const stride = paneStride(layout);
-  const pane = Math.floor(below / (stride || 1));
+  const pane = isTogether ? 0 : Math.floor(below / (stride || 1));
   const y = below - pane * stride - layout.originHeight;
   if (below < 0 || pane > compared.length || y >= layout.paneHeight) return null;
-  const run = compared[pane - 1];
+  const under = y < 0 ? undefined : lineAt(lines, y + scrollTop);
+  const strip = isTogether && under ? stripAt(lines, under, y + scrollTop) : pane;
+  const run = compared[strip - 1];
   const shown = run?.grids ?? grids;
   const steps = stepsUnder(shown, timeline, event.clientX - box.left - layout.labelWidth);
   const tensor = steps && (y < 0 ? field.origin : tensorUnder(y, shown.gridAt(steps[0]), steps[0]));
-  if (!tensor || !steps) return null;
+  const isThere = (grid: Grid | undefined) => grid && tensor && gridRow(grid, tensor.id);
+  if (!tensor || !steps || !isThere(shown.gridAt(steps[0]))) return null;
   return { tensor, steps, x: event.clientX, y: event.clientY, compared: run };
 
   function tensorUnder(y: number, grid: Grid | undefined, step: number): Tensor | undefined {
     const sticky = stickyLane(lines, scrollTop);
     if (sticky && y < sticky.top + LANE_HEIGHT) return undefined;
-    const line = lineAt(lines, y + scrollTop);
-    return line && tensorAt(line, grid, step);
+    return under && tensorAt(under, grid, step);
   }
 }
 

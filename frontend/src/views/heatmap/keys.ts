@@ -4,6 +4,7 @@ import type { RefObject } from "preact";
 import { useEffect } from "preact/hooks";
 import { moveCursor, rowsOfCells, type Selection } from "../../model/cursor";
 import { LANE_HEIGHT, type Lines, lineOf, tensorAt } from "../../model/lanes";
+import { extendedRange, type Steps } from "../../model/selected_range";
 import { columnOfStep, isVisible, stepsOfColumn, type Timeline } from "../../model/timeline";
 import type { HeatmapGrids } from "../../state/grids";
 import type { Rows } from "../../state/rows";
@@ -22,6 +23,7 @@ export interface KeyField {
   rows: Rows;
   grids: HeatmapGrids;
   selection: Selection | null;
+  selectedRange: Steps | null;
   lines: Lines;
   timeline: Timeline;
 }
@@ -35,8 +37,9 @@ export function handleKey(event: KeyboardEvent, field: KeyField): boolean {
     requestAnimationFrame(() => document.getElementById("details")?.focus());
     return true;
   }
-  if (event.key === "Escape" && selection) {
-    actions.select(null);
+  if (event.key === "Escape" && (selection || field.selectedRange)) {
+    if (field.selectedRange) actions.selectRange(null);
+    else actions.select(null);
     return true;
   }
   if (event.altKey || event.metaKey) return false;
@@ -80,7 +83,8 @@ function moveSelection(event: KeyboardEvent, field: KeyField): boolean {
   const column = selection ? columnOfStep(timeline, selection.step) : -1;
   const firstVisible = columnOfStep(timeline, Math.ceil(timeline.from));
   const from = { row: Math.max(0, row), column: column < 0 ? Math.max(0, firstVisible) : column };
-  const isFar = event.ctrlKey || event.shiftKey;
+  const isExtended = event.shiftKey && /^Arrow(Left|Right)$/.test(event.key);
+  const isFar = event.ctrlKey || (event.shiftKey && !isExtended);
   const to = moveCursor(from, event.key, isFar, rows.length, timeline.columns);
   if (!to || !allSteps) return false;
   if (selection && row >= 0 && !isVisible(timeline, selection.step)) {
@@ -96,6 +100,13 @@ function moveSelection(event: KeyboardEvent, field: KeyField): boolean {
   const same = row === target.row ? selection?.tensor : undefined;
   const tensor = same ?? (line && tensorAt(line, grids.gridAt(step), step)?.id);
   if (tensor === undefined) return false;
+  if (isExtended && selection) {
+    const head = stepsOfColumn(timeline, from.column);
+    const steps = stepsOfColumn(timeline, target.column);
+    const range = field.selectedRange;
+    const isWithin = range && range[0] <= selection.step && selection.step <= range[1];
+    actions.selectRange(extendedRange(isWithin ? range : null, head, steps));
+  }
   actions.select({ tensor, step });
   viewport.include(step);
   return true;

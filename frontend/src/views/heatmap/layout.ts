@@ -35,6 +35,7 @@ export function layoutOf(
   curves: number,
   compared: number,
   hasOrigin: boolean,
+  isTogether: boolean,
 ): HeatmapLayout {
   const labelWidth = labelWidthFor(width);
   const curvesHeight = curves * CURVE_HEIGHT;
@@ -42,7 +43,7 @@ export function layoutOf(
   const headHeight = AXIS_HEIGHT + (showsCurves ? curvesHeight : 0);
   const paneHeaderHeight = compared > 0 ? PANE_HEADER_HEIGHT : 0;
   const originHeight = hasOrigin ? ORIGIN_HEIGHT : 0;
-  const share = Math.floor((height - headHeight) / (compared + 1));
+  const share = Math.floor((height - headHeight) / (isTogether ? 1 : compared + 1));
   return {
     ...{ width, height, labelWidth, showsCurves, headHeight, paneHeaderHeight, originHeight },
     plotWidth: Math.max(0, width - labelWidth - RIGHT_MARGIN),

@@ -98,6 +98,7 @@ export function useHeatmapPicture(parts: PictureParts): HeatmapPicture | null {
         ...{ tensor: origin.tensor.id, step: origin.step },
         color: severityColor(theme, origin.severity),
       },
+      strip: 0,
       width: plotWidth + RIGHT_MARGIN,
       height: Math.min(paneHeight, lines.height - scrollTop),
     };

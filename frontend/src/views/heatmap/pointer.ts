@@ -9,6 +9,7 @@ import { cellUnder, type HitField, type HoveredCell, markerUnder } from "./hit_t
 interface PointerHandlers {
   hovered: HoveredCell | null;
   onClick: (event: MouseEvent) => void;
+  onPointerDown: (event: PointerEvent) => void;
   onPointerMove: (event: PointerEvent) => void;
   onPointerLeave: () => void;
 }
@@ -29,11 +30,17 @@ export function usePointer(
     actions.select({ tensor: cell.tensor.id, step: cell.steps[0] }, cell.compared);
     scroller.current?.focus({ preventScroll: true });
   };
+  const onPointerDown = (event: PointerEvent) => {
+    gestures.onPointerDown(event);
+    // A range of steps is of the tensor on whose row it begins.
+    const cell = event.shiftKey && event.button === 0 && cellUnder(event, field);
+    if (cell) actions.select({ tensor: cell.tensor.id, step: cell.steps[0] }, cell.compared);
+  };
   const onPointerMove = (event: PointerEvent) => {
     gestures.onPointerMove(event);
     setHovered(gestures.dragging ? null : cellUnder(event, field));
     const axis = field.axis.current;
     if (axis) axis.style.cursor = markerUnder(event, field) >= 0 ? "pointer" : "";
   };
-  return { hovered, onClick, onPointerMove, onPointerLeave: () => setHovered(null) };
+  return { hovered, onClick, onPointerDown, onPointerMove, onPointerLeave: () => setHovered(null) };
 }
