@@ -38,6 +38,9 @@ export function LayersPanel({ answer, order, shown, onShow, onRetry }: LayersPan
   if (layers.length === 0) {
     return <p class="nothing">No recorded tensor belongs to a layer.</p>;
   }
+  // Of a healthy run nothing would stand in it.
+  const hasTrouble = layers.some(({ first_trouble }) => first_trouble);
+  const columns = LAYER_COLUMNS.filter(({ name }) => name !== "trouble" || hasTrouble);
   const isMixed = layers.some((layer) => hasGradientNumbers(layer));
   return (
     <>
@@ -45,7 +48,7 @@ export function LayersPanel({ answer, order, shown, onShow, onRetry }: LayersPan
         <caption class="unseen">Layers; a click on one filters the heatmap</caption>
         <thead>
           <tr>
-            {LAYER_COLUMNS.map(({ name, label, title }) => {
+            {columns.map(({ name, label, title }) => {
               const isSorted = order.value.column === name;
               const direction = order.value.descending ? "descending" : "ascending";
               return (
@@ -78,6 +81,7 @@ export function LayersPanel({ answer, order, shown, onShow, onRetry }: LayersPan
               key={layer.path}
               layer={layer}
               isShown={layer.path === shown}
+              hasTrouble={hasTrouble}
               onShow={onShow}
             />
           ))}
@@ -100,10 +104,12 @@ function hasGradientNumbers({ ratio_role, zero_role }: LayerSummary): boolean {
 interface LayerLineProps {
   layer: LayerSummary;
   isShown: boolean;
+  /** There is a column of troubles. */
+  hasTrouble: boolean;
   onShow: (path: string | null) => void;
 }
 
-function LayerLine({ layer, isShown, onShow }: LayerLineProps) {
+function LayerLine({ layer, isShown, hasTrouble, onShow }: LayerLineProps) {
   const texts = layerTexts(layer);
   const show = () => onShow(isShown ? null : layer.path);
   return (
@@ -126,9 +132,11 @@ function LayerLine({ layer, isShown, onShow }: LayerLineProps) {
       <td class={concernOf(layer, "headroom")} title={headroomTitle(layer)}>
         {texts.headroom}
       </td>
-      <td class={concernOf(layer, "trouble")} title={troubleTitle(layer)}>
-        {texts.trouble}
-      </td>
+      {hasTrouble && (
+        <td class={concernOf(layer, "trouble")} title={troubleTitle(layer)}>
+          {texts.trouble}
+        </td>
+      )}
     </tr>
   );
 }

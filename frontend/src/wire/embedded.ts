@@ -35,6 +35,7 @@ interface Details {
   cells: Record<string, unknown[]>;
 }
 
+const MISSING = "This page does not have that: it has many runs. TensorBoard shows all of it.";
 const TRY = "TensorBoard has them of every step; here a step near a finding has them.";
 
 let elements: Map<string, HTMLScriptElement> | undefined;
@@ -42,7 +43,7 @@ let elements: Map<string, HTMLScriptElement> | undefined;
 async function answerOf(key: readonly unknown[]): Promise<Response> {
   elements ??= indexed();
   const text = elements.get(keyText(key))?.textContent;
-  if (!text) return missing("This page does not have that. Open the log directory in TensorBoard.");
+  if (!text) return missing(MISSING);
   const bytes = Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
   return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip")));
 }
