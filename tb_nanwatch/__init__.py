@@ -52,7 +52,11 @@ def _imported(module: str) -> ModuleType:
     from tb_nanwatch import requirements
 
     if ".adapters." not in module:
-        return importlib.import_module(module)
+        try:
+            return importlib.import_module(module)
+        except ImportError as error:
+            trouble = requirements.unmet_by_reading()
+            raise ImportError(f"NaNWatch cannot read logs here. {trouble or error}") from error
     trouble = requirements.unmet()
     if trouble is not None:
         raise ImportError(f"NaNWatch cannot record here. {trouble}")

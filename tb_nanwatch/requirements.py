@@ -153,6 +153,11 @@ def unmet(error: ImportError | None = None) -> Trouble | None:
     )
 
 
+def unmet_by_reading() -> Trouble | None:
+    """Why reading logs does not work here; None where nothing is known to be amiss."""
+    return next(filter(None, map(shortage, READING)), None)
+
+
 def pip_install(wanted: str, *, upgrade: bool = False, reinstall: bool = False) -> str:
     """What installs a requirement for this very Python."""
     options = " --upgrade" * upgrade + " --force-reinstall" * reinstall

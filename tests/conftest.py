@@ -28,6 +28,8 @@ with warnings.catch_warnings():
     # What TensorBoard vendors warns of itself when it is first imported.
     warnings.filterwarnings("ignore", "html5lib's sanitizer is deprecated", DeprecationWarning)
     importlib.import_module("tensorboard.plugin_util")
+# A command that is called in a process without TensorFlow leaves it without `tf.summary`.
+importlib.import_module("tensorflow")
 
 # A busy machine is no reason for a property to fail.
 hypothesis.settings.register_profile("nanwatch", deadline=None)

@@ -6,6 +6,7 @@ trains models that break, `replay` re-runs a step that the black box stored.
 - `report`: the command of that name, from the arguments to the exit status.
 - `doctor`: the command of that name: what works in this installation, and what mends the rest.
 - `thresholds`: those of the diagnosis, from flags and from a file.
+- `no_tensorflow`: reads logs without importing it.
 - `terminal`, `console_report`: the report as text. Its sentences are those of `diagnosis.text`.
 - `github_annotations`, `junit`: the report as CI systems show it.
 """
@@ -59,8 +60,8 @@ def _missing_package(error: Exception) -> str:
         return ""
     from tb_nanwatch import requirements
 
-    troubles = map(requirements.shortage, requirements.READING)
-    return next((str(trouble) for trouble in troubles if trouble is not None), "")
+    trouble = requirements.unmet_by_reading()
+    return "" if trouble is None else str(trouble)
 
 
 def _run(words: list[str]) -> int:

@@ -8,8 +8,8 @@ from xml.etree import ElementTree
 from tb_nanwatch.cli.console_report import run_lines
 from tb_nanwatch.cli.terminal import Terminal
 from tb_nanwatch.diagnosis import headline
-from tb_nanwatch.diagnosis.text.names import visible
 from tb_nanwatch.logs.runs import DiagnosedRun
+from tb_nanwatch.printable import visible
 
 
 def junit(diagnosed: Sequence[DiagnosedRun]) -> str:

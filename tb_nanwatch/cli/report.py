@@ -12,6 +12,7 @@ from typing import Any
 
 from tb_nanwatch.cli.console_report import comparison_lines, run_lines
 from tb_nanwatch.cli.exit_status import ERROR, NO_ERROR, TROUBLE
+from tb_nanwatch.cli.no_tensorflow import read_without_tensorflow
 from tb_nanwatch.cli.terminal import Terminal
 from tb_nanwatch.cli.thresholds import chosen
 from tb_nanwatch.diagnosis.compare import compare
@@ -27,6 +28,7 @@ VERSION = 1
 
 def report(arguments: argparse.Namespace) -> int:
     """Runs the command; returns the exit status."""
+    read_without_tensorflow()
     with Progress(sys.stderr) as progress, ExitStack() as opened:
 
         def say(text: str) -> None:

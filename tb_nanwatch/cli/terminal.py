@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TextIO
 
-from tb_nanwatch.diagnosis.text.names import visible
+from tb_nanwatch.printable import visible
 
 PLAIN_WIDTH = 80
 """Columns where the output is no terminal."""

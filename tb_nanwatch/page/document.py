@@ -12,9 +12,9 @@ from collections.abc import Callable, Sequence
 from importlib import resources
 
 from tb_nanwatch.diagnosis import run_headline
-from tb_nanwatch.diagnosis.text.names import visible
 from tb_nanwatch.logs.runs import DiagnosedRun
 from tb_nanwatch.page.answers import answers
+from tb_nanwatch.printable import visible
 
 _LEVEL = 6
 """Of gzip: 9 takes four times as long for two percent."""

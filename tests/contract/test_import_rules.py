@@ -70,15 +70,18 @@ TABLE: dict[str, set[str]] = {
     | {"tensorboard.backend.event_processing", "tensorboard.context", "tensorboard.data"}
     | {"tensorboard.compat.tensorflow_stub.io", "tensorboard.util.grpc_util"},
     # json_util: JSON as the server sends it.
-    "page": CONTRACTS | {"logs", "http", "reader", "diagnosis", "tensorboard.backend.json_util"},
-    "cli": CONTRACTS | {"logs", "page", "reader", "diagnosis", "requirements"},
-    "notebook": {"logs", "page", "diagnosis"},
+    "page": CONTRACTS
+    | {"logs", "http", "reader", "diagnosis", "printable", "tensorboard.backend.json_util"},
+    "cli": CONTRACTS | {"logs", "page", "reader", "diagnosis", "printable", "requirements"},
+    "notebook": {"logs", "page", "diagnosis", "printable"},
     "plugin": {"http", "tensorboard.plugins.base_plugin"},
     # The public names, loaded when first used, and `python -m`.
     "__init__": {"adapters", "notebook", "requirements"}
     | {f"{PACKAGE}.training.{m}" for m in ("console", "warnings")},
     # Versions and commands, read without an import.
     "requirements": set(),
+    # What a command needs that says what is missing.
+    "printable": set(),
     "__main__": {"cli"},
 }
 LAYERS: dict[str, set[str]] = {

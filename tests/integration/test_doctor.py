@@ -175,7 +175,7 @@ def test_the_import_succeeds_without_anything_and_the_use_says_what_to_install()
 import sys
 sys.path[:] = [{str(ROOT)!r}, *(p for p in sys.path if "site-packages" not in p)]
 import tb_nanwatch
-for name in ("Callback", "Watcher", "summary"):
+for name in ("Callback", "Watcher", "summary", "show"):
     try:
         getattr(tb_nanwatch, name)
     except ImportError as error:
@@ -189,6 +189,7 @@ print(main(["report", "nowhere"]), main(["doctor", "nowhere"]))
     wanted = f"{sys.executable} -m pip install 'tb-nanwatch[tensorflow]'"
     sentence = f"NaNWatch cannot record here. This Python has no TensorFlow. Run: {wanted}"
     assert errors[:3] == [sentence] * 3
+    assert errors[3].startswith("NaNWatch cannot read logs here. This Python has no NumPy. Run: ")
     assert statuses == "2 1"
 
 

@@ -14,10 +14,18 @@ import tb_nanwatch as nanwatch
 
 NO_FRAMEWORK = """
 import sys
+sys.modules |= dict.fromkeys(["tensorflow", "keras", "IPython"])  # None: they cannot be imported.
 import tb_nanwatch as nanwatch
-shown = nanwatch.show(sys.argv[1])
-assert not {"tensorflow", "keras", "IPython"} & set(sys.modules)
-print(shown)
+print(nanwatch.show(sys.argv[1]))
+"""
+
+BEFORE_A_TRAINING = """
+import sys
+import tb_nanwatch as nanwatch
+nanwatch.show(sys.argv[1])
+import tensorflow as tf
+with tf.summary.create_file_writer(sys.argv[2]).as_default():
+    assert tf.summary.scalar("loss", 1.0, step=0)
 """
 
 
@@ -32,6 +40,12 @@ def test_it_needs_no_framework_and_has_a_text(gallery: Path) -> None:
     assert len(lines) == 8
     assert "\x1b" not in done.stdout
     assert "nan_feature: NaN in the input data at step 37" in lines
+
+
+def test_a_training_after_it_writes_summaries(gallery: Path, tmp_path: Path) -> None:
+    program = [sys.executable, "-c", BEFORE_A_TRAINING, gallery, tmp_path]
+    done = subprocess.run(program, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_it_says_what_it_cannot_show(tmp_path: Path) -> None:

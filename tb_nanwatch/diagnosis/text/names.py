@@ -98,10 +98,3 @@ def steps(finding: Finding) -> str:
 def layer(path: str, otherwise: str = "the layer at fault") -> str:
     """ "layer `dense`"; `otherwise` where there is none."""
     return f"layer {code(path)}" if path else otherwise
-
-
-def visible(text: str) -> str:
-    """`text` with what has no shape of its own (controls, marks of direction) as escapes."""
-    return "".join(
-        c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text
-    )
