@@ -120,6 +120,16 @@ test("the output of a block is its group's own row", () => {
   expect(outline([block])).toEqual([["block_1", ["expand", "expand_BN"]]]);
 });
 
+test("names that begin like a block elsewhere are no second one of its name", () => {
+  const members = treeOf(
+    ["stem_conv", "stem_bn", "dense", "stem_x", "stem_y"].map((name) =>
+      tensor({ id: name, name, layer: name }),
+    ),
+    "activation",
+  );
+  expect(outline(members)).toEqual([["stem", ["conv", "bn"]], "dense", "stem_x", "stem_y"]);
+});
+
 test.each([
   ["conv2_block1_1_conv", ["conv2", "_block1", "_1_conv"]],
   ["encoder_layer_3_dense_2", ["encoder_layer_3", "_dense_2"]],

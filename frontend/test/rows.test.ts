@@ -97,7 +97,8 @@ describe("the tree", () => {
   });
 
   test("loses no tensor, and finds the groups around each", () => {
-    const path = fc.array(fc.constantFrom("a", "b", "c", "/", ""), { maxLength: 6 });
+    const part = fc.constantFrom("a", "b", "/", "", "a_b", "a_b_1", "a_1", "a_1_b", "_", "1");
+    const path = fc.array(part, { maxLength: 6 });
     fc.assert(
       fc.property(fc.array(path, { maxLength: 30 }), (paths) => {
         const tensors = named(...paths.map((parts) => parts.join("/")));
@@ -115,6 +116,11 @@ describe("the tree", () => {
           }
         }
         expect(groupsAround(members, "none")).toBeUndefined();
+        const keys = (inner: readonly Member[]): string[] =>
+          inner.flatMap((member) =>
+            member.kind === "group" ? [member.group.key, ...keys(member.group.members)] : [],
+          );
+        expect(new Set(keys(members)).size).toBe(keys(members).length);
       }),
     );
   });

@@ -46,7 +46,7 @@ def test_another_run_is_chosen_by_a_click(gallery_url: str, visit: Visit) -> Non
 
 
 def test_a_nan_cell_has_the_reserved_color(served: str, open_tab: OpenTab) -> None:
-    tab = open_tab(served, run="nan_feature")
+    tab = open_tab(served, run="nan_feature", height=1000)
     expect(tab.details).to_contain_text("input · step 37")
     bias = tab.label("mlp/dense/bias")
     for step in (37, 120, 239):

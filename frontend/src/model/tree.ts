@@ -94,9 +94,14 @@ function inBlocks(nodes: readonly Node[]): Node[] {
     if (isAlike && !isWithinName(word)) runs.at(-1)?.push(node);
     else runs.push([node]);
   }
+  const taken = new Set<string>();
   return runs.flatMap((run) => {
     const shared = sharedWords(run.map(({ part }) => part));
-    if (!shared) return run;
+    const isTaken =
+      taken.has(shared) || nodes.some((node) => node.part === shared && !run.includes(node));
+    // Names that begin alike elsewhere would be the same group.
+    if (!shared || isTaken) return run;
+    taken.add(shared);
     const block = nodeOf(shared);
     for (const node of run) {
       const rest = node.part.slice(shared.length);

@@ -10,7 +10,7 @@ const SECTIONS: readonly [title: string, lines: readonly [keys: string, effect: 
     [
       ["wheel, pinch", "zoom at the pointer"],
       ["drag", "pan"],
-      ["drag on the axis", "zoom to the selected range"],
+      ["drag on the axis", "zoom to these steps"],
       ["double click", "reset zoom"],
       ["+ −  or  W S", "zoom at the selected step"],
       ["A D", "pan"],
