@@ -23,6 +23,7 @@ from tb_nanwatch.http.encoding import pack_grid
 from tb_nanwatch.http.norms import Norms
 from tb_nanwatch.http.viewport import Viewport
 from tb_nanwatch.logs.runs import DiagnosedRun
+from tb_nanwatch.reader import RunIndex
 from tb_nanwatch.stats.statistics import STATISTICS
 
 GRID_CELLS = 150_000
@@ -30,6 +31,10 @@ GRID_CELLS = 150_000
 
 SPECTROGRAM_COLUMNS = 40_000
 """Over all tensors of all runs."""
+
+HISTOGRAMS = 200_000
+"""Read for spectrograms, over all runs: some 100 microseconds each. Of a long run of a large model
+not every tensor has one."""
 
 DETAILS = 8_000
 """Cells with details, over all runs: each takes about a millisecond to make."""
@@ -92,10 +97,11 @@ def _of_run(diagnosed: DiagnosedRun, runs: int) -> Iterator[Answer]:
         header, channels = grid.content(whole, norms, statistic)
         yield Answer(("grid", name, statistic.name), pack_grid(header, channels))
         edges = header["edges"]
-    for position, tensor in enumerate(index.tensors):
-        narrow = view(SPECTROGRAM_COLUMNS, _MOST_SPECTROGRAM_COLUMNS)
+    narrow = view(SPECTROGRAM_COLUMNS, _MOST_SPECTROGRAM_COLUMNS)
+    records = sum(len(each.first) for each in index.records)
+    for position in _by_interest(index, findings)[: max(1, HISTOGRAMS // (records * runs))]:
         packed = pack_grid(*spectrogram.content(narrow, norms, position))
-        yield Answer(("spectrogram", name, tensor.id), packed)
+        yield Answer(("spectrogram", name, index.tensors[position].id), packed)
     most = max(_FEWEST_DETAILED, DETAILS // tensors)
     columns = [(edges[at], edges[at + 1] - 1) for at in _detailed(edges, findings, most)]
     details = {
@@ -106,6 +112,19 @@ def _of_run(diagnosed: DiagnosedRun, runs: int) -> Iterator[Answer]:
         for position, tensor in enumerate(index.tensors)
     }
     yield Answer(("cells", name), _json({"columns": columns, "cells": details}))
+
+
+def _by_interest(index: RunIndex, report: dict[str, Any]) -> list[int]:
+    """The positions of all tensors, those that findings are about first."""
+    places = [
+        (place["role"], place["tensor"])
+        for finding in report["findings"]
+        for place in (finding["origin"], *finding["affected"])
+    ]
+    rank = {place: at for at, place in reversed(list(enumerate(places)))}
+    infos = [tensor.info for tensor in index.tensors]
+    ranks = [rank.get((info.role, info.name), len(places)) for info in infos]
+    return sorted(range(len(infos)), key=ranks.__getitem__)
 
 
 def _detailed(edges: Sequence[int], report: dict[str, Any], most: int) -> list[int]:

@@ -95,6 +95,17 @@ def test_details_are_about_findings_where_not_all_fit(
     assert columns == [0, 36, 37, 38, 60, 120, 180, 239]
 
 
+def test_tensors_of_findings_come_first_where_not_all_fit(
+    diagnosed: list[DiagnosedRun], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (run,) = (each for each in diagnosed if each.name == "nan_feature")
+    records = sum(len(each.first) for each in run.index.records)
+    monkeypatch.setattr(page_answers, "HISTOGRAMS", 3 * records)
+    drawn = [key[2] for key in held([run]) if key[0] == "spectrogram"]
+    names = {tensor.id: tensor.info.name for tensor in run.index.tensors}
+    assert [names[each] for each in drawn] == ["input", "mlp/dense/kernel", "mlp/dense/bias"]
+
+
 def test_a_page_of_many_runs_stays_small(
     diagnosed: list[DiagnosedRun], monkeypatch: pytest.MonkeyPatch
 ) -> None:
