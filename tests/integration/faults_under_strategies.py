@@ -1,4 +1,4 @@
-"""Trains under each strategy with a fault of ours at each place, and compares with a plain training.
+"""Trains under each strategy with a fault of ours at each place, and compares with plain trainings.
 
 A process of its own, because logical devices are made before TensorFlow begins:
 
