@@ -72,11 +72,17 @@ class Gate(keras.layers.Layer):
     def call(self, x):
         return tf.math.log(x)
 
+class Far(keras.layers.Dense):
+    def build(self, shape):
+        with tf.device("CPU:1"):
+            super().build(shape)
+
 def made():
     keras.utils.set_random_seed(1)
     with strategy.scope():
         layers = [Gate(name="gate"), keras.layers.Dropout(0.2), keras.layers.Dense(4)]
-        layers += [keras.layers.BatchNormalization(), keras.layers.Dense(1)]
+        layers += [keras.layers.BatchNormalization()]
+        layers += [Far(1) if kind == "far" else keras.layers.Dense(1)]
         model = keras.Sequential([keras.Input((x.shape[1],)), *layers])
         model.compile(keras.optimizers.RMSprop(0.01), "mse", metrics=["mae"])
         model.optimizer.build(model.trainable_variables)
@@ -211,7 +217,7 @@ ONE = {
     "mirrored": "tf.distribute.MirroredStrategy(['CPU:0'])",
     "workers": "tf.distribute.MultiWorkerMirroredStrategy()",
     "central": "tf.distribute.experimental.CentralStorageStrategy(['CPU:0'])",
-    "one": "tf.distribute.OneDeviceStrategy('CPU:0')",
+    "one": "tf.distribute.OneDeviceStrategy('CPU:1')",
 }
 
 
@@ -223,6 +229,13 @@ def test_a_training_of_one_device_is_looked_into_and_goes_on_as_without(
     finish(start(BITS, ONE[strategy], kind, str(tmp_path)))
     (folder,) = tmp_path.glob("nanwatch*")
     (rerun,) = read_recorded(folder).reruns
+    assert rerun.operation is not None
+    assert (rerun.step, rerun.operation.type, rerun.examples) == (BAD_BATCH, "Log", (BAD_ROW,))
+
+
+def test_weights_on_several_devices_are_looked_into_and_go_on_as_without(tmp_path: Path) -> None:
+    finish(start(BITS, "tf.distribute.get_strategy()", "far", str(tmp_path)))
+    (rerun,) = read_recorded(tmp_path / "nanwatch").reruns
     assert rerun.operation is not None
     assert (rerun.step, rerun.operation.type, rerun.examples) == (BAD_BATCH, "Log", (BAD_ROW,))
 

@@ -105,6 +105,36 @@ def rerun_of(log_dir: Path) -> Rerun:
     return rerun
 
 
+@pytest.mark.parametrize("bad", [0, 2])
+@pytest.mark.parametrize("mode", ["eager", "graph"])
+def test_an_optimizer_is_as_it_was_before_the_step_when_that_is_run_again(
+    tmp_path: Path, mode: str, bad: int
+) -> None:
+    layer = keras.layers.Dense(1, use_bias=False)
+    layer.build((None, 6))
+    adam = keras.optimizers.Adam(0.01)
+    watcher = nanwatch.Watcher(tmp_path, every=1)
+
+    @watcher.step
+    @MODES[mode]
+    def step(x: Any) -> None:
+        with tf.GradientTape() as tape:
+            is_good = tf.not_equal(tf.convert_to_tensor(adam.iterations), bad)
+            loss = tf.reduce_mean(layer(tf.math.log(tf.where(is_good, x, 0.0))))
+        gradients = tape.gradient(loss, layer.trainable_variables)
+        adam.apply(gradients, layer.trainable_variables)
+        watcher.observe(loss=loss)
+
+    for x, _ in list(batches())[:3]:
+        step(x)
+        watcher.step_end()
+    found = rerun_of(tmp_path)
+    assert found.operation is not None
+    assert (found.step, found.operation.type, found.operation.direction) == (bad, "Log", "forward")
+    assert np.isnan(layer.kernel).all()
+    assert int(adam.iterations) == 3
+
+
 @pytest.mark.parametrize("update", ["keras", "own"])
 @pytest.mark.parametrize("mode", MODES)
 def test_the_step_is_run_again_and_the_loop_goes_on_as_without(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 from typing import Any
@@ -161,6 +164,21 @@ def test_the_training_goes_on(
     assert_same(mode, watched, plain[mode])
     ours = [str(each.message) for each in said if "NaNWatch" in str(each.message)]
     assert len(ours) <= 2, ours
+
+
+def test_the_training_goes_on_under_each_strategy_on_one_device_and_two(tmp_path: Path) -> None:
+    script = Path(__file__).with_name("faults_under_strategies.py")
+    path = os.pathsep.join(filter(None, sys.path))
+    environment = {**os.environ, "PYTHONPATH": path, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    ended = subprocess.run(
+        [sys.executable, str(script), str(tmp_path)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stdout[-3000:] + ended.stderr[-1000:]
 
 
 @pytest.mark.parametrize("place", [(StepTensors, "add_gradients"), (Recorder, "add")])

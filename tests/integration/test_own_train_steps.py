@@ -183,6 +183,34 @@ def test_what_compute_loss_gave_is_recorded_once(tmp_path: Path) -> None:
     assert found.names("target") == ["target"]
 
 
+@modes
+def test_a_loss_for_each_row_is_a_loss(tmp_path: Path, mode: str) -> None:
+    losses: list[float] = []
+
+    class Own(Regression):
+        def train_step(self, batch: Any) -> Any:
+            x, y = batch
+            with tf.GradientTape() as tape:
+                loss = tf.reduce_sum((self(x, training=True) - y) ** 2, axis=1)
+            variables = self.trainable_variables
+            self.optimizer.apply(tape.gradient(loss, variables), variables)
+            return {"norm": tf.norm(loss)}
+
+    class Keep(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            losses.append(float(logs["norm"]))
+
+    model = Own()
+    model.compile("sgd", **MODES[mode])
+    batches = tf.data.Dataset.from_tensor_slices((data(3), data(1))).batch(BATCH)
+    callbacks = [nanwatch.Callback(tmp_path, every=1), Keep()]
+    model.fit(batches, shuffle=False, verbose=0, callbacks=callbacks)
+    found = read_recorded(tmp_path / "nanwatch")
+    assert found.names("loss") == ["loss"]
+    np.testing.assert_allclose(found.series("loss", "loss", "largest_norm"), losses, rtol=1e-5)
+    assert set(found.series("loss", "loss", "elements")) == {BATCH}
+
+
 def test_a_jacobian_is_made_of_no_losses(tmp_path: Path) -> None:
     class Own(Regression):
         def train_step(self, batch: Any) -> Any:

@@ -6,7 +6,7 @@ only where the step is not finite. The step itself goes on unchanged.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -103,6 +103,12 @@ class StepCapture(ArmedBuffer):
         else:
             self._enqueue((number, batch, list(before)), list(variables))
         self._request_host()
+
+    def add(self, before: Iterable[tuple[StateVariable, tf.Tensor]]) -> None:
+        """Eagerly, in the step that is captured: adds further variables, each with its value."""
+        if self._eager is not None:
+            known = {variable.key for variable, _ in self._eager.before}
+            self._eager.before.extend(pair for pair in before if pair[0].key not in known)
 
     def _enqueue(self, captured: Any, variables: list[StateVariable]) -> None:
         parts = [

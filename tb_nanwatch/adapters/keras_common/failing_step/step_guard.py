@@ -155,7 +155,9 @@ class StepGuard(BaseGuard):
         checked = [(twin(value), is_squared) for value, is_squared in checked]
         is_finite = within_limits(checked)
         if self._graph is None:
-            if not (bool(is_finite) or bool(all_finite(checked))) and bool(was_finite):
+            if not bool(was_finite):
+                self._capture_further(variables)
+            elif not (bool(is_finite) or bool(all_finite(checked))):
                 stashes = self._save(self._before(variables), not_restored, tf.constant(True))
                 self._stashes += [(tf.constant(True), stash) for stash in stashes]
                 self._is_finite = tf.constant(False)
@@ -211,6 +213,12 @@ class StepGuard(BaseGuard):
             self.policy.kept_alive.append(stash)
         run_if(is_nonfinite, lambda: stash.put([each.read() for each in restored]))
         return [stash]
+
+    def _capture_further(self, variables: Iterable[Any]) -> None:
+        """Eagerly, in a step that is captured: what is known only now, as an optimizer's slots."""
+        if self.policy.capture is not None:
+            before = self._before(variables)
+            self.policy.capture.add([(each.variable, each.read()) for each in before])
 
     def _capture_if(self, is_nonfinite: tf.Tensor, before: Sequence[PriorValue]) -> None:
         capture = self.policy.capture

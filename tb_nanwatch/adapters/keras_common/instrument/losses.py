@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from tb_nanwatch.adapters.keras_common.framework import framework_of
-from tb_nanwatch.adapters.tensorflow.graph.tapes import scalar_tensors, variables_among
+from tb_nanwatch.adapters.tensorflow.graph.tapes import float_tensors, variables_among
 
 
 class _Loss(NamedTuple):
@@ -41,15 +41,16 @@ class Losses:
     def add_tape_target(self, target: Any, sources: Any) -> list[tf.Tensor]:
         """Adds the losses that a tape differentiated; returns those that were not yet known.
 
-        A loss is a scalar that is differentiated with respect to variables. With respect to
-        anything else it is a part of a loss, as in a gradient penalty.
+        A loss is what is differentiated with respect to variables: a scalar, or a tensor that is
+        not reduced yet, as a loss for each row, which the tape adds up. With respect to anything
+        else it is a part of a loss, as in a gradient penalty.
         """
         trained = variables_among(sources)
         if not trained:
             return []
         known = [each.tensor for each in self._found]
         fresh: list[tf.Tensor] = []
-        for each in scalar_tensors(target):
+        for each in float_tensors(target):
             loss = next((loss for scaled, loss in self._scaled if scaled is each), each)
             if not any(loss is other for other in (*known, *fresh)):
                 fresh.append(loss)

@@ -43,8 +43,8 @@ from tb_nanwatch.training.watch import Watch
 
 _REMEDIES = {
     "prediction": "To record predictions, call the model or compute_loss.",
-    "loss": "To record the loss, call compute_loss, or differentiate a scalar with respect to "
-    "variables with tf.GradientTape.",
+    "loss": "To record the loss, call compute_loss, or differentiate it with respect to variables "
+    "with tf.GradientTape.",
     "gradient": "To record gradients, apply them with an optimizer that the model holds.",
 }
 """How a custom `train_step` makes a role visible."""

@@ -70,14 +70,10 @@ def _is_differentiated_again(tape: Any) -> bool:
         return is_recorded()
 
 
-def scalar_tensors(target: Any) -> list[tf.Tensor]:
-    """The floating-point scalars of what a tape differentiates."""
+def float_tensors(target: Any) -> list[tf.Tensor]:
+    """The floating-point tensors of what a tape differentiates."""
     leaves = tf.nest.flatten(target)
-    return [
-        each
-        for each in leaves
-        if isinstance(each, tf.Tensor) and each.shape.rank == 0 and each.dtype.is_floating
-    ]
+    return [each for each in leaves if isinstance(each, tf.Tensor) and each.dtype.is_floating]
 
 
 def variables_among(sources: Any) -> list[Any]:
