@@ -72,6 +72,9 @@ def test_the_page_is_the_tab(
     report: Path, open_page: OpenPage, gallery_url: str, open_tab: Callable[..., Tab]
 ) -> None:
     page, served = open_page(report, run="nan_feature"), open_tab(gallery_url, run="nan_feature")
+    # TensorBoard has a bar above.
+    height = served.find("body").evaluate("() => innerHeight")
+    page.page.set_viewport_size({"width": 1280, "height": height})
 
     def agree(look: Callable[[Tab], str]) -> None:
         page.until(lambda: look(page) == look(served) != "")
