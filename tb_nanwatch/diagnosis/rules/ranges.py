@@ -71,7 +71,7 @@ def underflow(run: Run, findings: Sequence[Finding]) -> Iterator[Finding]:
         if np.count_nonzero(keep) < limits.underflow_records:
             continue
         share = float(np.median(history.column("subnormal")[keep] / nonzero[keep]))
-        per_step = nonzero[keep] / history.column("sampled_steps")[keep]
+        per_step = nonzero[keep] / np.fmax(history.column("sampled_steps")[keep], 1)
         rms = history.column("largest_norm")[keep] / np.sqrt(per_step)
         typical = float(np.median(rms))
         record = int(np.flatnonzero(keep)[np.argsort(rms)[len(rms) // 2]])
