@@ -206,10 +206,10 @@ class StateChanges:
 
     def _outer(self, tensor: Any) -> Any:
         """The tensor outside of the graph that is captured as this one of the graph; or itself."""
-        if getattr(tensor, "graph", self) is not self._graph:
+        if getattr(tensor, "graph", None) is not self._graph:
             return tensor
         if id(tensor) not in self._captured:  # Not each time: a graph may capture thousands.
-            self._captured = {id(inner): outer for outer, inner in self._graph.captures}
+            self._captured = {id(inner): outer for outer, inner in tensor.graph.captures}
         return self._captured.get(id(tensor), tensor)
 
     def _on_operation(self, operation_type: str, inputs: list[Any]) -> Callable[[Any], None] | None:
