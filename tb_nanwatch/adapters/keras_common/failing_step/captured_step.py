@@ -104,6 +104,13 @@ class StepCapture(ArmedBuffer):
             self._enqueue((number, batch, list(before)), list(variables))
         self._request_host()
 
+    def capture_more(self, variables: Sequence[StateVariable], before: Sequence[tf.Tensor]) -> None:
+        """In a step that runs eagerly and was captured: what else of its state is known by now."""
+        if self._eager is not None:
+            known = {each.key for each, _ in self._eager.before}
+            pairs = zip(variables, before, strict=True)
+            self._eager.before.extend(pair for pair in pairs if pair[0].key not in known)
+
     def _enqueue(self, captured: Any, variables: list[StateVariable]) -> None:
         parts = [
             part

@@ -159,6 +159,12 @@ class StepGuard(BaseGuard):
                 stashes = self._save(self._before(variables), not_restored, tf.constant(True))
                 self._stashes += [(tf.constant(True), stash) for stash in stashes]
                 self._is_finite = tf.constant(False)
+            elif not bool(was_finite) and self.policy.capture is not None:
+                # A loop's gradients are checked where its optimizer's slots are not known yet.
+                before = self._before(variables)
+                self.policy.capture.capture_more(
+                    [each.variable for each in before], [each.read() for each in before]
+                )
             return
         before = self._before(variables)
         stashes = []
