@@ -98,10 +98,10 @@ class Thresholds:
         "With this share of non-zero elements below the smallest normal number, signal is lost.",
     )
     underflow_rms: float = _threshold(
-        100.0,
+        10.0,
         "ratio",
-        "RMS over the smallest normal number. Above this, the elements that underflow are less "
-        "than a hundredth of those that matter: a heavy-tailed gradient is healthy.",
+        "RMS over the smallest normal number. A fifth of a normal distribution is subnormal at 4; "
+        "where it is above 10, a heavy tail dwarfs the elements that underflow: that is healthy.",
     )
     underflow_records: int = _threshold(
         4, "records", "In fewer records a small gradient may be due to a single batch."

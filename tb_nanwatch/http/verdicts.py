@@ -14,7 +14,7 @@ import numpy as np
 from tb_nanwatch.diagnosis import run_report, verdict
 from tb_nanwatch.reader import Access, Reader, RunIndex
 from tb_nanwatch.reader.cache import Cache
-from tb_nanwatch.reader.listing import Entries
+from tb_nanwatch.reader.listing import Entries, Entry
 from tb_nanwatch.reader.reader import Listed
 
 _GRACE = 0.05
@@ -283,11 +283,14 @@ def _first_nonfinite(index: RunIndex) -> float:
 
 
 def _last_written(run: Listed) -> float:
-    """When the run was last written to, in seconds since the epoch; 0 where that is not known."""
-    return _written(run.entries)
+    """When the run was last written to, in seconds since the epoch; 0 where that is not known.
+
+    As far as it was read: thousands of runs may share a directory, whose tags are no run's own.
+    """
+    return _written(run.entries if run.index is None else run.index.entries)
 
 
-def _written(entries: Entries) -> float:
+def _written(entries: Iterable[Entry]) -> float:
     return max((entry.state[1] for entry in entries), default=0.0)
 
 

@@ -118,3 +118,26 @@ def total_histogram(
     total = np.zeros(len(unique), np.int64)
     np.add.at(total, which.reshape(-1), counts)
     return unique, total
+
+
+def upper_bounds(
+    layout: FloatFormat,
+    codes: npt.NDArray[np.int64],
+    counts: npt.NDArray[np.int64],
+    subnormal: int,
+    shares: Sequence[float],
+) -> list[float]:
+    """Percentiles of magnitude, to a power of 2: at least that share of the elements is below it.
+
+    Args:
+      layout: the elements' format: its subnormal numbers have no bin.
+      codes, counts: int64 [bins], a histogram.
+      subnormal: how many elements are subnormal, beside those of the histogram.
+      shares: in (0, 1], of all of these elements; there must be at least one.
+    """
+    exponents = np.concatenate([[layout.smallest_exponent - 1], codes >> 1])
+    order = np.argsort(exponents, kind="stable")
+    upto = np.cumsum(np.concatenate([[subnormal], counts]).astype(np.float64)[order])
+    at = np.searchsorted(upto, np.multiply(shares, upto[-1]))
+    with np.errstate(over="ignore"):  # Above the largest numbers of float64: Inf.
+        return np.ldexp(1.0, exponents[order][at] + 1).tolist()  # type: ignore[no-any-return]

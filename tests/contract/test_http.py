@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from synthetic_logs import NAN, StreamWriter, mlp_manifest, mlp_values, window_record
+from synthetic_logs import NAN, START, StreamWriter, mlp_manifest, mlp_values, window_record
 from tensorboard.backend.event_processing.data_provider import MultiplexerDataProvider
 from tensorboard.backend.event_processing.plugin_event_multiplexer import EventMultiplexer
 from werkzeug.test import Client
@@ -246,6 +246,17 @@ def test_a_list_follows_a_run_that_grows(tmp_path: Path, monkeypatch: pytest.Mon
         run = tab.runs()["."]
         assert (run["status"], run["last_step"], run["finding"]["step"]) == ("nonfinite", 31, 16)
         assert run["last_written"] > before["last_written"]
+
+
+def test_a_run_is_not_written_to_where_another_one_of_its_directory_is(tmp_path: Path) -> None:
+    """Its own tags alone, or a list of so many runs would go through all tags once for each."""
+    manifest = mlp_manifest()
+    for fold in range(3):
+        stream = Stream(f"0a{fold}")
+        with StreamWriter(tmp_path / "nanwatch", stream, manifest, START + 1000 * fold) as writer:
+            writer.write(0, 9, mlp_values(manifest))
+    written = [run["last_written"] - START for run in Tab(tmp_path).runs().values()]
+    assert [int(each // 1000) for each in written] == [0, 1, 2]
 
 
 def test_a_list_does_not_wait_for_diagnoses(gallery: Path, monkeypatch: pytest.MonkeyPatch) -> None:

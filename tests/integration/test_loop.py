@@ -382,3 +382,26 @@ def test_rows_of_arrays_are_told(tmp_path: Path, of_data: bool) -> None:
     rerun = rerun_of(tmp_path)
     assert (rerun.step, rerun.examples) == (1, (2,))
     assert (rerun.operation is None) == of_data
+
+
+@pytest.mark.parametrize("mode", ["eager", "graph"])
+def test_a_remedy_is_tried_on_the_slots_before_the_step(tmp_path: Path, mode: str) -> None:
+    """Adam's are NaN after it, and with these no remedy would do."""
+    watcher = nanwatch.Watcher(tmp_path, every=1)
+    weight, optimizer = keras.Variable([1.0, 2.0]), keras.optimizers.Adam(0.01)
+
+    def step(x: Any) -> None:
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_sum(tf.math.log(x) * weight)
+        gradients = tape.gradient(loss, [weight])
+        optimizer.apply_gradients(zip(gradients, [weight], strict=True))
+        watcher.observe(loss=loss, gradient=zip(gradients, [weight], strict=True))
+
+    run = watcher.step(MODES[mode](step))
+    with watcher:
+        for number in range(3):
+            run(tf.constant([0.5, 0.0 if number == 2 else 1.0]))
+            watcher.step_end()
+    assert not all(np.isfinite(each.numpy()).all() for each in optimizer.variables)
+    (tried,) = rerun_of(tmp_path).tried
+    assert tried.outcome == "finite"

@@ -730,3 +730,19 @@ def test_slots_that_overflow_in_the_second_step_are_the_optimizers() -> None:
 
     found = diagnose(history(change, steps=6))[0]
     assert (found.cause, found.step, found.origin.role) == ("optimizer-overflow", 1, "slot")
+
+
+@pytest.mark.parametrize("role", ALL)
+@pytest.mark.parametrize("trainable", [None, 0])
+def test_a_role_that_no_record_has_seen_is_as_good_as_not_recorded(
+    role: str, trainable: int | None
+) -> None:
+    def change(step: int, values: Values) -> None:
+        if step >= 20:
+            aftermath(values)
+
+    model = replace(MODEL, trainable_variables=trainable)
+    never = history(change, only_at={role: ()}, model=model)
+    others = history(change, roles=[each for each in ALL if each != role], model=model)
+    found, expected = ({(each.cause, each.step) for each in diagnose(h)} for h in (never, others))
+    assert found == expected

@@ -344,25 +344,39 @@ EXPECTED: dict[str, tuple[Finding, str, str]] = {
         finding(
             "range-underflow",
             KERNEL,
-            {"rms": 5.96e-8, "subnormal_share": 0.0, "smallest_normal": 2**-14},
+            {
+                "rms": 5.96e-8,
+                "subnormal_share": 0.0,
+                "smallest_normal": 2**-14,
+                "half_below": 2**-25,
+                "99_percent_below": 2**-21,
+            },
             variant="float16",
             related={"dtype": "float16"},
         ),
         "Gradients underflow in float16 from step 7 · layer `dense`",
         "The gradient of `dense/kernel` has an RMS of 6e-8, below the smallest normal number of "
-        "float16 (6.1e-5): precision is lost and values flush to zero.",
+        "float16 (6.1e-5): precision is lost and values flush to zero. Of its non-zero elements, "
+        "half below 3e-8, 99% below 4.8e-7.",
     ),
     "range-underflow/float16 by its share": (
         finding(
             "range-underflow",
             KERNEL,
-            {"rms": 1e-3, "subnormal_share": 0.43, "smallest_normal": 2**-14},
+            {
+                "rms": 1e-4,
+                "subnormal_share": 0.43,
+                "smallest_normal": 2**-14,
+                "half_below": 2**-13,
+                "99_percent_below": 2**-13,
+            },
             variant="float16",
             related={"dtype": "float16"},
         ),
         "Gradients underflow in float16 from step 7 · layer `dense`",
         "The gradient of `dense/kernel`: 43% of the non-zero elements are below the smallest "
-        "normal number of float16 (6.1e-5): precision is lost and values flush to zero.",
+        "normal number of float16 (6.1e-5): precision is lost and values flush to zero. The others "
+        "are not much larger: the RMS is 1e-4. Of its non-zero elements, 99% below 1.2e-4.",
     ),
     "empty-batch": (
         finding(

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tb_nanwatch.stats.histogram import Histograms, bin_code, merge_histograms
+from tb_nanwatch.stats.floats import float_format
+from tb_nanwatch.stats.histogram import Histograms, bin_code, merge_histograms, upper_bounds
 from tb_nanwatch.stats.reference import exponent_histogram
 
 BINS = st.dictionaries(st.integers(-2200, 2100), st.integers(1, 2**40), max_size=8)
@@ -72,3 +73,20 @@ def test_merging_adds_counts(data: st.DataObject, tensors: int, parts: int) -> N
 def test_merging_different_tensors_is_an_error() -> None:
     with pytest.raises(ValueError, match=r"\[1, 2\] tensors"):
         merge_histograms([histograms([{0: 1}]), histograms([{0: 1}, {}])])
+
+
+@pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16, np.float32, np.float64])
+@pytest.mark.parametrize("seed", range(4))
+def test_percentiles_to_a_power_of_two(dtype: type[np.generic], seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    drawn = np.exp2(rng.uniform(-20, 4, 500)) * rng.choice([-1, 1], 500)
+    array = drawn.astype(dtype)
+    layout = float_format(array.dtype.name)
+    codes, counts = exponent_histogram(array).tensor(0)
+    shares = (0.01, 0.25, 0.5, 0.99, 1.0)
+    magnitudes = np.sort(np.abs(array.astype(np.float64)))
+    subnormal = int((magnitudes < layout.smallest_normal).sum())
+    bounds = upper_bounds(layout, codes, counts, subnormal, shares)
+    for share, bound in zip(shares, bounds, strict=True):
+        assert np.mean(magnitudes < bound) >= share
+        assert bound == layout.smallest_normal or np.mean(magnitudes < bound / 2) < share

@@ -227,7 +227,8 @@ class CausalChain:
         tensors = np.concatenate([self._by_role.get(role, np.zeros(0, np.int64)) for role in roles])
         if not len(tensors) or bad[tensors].any():
             return False
-        return all(self._histories[t].saw(step) for t in tensors.tolist() if t in self._histories)
+        seen = [self._histories[t].saw(step) for t in tensors.tolist() if t in self._histories]
+        return bool(seen) and all(seen)
 
     def _comes_back(self, forward: Event, step: int, bad: Flags) -> bool:
         """Whether gradients become non-finite where a masked activation is.

@@ -33,7 +33,7 @@ class Run:
       order: the order of the tensors within a step.
       layers: what each layer is.
       matrices: the records by tensors that share them.
-      histories: the records of each tensor that has any.
+      histories: the records of each tensor that was seen in one.
       intervals: when each tensor was non-finite, loss scaling left out.
     """
 
@@ -58,11 +58,11 @@ class Run:
         return self.history.tensors[tensor]
 
     def recorded(self, *roles: str) -> list[int]:
-        """The tensors of these roles that have records, in model order."""
+        """The tensors of these roles that were seen, in model order."""
         return [tensor for tensor in self.order.of_role(*roles) if tensor in self.histories]
 
     def integers(self, role: str) -> list[int]:
-        """The inputs or targets in whole numbers that have records, in model order."""
+        """The inputs or targets in whole numbers that were seen, in model order."""
         return [tensor for tensor in self.order.integers(role) if tensor in self.histories]
 
     def seen_at(self, step: int, *roles: str) -> list[int]:

@@ -118,13 +118,15 @@ class TensorHistory:
 
 
 def record_matrices(history: History) -> tuple[RecordMatrix, ...]:
-    """The records of a history as matrices; tensors without any record are in none."""
+    """The records of a history as matrices; tensors that no record has seen are in none."""
     members: dict[int, list[int]] = defaultdict(list)
+    seen: set[int] = set()
     for number, series in enumerate(history.series):
         for tensor in series.rows.tolist():
             members[tensor].append(number)
+        seen.update(series.rows[(series.columns[:, :, COLUMN["steps"]] > 0).any(axis=0)].tolist())
     groups: dict[tuple[int, ...], list[int]] = defaultdict(list)
-    for tensor in sorted(members):
+    for tensor in sorted(seen):
         groups[tuple(members[tensor])].append(tensor)
     return tuple(
         RecordMatrix(np.array(tensors, np.int64), [history.series[number] for number in numbers])
@@ -133,7 +135,7 @@ def record_matrices(history: History) -> tuple[RecordMatrix, ...]:
 
 
 def tensor_histories(record_matrices: Sequence[RecordMatrix]) -> dict[int, TensorHistory]:
-    """The history of each tensor that has records, by its index in `History.tensors`."""
+    """The history of each tensor that was seen, by its index in `History.tensors`."""
     return {
         tensor: TensorHistory(matrix, position)
         for matrix in record_matrices

@@ -12,6 +12,7 @@ from tb_nanwatch.diagnosis.rules.growth import is_overflow
 from tb_nanwatch.diagnosis.rules.trend_finding import finding_of_trend
 from tb_nanwatch.stats.columns import WINDOW_FIELD
 from tb_nanwatch.stats.floats import COMPONENT, FORMATS, float_format
+from tb_nanwatch.stats.histogram import upper_bounds
 
 _COMPUTED = ("activation", "prediction", "activation_gradient", "gradient")
 _HALF = FORMATS["float16"]
@@ -70,22 +71,25 @@ def underflow(run: Run, findings: Sequence[Finding]) -> Iterator[Finding]:
         if np.count_nonzero(keep) < limits.underflow_records:
             continue
         share = float(np.median(history.column("subnormal")[keep] / nonzero[keep]))
-        per_step = nonzero[keep] / history.column("sampled_steps")[keep]
-        typical = float(np.median(history.column("largest_norm")[keep] / np.sqrt(per_step)))
+        per_step = nonzero[keep] / np.fmax(history.column("sampled_steps")[keep], 1)
+        rms = history.column("largest_norm")[keep] / np.sqrt(per_step)
+        typical = float(np.median(rms))
+        record = int(np.flatnonzero(keep)[np.argsort(rms)[len(rms) // 2]])
         smallest = float_format(dtype).smallest_normal
-        # Of a heavy-tailed gradient the many small elements matter to nothing.
+        # In a heavy-tailed gradient the many small elements do not matter.
         if share >= limits.underflow_share and typical < limits.underflow_rms * smallest:
-            found.append((typical, tensor, share, dtype))
+            found.append((typical, tensor, share, dtype, record))
         elif (
             is_half and (role, dtype) == ("gradient", "float32") and typical < _HALF.smallest_normal
         ):
             # A float32 variable of a layer that computes in float16: its gradient was one. (The
             # gradient that arrives at a float32 layer was none.)
-            found.append((typical, tensor, share, "float16"))
+            found.append((typical, tensor, share, "float16", record))
     if not found or run.has_converged():
         return
-    typical, tensor, share, dtype = min(found)
+    typical, tensor, share, dtype, record = min(found)
     history = run.histories[tensor]
+    smallest = float_format(dtype).smallest_normal
     yield finding_of_trend(
         run,
         "range-underflow",
@@ -94,7 +98,8 @@ def underflow(run: Run, findings: Sequence[Finding]) -> Iterator[Finding]:
         {
             "subnormal_share": share,
             "rms": typical,
-            "smallest_normal": float_format(dtype).smallest_normal,
+            "smallest_normal": smallest,
+            **_percentiles(run, tensor, record),
         },
         variant="float16" if dtype == "float16" else "float32",
         related={"dtype": dtype},
@@ -104,6 +109,22 @@ def underflow(run: Run, findings: Sequence[Finding]) -> Iterator[Finding]:
             if other != tensor
         ),
     )
+
+
+def _percentiles(run: Run, tensor: int, record: int) -> dict[str, float]:
+    """What half and what 99 % of the non-zero elements are below, from a record's histogram.
+
+    Empty where it has none.
+    """
+    history = run.histories[tensor]
+    steps = int(history.first[record]), int(history.last[record])
+    subnormal = int(history.column("subnormal")[record])
+    layout = float_format(run.info(tensor).dtype)
+    codes, counts = run.history.histogram(tensor, *steps)
+    if not len(codes) + subnormal:
+        return {}
+    half, most = upper_bounds(layout, codes, counts, subnormal, (0.5, 0.99))
+    return {"half_below": half, "99_percent_below": most}
 
 
 def _computes_in_half(run: Run) -> bool:

@@ -237,7 +237,14 @@ def _underflow(finding: Finding) -> Iterator[str]:
         yield f"{what} has an RMS of {number(evidence['rms'])}, {below}"
     else:
         share = f"{100 * evidence['subnormal_share']:.0f}%"
-        yield f"{what}: {share} of the non-zero elements are {below}"
+        yield (
+            f"{what}: {share} of the non-zero elements are {below} The others are not much "
+            f"larger: the RMS is {number(evidence['rms'])}."
+        )
+    if "half_below" in evidence:
+        half, most = number(evidence["half_below"]), number(evidence["99_percent_below"])
+        bounds = f"99% below {most}" if half == most else f"half below {half}, 99% below {most}"
+        yield f"Of its non-zero elements, {bounds}."
 
 
 def _skipped(finding: Finding) -> str:

@@ -160,6 +160,8 @@ class StateChanges:
         self._given: list[tuple[Any, dict[int, tuple[StateVariable, tf.Tensor]]]] = []
         # Operations on resources that are no variables, and those that run functions.
         self._others: list[Any] = []
+        # The identity of each captured tensor in the graph to the tensor outside of it.
+        self._captured: dict[int, Any] = {}
         self.seen: dict[int, StateVariable] = {}
 
     @contextmanager
@@ -177,10 +179,9 @@ class StateChanges:
     def changed(self) -> dict[int, tuple[StateVariable, tf.Tensor]]:
         """The variables that may have been changed so far, each with its value before."""
         found: dict[int, tuple[StateVariable, tf.Tensor]] = {}
-        outside = self._outside()
         for operation, given in self._given:
             for handle in private_api.changed_inputs(operation):
-                key = id(outside.get(id(handle), handle))
+                key = id(self._outer(handle))
                 if key in given:
                     found.setdefault(key, given[key])
         return found
@@ -203,9 +204,13 @@ class StateChanges:
         )
         return next(filter(None, refusals), "")
 
-    def _outside(self) -> dict[int, Any]:
-        """The identity of each captured tensor in the graph to the tensor outside of it."""
-        return {id(inner): outer for outer, inner in self._graph.captures}
+    def _outer(self, tensor: Any) -> Any:
+        """The tensor outside of the graph that is captured as this one of the graph; or itself."""
+        if getattr(tensor, "graph", None) is not self._graph:
+            return tensor
+        if id(tensor) not in self._captured:  # Not each time: a graph may capture thousands.
+            self._captured = {id(inner): outer for outer, inner in tensor.graph.captures}
+        return self._captured.get(id(tensor), tensor)
 
     def _on_operation(self, operation_type: str, inputs: list[Any]) -> Callable[[Any], None] | None:
         after: Callable[[Any], None] | None = None
@@ -235,10 +240,8 @@ class StateChanges:
         if getattr(_adding, "ours", False) or is_elsewhere or not (handles or is_other):
             return None
         with untracked():
-            outside = self._outside() if handles else {}
             variables: list[StateVariable] = []
-            for handle in handles:
-                handle = outside.get(id(handle), handle)
+            for handle in map(self._outer, handles):
                 spec = private_api.variable_spec(handle)
                 if spec is not None:
                     variable = StateVariable(handle, spec)
