@@ -35,7 +35,8 @@ interface Details {
   cells: Record<string, unknown[]>;
 }
 
-const MISSING = "This page has a part of what was recorded, and not that. TensorBoard shows all of it.";
+const MISSING =
+  "This page has a part of what was recorded, and not that. TensorBoard shows all of it.";
 const TRY = "TensorBoard has them of every step; here a step near a finding has them.";
 
 let elements: Map<string, HTMLScriptElement> | undefined;
