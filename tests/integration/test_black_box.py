@@ -364,6 +364,18 @@ def test_a_step_with_two_updates_goes_on_as_without(
         np.testing.assert_array_equal(np.asarray(mine), np.asarray(theirs), err_msg=mine.path)
 
 
+def test_a_second_training_keeps_the_failing_step_of_the_first(tmp_path: Path) -> None:
+    x, y = data()
+    for scale in (1, 2):
+        fit(compiled(where_log), scale * x, y, nanwatch.Callback(tmp_path, blackbox="batch"))
+    folders = sorted((tmp_path / "nanwatch" / "blackbox").iterdir())
+    assert [each.name for each in folders] == [f"step-{BAD_STEP:09d}", f"step-{BAD_STEP:09d}-2"]
+    fed = x[BAD_STEP * BATCH : (BAD_STEP + 1) * BATCH]
+    for scale, folder in zip((1, 2), folders, strict=True):
+        case = unpack_dump({each.name: each.read_bytes() for each in folder.iterdir()})
+        np.testing.assert_array_equal(case.batch["0"], scale * fed)
+
+
 @pytest.mark.parametrize("kept", ["off", "result", "batch", "state"])
 def test_keeps_what_is_asked_for_on_disk(tmp_path: Path, kept: str) -> None:
     x, y = data()

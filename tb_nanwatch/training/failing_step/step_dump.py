@@ -74,9 +74,9 @@ def validate_dump_level(level: str) -> None:
         )
 
 
-def folder_name(step: int) -> str:
-    """The folder of a step's files, below `FOLDER`."""
-    return f"step-{step:09d}"
+def folder_name(step: int, attempt: int = 1) -> str:
+    """The folder of a step's files, below `FOLDER`; of the second training that failed there 2."""
+    return f"step-{step:09d}" if attempt == 1 else f"step-{step:09d}-{attempt}"
 
 
 def pack_dump(dump: StepDump) -> dict[str, bytes]:

@@ -9,6 +9,7 @@ note.
 from __future__ import annotations
 
 import functools
+import itertools
 import os
 import re
 import time
@@ -273,7 +274,14 @@ class BlackBox:
                     f"{size:,} bytes, more than the limit of {MAX_DUMP_BYTES:,}."
                 )
                 arrays.clear()
-        folder = os.path.join(self._log_dir, SUBDIRECTORY, FOLDER, folder_name(found.step))
+        whole = os.path.join(self._log_dir, SUBDIRECTORY, FOLDER)
+        names = (folder_name(found.step, attempt) for attempt in itertools.count(1))
+        # An earlier training of this directory may have failed at the same step.
+        folder = next(
+            path
+            for path in (os.path.join(whole, name) for name in names)
+            if not tf.io.gfile.exists(path)
+        )
         tf.io.gfile.makedirs(folder)
         contents = pack_dump(StepDump(found, versions(), batch, state))
         for name in (each for each in FILES if each in contents):
