@@ -97,7 +97,7 @@ class Watcher:
         self._recorder.describe(framework_facts())
         self._recorder.begin(int(first_step))
         self._warnings = WarningCollector()
-        self._is_open = False
+        self._is_open = self._has_observed = False
         # One that is dropped before it is closed; the exit of the interpreter is seen to apart.
         weakref.finalize(self, open_windows.abandon, self._recorder).atexit = False
 
@@ -109,13 +109,14 @@ class Watcher:
           **data: by role (`format.roles`), such as `gradient=...`: a tensor; a mapping, list or
             tuple of tensors, nested or not; variables; or (gradient, variable) pairs. Pass
             `weight` after the update, to record its result. Integer inputs and targets, such as
-            ids and labels, are left out; other integers with one warning.
+            ids and labels, are recorded as float32; other integers are left out with one warning.
 
         Raises:
           ValueError: for an unknown role.
         """
         for role in data:
             check_role(role)
+        self._has_observed = True
         if is_tracing():  # A rerun of a step that was recorded already.
             return
         if not is_supported(tf.distribute.get_strategy()):
@@ -145,6 +146,11 @@ class Watcher:
         Returns:
           Whether a step was non-finite.
         """
+        if not self._has_observed:
+            self._warnings.add(
+                "Watcher.step_end was called and Watcher.observe never was, so nothing is recorded. "
+                "In the step, call watcher.observe(loss=loss, gradient=zip(gradients, variables))."
+            )
         self._warnings.flush()
         if not self._is_open:
             self._is_open = True
