@@ -148,7 +148,7 @@ class Watcher:
         """
         if not self._has_observed:
             self._warnings.add(
-                "Watcher.step_end was called and Watcher.observe never was, so nothing is recorded. "
+                "Watcher.step_end was called, Watcher.observe never was: nothing is recorded. "
                 "In the step, call watcher.observe(loss=loss, gradient=zip(gradients, variables))."
             )
         self._warnings.flush()
