@@ -9,9 +9,9 @@ import warnings
 from contextlib import ExitStack
 
 from tb_nanwatch.diagnosis import Thresholds, run_headline
-from tb_nanwatch.logs import runs
-from tb_nanwatch.logs.loading import NotReadableError
-from tb_nanwatch.logs.progress import Progress
+from tb_nanwatch.logdir import runs
+from tb_nanwatch.logdir.loading import NotReadableError
+from tb_nanwatch.logdir.progress import Progress
 from tb_nanwatch.page import NotBuiltError, html_page
 from tb_nanwatch.printable import visible
 

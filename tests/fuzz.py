@@ -47,8 +47,8 @@ from tb_nanwatch.format.rerun import (
     unpack_rerun,
 )
 from tb_nanwatch.format.tags import parse_tag
-from tb_nanwatch.logs import runs
-from tb_nanwatch.logs.progress import Progress
+from tb_nanwatch.logdir import runs
+from tb_nanwatch.logdir.progress import Progress
 from tb_nanwatch.page import html_page
 from tb_nanwatch.reader import Reader, RunIndex
 

@@ -24,7 +24,7 @@ from tb_nanwatch.diagnosis.text.numbers import plural
 from tb_nanwatch.diagnosis.text.operation import operand_lines, source_line
 from tb_nanwatch.diagnosis.text.rerun import note, outcome, trials
 from tb_nanwatch.format.rerun import Rerun
-from tb_nanwatch.logs.runs import DiagnosedRun
+from tb_nanwatch.logdir.runs import DiagnosedRun
 from tb_nanwatch.reader import RunIndex
 
 STATUS_COLOR: dict[Status, int] = {

@@ -234,9 +234,9 @@ def _framework(probe: Probe) -> Iterator[Check]:
 def _log_directory(logdir: str) -> Check:
     # Reading needs packages that may be what is missing here.
     from tb_nanwatch.cli.no_tensorflow import read_without_tensorflow
-    from tb_nanwatch.logs import runs
-    from tb_nanwatch.logs.loading import NotReadableError
-    from tb_nanwatch.logs.progress import Progress
+    from tb_nanwatch.logdir import runs
+    from tb_nanwatch.logdir.loading import NotReadableError
+    from tb_nanwatch.logdir.progress import Progress
 
     read_without_tensorflow()
     problems: list[str] = []

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from tb_nanwatch.diagnosis import Finding, Severity, advice, explanation, fix_code, headline
-from tb_nanwatch.logs.runs import DiagnosedRun
+from tb_nanwatch.logdir.runs import DiagnosedRun
 from tb_nanwatch.printable import visible
 
 _COMMAND: dict[Severity, str] = {"error": "error", "warning": "warning", "info": "notice"}

@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 from tb_nanwatch.cli.console_report import run_lines
 from tb_nanwatch.cli.terminal import Terminal
 from tb_nanwatch.diagnosis import headline
-from tb_nanwatch.logs.runs import DiagnosedRun
+from tb_nanwatch.logdir.runs import DiagnosedRun
 from tb_nanwatch.printable import visible
 
 

@@ -18,9 +18,9 @@ from tb_nanwatch.cli.thresholds import chosen
 from tb_nanwatch.diagnosis.compare import compare
 from tb_nanwatch.diagnosis.comparison import Comparison
 from tb_nanwatch.diagnosis.text.report import finite
-from tb_nanwatch.logs import runs
-from tb_nanwatch.logs.loading import NotReadableError
-from tb_nanwatch.logs.progress import Progress
+from tb_nanwatch.logdir import runs
+from tb_nanwatch.logdir.loading import NotReadableError
+from tb_nanwatch.logdir.progress import Progress
 
 VERSION = 1
 """Of the JSON. Keys may be added within a version; none is removed or changes its meaning."""

@@ -22,7 +22,7 @@ from tb_nanwatch.http import cell, grid, layers, run, spectrogram, verdicts
 from tb_nanwatch.http.encoding import pack_grid
 from tb_nanwatch.http.norms import Norms
 from tb_nanwatch.http.viewport import Viewport
-from tb_nanwatch.logs.runs import DiagnosedRun
+from tb_nanwatch.logdir.runs import DiagnosedRun
 from tb_nanwatch.reader import RunIndex
 from tb_nanwatch.stats.statistics import STATISTICS
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from importlib import resources
 
 from tb_nanwatch.diagnosis import run_headline
-from tb_nanwatch.logs.runs import DiagnosedRun
+from tb_nanwatch.logdir.runs import DiagnosedRun
 from tb_nanwatch.page.answers import answers
 from tb_nanwatch.printable import visible
 

@@ -22,7 +22,7 @@ from tb_nanwatch.format import FormatError
 from tb_nanwatch.format.histograms import unpack_histograms
 from tb_nanwatch.format.rerun import unpack_rerun
 from tb_nanwatch.format.tags import parse_tag
-from tb_nanwatch.logs import runs
+from tb_nanwatch.logdir import runs
 from tb_nanwatch.reader import Reader, reader
 from tb_nanwatch.reader.index import RunIndex
 

@@ -65,15 +65,15 @@ TABLE: dict[str, set[str]] = {
     | {"reader", "grid", "diagnosis", "werkzeug"}
     | {"tensorboard.backend", "tensorboard.data", "tensorboard.errors", "tensorboard.plugin_util"},
     # util.grpc_util: how to reach the data server that it starts.
-    "logs": CONTRACTS
+    "logdir": CONTRACTS
     | {"reader", "diagnosis"}
     | {"tensorboard.backend.event_processing", "tensorboard.context", "tensorboard.data"}
     | {"tensorboard.compat.tensorflow_stub.io", "tensorboard.util.grpc_util"},
     # json_util: JSON as the server sends it.
     "page": CONTRACTS
-    | {"logs", "http", "reader", "diagnosis", "printable", "tensorboard.backend.json_util"},
-    "cli": CONTRACTS | {"logs", "page", "reader", "diagnosis", "printable", "requirements"},
-    "notebook": {"logs", "page", "diagnosis", "printable"},
+    | {"logdir", "http", "reader", "diagnosis", "printable", "tensorboard.backend.json_util"},
+    "cli": CONTRACTS | {"logdir", "page", "reader", "diagnosis", "printable", "requirements"},
+    "notebook": {"logdir", "page", "diagnosis", "printable"},
     "plugin": {"http", "tensorboard.plugins.base_plugin"},
     # The public names, loaded when first used, and `python -m`.
     "__init__": {"adapters", "notebook", "requirements"}
@@ -110,7 +110,7 @@ LAYERS: dict[str, set[str]] = {
 }
 """Which room within the adapters may import which others of the adapters: only downward."""
 DIAGNOSIS = ("diagnosis", "diagnosis.facts", "diagnosis.rules", "diagnosis.text")
-READING = ("reader", "http", "logs", "page", "cli", "notebook", "plugin")
+READING = ("reader", "http", "logdir", "page", "cli", "notebook", "plugin")
 SERVING = ("stats", "format", "grid", *DIAGNOSIS, *READING)
 
 

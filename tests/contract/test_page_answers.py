@@ -15,9 +15,9 @@ import pytest
 from contract.test_http import Tab
 
 from tb_nanwatch.diagnosis import Thresholds
-from tb_nanwatch.logs import runs
-from tb_nanwatch.logs.progress import Progress
-from tb_nanwatch.logs.runs import DiagnosedRun
+from tb_nanwatch.logdir import runs
+from tb_nanwatch.logdir.progress import Progress
+from tb_nanwatch.logdir.runs import DiagnosedRun
 from tb_nanwatch.page import answers as page_answers
 from tb_nanwatch.page.answers import answers
 

@@ -31,11 +31,11 @@ from tb_nanwatch.stats.columns import WINDOW_FIELD
 ROOT = Path(__file__).parents[2]
 
 BY_DATA_SERVER = (
-    "import sys; from tb_nanwatch.cli import main; from tb_nanwatch.logs import loading; "
+    "import sys; from tb_nanwatch.cli import main; from tb_nanwatch.logdir import loading; "
     "loading.DATA_SERVER_BYTES = 0; sys.exit(main())"
 )
 BY_NOTHING_ELSE = (
-    f"import sys; sys.modules['tb_nanwatch.logs.python_loader'] = None; {BY_DATA_SERVER}"
+    f"import sys; sys.modules['tb_nanwatch.logdir.python_loader'] = None; {BY_DATA_SERVER}"
 )
 
 

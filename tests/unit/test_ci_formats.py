@@ -13,7 +13,7 @@ from tb_nanwatch.cli.github_annotations import annotation_lines
 from tb_nanwatch.cli.junit import junit
 from tb_nanwatch.diagnosis import Finding, Place, Verdict, advice, explanation, headline
 from tb_nanwatch.format.rerun import Operation, Rerun, SourceLine
-from tb_nanwatch.logs.runs import DiagnosedRun
+from tb_nanwatch.logdir.runs import DiagnosedRun
 
 
 @dataclass

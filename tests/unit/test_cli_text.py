@@ -16,8 +16,8 @@ from tb_nanwatch.diagnosis.text.comparison import comparison_text
 from tb_nanwatch.diagnosis.text.layout import record_also, seen_on, spread_to
 from tb_nanwatch.diagnosis.text.numbers import plural
 from tb_nanwatch.format.rerun import Element, Operand, Operation, Rerun, SourceLine
-from tb_nanwatch.logs.progress import Progress
-from tb_nanwatch.logs.runs import DiagnosedRun
+from tb_nanwatch.logdir.progress import Progress
+from tb_nanwatch.logdir.runs import DiagnosedRun
 
 
 class Screen(io.StringIO):

@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 from long_logs import TENSORS, Sink, manifest, record, write_session
 from provider import ACCESS, Provider
 from tensorboard.context import RequestContext
-from werkzeug.test import Client, EnvironBuilder
-from werkzeug.wrappers import Request
+from werkzeug.test import Client
 
 from tb_nanwatch.format.tags import SUBDIRECTORY, Stream, parse_tag
 from tb_nanwatch.grid import aligned_edges, cells, column_edges
@@ -284,9 +283,9 @@ def test_the_first_steps_of_a_logarithmic_axis_are_read_as_they_were_recorded(
     def ask(most: int, axis: str) -> list[Records]:
         reader = Reader(Provider(logs))
         monkeypatch.setattr(merged, "MOST_RECORDS", most)
-        query = {"first": 0, "last": 1399, "axis": axis}
-        asked = Request(EnvironBuilder(query_string=query).get_environ())
-        return list(Viewport(asked, reader, reader.run(ACCESS, ".")).records())
+        index = reader.run(ACCESS, ".")
+        view = Viewport(reader, ACCESS, index, 512, axis=axis, steps=(0, 1399))
+        return list(view.records())
 
     fine, coarse, even = ask(10**6, "log"), ask(most, "log"), ask(most, "step")
     assert {chunk.windows_merged for chunk in fine} == {1}

@@ -12,8 +12,8 @@ from typing import Any
 
 from tb_nanwatch.diagnosis import Thresholds, Verdict, run_report, verdict
 from tb_nanwatch.format.history import History
-from tb_nanwatch.logs.loading import NotReadableError, load
-from tb_nanwatch.logs.progress import Progress
+from tb_nanwatch.logdir.loading import NotReadableError, load
+from tb_nanwatch.logdir.progress import Progress
 from tb_nanwatch.reader import Access, Reader, RunIndex
 from tb_nanwatch.reader.index import unreadable
 

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from tb_nanwatch.logs.progress import Progress
+from tb_nanwatch.logdir.progress import Progress
 
 DATA_SERVER_BYTES = 2**20
 """Event files of less than this in all are read sooner than the data server starts."""
@@ -48,14 +48,14 @@ def load(logdir: str, progress: Progress) -> Iterator[Logs]:
     logdir = os.path.expanduser(logdir)
     size = _local_bytes(logdir)
     if size is None or size >= DATA_SERVER_BYTES:
-        from tb_nanwatch.logs import data_server
+        from tb_nanwatch.logdir import data_server
 
         progress.start(f"Reading {'' if size is None else f'{size / 1e6:,.0f} MB of '}logs")
         with data_server.serve(logdir, progress) as logs:
             if logs is not None:
                 yield logs
                 return
-    from tb_nanwatch.logs import python_loader
+    from tb_nanwatch.logdir import python_loader
 
     yield python_loader.load(logdir, progress)
 

@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO
 
-from tb_nanwatch.logs.loading import Logs
-from tb_nanwatch.logs.progress import Progress
+from tb_nanwatch.logdir.loading import Logs
+from tb_nanwatch.logdir.progress import Progress
 
 START_SECONDS = 10
 """How long the server may take until it begins to load; it takes milliseconds."""

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from tb_nanwatch.logs.loading import Logs, NotReadableError
-from tb_nanwatch.logs.progress import Progress
+from tb_nanwatch.logdir.loading import Logs, NotReadableError
+from tb_nanwatch.logdir.progress import Progress
 
 
 def load(logdir: str, progress: Progress) -> Logs:
