@@ -27,8 +27,9 @@ def test_a_broken_fold_is_reported_beside_the_healthy_ones(
     callback = nanwatch.Callback(tmp_path / "exp")
     for fold in (2, 1):
         keras.utils.set_random_seed(fold)
-        keras.backend.clear_session()
-        model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
+        # The names of a session that was cleared; that takes minutes at the end of many tests.
+        layers = [keras.Input((4,)), keras.layers.Dense(1, name="dense")]
+        model = keras.Sequential(layers, name="sequential")
         model.compile("sgd", "mse")
         kept = np.arange(90) // 30 != fold
         if not shared_callback:
