@@ -7,6 +7,7 @@ import gzip
 import hashlib
 import html
 import json
+import re
 import time
 from collections.abc import Callable, Sequence
 from importlib import resources
@@ -27,7 +28,7 @@ class NotBuiltError(Exception):
 def html_page(
     title: str, diagnosed: Sequence[DiagnosedRun], drawn: Callable[[], None] = lambda: None
 ) -> str:
-    """The HTML; calls `drawn` after each run. Names are ASCII in it, whatever they hold.
+    """The HTML, all ASCII; calls `drawn` after each run.
 
     Raises:
       NotBuiltError: where the tab's module is missing.
@@ -66,8 +67,10 @@ def _module() -> str:
             "the tab is not built in this source tree. Run: python setup.py build_frontend "
             "--inplace (or install it: pip install -e .)."
         )
-    # The end of the element, wherever it stands in the code, is a string there.
-    return built.read_text(encoding="utf-8").replace("</script", "<\\/script")
+    # The end of the element, wherever it stands in the code, is a string there; and so is all that
+    # is not ASCII. A notebook or a server may read the page in another encoding.
+    code = built.read_text(encoding="utf-8").replace("</script", "<\\/script")
+    return re.sub(r"[^\x00-\x7f]+", lambda found: json.dumps(found[0])[1:-1], code)
 
 
 def _line(diagnosed: DiagnosedRun) -> str:

@@ -127,11 +127,13 @@ def test_a_notebook_shows_the_tab(
 ) -> None:
     cell = nanwatch.show(gallery / "nan_feature", height=500)._repr_html_()
     notebook = tmp_path / "notebook.html"
-    notebook.write_text(f"<body style='background: {ground}'><h1>Mine</h1>{cell}</body>")
+    body = f"<body style='background: {ground}'><h1>Mine</h1>{cell}</body>"
+    notebook.write_text(f"<meta charset=windows-1252>{body}", encoding="ascii")
     page = open_page(notebook, run="?").page
     frame = page.frame_locator("iframe")
     expect(frame.locator("h1")).to_contain_text("NaN in the input data at step 37")
     expect(frame.locator("body")).to_have_css("background-color", ground)
+    expect(frame.locator(".runs")).to_have_count(0)  # There is one run alone.
     frame.locator("#tab-layers").click()
     expect(frame.locator(".layer-table")).to_be_visible()
     page.wait_for_timeout(300)

@@ -8,7 +8,7 @@ import { missingDataTexts } from "../model/runs";
 import { commandsOf } from "../state/commands";
 import type { Session } from "../state/session";
 import type { RunDetail, RunSummary } from "../wire/answers";
-import { writtenAt } from "../wire/embedded";
+import { isEmbedded, writtenAt } from "../wire/embedded";
 import { Comparison } from "./Comparison";
 import { Details } from "./details/Details";
 import { Freshness } from "./Freshness";
@@ -49,18 +49,22 @@ export function App({ session }: { session: Session }) {
       </main>
     );
   }
+  // A page of one run, often a narrow frame of a notebook, will never have another.
+  const isAlone = isEmbedded() && runs.length === 1;
   return (
-    <div class="tab">
-      <RunList
-        runs={runs}
-        selected={session.run.value}
-        compared={session.comparisons.names.value}
-        filter={session.runFilter}
-        order={session.runOrder}
-        width={session.preferences.runsWidth}
-        onSelect={(run) => session.selectRun(run)}
-        onCompare={(run) => session.addCompared(run)}
-      />
+    <div class={isAlone ? "tab of-one-run" : "tab"}>
+      {!isAlone && (
+        <RunList
+          runs={runs}
+          selected={session.run.value}
+          compared={session.comparisons.names.value}
+          filter={session.runFilter}
+          order={session.runOrder}
+          width={session.preferences.runsWidth}
+          onSelect={(run) => session.selectRun(run)}
+          onCompare={(run) => session.addCompared(run)}
+        />
+      )}
       <main class="run">
         <SelectedRun session={session} summary={session.runs.find(session.run.value)} />
       </main>
