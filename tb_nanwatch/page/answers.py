@@ -8,6 +8,7 @@ there is something to say. `frontend/src/wire/embedded.ts` finds the answers aga
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import permutations
@@ -50,6 +51,9 @@ TOLERANCES = (0.01, 0.1, 0.5, 0.9)
 """Those that the tab offers."""
 
 
+_logger = logging.getLogger("tensorboard.nanwatch")
+
+
 class Answer(NamedTuple):
     """The body of an answer, and what identifies it: the route, and parameters."""
 
@@ -61,7 +65,11 @@ def answers(diagnosed: Sequence[DiagnosedRun], drawn: Callable[[], None]) -> Ite
     """All of them; calls `drawn` after those of each run."""
     yield Answer(("runs",), _json({"runs": [_row(each) for each in diagnosed]}))
     for each in diagnosed:
-        yield from _of_run(each, len(diagnosed))
+        try:
+            yield from _of_run(each, len(diagnosed))
+        except Exception:
+            # The others are there all the same; of this one the tab says that it lacks something.
+            _logger.exception("NaNWatch could not write all of run %r into the page", each.name)
         drawn()
     if len(diagnosed) <= COMPARED_RUNS:
         yield from _comparisons(diagnosed)

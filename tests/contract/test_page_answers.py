@@ -15,6 +15,7 @@ import pytest
 from contract.test_http import Tab
 
 from tb_nanwatch.diagnosis import Thresholds
+from tb_nanwatch.http import layers
 from tb_nanwatch.logdir import runs
 from tb_nanwatch.logdir.progress import Progress
 from tb_nanwatch.logdir.runs import DiagnosedRun
@@ -93,6 +94,25 @@ def test_details_are_about_findings_where_not_all_fit(
     # About the finding, both ends, and spread over the run.
     columns = [first for first, _ in cells["columns"]]
     assert columns == [0, 36, 37, 38, 60, 120, 180, 239]
+
+
+def test_a_run_that_fails_leaves_the_others(
+    diagnosed: list[DiagnosedRun], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    content = layers.content
+
+    def fails(access: Any, index: Any, *more: Any) -> Any:
+        if index.run == "healthy":
+            raise ValueError("on purpose")
+        return content(access, index, *more)
+
+    monkeypatch.setattr(layers, "content", fails)
+    two = [each for each in diagnosed if each.name in ("healthy", "nan_feature")]
+    found = held(two)
+    assert ("cells", "nan_feature") in found
+    assert ("findings", "healthy") in found
+    assert ("cells", "healthy") not in found
+    assert "could not write all of run 'healthy'" in caplog.text
 
 
 def test_tensors_of_findings_come_first_where_not_all_fit(

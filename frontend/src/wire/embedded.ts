@@ -20,7 +20,8 @@ export async function embeddedAnswer(
   { run, statistic, tensor, with: other, tolerance, first, last }: Parameters,
 ): Promise<Response> {
   if (route !== "cell") return answerOf([route, run, statistic ?? tensor ?? other, tolerance]);
-  const details = (await (await answerOf(["cells", run])).json()) as Details;
+  const details = await detailsOf(String(run));
+  if (!details) return missing(MISSING);
   const column = details.columns.findIndex(
     ([from, to]) => from <= Number(first) && Number(last) <= to,
   );
@@ -33,6 +34,20 @@ interface Details {
   columns: [number, number][];
   /** By the ids of tensors, in the order of the columns. */
   cells: Record<string, unknown[]>;
+}
+
+/** Parsed once: they are megabytes. */
+const known = new Map<string, Promise<Details | undefined>>();
+
+function detailsOf(run: string): Promise<Details | undefined> {
+  const details = known.get(run) ?? parsedDetails(run);
+  known.set(run, details);
+  return details;
+}
+
+async function parsedDetails(run: string): Promise<Details | undefined> {
+  const answer = await answerOf(["cells", run]);
+  return answer.ok ? ((await answer.json()) as Details) : undefined;
 }
 
 const MISSING =
