@@ -229,16 +229,7 @@ def counts(index: RunIndex) -> dict[str, Any]:
 
 def _report(reader: Reader, access: Access, index: RunIndex) -> dict[str, Any]:
     try:
-        return run_report(
-            index.run,
-            verdict(reader.history(access, index)),
-            began=index.began,
-            first_step=index.first_step,
-            last_step=index.last_step,
-            written=index.written,
-            read=index.read,
-            problems=index.problems,
-        )
+        return run_report(index.run, verdict(reader.history(access, index)), index)
     except Exception as error:
         _stop_at_exit()
         # A run that cannot be diagnosed is still worth looking at, and so are the others.

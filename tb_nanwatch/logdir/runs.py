@@ -61,17 +61,7 @@ class DiagnosedRun:
 
     def to_json(self) -> dict[str, Any]:
         """The element of `runs` in `nanwatch report --json`."""
-        index = self.index
-        return run_report(
-            self.name,
-            self.verdict,
-            began=index.began,
-            first_step=index.first_step,
-            last_step=index.last_step,
-            written=index.written,
-            read=index.read,
-            problems=index.problems,
-        )
+        return run_report(self.name, self.verdict, self.index)
 
 
 def find(

@@ -6,6 +6,7 @@ import json
 import re
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -81,9 +82,10 @@ def test_json_has_more_where_there_is_more() -> None:
 
 
 def test_json_of_a_run() -> None:
-    steps = {"began": 1.5e9, "first_step": 0, "last_step": 9, "written": 3, "read": 2}
+    run = SimpleNamespace(began=1.5e9, first_step=0, last_step=9, written=3, read=2)
+    run.problems = ["1 record is missing."]
     verdict = Verdict((FINDING,), 10, 4, frozenset({"loss"}))
-    answer = run_report("a_run", verdict, **steps, problems=["1 record is missing."])
+    answer = run_report("a_run", verdict, run)
     assert answer == {
         "run": "a_run",
         "status": "nonfinite",
@@ -96,7 +98,7 @@ def test_json_of_a_run() -> None:
         "problems": ["1 record is missing."],
     }
     evidence = replace(FINDING, evidence={"nan": 1, "largest_prediction": float("inf")})
-    (found,) = run_report("a_run", replace(verdict, findings=(evidence,)), **steps)["findings"]
+    (found,) = run_report("a_run", replace(verdict, findings=(evidence,)), run)["findings"]
     assert found["evidence"]["largest_prediction"] == "Infinity"
 
 

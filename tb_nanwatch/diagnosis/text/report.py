@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from tb_nanwatch.diagnosis.finding import Finding
 from tb_nanwatch.diagnosis.text.explanations import explanation
@@ -63,45 +63,56 @@ def _place(role: str, layer: str, tensor: str, worker: str) -> dict[str, str]:
     return {**place, "worker": worker} if worker else place
 
 
-def run_report(
-    run: str,
-    verdict: Verdict,
-    *,
-    began: float | None,
-    first_step: int | None,
-    last_step: int | None,
-    written: int,
-    read: int,
-    problems: Sequence[str] = (),
-) -> dict[str, Any]:
-    """One element of `runs` in `nanwatch report --json`, version 1.
+class RunExtent(Protocol):
+    """What a run has, as far as it could be read: the reader's index of it.
 
-    Args:
-      run: its name.
-      verdict: on it.
+    Attributes:
       began: when it was first written to, seconds since the epoch; None where not known.
       first_step: of all its records; None where there is none.
       last_step: likewise.
       written: records that were written, as far as is known.
       read: those of them that could be read. The verdict is on these alone.
       problems: what could not be read, in sentences.
+    """
+
+    @property
+    def began(self) -> float | None: ...
+    @property
+    def first_step(self) -> int | None: ...
+    @property
+    def last_step(self) -> int | None: ...
+    @property
+    def written(self) -> int: ...
+    @property
+    def read(self) -> int: ...
+    @property
+    def problems(self) -> Sequence[str]: ...
+
+
+def run_report(name: str, verdict: Verdict, run: RunExtent) -> dict[str, Any]:
+    """One element of `runs` in `nanwatch report --json`, version 1.
+
+    Args:
+      name: the run's.
+      verdict: on it.
+      run: what was read of it.
 
     Returns:
       What `json` can write: a number that is not finite is one of the strings "NaN", "Infinity" and
       "-Infinity". The key `problems` is there only where there are some.
     """
     answer: dict[str, Any] = {
-        "run": run,
+        "run": name,
         "status": verdict.status,
         "headline": run_headline(verdict),
-        "began": began,
-        "first_step": first_step,
-        "last_step": last_step,
-        "records": {"written": written, "read": read},
+        "began": run.began,
+        "first_step": run.first_step,
+        "last_step": run.last_step,
+        "records": {"written": run.written, "read": run.read},
         "findings": [finding_report(finding) for finding in verdict.findings],
     }
-    if problems:
-        answer["problems"] = list(problems)
+    if run.problems:
+        answer["problems"] = list(run.problems)
     return answer
 
 
