@@ -6,6 +6,17 @@ import { placeTitle } from "../model/findings";
 import { visibleName } from "../model/names";
 import type { ComparedRun } from "../state/compared_run";
 import type { FirstDifference } from "../wire/answers";
+import { Choice } from "./Choice";
+
+const SHOWN = [
+  { value: "values", label: "values" },
+  { value: "difference", label: "difference" },
+] as const;
+
+const ARRANGEMENTS = [
+  { value: "runs", label: "by run" },
+  { value: "rows", label: "by row" },
+] as const;
 
 interface ComparisonProps {
   compared: readonly ComparedRun[];
@@ -38,58 +49,38 @@ export function Comparison({
         ))}
       </ul>
       <div class="comparison-choices">
-        <ShownChoice showDifference={showDifference} />
-        <label class="choice">
-          Arrange
-          <select
-            name="arrange"
-            title="Each run as a whole, or row by row"
-            value={isTogether.value ? "rows" : "runs"}
-            onChange={(event) => {
-              isTogether.value = event.currentTarget.value === "rows";
-            }}
-          >
-            <option value="runs">by run</option>
-            <option value="rows">by row</option>
-          </select>
-        </label>
-        <label class="choice" title="Runs count as diverged when norms differ by more than this">
-          diverged at
-          <select
-            name="tolerance"
-            value={String(tolerance.value)}
-            onChange={(event) => {
-              tolerance.value = Number(event.currentTarget.value);
-            }}
-          >
-            {TOLERANCES.map(({ value, label }) => (
-              <option key={value} value={String(value)}>
-                {label}
-              </option>
-            ))}
-          </select>
-        </label>
+        <Choice
+          label="Show"
+          name="shown"
+          title="The values of each run, or those relative to the selected run"
+          value={showDifference.value ? "difference" : "values"}
+          options={SHOWN}
+          onChoose={(name) => {
+            showDifference.value = name === "difference";
+          }}
+        />
+        <Choice
+          label="Arrange"
+          name="arrange"
+          title="Each run as a whole, or row by row"
+          value={isTogether.value ? "rows" : "runs"}
+          options={ARRANGEMENTS}
+          onChoose={(name) => {
+            isTogether.value = name === "rows";
+          }}
+        />
+        <Choice
+          label="diverged at"
+          name="tolerance"
+          title="Runs count as diverged when norms differ by more than this"
+          value={String(tolerance.value)}
+          options={TOLERANCES.map(({ value, label }) => ({ value: String(value), label }))}
+          onChoose={(value) => {
+            tolerance.value = Number(value);
+          }}
+        />
       </div>
     </section>
-  );
-}
-
-function ShownChoice({ showDifference }: Pick<ComparisonProps, "showDifference">) {
-  return (
-    <label class="choice">
-      Show
-      <select
-        name="shown"
-        title="The values of each run, or those relative to the selected run"
-        value={showDifference.value ? "difference" : "values"}
-        onChange={(event) => {
-          showDifference.value = event.currentTarget.value === "difference";
-        }}
-      >
-        <option value="values">values</option>
-        <option value="difference">difference</option>
-      </select>
-    </label>
   );
 }
 

@@ -5,6 +5,7 @@ import type { ComponentChildren } from "preact";
 import { AXES } from "../model/scale";
 import type { AxisName } from "../wire/answers";
 import { STATISTICS, type StatisticName } from "../wire/schema";
+import { Choice } from "./Choice";
 
 const NO_TIMES = "Not available: fewer than two recording windows have a time";
 
@@ -20,47 +21,35 @@ interface ToolbarProps {
 export function Toolbar({ statistic, axis, shownAxis, hasTimes, children }: ToolbarProps) {
   return (
     <div class="toolbar">
-      <label class="choice">
-        <span>Color by</span>
-        <select
-          name="statistic"
-          title={STATISTICS.find(({ name }) => name === statistic.value)?.description}
-          value={statistic.value}
-          onChange={(event) => {
-            statistic.value = event.currentTarget.value as StatisticName;
-          }}
-        >
-          {STATISTICS.map(({ name, label, description }) => (
-            <option key={name} value={name} title={description}>
-              {label}
-            </option>
-          ))}
-        </select>
-      </label>
-      <label class="choice">
-        <span>X axis</span>
-        <select
-          name="axis"
-          value={shownAxis}
-          onChange={(event) => {
-            axis.value = event.currentTarget.value as AxisName;
-          }}
-        >
-          {AXES.map(({ name, label, description }) => {
-            const isMissing = name === "wall" && !hasTimes;
-            return (
-              <option
-                key={name}
-                value={name}
-                title={isMissing ? NO_TIMES : description}
-                disabled={isMissing}
-              >
-                {label}
-              </option>
-            );
-          })}
-        </select>
-      </label>
+      <Choice
+        label="Color by"
+        name="statistic"
+        title={STATISTICS.find(({ name }) => name === statistic.value)?.description}
+        value={statistic.value}
+        options={STATISTICS.map(({ name, label, description }) => {
+          return { value: name, label, title: description };
+        })}
+        onChoose={(name) => {
+          statistic.value = name;
+        }}
+      />
+      <Choice
+        label="X axis"
+        name="axis"
+        value={shownAxis}
+        options={AXES.map(({ name, label, description }) => {
+          const isMissing = name === "wall" && !hasTimes;
+          return {
+            value: name,
+            label,
+            title: isMissing ? NO_TIMES : description,
+            disabled: isMissing,
+          };
+        })}
+        onChoose={(name) => {
+          axis.value = name;
+        }}
+      />
       {children}
     </div>
   );
