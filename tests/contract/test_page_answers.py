@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -83,6 +84,12 @@ def test_details_of_a_small_run_are_complete(diagnosed: list[DiagnosedRun], serv
         for tensor, of_steps in cells["cells"].items():
             asked = {"run": "nan_feature", "tensor": tensor, "first": step, "last": step}
             assert of_steps[step] == server.json("cell", **asked)
+
+
+def test_the_tolerances_are_those_that_the_tab_offers() -> None:
+    source = Path(__file__).parents[2] / "frontend" / "src" / "model" / "comparison.ts"
+    offered = re.findall(r"\{ value: ([\d.]+), label", source.read_text(encoding="utf-8"))
+    assert page_answers.TOLERANCES == tuple(map(float, offered))
 
 
 def test_details_are_about_findings_where_not_all_fit(
