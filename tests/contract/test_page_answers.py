@@ -89,7 +89,7 @@ def test_details_of_a_small_run_are_complete(diagnosed: list[DiagnosedRun], serv
 def test_the_tolerances_are_those_that_the_tab_offers() -> None:
     source = Path(__file__).parents[2] / "frontend" / "src" / "model" / "comparison.ts"
     offered = re.findall(r"\{ value: ([\d.]+), label", source.read_text(encoding="utf-8"))
-    assert page_answers.TOLERANCES == tuple(map(float, offered))
+    assert tuple(map(float, offered)) == page_answers.TOLERANCES
 
 
 def test_details_are_about_findings_where_not_all_fit(
