@@ -1,9 +1,10 @@
-"""What grows with a model, a run or a session: an embedding, many variables, steps, requests.
+"""What grows: an embedding, many variables, steps, requests, the elements of a tensor.
 
     python tests/bench/scale.py embedding [--rows 10000000]
     python tests/bench/scale.py variables [--count 3000] [--plain]
     python tests/bench/scale.py steps [--count 100000]
     python tests/bench/scale.py requests [--count 100000]
+    python tests/bench/scale.py elements [--count 2147483651] [--dtype float32]
 
 tests/bench/README.md has the results.
 """
@@ -31,6 +32,11 @@ from werkzeug.test import Client  # noqa: E402
 
 import tb_nanwatch as nanwatch  # noqa: E402
 from tb_nanwatch import http  # noqa: E402
+from tb_nanwatch.adapters.tensorflow.statistics.accumulator import Accumulator  # noqa: E402
+from tb_nanwatch.adapters.tensorflow.statistics.device_state import DeviceStepState  # noqa: E402
+from tb_nanwatch.stats.columns import COLUMN_NAMES  # noqa: E402
+
+WHAT = ("embedding", "variables", "steps", "requests", "elements")
 
 
 class _Times(keras.callbacks.Callback):
@@ -117,13 +123,40 @@ def steps(count: int) -> None:
                 size = sum(file.stat().st_size for file in Path(folder).rglob("*tfevents*"))
                 spent = time.process_time() - began
                 print(
-                    f"{step:9,} steps: {_resident():.0f} MiB resident, {size / 2**20:.1f} MiB of "
+                    f"{step:9,} steps: {_memory():.0f} MiB resident, {size / 2**20:.1f} MiB of "
                     f"log, {spent:.0f} s of the processor",
                     flush=True,
                 )
 
         model = _compiled(layers, keras.optimizers.Adam(1e-3))
         _fit(model, x, count + 1, nanwatch.Callback(folder, every=1), _Times(look))
+
+
+def elements(count: int, dtype: str) -> None:
+    """Exact counts of one tensor, in a step that XLA does not compile, and the memory they take."""
+    values = np.ones(count, tf.as_dtype(dtype).as_numpy_dtype)
+    planted = {"nan": (0, count - 1), "pos_inf": (count // 2, count - 2), "neg_inf": (count // 3,)}
+    for name, places in planted.items():
+        values[list(places)] = {"nan": np.nan, "pos_inf": np.inf, "neg_inf": -np.inf}[name]
+    values[: count // 4 : 7][1:] = 0
+    tensor = tf.constant(values)  # Shares the array's memory.
+    Path("/proc/self/clear_refs").write_text("5")  # Forgets the peak so far.
+    before = _memory()
+    step_state = DeviceStepState()
+    accumulator = Accumulator(step_state, [tensor.dtype], [False], [False])
+    began = time.process_time()
+    tf.function(lambda: accumulator.add([tensor]))()
+    spent = time.process_time() - began
+    columns, histograms = accumulator.read_and_reset(step_state.counters())
+    row = dict(zip(COLUMN_NAMES, columns[0], strict=True))
+    assert histograms is not None
+    for name, places in planted.items():
+        print(f"{name:12} {row[name]:16,.0f}   expected {len(places):16,}")
+    print(f"{'elements':12} {row['elements']:16,.0f}   expected {count:16,}")
+    print(f"{'zero':12} {row['zero']:16,.0f}   expected {len(range(0, count // 4, 7)) - 1:16,}")
+    others = count - len(range(0, count // 4, 7)) + 1 - sum(map(len, planted.values()))
+    print(f"{'in bins':12} {histograms.tensor(0)[1].sum():16,}   expected {others:16,}")
+    print(f"{spent:.0f} s of the processor; at the peak {_memory('VmHWM') - before:,.0f} MiB more")
 
 
 def requests(count: int) -> None:
@@ -146,22 +179,21 @@ def requests(count: int) -> None:
             status = Client(apps[f"/{route}"]).get(f"/{route}", query_string=asked).status_code
             seen[status] = seen.get(status, 0) + 1
             if (number + 1) % max(1, count // 10) == 0:
-                print(
-                    f"{number + 1:9,} requests: {_resident():.0f} MiB resident, {seen}", flush=True
-                )
+                print(f"{number + 1:9,} requests: {_memory():.0f} MiB resident, {seen}", flush=True)
 
 
-def _resident() -> float:
-    """MiB of this process that are in memory."""
+def _memory(field: str = "VmRSS") -> float:
+    """MiB of this process that are in memory: now, or with "VmHWM" at the peak."""
     status = Path("/proc/self/status").read_text().splitlines()
-    return int(next(line for line in status if line.startswith("VmRSS")).split()[1]) / 1024
+    return int(next(line for line in status if line.startswith(field)).split()[1]) / 1024
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=("embedding", "variables", "steps", "requests"))
+    parser.add_argument("what", choices=WHAT)
     parser.add_argument("--rows", type=int, default=10_000_000, help="of the embedding")
-    parser.add_argument("--count", type=int, help="of variables, steps or requests")
+    parser.add_argument("--count", type=int, help="of variables, steps, requests or elements")
+    parser.add_argument("--dtype", default="float32", help="of the elements")
     parser.add_argument("--plain", action="store_true", help="the variables unwatched")
     arguments = parser.parse_args()
     if arguments.what == "embedding":
@@ -170,6 +202,8 @@ def main() -> None:
         variables(arguments.count or 3000, arguments.plain)
     elif arguments.what == "steps":
         steps(arguments.count or 100_000)
+    elif arguments.what == "elements":
+        elements(arguments.count or 2**31 + 3, arguments.dtype)
     else:
         requests(arguments.count or 100_000)
 

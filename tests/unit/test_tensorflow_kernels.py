@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from tb_nanwatch.adapters.tensorflow.statistics import chunks, kernels
 from tb_nanwatch.adapters.tensorflow.statistics.accumulator import Accumulator
 from tb_nanwatch.adapters.tensorflow.statistics.device_state import DeviceStepState, LossScale
 from tb_nanwatch.stats.columns import COLUMN, COLUMN_NAMES
@@ -109,6 +110,21 @@ def assert_as_the_reference(arrays: Sequence[np.ndarray], mode: str) -> None:
 @pytest.mark.parametrize("dtype", DTYPES, ids=lambda dtype: dtype.name)
 def test_every_dtype_matches_the_reference(dtype: tf.DType, mode: str) -> None:
     assert_as_the_reference(list(nasty(dtype)), mode)
+
+
+@pytest.mark.parametrize("mode", ["eager", "graph"])
+@pytest.mark.parametrize("dtype", DTYPES, ids=lambda dtype: dtype.name)
+def test_chunks_of_a_long_tensor_add_up(
+    dtype: tf.DType, mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kernels, "_MAX_STACKED", 0)
+    monkeypatch.setattr(chunks, "CHUNK", 3)
+    long = np.random.default_rng(11).normal(size=20).astype(dtype.as_numpy_dtype)
+    broken = long.copy()
+    broken[-1] = np.inf
+    arrays = [array for array in nasty(dtype) if array.size < 100]
+    assert_as_the_reference([*arrays, long, broken], mode)
+    assert_as_the_reference([long], mode)  # All finite: without masks.
 
 
 @pytest.mark.parametrize("mode", MODES)

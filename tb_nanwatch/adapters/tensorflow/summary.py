@@ -15,7 +15,8 @@ from tb_nanwatch.adapters.tensorflow.graph.context import in_xla, without_op_cal
 from tb_nanwatch.adapters.tensorflow.graph.variables import variable_path
 from tb_nanwatch.adapters.tensorflow.private_api import private
 from tb_nanwatch.adapters.tensorflow.statistics import kernels
-from tb_nanwatch.adapters.tensorflow.statistics.samples import Samples, decode_samples, take_samples
+from tb_nanwatch.adapters.tensorflow.statistics.kernels import Samples
+from tb_nanwatch.adapters.tensorflow.statistics.samples import decode_samples, take_samples
 from tb_nanwatch.adapters.tensorflow.tensors import (
     NamedTensor,
     as_list,

@@ -27,9 +27,8 @@ from tb_nanwatch.adapters.tensorflow.statistics.device_state import (
     DeviceStepState,
     LossScale,
 )
+from tb_nanwatch.adapters.tensorflow.statistics.kernels import Samples, add_samples
 from tb_nanwatch.adapters.tensorflow.statistics.samples import (
-    Samples,
-    add_samples,
     decode_samples,
     empty_samples,
     take_samples,

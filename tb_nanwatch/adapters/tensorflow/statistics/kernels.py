@@ -11,6 +11,7 @@ it for each size, it gets the tensors of a dtype in blocks of one size (`group_r
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -25,24 +26,38 @@ from tb_nanwatch.adapters.tensorflow.statistics.blocks import (
     block_sums_of_squares,
     to_blocks,
 )
+from tb_nanwatch.adapters.tensorflow.statistics.chunks import over_chunks
 from tb_nanwatch.stats.floats import FloatFormat, float_format
 
 
-class Sample(NamedTuple):
-    """The result of `sample` for each row.
+class Samples(NamedTuple):
+    """The results of `sample` for several tensors, as tensors or as arrays.
 
     Attributes:
-      histograms: int64 [rows, format.bins], counts by sign and exponent field.
-      keys: int64 [rows, 4]: number of zeros; then the largest and the smallest of the finite
+      histograms: int64, counts by sign and exponent field: [tensors, format.bins] of one format,
+        [sum of the formats' bins] of several.
+      keys: int64 [tensors, 4]: number of zeros; then the largest and the smallest of the finite
         elements' bits as signed integers, and the largest with the sign bit flipped.
         `decode_extremes` turns them into minimum and maximum. By bits, because arithmetic flushes
         subnormals to zero.
-      totals: float64 [rows], sum of the finite elements.
+      totals: float64 [tensors], sum of the finite elements.
     """
 
-    histograms: tf.Tensor
-    keys: tf.Tensor
-    totals: tf.Tensor
+    histograms: Any
+    keys: Any
+    totals: Any
+
+
+def add_samples(one: Samples, other: Samples) -> Samples:
+    """The samples of the elements of both, as tensors."""
+    keys = [
+        one.keys[:, 0] + other.keys[:, 0],
+        tf.maximum(one.keys[:, 1], other.keys[:, 1]),
+        tf.minimum(one.keys[:, 2], other.keys[:, 2]),
+        tf.maximum(one.keys[:, 3], other.keys[:, 3]),
+    ]
+    histograms = one.histograms + other.histograms
+    return Samples(histograms, tf.stack(keys, axis=1), one.totals + other.totals)
 
 
 def dtype_format(dtype: tf.DType) -> FloatFormat:
@@ -74,10 +89,12 @@ def sums_of_squares(tensors: Sequence[tf.Tensor]) -> tf.Tensor:
     """
     tensors = [twin(tensor) for tensor in tensors]
     by_xla = in_xla() and not tf.config.get_visible_devices("GPU")
-    unknown = [tensor for tensor in tensors if _known(tensor) is None]
-    for tensor, sums in zip(unknown, _in_xla(unknown) if by_xla else _halves(unknown), strict=True):
-        setattr(tensor, _KNOWN, sums)
     known = [_known(tensor) for tensor in tensors]
+    unknown = [number for number, sums in enumerate(known) if sums is None]
+    reduce = _in_xla if by_xla else _halves
+    for number, sums in zip(unknown, reduce([tensors[each] for each in unknown]), strict=True):
+        known[number] = sums
+        setattr(tensors[number], _KNOWN, sums)
     if by_xla:
         return _gathered(known)
     if any(half.dtype == tf.float64 for half in known):
@@ -96,7 +113,17 @@ def _known(tensor: tf.Tensor) -> Any:
 
 def _halves(tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
     """Half the sum of squares of each, scalars: one pass, where reduce_sum(square(x)) is two."""
-    return [tf.nn.l2_loss(_summable(tensor)) for tensor in tensors]
+    return [
+        # A cast would take twice the memory of the tensor.
+        over_chunks(_half, tf.reshape(tensor, [1, -1]), operator.add)
+        if tensor.dtype.size == 2
+        else _half(tensor)
+        for tensor in tensors
+    ]
+
+
+def _half(tensor: tf.Tensor) -> tf.Tensor:
+    return tf.nn.l2_loss(_summable(tensor))
 
 
 def _summable(tensor: tf.Tensor) -> tf.Tensor:
@@ -295,10 +322,19 @@ def count_nonfinite(groups: Sequence[Rows]) -> tf.Tensor:
     The norm is scaled by the largest magnitude, so it neither overflows nor underflows.
     """
     counts = [
-        _count_blocks(values) if isinstance(values, Blocks) else _count_kernel(values.dtype)(values)
+        _count_blocks(values)
+        if isinstance(values, Blocks)
+        else over_chunks(_count_kernel(values.dtype), values, _add_counts)
         for _, values in groups
     ]
     return concat_in_order([numbers for numbers, _ in groups], counts)
+
+
+def _add_counts(one: tf.Tensor, other: tf.Tensor) -> tf.Tensor:
+    """Counts and norms of the elements of both; a square may overflow where the norm does not."""
+    smaller, larger = tf.minimum(one, other)[:, 3:], tf.maximum(one, other)[:, 3:]
+    ratio = tf.where(tf.math.is_inf(larger), np.float64(0), tf.math.divide_no_nan(smaller, larger))
+    return tf.concat([(one + other)[:, :3], larger * tf.sqrt(1 + ratio**2)], axis=1)
 
 
 def _magnitude(layout: FloatFormat, bits: tf.Tensor) -> tf.Tensor:
@@ -320,7 +356,7 @@ def _flipped(layout: FloatFormat, bits: tf.Tensor) -> tf.Tensor:
     return tf.bitwise.bitwise_xor(bits, integer.as_numpy_dtype(sign_bit))
 
 
-def _sample_blocks(blocks: Blocks) -> Sample:
+def _sample_blocks(blocks: Blocks) -> Samples:
     layout = dtype_format(blocks.values.dtype)
     bits = _bits(blocks.values)
     lowest = bits.dtype.min
@@ -334,7 +370,7 @@ def _sample_blocks(blocks: Blocks) -> Sample:
     sums = blocks.sums([is_filled & tf.equal(magnitude, 0), finite])
     zeros = tf.cast(sums[:, 0], tf.int64)
     extremes = [maxima[:, 0], tf.bitwise.invert(maxima[:, 1]), maxima[:, 2]]
-    return Sample(
+    return Samples(
         blocks.bincounts(_field(layout, bits), layout.bins),
         tf.stack([zeros, *(tf.cast(each, tf.int64) for each in extremes)], axis=1),
         sums[:, 1],
@@ -345,7 +381,7 @@ def _sample_blocks(blocks: Blocks) -> Sample:
 def _sample_kernel(dtype: tf.DType, masked: bool, is_one: bool):  # type: ignore[no-untyped-def]
     layout = dtype_format(dtype)
 
-    def sample(values: tf.Tensor) -> Sample:
+    def sample(values: tf.Tensor) -> Samples:
         bits = _bits(values)
         integer = bits.dtype
         magnitude = _magnitude(layout, bits)
@@ -382,7 +418,7 @@ def _sample_kernel(dtype: tf.DType, masked: bool, is_one: bool):  # type: ignore
             tf.reduce_min(smallest, axis=1),
             tf.reduce_max(flipped, axis=1),
         ]
-        return Sample(
+        return Samples(
             histograms,
             tf.stack([zeros, *(tf.cast(key, tf.int64) for key in keys)], axis=1),
             tf.cast(totals, tf.float64) / tf.cast(scale[:, 0], tf.float64),
@@ -391,7 +427,7 @@ def _sample_kernel(dtype: tf.DType, masked: bool, is_one: bool):  # type: ignore
     return _float_kernel(sample, dtype)
 
 
-def sample(rows: tf.Tensor | Blocks, *, masked: bool = True) -> Sample:
+def sample(rows: tf.Tensor | Blocks, *, masked: bool = True) -> Samples:
     """Exponent histogram, zeros, extremes and sum of each of the `rows` [rows, elements].
 
     `masked=False` saves the passes that leave out NaN and infinities: right only where
@@ -399,4 +435,5 @@ def sample(rows: tf.Tensor | Blocks, *, masked: bool = True) -> Sample:
     """
     if isinstance(rows, Blocks):
         return _sample_blocks(rows)
-    return Sample(*_sample_kernel(rows.dtype, masked, rows.shape[0] == 1)(rows))
+    kernel = _sample_kernel(rows.dtype, masked, rows.shape[0] == 1)
+    return Samples(*over_chunks(kernel, rows, add_samples))

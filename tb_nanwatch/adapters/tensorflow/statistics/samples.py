@@ -3,30 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
 from tb_nanwatch.adapters.tensorflow.statistics import kernels
+from tb_nanwatch.adapters.tensorflow.statistics.kernels import Samples
 from tb_nanwatch.stats.columns import COLUMN
 from tb_nanwatch.stats.floats import FloatFormat, decode_extremes
 from tb_nanwatch.stats.histogram import Histograms, from_dense
 from tb_nanwatch.stats.record import Matrix
-
-
-class Samples(NamedTuple):
-    """`kernels.Sample` of several tensors, in order, as tensors or as arrays.
-
-    Attributes:
-      histograms: int64 [sum of the formats' bins], concatenated.
-      keys: int64 [tensors, 4].
-      totals: float64 [tensors].
-    """
-
-    histograms: Any
-    keys: Any
-    totals: Any
 
 
 def empty_samples(formats: Sequence[FloatFormat]) -> Samples:
@@ -62,17 +48,6 @@ def _one_after_another(
         for number, row in zip(group, tf.unstack(each, len(group)), strict=True)
     }
     return tf.concat([rows[number] for number in sorted(rows)], axis=0)
-
-
-def add_samples(old: Samples, new: Samples) -> Samples:
-    """The samples of both, as tensors."""
-    keys = [
-        old.keys[:, 0] + new.keys[:, 0],
-        tf.maximum(old.keys[:, 1], new.keys[:, 1]),
-        tf.minimum(old.keys[:, 2], new.keys[:, 2]),
-        tf.maximum(old.keys[:, 3], new.keys[:, 3]),
-    ]
-    return Samples(old.histograms + new.histograms, tf.stack(keys, axis=1), old.totals + new.totals)
 
 
 def decode_samples(
