@@ -112,18 +112,20 @@ def test_every_dtype_matches_the_reference(dtype: tf.DType, mode: str) -> None:
     assert_as_the_reference(list(nasty(dtype)), mode)
 
 
-@pytest.mark.parametrize("mode", ["eager", "graph"])
-@pytest.mark.parametrize("dtype", DTYPES, ids=lambda dtype: dtype.name)
+@pytest.mark.parametrize(
+    ("dtype", "mode"),
+    [(tf.bfloat16, "graph"), (tf.float32, "eager"), (tf.float64, "graph"), (tf.complex64, "graph")],
+    ids=lambda value: getattr(value, "name", value),
+)
 def test_chunks_of_a_long_tensor_add_up(
     dtype: tf.DType, mode: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(kernels, "_MAX_STACKED", 0)
     monkeypatch.setattr(chunks, "CHUNK", 3)
     long = np.random.default_rng(11).normal(size=20).astype(dtype.as_numpy_dtype)
-    broken = long.copy()
+    broken, subnormal = long.copy(), np.float64([1e-40, -1e-41, 1, np.nan, np.inf, -np.inf, 1e30])
     broken[-1] = np.inf
-    arrays = [array for array in nasty(dtype) if array.size < 100]
-    assert_as_the_reference([*arrays, long, broken], mode)
+    assert_as_the_reference([long, broken, subnormal.astype(dtype.as_numpy_dtype)], mode)
     assert_as_the_reference([long], mode)  # All finite: without masks.
 
 

@@ -208,7 +208,7 @@ def _write(
 
     @without_op_callbacks()
     def record() -> tf.Tensor:
-        rows = kernels.group_rows([kernels.flatten(tensor) for _, tensor in tensors])
+        rows = kernels.group_rows(kernels.flatten([tensor for _, tensor in tensors]))
         counts = kernels.count_nonfinite(rows)
         samples = take_samples(rows, masked=True)
         step64 = tf.cast(step, tf.int64)

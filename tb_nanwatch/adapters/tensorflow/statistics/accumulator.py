@@ -130,7 +130,7 @@ class Accumulator:
 
         def count_and_sample() -> None:
             # Here and not in either branch, so that both share what is copied for it.
-            rows = kernels.group_rows([kernels.flatten(tensor) for tensor in tensors])
+            rows = kernels.group_rows(kernels.flatten(tensors))
             flush = tf.cond(
                 trusted,
                 lambda: tf.constant(False),

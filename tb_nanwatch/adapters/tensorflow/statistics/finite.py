@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from tb_nanwatch.adapters.tensorflow.graph.cond import cond_without_lowering
-from tb_nanwatch.adapters.tensorflow.graph.context import in_xla, without_op_callbacks
+from tb_nanwatch.adapters.tensorflow.graph.context import without_op_callbacks
 from tb_nanwatch.adapters.tensorflow.statistics import kernels
 
 Checked = Sequence[tuple[tf.Tensor, bool]]
@@ -32,11 +32,10 @@ def all_finite(tensors: Checked) -> tf.Tensor:
     """Bool scalar, whether all tensors, and the squares of those marked, are finite."""
     parts: list[tf.Tensor] = []
     for is_squared in (False, True):
-        flat = [kernels.flatten(value) for value, squared in tensors if squared == is_squared]
-        if in_xla():
-            # All of a dtype at once: each check is four kernels, which take 0.05 s to compile.
-            flat = [rows.elements for rows in kernels.group_rows(flat)]
-        parts += [tf.square(values) if is_squared else values for values in flat]
+        chosen = [value for value, squared in tensors if squared == is_squared]
+        # Short tensors of a size together: each check is several nodes, and under XLA kernels.
+        rows = [each.elements for each in kernels.group_rows(kernels.flatten(chosen))]
+        parts += [tf.square(values) if is_squared else values for values in rows]
     return tf.reduce_all(tf.stack([tf.reduce_all(tf.math.is_finite(part)) for part in parts]))
 
 
