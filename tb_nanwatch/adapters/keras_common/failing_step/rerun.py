@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from typing import Any
 
@@ -26,7 +25,7 @@ from tb_nanwatch.adapters.keras_common.instrument.optimizers import (
 )
 from tb_nanwatch.adapters.keras_common.instrument.paths import Paths
 from tb_nanwatch.adapters.tensorflow import private_api
-from tb_nanwatch.adapters.tensorflow.graph.operation_callbacks import on_operation
+from tb_nanwatch.adapters.tensorflow.graph.operation_callbacks import before_operation
 from tb_nanwatch.adapters.tensorflow.graph.state_changes import (
     StateVariable,
     state_variables,
@@ -97,7 +96,7 @@ class RerunFunction:
         ):
             self._function(batch)
         # The values before the step of what it has changed since are not known.
-        unknown = set() if self._known is None else changed - set(self._known)
+        unknown = set() if self._known is None else set(changed - set(self._known))
         values = [
             value
             for key, (_, value) in self._used.items()
@@ -207,47 +206,36 @@ def _replicas_of(variable: StateVariable) -> Sequence[StateVariable]:
 
 
 @contextmanager
-def restoring_variables() -> Iterator[set[int]]:
-    """Restores every variable that the block changed, however it did so.
+def restoring_variables() -> Iterator[Set[int]]:
+    """Restores every variable that the block changed, by whatever operation it did so.
 
     In this thread alone: others may be training. Summaries are not written meanwhile.
 
     Yields:
       The keys of the variables changed so far.
     """
-    # A value shares the variable's memory until somebody changes the variable.
-    before = {each.key: (each, each.read()) for each in _every_variable()}
-    changed: set[int] = set()
+    # By the identity of their handles, which are kept, so that no other one gets it.
+    changed: dict[int, Any] = {}
+    before: list[tuple[StateVariable, tf.Tensor]] = []
 
-    def note(op_type: Any, inputs: Sequence[Any], *_: Any, graph: Any = None, **__: Any) -> None:
-        kind = op_type if isinstance(op_type, str) else op_type.decode()
-        if graph is None and not private_api.is_read_only(kind):
-            changed.update(map(id, inputs))
+    def keep(kind: str, inputs: list[Any]) -> None:
+        if private_api.is_read_only(kind):
+            return
+        for handle in inputs:
+            if getattr(handle, "dtype", None) != tf.resource or id(handle) in changed:
+                continue
+            changed[id(handle)] = handle
+            spec = private_api.variable_spec(handle)
+            if spec is not None and tf.raw_ops.VarIsInitializedOp(resource=handle):
+                # A value shares the variable's memory until somebody changes the variable.
+                variable = StateVariable(handle, spec)
+                before.append((variable, variable.read()))
 
     try:
-        with on_operation(note), tf.summary.record_if(False):
-            yield changed
+        with before_operation(keep), tf.summary.record_if(False):
+            yield changed.keys()
     finally:
-        write_all(before[key] for key in changed & before.keys())
-
-
-def _every_variable() -> Iterator[StateVariable]:
-    """The initialized variables of the process, each once."""
-    kinds: dict[type, bool] = {}
-    found = []
-    for each in gc.get_objects():
-        kind = type(each)
-        if kind not in kinds:
-            kinds[kind] = issubclass(kind, tf.Variable)
-        if kinds[kind]:
-            found.append(each)
-    for each in found:
-        try:  # That of several replicas has no handle outside of them; its parts are found, too.
-            (variable,) = state_variables([each])
-            if not variable.is_symbolic and each.is_initialized():
-                yield variable
-        except Exception:
-            continue
+        write_all(before)
 
 
 def state_arrays(model: Any) -> dict[str, Any]:

@@ -1,8 +1,8 @@
-"""A callback after each operation that runs eagerly in this thread."""
+"""A callback before or after each operation that runs eagerly in this thread."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -31,3 +31,43 @@ def on_operation(callback: Callable[..., None]) -> Iterator[None]:
             yield
         finally:
             thread_context.remove_op_callback(callback)
+
+
+@contextmanager
+def before_operation(callback: Callable[[str, list[Any]], None]) -> Iterator[None]:
+    """Calls `callback` with the type and the inputs of each operation, until the block ends.
+
+    Where an operation takes lists of tensors, its inputs are the members of these. A function of
+    TensorFlow's is one operation, and what it captures is among its inputs.
+    """
+
+    def fast(original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        _, kind, _, *inputs = args  # The context, and the name that the caller gave.
+        callback(kind, _flat(inputs))
+        return original(*args, **kwargs)
+
+    def run(
+        original: Callable[..., Any],
+        kind: Any,
+        outputs: int,
+        inputs: Any,
+        *args: Any,
+        **kwargs: Any,
+    ) -> Any:
+        callback(kind if isinstance(kind, str) else kind.decode(), _flat(inputs))
+        return original(kind, outputs, inputs, *args, **kwargs)
+
+    patches = [(private("pywrap_tfe"), "TFE_Py_FastPathExecute", fast)]
+    patches += [
+        (private("execute"), name, run) for name in ("execute", "execute_with_cancellation")
+    ]
+    with patch_functions(*(FunctionPatch(*each) for each in patches if each[0] is not None)):
+        yield
+
+
+def _flat(inputs: Iterable[Any]) -> list[Any]:
+    return [
+        each
+        for value in inputs
+        for each in (value if isinstance(value, (list, tuple)) else (value,))
+    ]
