@@ -4,8 +4,12 @@ import { Growth } from "../src/state/growth";
 import type { RunList } from "../src/state/run_list";
 import type { RunSummary } from "../src/wire/answers";
 
-/** A page that shows run `a`, at first listed as written to at second 5, and what it tells of news. */
-function page(first: Partial<RunSummary>[] = [{ run: "a", last_written: 5 }]) {
+function summary(last_written: number, last_step = 0): RunSummary {
+  return { run: "a", last_written, last_step, records: { written: 1, read: 1 } } as RunSummary;
+}
+
+/** A page that shows run `a`, and what it tells of news. */
+function page(first: RunSummary[] = [summary(5)]) {
   const listed = signal(first);
   const error = signal<string | undefined>(undefined);
   const find = (name: string | null) => listed.value.find(({ run }) => run === name);
@@ -16,21 +20,27 @@ function page(first: Partial<RunSummary>[] = [{ run: "a", last_written: 5 }]) {
   );
   const onGrown = vi.fn();
   growth.start(onGrown);
-  const list = (...written: number[]) => {
-    listed.value = written.map((last_written) => ({ run: "a", last_written }));
+  const list = (...runs: RunSummary[]) => {
+    listed.value = runs;
   };
   return { growth, error, list, onGrown };
 }
 
 test("a run that was written to has grown, once", () => {
   const { growth, list, onGrown } = page();
-  list(5);
+  list(summary(5));
   expect(onGrown).not.toHaveBeenCalled();
   expect(growth.updatedAt.value).toBeNull();
-  list(6);
-  list(6);
+  list(summary(6));
+  list(summary(6));
   expect(onGrown).toHaveBeenCalledTimes(1);
   expect(growth.updatedAt.value).toBeGreaterThan(Date.now() - 1000);
+});
+
+test("a run that goes on with its clock put back has grown", () => {
+  const { list, onGrown } = page();
+  list(summary(5, 1));
+  expect(onGrown).toHaveBeenCalledTimes(1);
 });
 
 test("a server that was away may have news, and what failed meanwhile is asked for again", () => {
@@ -48,7 +58,7 @@ test.each([[5], [9]])("a server that has begun again is asked once it lists the 
   list();
   error.value = undefined;
   expect(onGrown).not.toHaveBeenCalled();
-  list(written);
+  list(summary(written));
   expect(onGrown).toHaveBeenCalledTimes(1);
 });
 
@@ -56,13 +66,13 @@ test("a run that was not listed before its server went is asked for once it is",
   const { growth, error, list, onGrown } = page([]);
   error.value = "TensorBoard is not responding.";
   error.value = undefined;
-  list(5);
+  list(summary(5));
   expect(onGrown).toHaveBeenCalledTimes(1);
   expect(growth.updatedAt.value).toBeNull();
 });
 
 test("a run that is opened before it is listed is not asked for twice", () => {
   const { list, onGrown } = page([]);
-  list(5);
+  list(summary(5));
   expect(onGrown).not.toHaveBeenCalled();
 });

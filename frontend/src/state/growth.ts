@@ -1,14 +1,15 @@
 /** Notices when a shown run has grown, or may have while its server was away. */
 
 import { effect, type ReadonlySignal, signal } from "@preact/signals";
+import type { RunSummary } from "../wire/answers";
 import type { RunList } from "./run_list";
 
 /** A run that was written to so recently is live when it is opened. */
 const RECENT_MS = 60_000;
 
 interface Seen {
-  /** When it was last written to, as it was last listed; undefined where it never was. */
-  written: number | null | undefined;
+  /** What it was when it was last listed; undefined where it never was. */
+  state: string | undefined;
   /** Whether it is listed now. */
   isListed: boolean;
 }
@@ -34,16 +35,16 @@ export class Growth {
       this.#wasAway = this.runs.error.value !== undefined;
       this.#known = this.#see(selected === null ? [] : [selected, ...this.compared.value]);
       let isNew = false;
-      for (const [run, { written, isListed }] of this.#known) {
+      for (const [run, { state, isListed }] of this.#known) {
         const last = before.get(run);
-        const hasGrown = last?.written !== undefined && last.written !== written;
+        const hasGrown = last?.state !== undefined && last.state !== state;
         // A server that has just begun lists a run once it has found it.
         const hasReturned = last !== undefined && (isBack || !last.isListed);
         if (isListed && (hasGrown || hasReturned)) isNew = true;
         if (run === selected && hasGrown) this.updatedAt.value = Date.now();
       }
       if (selected !== null && !before.has(selected)) {
-        this.updatedAt.value = recent(this.#known.get(selected)?.written);
+        this.updatedAt.value = recent(this.runs.find(selected)?.last_written);
       }
       if (isNew) onGrown();
     });
@@ -55,13 +56,16 @@ export class Growth {
     for (const name of names) {
       const listed = this.runs.find(name);
       const before = this.#known.get(name);
-      if (listed) seen.set(name, { written: listed.last_written, isListed: true });
-      else if (before || this.#wasAway) {
-        seen.set(name, { written: before?.written, isListed: false });
-      }
+      if (listed) seen.set(name, { state: stateOf(listed), isListed: true });
+      else if (before || this.#wasAway) seen.set(name, { state: before?.state, isListed: false });
     }
     return seen;
   }
+}
+
+/** Changes whenever the run grows. Its time alone does not: clocks are put back. */
+function stateOf({ last_written, last_step, records }: RunSummary): string {
+  return `${last_written} ${last_step} ${records.written}`;
 }
 
 /** The time of a run that was written to so recently that it is live; else null. */
