@@ -69,7 +69,7 @@ def write_recording(
 
 
 def _damage_tensor(dice: random.Random, value: Summary.Value) -> None:
-    """Says another dtype, shape, content or format than the tensor has."""
+    """Gives another dtype, shape, content or format than the tensor has."""
     tensor = value.tensor
     what = dice.randrange(4)
     if what == 0:

@@ -78,7 +78,7 @@ def served(recordings: Sequence[Recording], seed: int, runs: int, end: float) ->
                     damage_again(logs, seed)
                     time.sleep(2)  # TensorBoard looks once a second.
                     after = questions.everything(names)
-                    if any(before[name] != after.get(name) for name in names):
+                    if any(before.get(name) != after.get(name) for name in names):
                         questions.faults.append("a sound run has other findings than before")
                     peak = max(peak, server.peak_bytes())
                 found = questions.faults
