@@ -46,7 +46,7 @@ from tb_nanwatch.format.rerun import (
     pack_rerun,
     unpack_rerun,
 )
-from tb_nanwatch.format.tags import parse_tag
+from tb_nanwatch.format.tags import manifest_tag, parse_tag
 from tb_nanwatch.logdir import runs
 from tb_nanwatch.logdir.progress import Progress
 from tb_nanwatch.page import html_page
@@ -259,10 +259,13 @@ def _manifest(dice: random.Random, faulty: Recording, key: tuple[str, str]) -> N
     )
     # Under its own hash, by which the records name it: another's would not be read.
     run, tag = key
-    parts = tag.split("/")
-    before, parts[3] = int(parts[3], 16), f"{made.hash():012x}"
+    parsed = parse_tag(tag)
+    if parsed is None or parsed.manifest is None:
+        return
+    before = int(parsed.manifest, 16)
     content = np.array(pack_manifest(made), object)
-    faulty[run, "/".join(parts)] = [_changed(faulty.pop(key)[0], numpy=content)]
+    renamed = run, manifest_tag(parsed.stream, made.hash())
+    faulty[renamed] = [_changed(faulty.pop(key)[0], numpy=content)]
     for (of_run, _), datums in faulty.items():
         for at, datum in enumerate(datums):
             array = datum.numpy

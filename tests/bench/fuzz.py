@@ -86,6 +86,8 @@ def served(recordings: Sequence[Recording], seed: int, runs: int, end: float) ->
                     found.append(server.log.read_text()[-4000:])
                 for options in (["--format=json"], ["--html", f"{folder}/report.html"]):
                     found += faults_of_report(logs, *options)
+                for folder in sorted(logs.glob("seed-*"))[:10]:  # By the Python loader: small.
+                    found += faults_of_report(folder)
                 for fault in found:
                     print(f"seeds from {seed}, {mode}: {fault}", flush=True)
                 faults, asked, tried = faults + len(found), asked + questions.asked, tried + runs
