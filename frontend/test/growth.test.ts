@@ -4,7 +4,7 @@ import { Growth } from "../src/state/growth";
 import type { RunList } from "../src/state/run_list";
 import type { RunSummary } from "../src/wire/answers";
 
-function summary(last_written: number, last_step = 0): RunSummary {
+function summary(last_written: number, last_step: number | null = 0): RunSummary {
   return { run: "a", last_written, last_step, records: { written: 1, read: 1 } } as RunSummary;
 }
 
@@ -41,6 +41,12 @@ test("a run that goes on with its clock put back has grown", () => {
   const { list, onGrown } = page();
   list(summary(5, 1));
   expect(onGrown).toHaveBeenCalledTimes(1);
+});
+
+test("a run that is read has not grown", () => {
+  const { list, onGrown } = page([summary(5, null)]);
+  list(summary(5, 7));
+  expect(onGrown).not.toHaveBeenCalled();
 });
 
 test("a server that was away may have news, and what failed meanwhile is asked for again", () => {

@@ -20,7 +20,7 @@ from werkzeug.test import Client
 
 from tb_nanwatch import http
 
-SEED, RUNS = 30_000, 12
+SEED, RUNS = 30_000, 8
 MODES = ("--load_fast=true", "--load_fast=false")
 SOUND = ("first", "sound")
 """Folders of a sound run, of which one comes before the damaged ones and one after them."""

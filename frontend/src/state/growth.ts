@@ -1,15 +1,16 @@
 /** Notices when a shown run has grown, or may have while its server was away. */
 
 import { effect, type ReadonlySignal, signal } from "@preact/signals";
-import type { RunSummary } from "../wire/answers";
 import type { RunList } from "./run_list";
 
 /** A run that was written to so recently is live when it is opened. */
 const RECENT_MS = 60_000;
 
 interface Seen {
-  /** What it was when it was last listed; undefined where it never was. */
-  state: string | undefined;
+  /** When it was last written to, as it was last listed; undefined where it never was. */
+  written: number | null | undefined;
+  /** Its last step and records; undefined where it was not read yet. */
+  counts: string | undefined;
   /** Whether it is listed now. */
   isListed: boolean;
 }
@@ -35,9 +36,10 @@ export class Growth {
       this.#wasAway = this.runs.error.value !== undefined;
       this.#known = this.#see(selected === null ? [] : [selected, ...this.compared.value]);
       let isNew = false;
-      for (const [run, { state, isListed }] of this.#known) {
+      for (const [run, seen] of this.#known) {
+        const { isListed } = seen;
         const last = before.get(run);
-        const hasGrown = last?.state !== undefined && last.state !== state;
+        const hasGrown = last !== undefined && differs(last, seen);
         // A server that has just begun lists a run once it has found it.
         const hasReturned = last !== undefined && (isBack || !last.isListed);
         if (isListed && (hasGrown || hasReturned)) isNew = true;
@@ -56,16 +58,22 @@ export class Growth {
     for (const name of names) {
       const listed = this.runs.find(name);
       const before = this.#known.get(name);
-      if (listed) seen.set(name, { state: stateOf(listed), isListed: true });
-      else if (before || this.#wasAway) seen.set(name, { state: before?.state, isListed: false });
+      if (listed) {
+        const { last_written: written, last_step, records } = listed;
+        const counts = last_step === null ? undefined : `${last_step} ${records.written}`;
+        seen.set(name, { written, counts, isListed: true });
+      } else if (before || this.#wasAway) {
+        seen.set(name, { written: before?.written, counts: before?.counts, isListed: false });
+      }
     }
     return seen;
   }
 }
 
-/** Changes whenever the run grows. Its time alone does not: clocks are put back. */
-function stateOf({ last_written, last_step, records }: RunSummary): string {
-  return `${last_written} ${last_step} ${records.written}`;
+/** Whether a run has grown. Its time alone does not tell: clocks are put back. */
+function differs(before: Seen, now: Seen): boolean {
+  if (before.written !== undefined && before.written !== now.written) return true;
+  return before.counts !== undefined && now.counts !== undefined && before.counts !== now.counts;
 }
 
 /** The time of a run that was written to so recently that it is live; else null. */
