@@ -46,7 +46,7 @@ from tb_nanwatch.format.rerun import (
     pack_rerun,
     unpack_rerun,
 )
-from tb_nanwatch.format.tags import parse_tag
+from tb_nanwatch.format.tags import manifest_tag, parse_tag
 from tb_nanwatch.logdir import runs
 from tb_nanwatch.logdir.progress import Progress
 from tb_nanwatch.page import html_page
@@ -257,7 +257,23 @@ def _manifest(dice: random.Random, faulty: Recording, key: tuple[str, str]) -> N
     made = replace(
         manifest, columns=tuple(columns), window_fields=tuple(fields), tensors=tuple(tensors)
     )
-    faulty[key] = [_changed(faulty[key][0], numpy=np.array(pack_manifest(made), object))]
+    # Under its own hash, by which the records name it: another's would not be read.
+    run, tag = key
+    parsed = parse_tag(tag)
+    if parsed is None or parsed.manifest is None:
+        return
+    before = int(parsed.manifest, 16)
+    content = np.array(pack_manifest(made), object)
+    renamed = run, manifest_tag(parsed.stream, made.hash())
+    faulty[renamed] = [_changed(faulty.pop(key)[0], numpy=content)]
+    for (of_run, _), datums in faulty.items():
+        for at, datum in enumerate(datums):
+            array = datum.numpy
+            is_record = array.dtype == np.float64 and array.ndim == 2 and array[:1, 1:].size > 0
+            if of_run == run and is_record and array[0, 1] == before:
+                array = array.copy()
+                array[0, 1] = made.hash()
+                datums[at] = _changed(datum, numpy=array)
 
 
 def _tag(dice: random.Random, faulty: Recording, key: tuple[str, str]) -> None:

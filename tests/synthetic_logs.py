@@ -66,6 +66,10 @@ class StreamWriter:
         """Puts all that was written into the file."""
         self._file.flush()
 
+    def jump(self, seconds: float) -> None:
+        """The clock is set forward, or back."""
+        self._wall_time += seconds
+
     def add(self, step: int, values: Iterable[Summary.Value]) -> None:
         """Writes one event."""
         event = Event(step=step, wall_time=self._wall_time, summary=Summary(value=values))

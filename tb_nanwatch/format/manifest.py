@@ -65,8 +65,7 @@ class Manifest:
     @cached_property
     def _hash(self) -> int:
         # Of hundreds of tensors it takes milliseconds, and every record asks for it.
-        digest = hashlib.sha256(pack_manifest(self)).digest()
-        return int.from_bytes(digest[:6], "big")
+        return hash_of(pack_manifest(self))
 
     @cached_property
     def model_identity(self) -> ModelIdentity:
@@ -83,6 +82,11 @@ class Manifest:
             if not role or tensor.role == role
         )
         return rank, len(tensors), tensors
+
+
+def hash_of(packed: bytes) -> int:
+    """`Manifest.hash` of a packed manifest."""
+    return int.from_bytes(hashlib.sha256(packed).digest()[:6], "big")
 
 
 def _text(value: str) -> str:

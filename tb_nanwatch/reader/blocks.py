@@ -12,7 +12,7 @@ import numpy.typing as npt
 from tensorboard.data.provider import TensorDatum
 
 from tb_nanwatch.format import VERSION, FormatError, VersionError
-from tb_nanwatch.format.manifest import Manifest, unpack_manifest
+from tb_nanwatch.format.manifest import Manifest, hash_of, unpack_manifest
 from tb_nanwatch.format.records import (
     is_identity,
     is_record,
@@ -85,8 +85,13 @@ class Block:
         return sum(part.columns.nbytes + part.windows.nbytes for part in self.parts)
 
 
-def decode_manifest(datums: Sequence[TensorDatum]) -> Manifest | Unreadable:
-    """The manifest in these events of a manifest's tag; or why there is none."""
+def decode_manifest(datums: Sequence[TensorDatum], named: int) -> Manifest | Unreadable:
+    """The manifest in these events of a manifest's tag; or why there is none.
+
+    Args:
+      named: the hash that the tag names. Runs of one model share manifests by it, so that a
+        damaged one must not pass for another's.
+    """
     for datum in datums:
         content = datum.numpy.item() if datum.numpy.size == 1 else None
         if not isinstance(content, bytes):
@@ -97,7 +102,7 @@ def decode_manifest(datums: Sequence[TensorDatum]) -> Manifest | Unreadable:
             return Unreadable(version=error.got)
         except FormatError:
             continue
-        if _is_sound(manifest):
+        if hash_of(content) == named and _is_sound(manifest):
             return manifest
     return Unreadable()
 

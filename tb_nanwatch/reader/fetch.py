@@ -77,9 +77,11 @@ def _read(provider: DataProvider, access: Access, call: Sequence[Entry]) -> Answ
             downsample=_EVERYTHING,
             run_tag_filter=tags,
         )
-    except Exception:  # gRPC's own errors, and whatever decoding a damaged tensor raises.
+    except Exception as error:  # gRPC's own, and whatever decoding a damaged tensor raises.
         if len(call) == 1:
-            _logger.warning("Could not read %r of run %r", call[0].tag, call[0].run, exc_info=True)
+            # In one line: `nanwatch report` shows it, and goes on.
+            reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+            _logger.warning("Could not read %r of run %r (%s)", call[0].tag, call[0].run, reason)
             return [(call[0], None)]
         middle = len(call) // 2
         return [

@@ -31,10 +31,14 @@ def shown_run(run: str, stream: Stream) -> str:
     'nanwatch'
     >>> shown_run("exp/nanwatch", Stream("0a", "gradient", "w"))
     'exp/nanwatch'
+    >>> shown_run("exp/.", Stream("0a", "gradient", "w"))
+    'exp'
 
     A watcher's run that lies in no such subdirectory (``--logdir`` points into it, or the files
     were moved) keeps its name too.
     """
+    # As TensorBoard calls a directory itself that has a name by `--logdir_spec`.
+    run = run.removesuffix("/.")
     if not stream.is_watcher:
         return run
     parent, name = os.path.split(run)

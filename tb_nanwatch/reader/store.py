@@ -124,7 +124,9 @@ class Store:
         known = self._by_hash.get(named)
         # Most sessions of a model have the same one.
         is_known = isinstance(known, Manifest)
-        manifest = known if is_known else fenced(entry, Unreadable(), decode_manifest, datums)
+        manifest = (
+            known if is_known else fenced(entry, Unreadable(), decode_manifest, datums, named)
+        )
         assert manifest is not None
         self._manifests[entry] = self._by_hash[named] = manifest
         if isinstance(manifest, Manifest):

@@ -3,7 +3,7 @@
     python tests/bench/scale.py embedding [--rows 10000000]
     python tests/bench/scale.py variables [--count 3000] [--plain]
     python tests/bench/scale.py steps [--count 100000]
-    python tests/bench/scale.py requests [--count 100000]
+    python tests/bench/scale.py requests [--count 100000] [--seed 0]
     python tests/bench/scale.py elements [--count 2147483651] [--dtype float32]
 
 tests/bench/README.md has the results.
@@ -12,6 +12,7 @@ tests/bench/README.md has the results.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 import tempfile
@@ -34,7 +35,9 @@ import tb_nanwatch as nanwatch  # noqa: E402
 from tb_nanwatch import http  # noqa: E402
 from tb_nanwatch.adapters.tensorflow.statistics.accumulator import Accumulator  # noqa: E402
 from tb_nanwatch.adapters.tensorflow.statistics.device_state import DeviceStepState  # noqa: E402
+from tb_nanwatch.grid import AXES  # noqa: E402
 from tb_nanwatch.stats.columns import COLUMN_NAMES  # noqa: E402
+from tb_nanwatch.stats.statistics import STATISTIC  # noqa: E402
 
 WHAT = ("embedding", "variables", "steps", "requests", "elements")
 
@@ -159,27 +162,74 @@ def elements(count: int, dtype: str) -> None:
     print(f"{spent:.0f} s of the processor; at the peak {_memory('VmHWM') - before:,.0f} MiB more")
 
 
-def requests(count: int) -> None:
-    """Memory while the routes are asked in process, and the statuses of the answers."""
+HOSTILE = (
+    "",
+    "0",
+    "-1",
+    "nan",
+    "1e9",
+    "9" * 400,
+    "\0",
+    "\u202e'<b>",
+    "../..",
+    "%",
+    "٣",
+    "[]",
+    "null",
+)
+"""Values of any parameter, most of which none takes."""
+
+
+def requests(count: int, seed: int) -> None:
+    """Memory while all routes are asked in process, and the statuses of the answers."""
     with tempfile.TemporaryDirectory() as folder:
         for number in range(3):
             logs = Path(folder, f"run{number}", "nanwatch")
             logs.mkdir(parents=True)
             write_session(logs, f"0{number}", 300, bad=[150])
         apps = http.apps(Provider(Path(folder)))
-        random = np.random.default_rng(0)
+        random = np.random.default_rng(seed)
+        asked = Client(apps["/run"]).get("/run", query_string={"run": "run0"})
+        tensors = [tensor["id"] for tensor in json.loads(asked.text)["tensors"]]
         seen: dict[int, int] = {}
+        slowest = 0.0
         for number in range(count):
-            run = f"run{random.integers(4)}"  # One of the four is unknown.
-            first, last = np.sort(random.integers(-50, 350, 2)).tolist()
-            route = ("runs", "run", "grid", "findings", "layers")[number % 5]
-            asked = {"run": run, "first": first, "last": last, "columns": int(random.integers(600))}
-            if route != "grid":
-                asked = {} if route == "runs" else {"run": run}
-            status = Client(apps[f"/{route}"]).get(f"/{route}", query_string=asked).status_code
-            seen[status] = seen.get(status, 0) + 1
+            route, query = _request(random, tensors)
+            begin = time.perf_counter()
+            answer = Client(apps[route]).get(route, query_string=query)
+            slowest = max(slowest, time.perf_counter() - begin)
+            seen[answer.status_code] = seen.get(answer.status_code, 0) + 1
+            if answer.status_code not in (200, 400, 404) or not answer.data:
+                print(f"{route} {query}: {answer.status_code} {answer.text}")
             if (number + 1) % max(1, count // 10) == 0:
-                print(f"{number + 1:9,} requests: {_memory():.0f} MiB resident, {seen}", flush=True)
+                print(
+                    f"{number + 1:9,} requests: {_memory():.0f} MiB resident, {seen}, "
+                    f"{1e3 * slowest:.0f} ms at the most, {time.process_time():.0f} s of processor",
+                    flush=True,
+                )
+
+
+def _request(random: np.random.Generator, tensors: list[str]) -> tuple[str, dict[str, str]]:
+    """A route and its query: one in three has a value that is hostile or a parameter missing."""
+    routes = ("runs", "run", "findings", "layers", "compare", "grid", "cell", "spectrogram")
+    first, last = np.sort(random.integers(-50, 350, 2)).tolist()
+    query = {
+        "run": f"run{random.integers(4)}",  # One of the four is unknown.
+        "with": f"run{random.integers(3)}",
+        "tensor": str(random.choice([*tensors, "0" * 12])),
+        "statistic": str(random.choice(list(STATISTIC))),
+        "axis": str(random.choice(AXES)),
+        "columns": str(random.integers(1, 600)),
+        "first": str(first),
+        "last": str(last),
+        "tolerance": f"{random.random():.3f}",
+        "role": "gradient",
+    }
+    if random.random() < 1 / 3:
+        name = str(random.choice(list(query)))
+        query[name] = str(random.choice(HOSTILE))
+        del query[str(random.choice(list(query)))]
+    return "/" + str(random.choice(routes)), query
 
 
 def _memory(field: str = "VmRSS") -> float:
@@ -193,6 +243,7 @@ def main() -> None:
     parser.add_argument("what", choices=WHAT)
     parser.add_argument("--rows", type=int, default=10_000_000, help="of the embedding")
     parser.add_argument("--count", type=int, help="of variables, steps, requests or elements")
+    parser.add_argument("--seed", type=int, default=0, help="of the requests")
     parser.add_argument("--dtype", default="float32", help="of the elements")
     parser.add_argument("--plain", action="store_true", help="the variables unwatched")
     arguments = parser.parse_args()
@@ -205,7 +256,7 @@ def main() -> None:
     elif arguments.what == "elements":
         elements(arguments.count or 2**31 + 3, arguments.dtype)
     else:
-        requests(arguments.count or 100_000)
+        requests(arguments.count or 100_000, arguments.seed)
 
 
 if __name__ == "__main__":

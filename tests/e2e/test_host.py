@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from e2e.tab import Tab
 from playwright.sync_api import Route, expect
 from synthetic_logs import (
+    NAN,
     START,
     Stream,
     StreamWriter,
@@ -207,21 +208,37 @@ def test_a_server_that_goes_away_leaves_what_was_known_and_may_come_back(
     tab.complaints.clear()  # The browser itself logs that nobody answered.
 
 
-def test_the_second_training_of_a_directory_is_opened_by_address_and_survives_a_restart(
+def test_a_page_recovers_from_a_restart_of_its_server(
     tmp_path: Path, tensorboard: TensorBoard, open_tab: OpenTab
 ) -> None:
-    """Its name is not listed before its directory is read."""
+    """It shows the second training of a directory, whose name is not listed before the directory
+    is read, and to which something is written meanwhile; nobody tells the page to reload."""
     logs, manifest = tmp_path / "logs", mlp_manifest()
-    for fold in range(2):
-        folder, start = logs / "exp/nanwatch", START + 100 * fold
-        with StreamWriter(folder, Stream(f"0a{fold}"), manifest, start) as writer:
-            writer.write(0, 7 + fold, mlp_values(manifest))
+    folder = logs / "exp/nanwatch"
+    with StreamWriter(folder, Stream("0a0"), manifest, START) as writer:
+        writer.write(0, 7, mlp_values(manifest))
     nan_feature(logs)  # What would be opened in its place.
-    with tensorboard(logs) as url:
-        tab = open_tab(url, run="exp/2")
+    with StreamWriter(folder, Stream("0a1"), manifest, START + 100) as writer:
+        writer.write(0, 8, mlp_values(manifest))
+        writer.flush()
+        with tensorboard(logs) as url:
+            tab = open_tab(url, run="exp/2")
+            expect(tab.headline).to_contain_text("Healthy: no NaN or Inf (9 steps")
+            tab.click(tab.point(tab.label("target"), 5, 0, 8))
+            expect(tab.details).to_contain_text("target · step 5")
+        tab.color_by("zero_share")
+        stale = tab.find(".stale")
+        expect(stale).to_contain_text("TensorBoard is not responding. Is it still running?")
         expect(tab.headline).to_contain_text("Healthy: no NaN or Inf (9 steps")
-    with tensorboard(logs, port=urlsplit(url).port):
-        tab.reload_data()
-        expect(tab.find(".run-name")).to_have_text(["nan_feature", "exp", "exp/2"])
-        expect(tab.headline).to_contain_text("Healthy: no NaN or Inf (9 steps")
+        writer.write(9, 9, mlp_values(manifest, lambda *_: (NAN,)))
+        writer.flush()
+        with tensorboard(logs, port=urlsplit(url).port):
+            expect(tab.headline).to_contain_text("at step 9")
+            expect(tab.find("[role=alert]")).to_have_count(0)
+            expect(tab.find(".run-name")).to_have_text(["exp/2", "nan_feature", "exp"])
+            expect(tab.details).to_contain_text("target · step 5")
+            expect(tab.find(".legend")).to_contain_text("100%")
+            point = tab.point(tab.label("target"), 9, 0, 9)
+            tab.until(lambda: tab.is_badge(point))
+            tab.page.close()  # Before the server is gone, whatever it still asks for.
     tab.complaints.clear()  # The browser itself logs that nobody answered.

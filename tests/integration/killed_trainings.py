@@ -1,7 +1,8 @@
 """Trainings that are there to be killed; `test_killed.py` runs this and kills.
 
 Each line of the standard input, `LOG_DIR REPORT FIRST_STEP`, forks a training that goes on until it
-is killed, and is answered by its process id. So TensorFlow is imported once.
+is killed, and is answered by its process id; a line `PROCESS_ID` by how that process ended. So
+TensorFlow is imported once.
 """
 
 from __future__ import annotations
@@ -68,6 +69,10 @@ def train(log_dir: str, report: str, first_step: int) -> None:
 
 def main() -> None:
     for line in sys.stdin:
+        if line.strip().isdigit():
+            status = os.waitpid(int(line), 0)[1]
+            print(os.waitstatus_to_exitcode(status), flush=True)
+            continue
         log_dir, report, first_step = line.split()
         child = os.fork()
         if child == 0:

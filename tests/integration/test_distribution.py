@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import textwrap
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from random_networks import findings
 from recorded import Recorded, read_recorded
 
 from tb_nanwatch.stats.columns import COLUMN
+from tb_nanwatch.stats.histogram import bin_code
+from tb_nanwatch.stats.record import merge_columns
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 GLOBAL_BATCH, BATCHES, FEATURES, BAD_BATCH, BAD_ROW = 8, 4, 3, 2, 5
@@ -175,6 +178,23 @@ for mine, theirs in zip(watched, plain):
     np.testing.assert_array_equal(mine, theirs)
 """
 
+UNEVEN = """
+import sys
+import keras
+import tensorflow as tf
+import tb_nanwatch as nanwatch
+
+log_dir, replicas, every = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+cpu = tf.config.list_physical_devices("CPU")[0]
+devices = [tf.config.LogicalDeviceConfiguration()] * replicas
+tf.config.set_logical_device_configuration(cpu, devices)
+with tf.distribute.MirroredStrategy([f"CPU:{n}" for n in range(replicas)]).scope():
+    model = keras.Sequential([keras.Input((x.shape[1],)), keras.layers.Dense(1)])
+    model.compile(keras.optimizers.SGD(0.1), "mse")
+watch = nanwatch.Callback(log_dir, every=every, blackbox="off")
+model.fit(x[:27], y[:27], batch_size=12, shuffle=False, verbose=0, callbacks=[watch])
+"""
+
 WORKER = """
 import sys
 import tensorflow as tf
@@ -325,6 +345,50 @@ def test_a_step_function_of_several_replicas_goes_on_as_without(tmp_path: Path) 
     assert found.reruns == []
     assert found.windows() == [(step, step) for step in range(BATCHES)]
     assert column(found, BAD_BATCH, "input", "replica-1", "nan") == 1
+
+
+def test_replicas_of_uneven_batches_merge_to_what_numpy_says_of_all_rows(tmp_path: Path) -> None:
+    """27 rows in batches of 12: shares of the last differ. NaN and infinities in a replica each."""
+    strange = "x[[3, 14, 25], [0, 1, 2]] = 0, np.inf, -np.inf"
+    windows = {2: 16, 4: 1}
+    finish(
+        *(
+            start(strange + UNEVEN, str(tmp_path / str(n)), str(n), str(every))
+            for n, every in windows.items()
+        )
+    )
+    names: dict[str, Any] = {}
+    exec(DATA + strange, names)
+    x = names["x"][:27].astype(float)
+    finite = x[np.isfinite(x)]
+    expected = {
+        **{"elements": x.size, "nan": 1, "pos_inf": 1, "neg_inf": 1, "zero": 1},
+        **{"sum_squares": np.sum(finite**2), "sum": finite.sum()},
+        **{"min": finite.min(), "max": finite.max(), "sampled_finite": len(finite)},
+        **{"first_nonfinite_step": 1, "last_nonfinite_step": 2},
+    }
+    of_every_step = ("elements", "nan", "pos_inf", "neg_inf", "sum_squares", "first_nonfinite_step")
+    for replicas, compared in ((2, of_every_step), (4, tuple(expected))):
+        found = read_recorded(tmp_path / str(replicas) / "nanwatch")
+        tensors = found.manifests[int(found.records[0].field("manifest"))].tensors
+        rows = [row for row, tensor in enumerate(tensors) if tensor.role == "input"]
+        for role in ("input", "loss"):
+            of_role = [tensor.replica for tensor in tensors if tensor.role == role]
+            assert of_role == [f"replica-{number}" for number in range(replicas)]
+        of_replica = merge_columns([record.columns[rows] for record in found.records])
+        assert len(set(of_replica[:, COLUMN["elements"]])) > 1  # Their shares differ.
+        whole = merge_columns(of_replica[:, np.newaxis])[0]
+        for name in compared:
+            assert whole[COLUMN[name]] == pytest.approx(expected[name], rel=1e-6), (replicas, name)
+    counts: Counter[int] = Counter()
+    for record in found.records:
+        assert record.histograms is not None
+        for row in rows:
+            codes, of_code = record.histograms.tensor(row)
+            counts.update(dict(zip(codes.tolist(), of_code.tolist(), strict=True)))
+    nonzero = finite[finite != 0]
+    bins = zip(np.sign(nonzero), np.frexp(nonzero)[1] - 1, strict=True)
+    assert counts == Counter(bin_code(sign, int(exponent)) for sign, exponent in bins)
 
 
 MIRRORED_ROLES = ("weight", "slot", "update")

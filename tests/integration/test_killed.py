@@ -1,4 +1,4 @@
-"""A training that is killed at any moment loses its open window at the most."""
+"""A training that is killed at any moment loses its open window at the most; by SIGTERM nothing."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tb_nanwatch.reader import Reader
 from tb_nanwatch.stats.columns import COLUMN
 
 SCRIPT = Path(__file__).with_name("killed_trainings.py")
-TRAININGS, AT_ONCE = 6, 2
+TRAININGS, TERMINATED, AT_ONCE = 6, 2, 2
 CHECKPOINT = 10
 """Steps between the checkpoints that a resumed training goes on from."""
 
@@ -67,15 +67,13 @@ class Trainings:
             text=True,
         )
 
-    def kill_at(self, log_dir: Path, first_step: int, step: int, seconds: float) -> int:
-        """Kills a training so long after it began `step`; returns the last step that it began."""
+    def end_at(
+        self, how: signal.Signals, log_dir: Path, first_step: int, step: int, seconds: float
+    ) -> int:
+        """Ends a training so long after it began `step`; returns the last step that it began."""
         report = log_dir.with_name(f"{log_dir.name}-{first_step}.begun")
         report.unlink(missing_ok=True)  # Of a training that was resumed at the same step.
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(f"{log_dir} {report} {first_step}\n")
-        self._process.stdin.flush()
-        child = int(self._process.stdout.readline())
+        child = self._ask(f"{log_dir} {report} {first_step}")
         deadline = time.monotonic() + 120
         try:
             while self._begun(report) < step:
@@ -84,9 +82,16 @@ class Trainings:
                 time.sleep(0.002)
             time.sleep(seconds)
         finally:
-            os.kill(child, signal.SIGKILL)
-        time.sleep(0.05)  # Until the kernel has done so.
+            os.kill(child, how)
+        assert self._ask(str(child)) == -how
         return self._begun(report)
+
+    def _ask(self, line: str) -> int:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(line + "\n")
+        self._process.stdin.flush()
+        return int(self._process.stdout.readline())
 
     def _begun(self, report: Path) -> int:
         text = report.read_bytes() if report.exists() else b""
@@ -101,8 +106,8 @@ class Trainings:
 
 
 @dataclass(frozen=True)
-class Killed:
-    """One session that was killed.
+class Session:
+    """One session that was ended.
 
     Attributes:
       first: its first step.
@@ -115,23 +120,41 @@ class Killed:
     streams: tuple[Stream, ...]
 
 
-Runs = dict[str, tuple[Killed, Killed]]
+Runs = dict[str, tuple[Session, Session]]
+
+
+@dataclass(frozen=True)
+class Ended:
+    """All sessions.
+
+    Attributes:
+      logs: where the runs are.
+      runs: trainings that were killed, resumed from a checkpoint and killed again.
+      terminated: trainings that got a SIGTERM, by their directory.
+    """
+
+    logs: Path
+    runs: Runs
+    terminated: dict[Path, Session]
 
 
 @pytest.fixture(scope="module")
-def killed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Runs]:
-    """Trainings that were killed, resumed from a checkpoint and killed again, in one directory."""
+def ended(tmp_path_factory: pytest.TempPathFactory) -> Ended:
     logs = tmp_path_factory.mktemp("killed") / "logs"
     logs.mkdir()
+    terminated: dict[Path, Session] = {}
     random = np.random.default_rng()  # Another moment at each run of the test.
     moments = [
         (*random.integers((0, 1), (90, 40)).tolist(), random.uniform(0, 0.03, 2).tolist())
         for _ in range(TRAININGS)
     ]
+    last_moments = [(int(random.integers(90)), random.uniform(0, 0.03)) for _ in range(TERMINATED)]
 
-    def kill(trainings: Trainings, log_dir: Path, first: int, step: int, seconds: float) -> Killed:
-        begun = trainings.kill_at(log_dir, first, step, seconds)
-        return Killed(first, begun, tuple(read_recorded(log_dir / "nanwatch").streams))
+    def end(
+        trainings: Trainings, log_dir: Path, first: int, *moment: Any, how: Any = signal.SIGKILL
+    ) -> Session:
+        begun = trainings.end_at(how, log_dir, first, *moment)
+        return Session(first, begun, tuple(read_recorded(log_dir / "nanwatch").streams))
 
     def some(worker: int) -> Runs:
         trainings = Trainings()
@@ -140,20 +163,25 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Runs]:
             for number in range(worker, TRAININGS, AT_ONCE):
                 step, more, seconds = moments[number]
                 log_dir = logs / f"run{number}"
-                one = kill(trainings, log_dir, 0, step, seconds[0])
+                one = end(trainings, log_dir, 0, step, seconds[0])
                 first = one.begun // CHECKPOINT * CHECKPOINT
-                runs[log_dir.name] = one, kill(trainings, log_dir, first, first + more, seconds[1])
+                runs[log_dir.name] = one, end(trainings, log_dir, first, first + more, seconds[1])
+            for number in range(worker, TERMINATED, AT_ONCE):
+                log_dir = logs.with_name(f"terminated{number}")
+                moment = last_moments[number]
+                terminated[log_dir] = end(trainings, log_dir, 0, *moment, how=signal.SIGTERM)
             return runs
         finally:
             trainings.close()
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
         done = list(pool.map(some, range(AT_ONCE)))
-    return logs, {name: both for runs in done for name, both in sorted(runs.items())}
+    runs = {name: both for runs in done for name, both in sorted(runs.items())}
+    return Ended(logs, runs, terminated)
 
 
-def test_nothing_but_the_open_window_is_lost(killed: tuple[Path, Runs]) -> None:
-    logs, runs = killed
+def test_nothing_but_the_open_window_is_lost(ended: Ended) -> None:
+    logs, runs = ended.logs, ended.runs
     assert len(runs) == TRAININGS
     for name, (one, two) in runs.items():
         found = read_recorded(logs / name / "nanwatch")
@@ -175,10 +203,26 @@ def test_nothing_but_the_open_window_is_lost(killed: tuple[Path, Runs]) -> None:
             assert counted == sum(map(is_bad, range(session.first, recorded + 1)))
 
 
+def test_nothing_is_lost_by_a_termination(ended: Ended) -> None:
+    assert len(ended.terminated) == TERMINATED
+    for log_dir, session in ended.terminated.items():
+        found = read_recorded(log_dir / "nanwatch")
+        windows = found.windows()
+        assert [first for first, _ in windows] == [0, *(last + 1 for _, last in windows)][:-1]
+        # The step that was begun may not have come to its end.
+        recorded = windows[-1][1] if windows else -1
+        assert recorded in (session.begun - 1, session.begun), (log_dir, windows, session)
+        bad = sum(
+            record.columns[found.row(record, "input", "input/aux"), COLUMN["nonfinite_steps"]]
+            for record in found.records
+        )
+        assert bad == sum(map(is_bad, range(recorded + 1)))
+
+
 def test_a_resumed_run_reads_the_same_in_both_modes(
-    killed: tuple[Path, Runs], tensorboard: Callable[..., AbstractContextManager[str]]
+    ended: Ended, tensorboard: Callable[..., AbstractContextManager[str]]
 ) -> None:
-    logs, runs = killed
+    logs, runs = ended.logs, ended.runs
     answers: list[dict[str, Any]] = []
     for loader in ("--load_fast=true", "--load_fast=false"):
         with tensorboard(logs, loader) as url:

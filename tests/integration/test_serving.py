@@ -15,6 +15,7 @@ from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from long_logs import write_session
 from synthetic_logs import (
@@ -31,6 +32,14 @@ from tb_nanwatch.format.tags import Stream
 from tb_nanwatch.stats.statistics import STATISTIC
 
 Start = Callable[..., AbstractContextManager[str]]
+HOURS, YEARS = 3600.0, 365 * 86_400.0
+CLOCKS = {
+    "back": {4: -5 * HOURS},
+    "forward": {4: 10 * YEARS},
+    "forward and back": {3: 10 * YEARS, 6: -10 * YEARS},
+}
+"""By run: steps before which its clock jumps, and by how many seconds."""
+
 LOADERS = ("--load_fast=true", "--load_fast=false")
 
 
@@ -88,6 +97,10 @@ def header_of(grid: bytes) -> dict[str, Any]:
     return header
 
 
+def channels_of(grid: bytes) -> bytes:
+    return grid[12 + int.from_bytes(grid[8:12], "little") :]
+
+
 def damage(logs: Path) -> None:
     """One file is cut in the middle of a record, one has a wrong checksum near its end."""
     (cut,) = (logs / "healthy" / "nanwatch").iterdir()
@@ -133,6 +146,12 @@ def nasty(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for _ in range(3):  # The same steps three times, as in a notebook.
             for step in range(0, 50, 10):
                 writer.write(step, step, mlp_values(manifest, lambda t, s: (NAN,) * (s == 20)))
+    for number, (name, jumps) in enumerate(CLOCKS.items()):
+        stream = Stream("0a4", "loss", f"l{number}")  # As by `nanwatch.summary`: TensorFlow's time.
+        with StreamWriter(logs / "clocks" / name, stream, manifest) as writer:
+            for step in range(8):
+                writer.jump(jumps.get(step, 0.0))
+                writer.write(step, step, mlp_values(manifest, lambda t, s: (NAN,) * (s == 5)))
     return logs
 
 
@@ -170,7 +189,8 @@ def test_the_console_says_what_the_tab_does(
 def test_runs_are_named_as_their_log_directories(
     answers: tuple[dict[str, Any], dict[str, Any]],
 ) -> None:
-    names = ["again", "at once", "at once/2", "bad_checkpoint", "copies/nan feature", "empty"]
+    names = ["again", "at once", "at once/2", "bad_checkpoint"]
+    names += [*(f"clocks/{name}" for name in CLOCKS), "copies/nan feature", "empty"]
     names += ["every_hundredth", "folds", *(f"folds/{number}" for number in range(2, 4))]
     names += ["healthy", "long", "loss_scaling", "nan_feature", "replicas", "resumed", "workers"]
     assert list(by_name(answers[0])) == [".", *names]
@@ -198,6 +218,37 @@ def test_steps_that_go_back_replace(answers: tuple[dict[str, Any], dict[str, Any
     assert runs["."]["records"]["read"] == 4  # Steps 0-3, and from 6 on again.
     assert runs["again"]["records"] == {"written": 5, "read": 5}
     assert runs["again"]["finding"]["step"] == 20
+
+
+def test_a_clock_that_jumps_loses_no_step(answers: tuple[dict[str, Any], dict[str, Any]]) -> None:
+    for of_loader in answers:
+        for name in (f"clocks/{name}" for name in CLOCKS):
+            run = of_loader[name]
+            assert run["records"] == {"written": 8, "read": 8}
+            assert run["problems"] == []
+            assert (run["first_step"], run["last_step"]) == (0, 7)
+            assert by_name(of_loader)[name]["finding"]["step"] == 5
+            assert np.all(np.diff(run["times"]["steps"]) > 0)
+            assert np.all(np.diff(run["times"]["seconds"]) > 0)
+            assert header_of(of_loader[f"{name} nonfinite 512"])["edges"] == list(range(9))
+
+
+def test_named_directories_of_which_nothing_is_purged_read_the_same(
+    tensorboard: Start, nasty: Path, answers: tuple[dict[str, Any], dict[str, Any]]
+) -> None:
+    originals = {"one": "resumed", "two/x": "again", "three": "clocks/back"}
+    spec = ",".join(f"{name}:{nasty / original}" for name, original in originals.items())
+    with tensorboard(spec, "--purge_orphaned_data=false", option="--logdir_spec") as url:
+        given = everything(url)
+    assert list(by_name(given)) == sorted(originals)
+    for name, original in originals.items():
+        assert {**given[f"{name} findings"], "run": original} == answers[1][f"{original} findings"]
+        assert {**given[name], "run": original} == answers[1][original]
+        for key, grid in given.items():
+            if key.startswith(f"{name} ") and isinstance(grid, bytes):
+                same = answers[1][original + key.removeprefix(name)]
+                assert {**header_of(grid), "run": original} == header_of(same)
+                assert channels_of(grid) == channels_of(same)
 
 
 def test_a_resumed_run_says_what_it_replaced(

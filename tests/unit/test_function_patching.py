@@ -70,6 +70,18 @@ def test_what_somebody_puts_over_it_stays_and_may_be_exchanged_again(
     assert (Owner.name is over, owner.name()) == (True, "over original")
 
 
+def test_replicas_may_leave_in_another_order_than_they_entered() -> None:
+    owner, before = Owner(), Owner.name
+    first, second = named("first"), named("second")
+    first.__enter__()
+    second.__enter__()
+    assert owner.name() == "second first original"
+    first.__exit__(None, None, None)
+    assert owner.name() == "second original"
+    second.__exit__(None, None, None)
+    assert (Owner.name is before, owner.name()) == (True, "original")
+
+
 def test_properties_errors_and_what_is_not_there() -> None:
     size = FunctionPatch(Owner, "size", lambda original, owner: original(owner) + 1)
     with patch_functions(size):

@@ -519,3 +519,18 @@ def test_a_failed_computation_is_tried_again(cache: Cache[str]) -> None:
     with pytest.raises(ZeroDivisionError):
         cache.get_or_compute("a", 0, fail)
     assert cache.get_or_compute("a", 0, lambda: "A") == "A"
+
+
+def test_a_damaged_manifest_passes_for_no_other(tmp_path: Path) -> None:
+    """Runs of a model share its manifest by the hash in the tag; one may say something else."""
+    with StreamWriter(tmp_path / "a", Stream("0a"), named("a")) as writer:
+        wrong = manifest_value(writer.stream, ONE)
+        wrong.tensor.CopyFrom(manifest_value(writer.stream, named("other")).tensor)
+        writer.add(0, [wrong])
+        writer.write(0, 0, constant(1))
+    with StreamWriter(tmp_path / "b", Stream("0b"), ONE) as writer:
+        writer.write(0, 0, constant(1))
+    a, b = reader_of(tmp_path).runs(ACCESS)
+    assert [tensor.info.name for tensor in a.tensors] == ["a"]
+    assert [tensor.info.name for tensor in b.tensors] == ["loss"]
+    assert (a.read, b.read) == (1, 1)

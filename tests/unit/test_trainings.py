@@ -235,7 +235,7 @@ def test_a_clock_that_is_put_back_within_a_session_changes_no_order(tmp_path: Pa
     with StreamWriter(tmp_path / "nanwatch", Stream("0a"), MODEL) as writer:
         for step in range(200):
             if step == 100:
-                writer._wall_time -= 3600
+                writer.jump(-3600)
             writer.write(step, step, lambda s: [np.float32(NAN if s == 150 else 1)])
     write(tmp_path / "nanwatch", 1, 180, 190, at=START + 7200)
     reader = Reader(Provider(tmp_path))

@@ -12,7 +12,7 @@ import { Resource } from "./resource";
 const QUICK_MS = 700;
 const QUICK_ANSWERS = 5;
 const PENDING_MS = 2000;
-/** Otherwise, while runs grow and while they rest. */
+/** Otherwise: while runs grow, are awaited or the server is; and while they rest. */
 const LIVE_MS = 5000;
 const RESTING_MS = 20_000;
 /** A run rests when nothing was written to it for so long. */
@@ -46,6 +46,7 @@ export class RunList extends Resource<RunSummary[]> {
   }
 
   #delay(runs: readonly RunSummary[] | undefined): number {
+    if (this.error.value !== undefined || runs?.length === 0) return LIVE_MS;
     if (isAnyPending(runs)) return this.#answers < QUICK_ANSWERS ? QUICK_MS : PENDING_MS;
     const newest = Math.max(0, ...(runs ?? []).map(({ last_written }) => last_written ?? 0));
     return Date.now() / 1000 - newest < REST_SECONDS ? LIVE_MS : RESTING_MS;

@@ -4,7 +4,8 @@ A class or a module is shared by all threads. So the function that is put there 
 calls: a thread that patched it runs its replacement, all others the original. It stays as long as
 any thread needs it, in whichever order they enter and leave.
 
-Replicas of `tf.distribute` run in threads of their own, which count as the one that started them.
+Replicas of `tf.distribute` run in threads of their own, which count as the one that started them:
+what one of them patches all of them run, and they may leave in another order than they entered.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ class _PatchPoint:
         self._original = vars(owner)[name]
         is_property = isinstance(self._original, property)
         self._function: Function = self._original.fget if is_property else self._original
+        self._entered: dict[int, list[Function]] = {}
         self._calls: dict[int, Function] = {}
         dispatch = self._make_dispatch()
         self._replacement = property(dispatch) if is_property else dispatch
@@ -60,22 +62,30 @@ class _PatchPoint:
         """Whether nobody else has replaced the function since."""
         return vars(self._owner)[self._name] in (self._original, self._replacement)
 
-    def enter(self, thread: int, call: Function) -> Function | None:
-        """Has `call` run in this thread; returns what to pass to `leave`."""
-        before = self._calls.get(thread)
-        self._calls[thread] = functools.partial(call, before or self._function)
+    def enter(self, thread: int, call: Function) -> None:
+        """Has `call` run in this thread, over what was entered before."""
+        self._entered.setdefault(thread, []).append(call)
+        self._stack(thread)
         setattr(self._owner, self._name, self._replacement)
-        return before
 
-    def leave(self, thread: int, before: Function | None) -> None:
-        """Undoes the latest `enter` of this thread."""
-        if before is not None:
-            self._calls[thread] = before
-            return
-        del self._calls[thread]
+    def leave(self, thread: int, call: Function) -> None:
+        """Undoes the `enter` of this call; what else was entered stays."""
+        entered = self._entered[thread]
+        # The latest of equal ones. Not by equality: callables may define another.
+        del entered[max(at for at, each in enumerate(entered) if each is call)]
+        self._stack(thread)
         # Where somebody has wrapped the replacement, it stays, and runs the original.
         if not self._calls and vars(self._owner)[self._name] is self._replacement:
             setattr(self._owner, self._name, self._original)
+
+    def _stack(self, thread: int) -> None:
+        if not self._entered[thread]:
+            del self._entered[thread], self._calls[thread]
+            return
+        function = self._function
+        for call in self._entered[thread]:
+            function = functools.partial(call, function)
+        self._calls[thread] = function
 
 
 _lock = threading.Lock()
@@ -103,12 +113,13 @@ def patch_functions(*patches: FunctionPatch) -> Iterator[None]:
                 if name not in vars(owner):
                     continue
                 point = _patch_point(owner, name)
-                entered.append((point, point.enter(thread, call)))
+                point.enter(thread, call)
+                entered.append((point, call))
         yield
     finally:
         with _lock:
-            for point, before in reversed(entered):
-                point.leave(thread, before)
+            for point, call in reversed(entered):
+                point.leave(thread, call)
 
 
 def _patch_point(owner: Any, name: str) -> _PatchPoint:

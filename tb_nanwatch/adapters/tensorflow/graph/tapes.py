@@ -9,6 +9,7 @@ from typing import Any
 import tensorflow as tf
 
 from tb_nanwatch.adapters.tensorflow.graph.function_patching import FunctionPatch, patch_functions
+from tb_nanwatch.adapters.tensorflow.graph.replicas import replica_label
 from tb_nanwatch.adapters.tensorflow.graph.variables import is_variable
 from tb_nanwatch.adapters.tensorflow.private_api import private
 
@@ -23,10 +24,11 @@ _ELEMENTWISE = ("jacobian", "batch_jacobian")
 def on_tape_gradient(callback: GradientCallback) -> Iterator[None]:
     """Calls `callback` after each gradient that a tape returns, until the block ends.
 
-    In this thread alone. Not for a gradient that another tape records: that is part of what will be
-    differentiated, as in a gradient penalty.
+    In this thread alone; in a replica, of this replica alone. Not for a gradient that another tape
+    records: that is part of what will be differentiated, as in a gradient penalty.
     """
     is_elementwise = False
+    replica = replica_label()
 
     def gradient(
         original: Callable[..., Any],
@@ -37,7 +39,8 @@ def on_tape_gradient(callback: GradientCallback) -> Iterator[None]:
         **kwargs: Any,
     ) -> Any:
         result = original(tape, target, sources, *args, **kwargs)
-        if not is_elementwise and not _is_differentiated_again(tape):
+        is_mine = not replica or replica == replica_label()
+        if is_mine and not is_elementwise and not _is_differentiated_again(tape):
             callback(tape, target, sources, result)
         return result
 
