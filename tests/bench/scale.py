@@ -137,12 +137,18 @@ def steps(count: int) -> None:
 
 def elements(count: int, dtype: str) -> None:
     """Exact counts of one tensor, in a step that XLA does not compile, and the memory they take."""
-    values = np.ones(count, tf.as_dtype(dtype).as_numpy_dtype)
+    kind = np.dtype(tf.as_dtype(dtype).as_numpy_dtype)
+    memory = np.empty(count * kind.itemsize + 64, np.uint8)
+    start = -memory.ctypes.data % 64  # TensorFlow wants it aligned.
+    values = memory[start : start + count * kind.itemsize].view(kind)
+    values[:] = 1
     planted = {"nan": (0, count - 1), "pos_inf": (count // 2, count - 2), "neg_inf": (count // 3,)}
     for name, places in planted.items():
         values[list(places)] = {"nan": np.nan, "pos_inf": np.inf, "neg_inf": -np.inf}[name]
     values[: count // 4 : 7][1:] = 0
-    tensor = tf.constant(values)  # Shares the array's memory.
+    # Shares the array's memory; NumPy hands over no bfloat16.
+    integers = values.view(f"int{8 * kind.itemsize}")
+    tensor = tf.bitcast(tf.experimental.dlpack.from_dlpack(integers.__dlpack__()), dtype)
     Path("/proc/self/clear_refs").write_text("5")  # Forgets the peak so far.
     before = _memory()
     step_state = DeviceStepState()
