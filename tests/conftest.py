@@ -26,8 +26,8 @@ with warnings.catch_warnings():
 with suppress(Exception):
     importlib.import_module("tensorflow")
 
-# TensorFlow keeps objects of each function that was ever traced, millions in a worker: looking
-# through all of them less often takes a fifth off a test.
+# TensorFlow keeps objects of each function that was ever traced, millions in a worker, and looking
+# through all of them takes a tenth of the time of a test.
 gc.set_threshold(20_000, 20, 20)
 
 # A busy machine is no reason for a property to fail.
