@@ -1,8 +1,9 @@
 """The guard of a step that XLA compiles: a step that is not finite is deferred, or skipped.
 
 Its update is a branch of the compiled function, which runs where losses and gradients are finite.
-What the step has changed by then is restored at its end. A deferred step has changed nothing: the
-host analyzes it, and then runs it as it was.
+What the step has changed by then is restored at its end; under a strategy whose updates cannot be
+in a branch, so is the update. A deferred step has changed nothing: the host analyzes it, and then
+runs it as it was.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from tb_nanwatch.adapters.keras_common.failing_step.update_policy import UpdateP
 from tb_nanwatch.adapters.keras_common.framework import framework_of
 from tb_nanwatch.adapters.keras_common.instrument.optimizers import build
 from tb_nanwatch.adapters.tensorflow.graph.cond import cond_without_lowering, run_if
+from tb_nanwatch.adapters.tensorflow.graph.replicas import merges_updates
 from tb_nanwatch.adapters.tensorflow.graph.state_changes import (
     StateChanges,
     StateVariable,
@@ -50,6 +52,7 @@ class CompiledStepGuard(BaseGuard):
         deferred = policy.deferred
         self._follows_deferred = tf.constant(False) if deferred is None else deferred.has_pending()
         self._proceeds = ~self._follows_deferred
+        self._restores_updates = (policy.checks_updates and not policy.skips) or merges_updates()
         self._checked: list[tuple[tf.Tensor, bool]] = []
         # What each update is about to change, with its value before.
         self._updated: list[dict[int, tuple[StateVariable, tf.Tensor]]] = []
@@ -84,7 +87,7 @@ class CompiledStepGuard(BaseGuard):
         self._updated.append({each.key: (each, each.read()) for each in state})
         self._limit_copies()
         policy = self.policy
-        if policy.checks_updates and not policy.skips:
+        if self._restores_updates:
             apply()
             return
         stops = tf.constant(policy.skips and not self._has_dynamic_scale)
@@ -106,13 +109,14 @@ class CompiledStepGuard(BaseGuard):
             self._proceeds &= are_finite(checked)
 
     def _limit_copies(self) -> None:
-        earlier = self._updated[:-1]
-        copied = sum(variable.nbytes for each in earlier for variable, _ in each.values())
+        restored = self._updated if self._restores_updates else self._updated[:-1]
+        copied = sum(variable.nbytes for each in restored for variable, _ in each.values())
         self.policy.allows_copies(copied)
 
     def end(self) -> StepOutcome:
         """Restores what a step changed that is skipped or deferred."""
-        if self.policy.checks_updates or not self._updated:
+        checks_updates = self.policy.checks_updates
+        if checks_updates or self._restores_updates or not self._updated:
             checked = [*self._checked, *((each, False) for each in self._losses)]
             checked += [(value, False) for value in self._updated_floats()]
             if checked:
@@ -121,8 +125,9 @@ class CompiledStepGuard(BaseGuard):
         if self.policy.deferred is not None:
             run_if(is_deferred, self.policy.deferred.defer)
         before = self._changes.changed()
-        # The last update needs no restoring: it has not run.
-        for each in self._updated if self.policy.checks_updates else self._updated[:-1]:
+        # In a branch the last update needs no restoring: it has not run.
+        all_have_run = checks_updates or self._restores_updates
+        for each in self._updated if all_have_run else self._updated[:-1]:
             before = {**each, **before}
         self._restore_if(is_deferred, before)
         if not self.policy.skips:

@@ -29,6 +29,12 @@ def current_replica() -> int:
     return number % _replicas_here()
 
 
+def merges_updates() -> bool:
+    """Whether an update calls `merge_call`, as most strategies' do: not allowed in a branch."""
+    supports = getattr(tf.__internal__.distribute, "strategy_supports_no_merge_call", None)
+    return tf.distribute.has_strategy() and not (supports is not None and supports())
+
+
 def replica_label() -> str:
     """The label of rows of this replica alone; "" with one replica in the process."""
     context = tf.distribute.get_replica_context()
