@@ -187,6 +187,22 @@ def test_bad_rows_are_left_out(tmp_path: Path) -> None:
     assert np.isfinite(names["y"]).all()
 
 
+def test_the_only_example_of_a_batch_does_not_speak_for_all(tmp_path: Path) -> None:
+    x = X.copy()
+    x[5, 1] = np.nan
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse", jit_compile=False)
+    watch = nanwatch.Callback(tmp_path)
+    model.fit(x, X[:, :1], batch_size=1, shuffle=False, verbose=0, callbacks=[watch])
+    (rerun,) = reruns(tmp_path)
+    (trial,) = rerun.tried
+    assert (rerun.step, rerun.examples) == (5, (0,))
+    assert (trial.remedy, trial.outcome) == ("fill-example", "finite")
+    names = {"np": np, "x": x}
+    exec(trial.code, names)
+    assert names["x"][5, 1] == 0
+
+
 def test_a_column_that_is_lost_is_filled(tmp_path: Path) -> None:
     x = X.copy()
     x[:, 2] = np.nan

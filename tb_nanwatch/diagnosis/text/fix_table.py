@@ -525,6 +525,7 @@ REMEDY_WORDS: dict[str, str] = {
     "from-logits": "use no activation in the last layer, and tell the loss that it gets logits",
     "fill": "fill the missing values, or repair what made them: every row has one, such as a "
     "column that a normalization by hand divided by its standard deviation of 0",
+    "fill-example": "fill the missing values, or leave such examples out of the data",
     "float32-layer": "keep this layer in float32: its values do not fit its dtype",
     "optimizer-epsilon": "give the optimizer a larger epsilon",
     "clip-value": "clip each element of the gradients before the optimizer squares it",

@@ -36,7 +36,7 @@ _CURED_BY_CLIPPING = frozenset({"", "overflow", "loss", "weight"})
 """Variants of divergence and exploding gradients whose fix is to clip, unless that is done."""
 
 
-_NOT_AT_LINE = frozenset({"from-logits", "fill", "leave-out-rows"})
+_NOT_AT_LINE = frozenset({"from-logits", "fill", "fill-example", "leave-out-rows"})
 """Remedies that change something else than the line of the operation."""
 
 
@@ -88,7 +88,7 @@ def _cure(finding: Finding) -> Trial | None:
     return next(cures, None)
 
 
-_OF_DATA = frozenset({"fill", "leave-out-rows"})
+_OF_DATA = frozenset({"fill", "fill-example", "leave-out-rows"})
 
 
 def _is_cured(trial: Trial) -> bool:

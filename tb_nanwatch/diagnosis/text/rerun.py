@@ -85,6 +85,7 @@ _REMEDIES = {
     "leave-out-rows": "those rows left out",
     "from-logits": "logits and `from_logits=True`",
     "fill": "these elements filled with 0",
+    "fill-example": "these elements filled with 0",
     "float32-layer": "the layer in float32",
 }
 

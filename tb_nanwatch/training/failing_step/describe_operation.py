@@ -63,7 +63,7 @@ def affected_rows(nonfinite: npt.NDArray[np.bool_], rows: int | None) -> tuple[i
     Returns:
       At most `MAX_ROWS` indices; () where the tensor's first dimension is not the batch's.
     """
-    if rows is None or not nonfinite.ndim or nonfinite.shape[0] != rows or rows < 2:
+    if rows is None or not nonfinite.ndim or nonfinite.shape[0] != rows:
         return ()
     found = np.flatnonzero(nonfinite.reshape(rows, -1).any(axis=1))
     return tuple(found[:MAX_ROWS].tolist())

@@ -348,7 +348,8 @@ def make_rerun(
         examples = next((found for found in bad_data.values() if found), ())
     elif search.origin is not None:
         operation = describe_operation(search.origin)
-        examples = affected_rows(search.origin.nonfinite, rows)
+        # Of a batch of one row any tensor may have a first dimension of 1.
+        examples = affected_rows(search.origin.nonfinite, None if rows == 1 else rows)
     return Rerun(
         step,
         True,

@@ -234,8 +234,9 @@ def _of_data(subject: Subject, found: Search) -> Iterator[_Change]:
             nullcontext(),
             tf.nest.map_structure(lambda each: _rows(each, good), subject.batch),
         )
+    is_one_row = good is not None and len(good) == 1
     yield _Change(
-        "fill",
+        "fill-example" if is_one_row else "fill",
         f"{name} = np.where(np.isfinite({name}), {name}, 0.0)",
         nullcontext(),
         tf.nest.map_structure(_filled, subject.batch),
