@@ -51,7 +51,8 @@ def trained(callbacks, **options):
     model = keras.Sequential([keras.Input((4,)), Gate(), keras.layers.Dense(1)])
     model.compile(keras.optimizers.RMSprop(0.01), "mse", **options)
     model.fit(x, y, batch_size=8, shuffle=False, verbose=0, callbacks=callbacks)
-    return [np.asarray(each) for each in (*model.variables, *model.optimizer.variables)]
+    state = [*model.variables, *model.optimizer.variables, *model.metrics_variables]
+    return [np.asarray(each) for each in state]
 
 gone = set()
 plain = {}

@@ -65,10 +65,7 @@ NAMES: dict[str, tuple[str, str]] = {
         "tensorflow.compiler.tf2xla.python.xla.optimization_barrier",
         "steps that XLA compiles take longer",
     ),
-    "pywrap_tfe": (
-        "tensorflow.python.pywrap_tfe",
-        "no remedy is tried on a step that went non-finite",
-    ),
+    "pywrap_tfe": ("tensorflow.python.pywrap_tfe", _NOT_ANALYZED),
     "is_onednn": (
         "tensorflow.python.util._pywrap_util_port.IsMklEnabled",
         "whether oneDNN's kernels are used is not recorded",

@@ -39,7 +39,13 @@ def before_operation(callback: Callable[[str, list[Any]], None]) -> Iterator[Non
 
     Where an operation takes lists of tensors, its inputs are the members of these. A function of
     TensorFlow's is one operation, and what it captures is among its inputs.
+
+    Raises:
+      RuntimeError: where this version of TensorFlow runs operations in another way.
     """
+    fast_path, execute = private("pywrap_tfe"), private("execute")
+    if fast_path is None or execute is None:
+        raise RuntimeError("this version of TensorFlow does not show which operations run")
 
     def fast(original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         _, kind, _, *inputs = args  # The context, and the name that the caller gave.
@@ -57,11 +63,11 @@ def before_operation(callback: Callable[[str, list[Any]], None]) -> Iterator[Non
         callback(kind if isinstance(kind, str) else kind.decode(), _flat(inputs))
         return original(kind, outputs, inputs, *args, **kwargs)
 
-    patches = [(private("pywrap_tfe"), "TFE_Py_FastPathExecute", fast)]
-    patches += [
-        (private("execute"), name, run) for name in ("execute", "execute_with_cancellation")
-    ]
-    with patch_functions(*(FunctionPatch(*each) for each in patches if each[0] is not None)):
+    with patch_functions(
+        FunctionPatch(fast_path, "TFE_Py_FastPathExecute", fast),
+        FunctionPatch(execute, "execute", run),
+        FunctionPatch(execute, "execute_with_cancellation", run),
+    ):
         yield
 
 
