@@ -26,13 +26,21 @@ with warnings.catch_warnings():
 with suppress(Exception):
     importlib.import_module("tensorflow")
 
-# TensorFlow keeps objects of each function that was ever traced, millions in a worker, and looking
-# through all of them takes a tenth of the time of a test.
-gc.set_threshold(20_000, 20, 20)
-
 # A busy machine is no reason for a property to fail.
 hypothesis.settings.register_profile("nanwatch", deadline=None)
 hypothesis.settings.load_profile("nanwatch")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def garbage_of_its_own() -> Iterator[None]:
+    """TensorFlow keeps objects of each function that was ever traced, millions in a worker.
+
+    Left to the collector, they would be looked through again and again, for half a minute each.
+    """
+    gc.set_threshold(20_000, 20, 20)
+    yield
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
