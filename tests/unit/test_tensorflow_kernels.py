@@ -121,6 +121,7 @@ def test_chunks_of_a_long_tensor_add_up(
     dtype: tf.DType, mode: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(kernels, "_MAX_STACKED", 0)
+    monkeypatch.setattr(kernels, "_MAX_CAST", 3)
     monkeypatch.setattr(chunks, "CHUNK", 3)
     long = np.random.default_rng(11).normal(size=20).astype(dtype.as_numpy_dtype)
     broken, subnormal = long.copy(), np.float64([1e-40, -1e-41, 1, np.nan, np.inf, -np.inf, 1e30])

@@ -115,12 +115,16 @@ def _known(tensor: tf.Tensor) -> Any:
     return known if is_outermost_graph else None
 
 
+_MAX_CAST = 2**26
+"""Elements of 16 bits that are cast at once: more would take gigabytes at each step. Not fewer, as
+on a GPU each round of a loop waits for the host."""
+
+
 def _halves(tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
     """Half the sum of squares of each, scalars: one pass, where reduce_sum(square(x)) is two."""
     return [
-        # A cast would take twice the memory of the tensor.
-        over_chunks(_half, tf.reshape(tensor, [1, -1]), operator.add)
-        if tensor.dtype.size == 2
+        over_chunks(_half, tf.reshape(tensor, [1, -1]), operator.add, _MAX_CAST)
+        if tensor.dtype.size == 2 and (tensor.shape.num_elements() or 0) > _MAX_CAST
         else _half(tensor)
         for tensor in tensors
     ]
