@@ -30,6 +30,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 from long_logs import manifest, record  # noqa: E402
+from server import write_entry_point  # noqa: E402
 
 from tb_nanwatch.adapters.tensorflow.sink import TensorFlowSink  # noqa: E402
 from tb_nanwatch.format.tags import SUBDIRECTORY, Stream  # noqa: E402
@@ -204,12 +205,7 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         logs, entry_point = Path(folder, "logs"), Path(folder, "entry_point")
-        info = entry_point / "tb_nanwatch-0.dist-info"
-        info.mkdir(parents=True)
-        (info / "METADATA").write_text("Metadata-Version: 2.1\nName: tb-nanwatch\nVersion: 0\n")
-        (info / "entry_points.txt").write_text(
-            "[tensorboard_plugins]\nnanwatch = tb_nanwatch.plugin:NaNWatchLoader\n"
-        )
+        write_entry_point(entry_point)
         recorded = []
         for run in range(arguments.runs):
             is_alone = arguments.runs == 1 or arguments.one_directory

@@ -36,7 +36,10 @@ _CURED_BY_CLIPPING = frozenset({"", "overflow", "loss", "weight"})
 """Variants of divergence and exploding gradients whose fix is to clip, unless that is done."""
 
 
-_NOT_AT_LINE = frozenset({"from-logits", "fill", "fill-example", "leave-out-rows"})
+_OF_DATA = frozenset({"fill", "fill-example", "leave-out-rows"})
+"""Remedies that change the batch."""
+
+_NOT_AT_LINE = _OF_DATA | {"from-logits"}
 """Remedies that change something else than the line of the operation."""
 
 
@@ -86,9 +89,6 @@ def _cure(finding: Finding) -> Trial | None:
     if finding.operation is not None and power_overflows(finding.operation):
         return None  # What is tried on a power keeps its base positive.
     return next(cures, None)
-
-
-_OF_DATA = frozenset({"fill", "fill-example", "leave-out-rows"})
 
 
 def _is_cured(trial: Trial) -> bool:

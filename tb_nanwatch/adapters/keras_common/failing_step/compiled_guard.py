@@ -115,8 +115,8 @@ class CompiledStepGuard(BaseGuard):
 
     def end(self) -> StepOutcome:
         """Restores what a step changed that is skipped or deferred."""
-        checks_updates = self.policy.checks_updates
-        if checks_updates or self._restores_updates or not self._updated:
+        all_have_run = self.policy.checks_updates or self._restores_updates
+        if all_have_run or not self._updated:
             checked = [*self._checked, *((each, False) for each in self._losses)]
             checked += [(value, False) for value in self._updated_floats()]
             if checked:
@@ -126,7 +126,6 @@ class CompiledStepGuard(BaseGuard):
             run_if(is_deferred, self.policy.deferred.defer)
         before = self._changes.changed()
         # In a branch the last update needs no restoring: it has not run.
-        all_have_run = checks_updates or self._restores_updates
         for each in self._updated if all_have_run else self._updated[:-1]:
             before = {**each, **before}
         self._restore_if(is_deferred, before)

@@ -96,7 +96,7 @@ class RerunFunction:
         ):
             self._function(batch)
         # The values before the step of what it has changed since are not known.
-        unknown = set() if self._known is None else set(changed - set(self._known))
+        unknown: Set[int] = set() if self._known is None else changed - set(self._known)
         values = [
             value
             for key, (_, value) in self._used.items()
