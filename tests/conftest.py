@@ -31,6 +31,14 @@ hypothesis.settings.register_profile("nanwatch", deadline=None)
 hypothesis.settings.load_profile("nanwatch")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--every-combination",
+        action="store_true",
+        help="run the matrices as a whole, which takes an hour, and not a part of each",
+    )
+
+
 @pytest.fixture(autouse=True, scope="module")
 def garbage_of_its_own() -> Iterator[None]:
     """TensorFlow keeps objects of each function that was ever traced, millions in a worker.

@@ -2,10 +2,10 @@
 
 A process of its own, because logical devices are made before TensorFlow begins:
 
-    python tests/integration/faults_under_strategies.py LOG_DIR [--every-place]
+    python tests/integration/faults_under_strategies.py LOG_DIR [--every-combination]
 
 Every third place is tried, each under another strategy and in another mode in turn; with
-`--every-place` each place under each strategy in each mode, which takes a quarter of an hour.
+`--every-combination` each place under each strategy in each mode, which takes a quarter of an hour.
 Prints what differs, and exits with 1 where anything does.
 """
 
@@ -57,9 +57,9 @@ def trained(strategy: Any, mode: str, *callbacks: Any) -> list[np.ndarray]:
     return [*map(np.asarray, history.history.values()), *(each.numpy() for each in state)]
 
 
-def trials(every_place: bool) -> Iterator[tuple[str, str, Any, str]]:
+def trials(every: bool) -> Iterator[tuple[str, str, Any, str]]:
     """Strategy, mode, and the place of the fault: the owner of a method, and its name."""
-    if every_place:
+    if every:
         yield from ((*how, *place) for how in TRAINING for place in PLACES[how[1]])
         return
     places = {mode: itertools.cycle(PLACES[mode][::3]) for mode in MODES}
@@ -70,14 +70,14 @@ def trials(every_place: bool) -> Iterator[tuple[str, str, Any, str]]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("log_dir")
-    parser.add_argument("--every-place", action="store_true")
+    parser.add_argument("--every-combination", action="store_true")
     options = parser.parse_args()
     cpu = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
     strategies = {name: make() for name, make in STRATEGIES.items()}
     plain = {how: trained(strategies[how[0]], how[1]) for how in TRAINING}
     wrong = 0
-    for number, (name, mode, owner, attribute) in enumerate(trials(options.every_place)):
+    for number, (name, mode, owner, attribute) in enumerate(trials(options.every_combination)):
         callback = nanwatch.Callback(f"{options.log_dir}/{number}", every=1)
         try:
             with mock.patch.object(owner, attribute, fail), warnings.catch_warnings():

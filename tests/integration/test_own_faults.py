@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,27 @@ PLACES = {
     "eager": EVERYWHERE + INTO + LIVE,
     "xla": EVERYWHERE + INTO + XLA,
 }
+"""Those of each mode."""
+
+SHARED = EVERYWHERE + INTO
+
+
+def places(every: bool) -> Iterator[Any]:
+    """A mode, and a place in it. Places of all modes are tried in one in turn, or in each."""
+    for number, (mode, theirs) in enumerate(PLACES.items()):
+        own = theirs if every else [*SHARED[number :: len(PLACES)], *theirs[len(SHARED) :]]
+        for owner, name in own:
+            yield pytest.param(mode, owner, name, id=f"{mode}-{_short(owner)}-{name}")
+
+
+def _short(owner: Any) -> str:
+    return str(owner.__name__).rpartition(".")[2]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if metafunc.function is test_the_training_goes_on:
+        every = metafunc.config.getoption("--every-combination")
+        metafunc.parametrize(("mode", "owner", "name"), list(places(every)))
 
 
 class Gate(keras.layers.Layer):  # type: ignore[misc]
@@ -144,11 +166,6 @@ def plain() -> dict[str, list[np.ndarray]]:
     return {mode: trained(mode) for mode in MODES}
 
 
-@pytest.mark.parametrize(
-    ("mode", "owner", "name"),
-    [(mode, *place) for mode, places in PLACES.items() for place in places],
-    ids=lambda each: getattr(each, "__name__", each).rpartition(".")[2],
-)
 def test_the_training_goes_on(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -166,16 +183,19 @@ def test_the_training_goes_on(
     assert len(ours) <= 2, ours
 
 
-def test_the_training_goes_on_under_each_strategy_on_one_device_and_two(tmp_path: Path) -> None:
+def test_the_training_goes_on_under_each_strategy_on_one_device_and_two(
+    tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
     script = Path(__file__).with_name("faults_under_strategies.py")
+    options = ["--every-combination"] if request.config.getoption("--every-combination") else []
     path = os.pathsep.join(filter(None, sys.path))
     environment = {**os.environ, "PYTHONPATH": path, "TF_CPP_MIN_LOG_LEVEL": "3"}
     ended = subprocess.run(
-        [sys.executable, str(script), str(tmp_path)],
+        [sys.executable, str(script), str(tmp_path), *options],
         env=environment,
         capture_output=True,
         text=True,
-        timeout=600,
+        timeout=3600,
         check=False,
     )
     assert ended.returncode == 0, ended.stdout[-3000:] + ended.stderr[-1000:]
