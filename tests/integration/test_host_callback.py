@@ -162,3 +162,33 @@ def test_a_requested_signal_is_read_once() -> None:
     host_signal.request()
     assert host_signal.was_requested()
     assert not host_signal.was_requested()
+
+
+def test_a_look_at_a_step_gives_the_same_eagerly_and_as_a_graph(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = []
+    for number, eager_looks in enumerate((STEPS, 5, 0)):
+        monkeypatch.setattr(accumulator, "_EAGER_LOOKS", eager_looks)
+        keras.utils.set_random_seed(1)
+        log_dir = tmp_path / str(number)
+        train("graph", [nanwatch.Callback(log_dir, every=1, watch="all", blackbox="off")], (BAD,))
+        found.append(read_recorded(log_dir / "nanwatch"))
+    assert found[0].nonfinite()["input", "input"] == BAD
+    for other in found[1:]:
+        for mine, theirs in zip(found[0].records, other.records, strict=True):
+            np.testing.assert_array_equal(mine.columns, theirs.columns)
+            assert mine.histograms is not None
+            assert theirs.histograms is not None
+            for name, each in vars(mine.histograms).items():
+                np.testing.assert_array_equal(each, getattr(theirs.histograms, name))
+
+
+def test_a_look_that_fails_is_one_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*args: Any, **options: Any) -> Any:
+        raise KeyError("ours")
+
+    monkeypatch.setattr(accumulator.Accumulator, "_count", fail)
+    with pytest.warns(nanwatch.NaNWatchWarning, match="KeyError") as said:
+        train("graph", [nanwatch.Callback(tmp_path, every=8)], (BAD,))
+    assert len(said) == 1

@@ -28,6 +28,7 @@ from tb_nanwatch.adapters.keras_common.instrument.step_tensors import StepTensor
 from tb_nanwatch.adapters.tensorflow.graph import state_changes
 from tb_nanwatch.adapters.tensorflow.graph.state_changes import StateChanges
 from tb_nanwatch.adapters.tensorflow.recorder import Recorder
+from tb_nanwatch.adapters.tensorflow.statistics.accumulator import Accumulator
 from tb_nanwatch.training.live_diagnosis import LiveDiagnosis
 from tb_nanwatch.training.record_writer import RecordWriter
 
@@ -47,6 +48,8 @@ EVERYWHERE = [
     (StepTensors, "add_tape_target"),
     (StepTensors, "named_tensors"),
     (Recorder, "add"),
+    (Accumulator, "_count"),
+    (Accumulator, "_sample"),
     (Recorder, "step_end"),
     (Recorder, "begin"),
     (Recorder, "flush"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import tensorflow as tf
 
 from tb_nanwatch.adapters.tensorflow.graph.context import in_xla
@@ -19,6 +21,7 @@ class HostSignal:
     def __init__(self) -> None:
         self._is_requested = False
         self._is_always_requested = False
+        self._error: Exception | None = None
 
     def request(self) -> None:
         """In the step, in a branch that few steps take: asks the host to look at the step."""
@@ -30,6 +33,34 @@ class HostSignal:
             # Not `numpy_function`, which has no kernel for the branch of a step on a GPU.
             tf.py_function(self._set, [], [])
 
+    @staticmethod
+    def can_call() -> bool:
+        """In the step: whether it can call the host while it runs."""
+        return tf.inside_function() and not in_xla()
+
+    def call(self, function: Callable[..., object], tensors: Sequence[tf.Tensor]) -> None:
+        """In the step, in a branch that few steps take: calls `function`, and requests the host.
+
+        It is given the tensors' values eagerly, in another thread, while the step waits. What it
+        raises does not reach the step, but the host: `raise_error`.
+        """
+
+        def run(*values: tf.Tensor) -> None:
+            try:
+                with tf.device(values[0].device):
+                    function(*values)
+            except Exception as error:
+                self._error = error
+            self._set()
+
+        tf.py_function(run, list(tensors), [])
+
+    def raise_error(self) -> None:
+        """On the host: raises what a function that a step called has raised, once."""
+        error, self._error = self._error, None
+        if error is not None:
+            raise error
+
     def _set(self) -> None:
         self._is_requested = True
 
@@ -37,3 +68,19 @@ class HostSignal:
         """On the host: whether a step asked for it since the last call; always True under XLA."""
         is_requested, self._is_requested = self._is_requested, False
         return is_requested or self._is_always_requested
+
+
+def traced_after(calls: int, function: Callable[..., None]) -> Callable[..., None]:
+    """`function` of tensors, run eagerly for so many calls, and as a graph from then on.
+
+    Most trainings are too short to repay the time that tracing takes.
+    """
+    traced = tf.function(function, autograph=False, reduce_retracing=True)
+    count = 0
+
+    def run(*values: tf.Tensor) -> None:
+        nonlocal count
+        count += 1
+        (function if count <= calls else traced)(*values)
+
+    return run

@@ -2,12 +2,14 @@
 
 A healthy step costs one reduction a tensor and a few operations on small vectors. Exact counts are
 taken only where one of the sums is not finite, in that same step; exponent histograms only at the
-window's last step, and where the set of non-finite tensors changes.
+window's last step, and where the set of non-finite tensors changes. Both are part of a step that
+XLA compiles; a step of `fit` in a graph calls the host for them, while it runs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,7 +18,7 @@ import tensorflow as tf
 
 from tb_nanwatch.adapters.tensorflow.graph.cond import run_if
 from tb_nanwatch.adapters.tensorflow.graph.context import in_xla, without_op_callbacks
-from tb_nanwatch.adapters.tensorflow.graph.host_callback import HostSignal
+from tb_nanwatch.adapters.tensorflow.graph.host_callback import HostSignal, traced_after
 from tb_nanwatch.adapters.tensorflow.graph.twins import twin
 from tb_nanwatch.adapters.tensorflow.graph.variables import fetch, store, variable
 from tb_nanwatch.adapters.tensorflow.statistics import kernels
@@ -40,6 +42,10 @@ from tb_nanwatch.training.step_counters import StepCounters
 
 FLUSHED_NONFINITE_STEPS = 4
 """The first steps with a non-finite tensor are flushed each, besides every change of their set."""
+
+_EAGER_LOOKS = 32
+"""How often the host looks at a step operation by operation, 5 to 10 ms longer than in a graph of
+its own; tracing that takes 0.3 s for 20 tensors."""
 
 _ZERO = np.float64(0)
 _NO_STEP = -1.0
@@ -124,24 +130,26 @@ class Accumulator:
         if deferred is not None:
             totals *= tf.cast(counts, tf.float64)
             known = totals[: len(tensors)]
-        self._totals.assign_add(totals)
-        self._largest_norm.assign(tf.maximum(self._largest_norm, tf.sqrt(known)))
+        added = [
+            self._totals.assign_add(totals, read_value=False),
+            self._largest_norm.assign(
+                tf.maximum(self._largest_norm, tf.sqrt(known)), read_value=False
+            ),
+        ]
         trusted = healthy & ~self._any_nonfinite
-
-        def count_and_sample() -> None:
-            # Here and not in either branch, so that both share what is copied for it.
-            rows = kernels.group_rows(kernels.flatten(tensors))
-            flush = tf.cond(
-                trusted,
-                lambda: tf.constant(False),
-                lambda: self._count(rows, step, finite, factor, loss_scale),
-            )
-            due = (is_scheduled & (state[TAKES_HISTOGRAMS] > 0)) | flush
-            tf.cond(due, lambda: self._sample(rows, step, factor, healthy), lambda: False)
-            if host_signal is not None:
-                host_signal.request()
-
-        run_if((~trusted | is_scheduled) & counts, count_and_sample)
+        takes_histograms = is_scheduled & (state[TAKES_HISTOGRAMS] > 0)
+        factors = [] if factor is None else [factor]
+        self._look_if(
+            (~trusted | is_scheduled) & counts,
+            [step, finite, trusted, takes_histograms, *factors, *tensors],
+            functools.partial(
+                self._count_and_sample,
+                is_scaled=factor is not None,
+                is_scale_dynamic=loss_scale is not None and loss_scale.dynamic,
+            ),
+            added,
+            host_signal,
+        )
         if loss_scale is not None:
             step_state.has_loss_scale = True
             scale = tf.cast(loss_scale.scale, tf.float64)
@@ -150,11 +158,78 @@ class Accumulator:
         if new_step:
             step_state.add(next_step=counts)
 
+    def _look_if(
+        self,
+        predicate: tf.Tensor,
+        values: Sequence[tf.Tensor],
+        look: Callable[..., None],
+        after: Sequence[tf.Operation],
+        host_signal: HostSignal | None,
+    ) -> None:
+        """Where the bool scalar is True, calls `look` with the `values`, and requests the host.
+
+        By the host, if the step can call it: an operation that few steps run is traced and prepared
+        by TensorFlow in the first step, which for all these takes as long as a small model's own.
+        """
+        if host_signal is None or not host_signal.can_call():
+
+            def look_in_the_step() -> None:
+                look(*values)
+                if host_signal is not None:
+                    host_signal.request()
+
+            run_if(predicate, look_in_the_step)
+            return
+        look = traced_after(_EAGER_LOOKS, look)
+
+        def look_on_host(step: tf.Tensor, finite: tf.Tensor, *rest: tf.Tensor) -> None:
+            trusted, takes_histograms, *_ = rest
+            if takes_histograms or not trusted:
+                look(step, finite, *rest)
+
+        # The host writes to variables that were written before, which TensorFlow does not see.
+        with tf.control_dependencies(after):
+            run_if(predicate, lambda: host_signal.call(look_on_host, values))
+
     def _unscale_factors(self, loss_scale: LossScale | None) -> tf.Tensor | None:
         """float64 [tensors]: the factor that undoes the loss scale for each."""
         if loss_scale is None:
             return None
         return tf.where(self._scaled, 1 / tf.cast(loss_scale.scale, tf.float64), 1.0)
+
+    def _count_and_sample(
+        self,
+        step: tf.Tensor,
+        finite: tf.Tensor,
+        trusted: tf.Tensor,
+        takes_histograms: tf.Tensor,
+        *rest: tf.Tensor,
+        is_scaled: bool,
+        is_scale_dynamic: bool,
+    ) -> None:
+        """Adds what few steps ask for: exact counts, where the step is not trusted, and samples.
+
+        Args:
+          step: int64 scalar.
+          finite: bool [tensors], whether the sum of squares of each is.
+          trusted: bool scalar, whether all are, and were in the step before.
+          takes_histograms: bool scalar.
+          *rest: `_unscale_factors`, if `is_scaled`; the tensors.
+          is_scaled: whether there is a loss scale.
+          is_scale_dynamic: whether the optimizer skips a step with a non-finite gradient.
+        """
+        factor, tensors = (rest[0], rest[1:]) if is_scaled else (None, rest)
+
+        # Here and not in either branch, so that both share what is copied for it.
+        rows = kernels.group_rows(kernels.flatten(tensors))
+        flush = tf.cond(
+            trusted,
+            lambda: tf.constant(False),
+            lambda: self._count(rows, step, finite, factor, is_scale_dynamic),
+        )
+        healthy = tf.reduce_all(finite)
+        due = takes_histograms | flush
+        tf.cond(due, lambda: self._sample(rows, step, factor, healthy), lambda: False)
 
     def _count(
         self,
@@ -162,7 +237,7 @@ class Accumulator:
         step: tf.Tensor,
         finite: tf.Tensor,
         factor: tf.Tensor | None,
-        loss_scale: LossScale | None,
+        is_scale_dynamic: bool,
     ) -> tf.Tensor:
         """Adds exact counts of the step; returns a bool scalar, whether to flush its record.
 
@@ -177,7 +252,7 @@ class Accumulator:
 
         bad = tf.reduce_any(counts[:, :3] > 0, axis=1)
         scale_skipped = tf.constant(False)
-        if loss_scale is not None and loss_scale.dynamic:
+        if is_scale_dynamic:
             scale_skipped = tf.reduce_any(bad & self._scaled)
         handled = bad & scale_skipped & self._handled
         unhandled = bad & ~handled
