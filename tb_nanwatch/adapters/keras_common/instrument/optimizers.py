@@ -92,6 +92,17 @@ def slots(optimizer: Any, variables: Iterable[Any]) -> Iterator[tuple[Any, Any]]
                 yield slot, owner if id(owner) in known else None
 
 
+def waits_for_gradients(optimizer: Any, variables: Iterable[Any]) -> Iterator[Any]:
+    """What an update computes from gradients alone: those of `variables` that do not decay, and
+    their slots; no counter, and no product of coefficients."""
+    variables = list(variables)
+    if not any(getattr(each, "weight_decay", None) for each in (optimizer, *_wrapped(optimizer))):
+        yield from variables
+    for slot, owner in slots(optimizer, variables):
+        if owner is not None:
+            yield slot
+
+
 def _name(variable: Any) -> str:
     return str(variable.path if hasattr(variable, "path") else variable.name)
 
