@@ -113,7 +113,12 @@ def loss_scale(optimizer: Any) -> LossScale | None:
 
 
 def iterations(optimizer: Any) -> int:
-    """Steps that the optimizer has counted: micro-batches, not updates; 0 without optimizer."""
+    """Steps that the optimizer has counted: micro-batches, not updates; 0 without optimizer.
+
+    Of several, which a wide and deep model of Keras 2 is compiled with, the first one counts.
+    """
+    if isinstance(optimizer, (list, tuple)):
+        return iterations(next(iter(optimizer), None))
     return 0 if optimizer is None else framework_of(optimizer).iterations(optimizer)
 
 
@@ -123,7 +128,8 @@ def build_optimizer(model: Any) -> None:
     Creating them in the step would have it traced twice, with all that we add to it. Only where it
     is certain what the step would create: for Keras' own step, and a model whose layers are built.
     """
-    if model.optimizer is None:
+    # None, or of Keras 2 several, or one of TensorFlow 1.
+    if not is_optimizer(model.optimizer):
         return
     framework = framework_of(model)
     is_plain = getattr(model.train_step, "__func__", None) is framework.keras.Model.train_step
