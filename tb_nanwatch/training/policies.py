@@ -34,7 +34,7 @@ NOT_ANALYZED: dict[OnNonfinite, str] = {
 
 
 NOT_GUARDED = (
-    'on_nonfinite="skip" is off, because the training step could not be instrumented: non-finite '
+    'on_nonfinite="skip" is off, because the update of this training cannot be checked: non-finite '
     'steps update the weights. Use "stop" or "raise" to end the training instead.'
 )
 """Where nothing can check an update."""

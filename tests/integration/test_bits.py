@@ -201,7 +201,7 @@ def train(
     history = model.fit(
         x,
         y,
-        BATCH,
+        None if y is None else BATCH,
         epochs=2,
         sample_weight=sample_weight,
         shuffle=False,
@@ -323,3 +323,54 @@ def test_with_several_steps_an_execution_on_data_of_unknown_size(tmp_path: Path)
             model.fit(unknown, epochs=3, shuffle=False, verbose=0, callbacks=callbacks).history
         )
     assert histories[0] == histories[1]
+
+
+class OwnStep(keras.Model):  # type: ignore[misc]  # Keras has no types
+    """Counts its steps in a metric, after the update."""
+
+    def __init__(self, *args: Any, **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        self.tracker = keras.metrics.Mean(name="loss")
+
+    def train_step(self, batch: Any) -> dict[str, Any]:
+        x, y = batch
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean((self(x, training=True) - y) ** 2)
+        gradients = tape.gradient(loss, self.trainable_variables)
+        self.optimizer.apply(gradients, self.trainable_variables)
+        self.tracker.update_state(loss)
+        return {"loss": self.tracker.result()}
+
+    @property
+    def metrics(self) -> list[Any]:
+        return [self.tracker]
+
+
+@pytest.mark.filterwarnings("ignore:Your input ran out of data")  # Keras's, without us as well
+@pytest.mark.parametrize(
+    ("kind", "optimizer", "on_nonfinite"),
+    [
+        (keras.Model, "adamw", "record"),
+        (keras.Model, "nadam", "skip"),
+        (OwnStep, "adam", "record"),
+    ],
+)
+def test_what_counts_beyond_the_end_of_the_data_goes_on_counting(
+    kind: type[Any], optimizer: str, on_nonfinite: Any, tmp_path: Path
+) -> None:
+    """Keras asks for one step too many of data of unknown size; what waits for nothing runs."""
+
+    def network() -> Problem:
+        inputs = keras.Input((12,))
+        outputs = layers.Dense(3)(layers.Dropout(0.2)(layers.Dense(8, "tanh")(inputs)))
+        batches = tf.data.Dataset.from_tensor_slices((data(12), data(3))).batch(BATCH)
+        unknown = batches.filter(lambda x, y: True)
+        return Problem(kind(inputs, outputs), {"loss": "mse"}, unknown, None)
+
+    plain, history = train(network, EVERY[optimizer])
+    callback = nanwatch.Callback(tmp_path, on_nonfinite=on_nonfinite)
+    watched, its_history = train(network, EVERY[optimizer], callback)
+    (iterations,) = {value for name, value in plain.items() if name.endswith("/iteration")}
+    assert int.from_bytes(iterations, "little") > 2 * ROWS // BATCH
+    assert [name for name in plain if plain[name] != watched[name]] == []
+    assert its_history == history

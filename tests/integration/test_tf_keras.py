@@ -551,3 +551,46 @@ def test_a_step_is_replayed_with_its_model(tmp_path: Path) -> None:
     dump = unpack_dump(contents, np.dtype)
     assert dump.versions["tf_keras"] == tf_keras.__version__
     assert_names_log(replay(net("adam"), dump))
+
+
+@pytest.mark.parametrize("on_nonfinite", ["record", "skip"])
+def test_an_optimizer_of_tensorflow_1_trains_as_it_did(on_nonfinite: Any, tmp_path: Path) -> None:
+    x, y = data()
+    x[BAD_STEP * BATCH, 1] = np.nan
+
+    def train(*callbacks: Any) -> list[np.ndarray]:
+        tf_keras.utils.set_random_seed(0)
+        model = tf_keras.Sequential([tf_keras.Input((4,)), layers.Dense(1)])
+        model.compile(tf.compat.v1.train.AdamOptimizer(0.01), "mse")
+        model.fit(x, y, batch_size=BATCH, shuffle=False, verbose=0, callbacks=list(callbacks))
+        return [np.asarray(each) for each in model.variables]
+
+    with pytest.warns(nanwatch.NaNWatchWarning) as warned:
+        watched = train(nanwatch.Callback(tmp_path, on_nonfinite=on_nonfinite))
+    np.testing.assert_array_equal(watched[0], train()[0])
+    said = [str(each.message) for each in warned]
+    assert not any("bug in NaNWatch" in each for each in said)
+    assert any("no gradient found" in each for each in said)
+    assert any('on_nonfinite="skip" is off' in each for each in said) == (on_nonfinite == "skip")
+    recorded = read_recorded(tmp_path / "nanwatch")
+    assert len(recorded.names("weight")) == 2
+    assert recorded.names("loss") == ["loss"]
+    assert recorded.names("gradient") == []
+
+
+def test_a_model_compiled_with_several_optimizers(tmp_path: Path) -> None:
+    x, y = data()
+
+    def train(*callbacks: Any) -> list[np.ndarray]:
+        tf_keras.utils.set_random_seed(0)
+        linear = tf_keras.experimental.LinearModel(units=1)
+        deep = tf_keras.Sequential([layers.Dense(3, "relu"), layers.Dense(1)])
+        model = tf_keras.experimental.WideDeepModel(linear, deep)
+        model.compile([optimizers.SGD(0.01), optimizers.Adam(0.01)], "mse")
+        model.fit(x, y, batch_size=BATCH, shuffle=False, verbose=0, callbacks=list(callbacks))
+        return [np.asarray(each) for each in model.variables]
+
+    watched = train(nanwatch.Callback(tmp_path, on_nonfinite="skip"))
+    assert all(map(np.array_equal, watched, train()))
+    recorded = read_recorded(tmp_path / "nanwatch")
+    assert len(recorded.names("gradient")) == 6

@@ -18,7 +18,11 @@ from tb_nanwatch.adapters.keras_common.failing_step.model_guards import ModelGua
 from tb_nanwatch.adapters.keras_common.failing_step.update_policy import UpdatePolicy
 from tb_nanwatch.adapters.keras_common.fit_call import FitCall
 from tb_nanwatch.adapters.keras_common.framework import framework_of
-from tb_nanwatch.adapters.keras_common.instrument.optimizers import build_optimizer, iterations
+from tb_nanwatch.adapters.keras_common.instrument.optimizers import (
+    build_optimizer,
+    find_optimizers,
+    iterations,
+)
 from tb_nanwatch.adapters.keras_common.instrument.step_tensors import StepTensors
 from tb_nanwatch.adapters.keras_common.instrument.train_function import InstrumentedTrainFunction
 from tb_nanwatch.adapters.keras_common.instrument.train_step import instrument_train_step
@@ -280,8 +284,12 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
         with self._error_guard("instrument the step"):
             self._install()
         is_installed = self._train_function is not None and self._train_function.is_installed()
-        if self._policy == "skip" and not is_installed:
+        if self._policy == "skip" and not (is_installed and self._sees_updates()):
             warn(NOT_GUARDED)
+
+    def _sees_updates(self) -> bool:
+        """Whether the compiled optimizer is one of Keras: Keras 2 takes those of TensorFlow 1."""
+        return self.model.optimizer is None or bool(find_optimizers(self.model))
 
     def _begin_recording(self) -> None:
         if not self._recorder.has_begun:
@@ -314,7 +322,7 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
         self._train_function.install()
 
     def _instrument(self, train_step: Callable[[Any], Any]) -> Callable[[Any], Any]:
-        skips = self._policy == "skip"
+        skips = self._policy == "skip" and self._sees_updates()
         policy = UpdatePolicy() if self._active_box is None else self._active_box.policy
         policy = replace(policy, skips=skips, checks_updates=self._check_updates, kept_alive=[])
         has_guard = skips or self._active_box is not None

@@ -14,7 +14,7 @@ that it compiles.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -24,7 +24,7 @@ from tb_nanwatch.adapters.keras_common.failing_step.prior_values import PriorVal
 from tb_nanwatch.adapters.keras_common.failing_step.update_guard import BaseGuard, StepState
 from tb_nanwatch.adapters.keras_common.failing_step.update_policy import UpdatePolicy
 from tb_nanwatch.adapters.keras_common.framework import framework_of
-from tb_nanwatch.adapters.keras_common.instrument.optimizers import build
+from tb_nanwatch.adapters.keras_common.instrument.optimizers import build, waits_for_gradients
 from tb_nanwatch.adapters.tensorflow.graph.cond import cond_without_lowering, run_if
 from tb_nanwatch.adapters.tensorflow.graph.state_changes import (
     StateChanges,
@@ -129,7 +129,8 @@ class StepGuard(BaseGuard):
             own = framework_of(optimizer).optimizer_variables(optimizer)
             # One that scales the loss skips the step itself, and has to lower its scale.
             not_restored = state_variables(own) if self._has_dynamic_scale else []
-            self.check(checked, [*variables, *own], not_restored)
+            waiting = state_variables(waits_for_gradients(optimizer, variables))
+            self.check(checked, [*variables, *own], not_restored, waiting)
         self._is_applying = True
         try:
             apply()
@@ -141,6 +142,7 @@ class StepGuard(BaseGuard):
         checked: Checked,
         variables: Iterable[Any] = (),
         not_restored: Sequence[StateVariable] = (),
+        waiting: Sequence[StateVariable] = (),
     ) -> None:
         """Checks gradients and losses before the update that uses them.
 
@@ -148,6 +150,7 @@ class StepGuard(BaseGuard):
           checked: tensors, each with whether its square must be finite too.
           variables: those that the update changes, besides what is known of the state.
           not_restored: what stays as it is where the step is skipped.
+          waiting: those that are not written before the gradients are there, check or no check.
         """
         if not checked:
             return
@@ -162,7 +165,7 @@ class StepGuard(BaseGuard):
                 self._stashes += [(tf.constant(True), stash) for stash in stashes]
                 self._is_finite = tf.constant(False)
             return
-        before = self._before(variables)
+        before = _read_now(self._before(variables), {each.key for each in waiting})
         stashes = []
 
         def check_elements() -> tf.Tensor:
@@ -292,3 +295,18 @@ class StepGuard(BaseGuard):
 
             run_if(is_nonfinite, restore)
             self._is_finite &= is_finite
+
+
+def _read_now(before: Sequence[PriorValue], waiting: Collection[int]) -> list[PriorValue]:
+    """In a graph: reads before the check what need not wait for it, without a copy.
+
+    What reads a variable in a branch keeps later writes waiting for the branch, and so for the
+    data. Where the data have ended, Keras runs the step once more, in vain: but a counter of steps
+    that waits for nothing counts it, and the next epoch trains by that counter.
+    """
+    return [
+        each
+        if each.variable.key in waiting
+        else PriorValue(each.variable, functools.partial(tf.identity, each.read()))
+        for each in before
+    ]

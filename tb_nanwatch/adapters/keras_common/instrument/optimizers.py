@@ -92,6 +92,17 @@ def slots(optimizer: Any, variables: Iterable[Any]) -> Iterator[tuple[Any, Any]]
                 yield slot, owner if id(owner) in known else None
 
 
+def waits_for_gradients(optimizer: Any, variables: Iterable[Any]) -> Iterator[Any]:
+    """What an update computes from gradients alone: those of `variables` that do not decay, and
+    their slots; no counter, and no product of coefficients."""
+    variables = list(variables)
+    if not any(getattr(each, "weight_decay", None) for each in (optimizer, *_wrapped(optimizer))):
+        yield from variables
+    for slot, owner in slots(optimizer, variables):
+        if owner is not None:
+            yield slot
+
+
 def _name(variable: Any) -> str:
     return str(variable.path if hasattr(variable, "path") else variable.name)
 
@@ -102,7 +113,12 @@ def loss_scale(optimizer: Any) -> LossScale | None:
 
 
 def iterations(optimizer: Any) -> int:
-    """Steps that the optimizer has counted: micro-batches, not updates; 0 without optimizer."""
+    """Steps that the optimizer has counted: micro-batches, not updates; 0 without optimizer.
+
+    Of several, which a wide and deep model of Keras 2 is compiled with, the first one counts.
+    """
+    if isinstance(optimizer, (list, tuple)):
+        return iterations(next(iter(optimizer), None))
     return 0 if optimizer is None else framework_of(optimizer).iterations(optimizer)
 
 
@@ -112,7 +128,8 @@ def build_optimizer(model: Any) -> None:
     Creating them in the step would have it traced twice, with all that we add to it. Only where it
     is certain what the step would create: for Keras' own step, and a model whose layers are built.
     """
-    if model.optimizer is None:
+    # None, or of Keras 2 several, or one of TensorFlow 1.
+    if not is_optimizer(model.optimizer):
         return
     framework = framework_of(model)
     is_plain = getattr(model.train_step, "__func__", None) is framework.keras.Model.train_step
