@@ -43,7 +43,7 @@ CAUSES: dict[str, CauseInfo] = {
     "exploding-gradient": CauseInfo("warning", ("", "overflow", "depth")),
     "loss-scale-collapse": CauseInfo("error", ("forward", "range", "backward")),
     "divergence": CauseInfo("warning", ("loss", "weight", "amplified", "unbounded")),
-    "not-training": CauseInfo("warning", ("no-variables", "stuck")),
+    "not-training": CauseInfo("warning", ("frozen", "no-variables", "stuck")),
     "vanishing-gradient": CauseInfo("warning"),
     "dead-layer": CauseInfo("warning", ("units", "cut", "loss")),
     "improper-output": CauseInfo("warning", ("logits", "relu", "one-unit", "sigmoid")),

@@ -258,9 +258,15 @@ FIXES: dict[str, Fix] = {
         "epoch. The training needs no change.",
         "tf.math.divide_no_nan(total, count)  # not total / count",
     ),
+    "not-training/frozen": Fix(
+        "Set `trainable = True`. To train one network through another that stays as it is, such as "
+        "a generator through its discriminator, write a `train_step` that takes the gradients of "
+        "the first one alone.",
+        "gradients = tape.gradient(loss, generator.trainable_variables)",
+    ),
     "not-training/no-variables": Fix(
         "Make the variables with `add_weight`, and assign layers to attributes of the model, so "
-        "that Keras knows them; or set `trainable = True`.",
+        "that Keras knows them.",
         "self.scale = self.add_weight(shape=())  # not tf.Variable(1.0)\n"
         "print(len(model.trainable_variables))",
     ),

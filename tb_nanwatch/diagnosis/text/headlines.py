@@ -218,6 +218,8 @@ def _value(finding: Finding) -> str:
 
 
 def _not_training(finding: Finding) -> tuple[str, str]:
+    if finding.variant == "frozen":
+        return f"Nothing is trained {_from(finding)}", "the whole model is frozen"
     if finding.variant == "no-variables":
         return f"Nothing is trained {_from(finding)}", "the model has no trainable variables"
     return f"Loss does not move {_from(finding)}", f"stays at {number(finding.evidence['last'])}"
