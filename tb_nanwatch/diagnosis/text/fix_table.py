@@ -259,10 +259,10 @@ FIXES: dict[str, Fix] = {
         "tf.math.divide_no_nan(total, count)  # not total / count",
     ),
     "not-training/frozen": Fix(
-        "Set `trainable = True`. To train one network through another that stays as it is, such as "
+        "Train it with `trainable = True`. To train one network through another that stays as it is, such as "
         "a generator through its discriminator, write a `train_step` that takes the gradients of "
         "the first one alone.",
-        "gradients = tape.gradient(loss, generator.trainable_variables)",
+        "model.trainable = True\nprint(len(model.trainable_variables))",
     ),
     "not-training/no-variables": Fix(
         "Make the variables with `add_weight`, and assign layers to attributes of the model, so "
