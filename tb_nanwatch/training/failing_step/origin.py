@@ -33,7 +33,8 @@ class Origin:
       operation: as it ran.
       direction: the pass.
       result: the non-finite tensor: an output, or the operation's gradient for one of its inputs.
-      nonfinite: bool, of the shape of `result`: True where an element is not finite.
+      nonfinite: bool, of the shape of `result`: True where an element is NaN; where none is, where
+        one is infinite.
     """
 
     operation: TracedOperation
@@ -198,11 +199,12 @@ class _Sources:
         values = [each for each in operation.inputs if self._access.is_float(each)]
         bad_inputs = [each for each in values if self._access.is_nonfinite(each)]
         if not bad_inputs:
-            # Of constants alone it is a constant itself: a -Inf that was cast or filled in.
             is_computed = self._is_after_gradients(number) or any(
                 self._is_computed(each, known) for each in values
             )
-            return number if is_computed else _CONSTANT
+            # Of constants alone it is a constant itself: a -Inf that was cast or filled in. And a
+            # read of a variable makes nothing.
+            return number if is_computed else self._given(bad[0])
         has_nan = self._access.has_nan
         is_nan = any(map(has_nan, bad))
         # A NaN comes from a NaN before it comes from an infinity.
@@ -230,7 +232,10 @@ class _Sources:
             return self._source_of[key]
         if self._is_of_batch(tensor):
             return _DATA
-        # Of no operation: a constant, or a variable's value.
+        return self._given(tensor)
+
+    def _given(self, tensor: Any) -> int:
+        """What a non-finite tensor is that no operation made: a variable's value, or a constant."""
         array = np.asarray(tensor)
         is_read = any(
             np.array_equal(array, each, equal_nan=True) for each in self._nonfinite_variables
@@ -247,7 +252,12 @@ class _Sources:
             direction = "update"
         elif operation.is_backward:
             direction = "backward"
-        return Origin(operation, direction, result, self._access.nonfinite_mask(result))
+        mask = self._access.nonfinite_mask(result)
+        if self._access.has_nan(result):
+            # An infinity beside a NaN may be meant, and handled, as that of log(0) in a mask.
+            values = np.asarray(result)
+            mask = mask & (values != values)
+        return Origin(operation, direction, result, mask)
 
 
 def _key(part: Any, access: TensorAccess) -> int:
