@@ -25,7 +25,7 @@ class CauseInfo(NamedTuple):
 CAUSES: dict[str, CauseInfo] = {
     "nonfinite-input": CauseInfo("error"),
     "nonfinite-target": CauseInfo("error", ("", "sample-weight")),
-    "nonfinite-initial-weight": CauseInfo("error"),
+    "nonfinite-initial-weight": CauseInfo("error", ("", "between")),
     "empty-batch": CauseInfo("error"),
     "label-out-of-range": CauseInfo("error"),
     "id-out-of-range": CauseInfo("warning"),
@@ -36,7 +36,7 @@ CAUSES: dict[str, CauseInfo] = {
     "optimizer-overflow": CauseInfo(
         "error", ("squares", "learning-rate", "elements", "epsilon", "float16", "operation")
     ),
-    "poisoned-statistics": CauseInfo("error"),
+    "poisoned-statistics": CauseInfo("error", ("", "untrained")),
     "swallowed-nonfinite": CauseInfo("error"),
     "nonfinite-validation": CauseInfo("error", ("", "data", "empty")),
     "nonfinite-metric": CauseInfo("warning"),

@@ -23,7 +23,7 @@ from synthetic_histories import (
     ruin,
 )
 
-from tb_nanwatch.diagnosis import Finding, advice, diagnose, explanation, status
+from tb_nanwatch.diagnosis import Finding, advice, diagnose, explanation, headline, status
 from tb_nanwatch.format.facts import LayerFacts, ModelFacts, OptimizerFacts
 
 INF = np.inf
@@ -311,6 +311,25 @@ def test_statistics_are_poisoned_while_training_goes_on() -> None:
     assert (found.cause, found.step, found.last_step) == ("poisoned-statistics", T, 39)
     assert (found.origin.layer, found.origin.tensor) == ("norm", "norm/moving_mean")
     assert [each.tensor for each in found.affected] == ["norm/moving_variance"]
+
+
+def test_a_frozen_kernel_is_no_statistic() -> None:
+    """Another model trains it, and made it NaN."""
+
+    def change(step: int, values: Values) -> None:
+        if step >= T:
+            poison(values, ("weight", "norm/moving_mean"))
+
+    recorded = history(change, roles=ALL)
+    tensors = tuple(
+        replace(each, is_statistic=False, trainable=False, attribute="kernel")
+        if each.name == "norm/moving_mean"
+        else each
+        for each in recorded.tensors
+    )
+    found = only(diagnose(replace(recorded, tensors=tensors)))
+    assert (found.cause, found.variant, found.step) == ("poisoned-statistics", "untrained", T)
+    assert headline(found) == f"NaN in a frozen variable at step {T} · layer `norm`"
 
 
 def test_a_bad_batch_that_was_skipped_leaves_poisoned_statistics() -> None:
