@@ -88,7 +88,7 @@ FIXES: dict[str, Fix] = {
         "[v.name for v in model.variables if not np.isfinite(v.numpy()).all()]",
     ),
     "nonfinite-initial-weight/between": Fix(
-        "Find what writes to the weights between the steps: run the code after each thing that "
+        "Find what writes to the weights before that step: run the code after each thing that "
         "does. If it is another training, look at its own finding first.",
         "[w.path for w in model.weights if not np.isfinite(w.numpy()).all()]",
         "[v.name for v in model.variables if not np.isfinite(v.numpy()).all()]",

@@ -30,7 +30,7 @@ def _initial_weight(finding: Finding) -> Iterator[str]:
     if finding.variant == "between":
         yield (
             f"A weight was NaN or Inf when step {finding.step:,} began, so that no operation of "
-            "the step is at fault: something has written it since the step before, such as another "
+            "the step is at fault. What has written it was the update of an earlier step, another "
             "model or optimizer that shares it, a callback, or an `assign`."
         )
         yield f"{contains(finding)}."
