@@ -182,7 +182,7 @@ class StepGuard(BaseGuard):
             PriorValue(known.get(key, variable), functools.partial(tf.identity, value))
             for key, (variable, value) in changed.items()
         ]
-        found += [PriorValue(each, each.read) for key, each in known.items() if key not in changed]
+        found += [_prior(each) for key, each in known.items() if key not in changed]
         return [each for each in found if not each.variable.is_symbolic]
 
     def _known(self, variables: Iterable[Any]) -> list[StateVariable]:
@@ -292,3 +292,14 @@ class StepGuard(BaseGuard):
 
             run_if(is_nonfinite, restore)
             self._is_finite &= is_finite
+
+
+def _prior(variable: StateVariable) -> PriorValue:
+    """The value that a variable has now, for a branch that few steps take.
+
+    A counter is read here and not in the branch, which waits for the gradients: with data of
+    unknown size an epoch ends in a step without data, in which the optimizer counts on.
+    """
+    if variable.spec.shape.rank == 0:
+        return PriorValue(variable, functools.partial(tf.identity, variable.read()))
+    return PriorValue(variable, variable.read)
