@@ -116,6 +116,18 @@ def test_reading_a_bad_weight_is_no_operations_fault() -> None:
     assert (found.origin, found.by_weight, found.data) == (None, True, ())
 
 
+def test_what_the_step_has_assigned_is_found_where_it_was_made() -> None:
+    """As a spectral normalization does, which writes to its kernel before it uses it."""
+
+    def normalized(x: Any, w: Any) -> Any:
+        w.assign(w / tf.reduce_sum(w - w))
+        return x + w.read_value()
+
+    found = search(normalized, weight=0.0)
+    assert found.origin is not None
+    assert found.origin.operation.type == "RealDiv"
+
+
 def test_of_nan_and_infinity_the_nan_is_told() -> None:
     """The infinity is replaced, as in a loss that takes the log of boxes without a size."""
 

@@ -146,6 +146,8 @@ class _Sources:
         self._source_of: dict[int, int] = {}
         # For what a constant made non-finite, the operation that consumed the constant.
         self._consumer_of: dict[int, int] = {}
+        # What the step itself has written to variables: the value, and what made it non-finite.
+        self._assigned: list[tuple[npt.NDArray[Any], int]] = []
         known: set[int] = set()
         for number, operation in enumerate(self._operations):
             bad = [each for each in operation.outputs if access.is_nonfinite(each)]
@@ -159,6 +161,13 @@ class _Sources:
                     self._consumer_of.setdefault(access.identity(each), consumer)
             for each in operation.outputs:
                 known.add(access.identity(each))
+            if access.is_assignment(operation):
+                self._note_assigned(operation.inputs[-1])
+
+    def _note_assigned(self, value: Any) -> None:
+        source = self.of(value)
+        if source is not None:
+            self._assigned.append((np.asarray(value), source))
 
     def consumer(self, tensor: Any) -> int | None:
         """Index of the operation by which a non-finite constant came into a tensor; or None."""
@@ -237,6 +246,9 @@ class _Sources:
     def _given(self, tensor: Any) -> int:
         """What a non-finite tensor is that no operation made: a variable's value, or a constant."""
         array = np.asarray(tensor)
+        for value, source in reversed(self._assigned):
+            if np.array_equal(array, value, equal_nan=True):
+                return source
         is_read = any(
             np.array_equal(array, each, equal_nan=True) for each in self._nonfinite_variables
         )
