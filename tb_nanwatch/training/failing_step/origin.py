@@ -248,7 +248,7 @@ class _Sources:
         array = np.asarray(tensor)
         for value, source in reversed(self._assigned):
             if np.array_equal(array, value, equal_nan=True):
-                return source
+                return int(source)
         is_read = any(
             np.array_equal(array, each, equal_nan=True) for each in self._nonfinite_variables
         )
