@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import random
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -53,7 +54,7 @@ def _imported(module: str) -> ModuleType:
 
     if ".adapters." not in module:
         try:
-            return importlib.import_module(module)
+            return _loaded(module)
         except ImportError as error:
             trouble = requirements.unmet_by_reading()
             raise ImportError(f"NaNWatch cannot read logs here. {trouble or error}") from error
@@ -62,9 +63,19 @@ def _imported(module: str) -> ModuleType:
         raise ImportError(f"NaNWatch cannot record here. {trouble}")
     _note_versions()
     try:
-        return importlib.import_module(module)
+        return _loaded(module)
     except ImportError as error:
         raise ImportError(f"NaNWatch cannot record here. {requirements.unmet(error)}") from error
+
+
+def _loaded(module: str) -> ModuleType:
+    """The module. Keras draws from `random` when it is first imported, which with `tf_keras` is
+    here: a training that has seeded it goes on as it would have."""
+    state = random.getstate()
+    try:
+        return importlib.import_module(module)
+    finally:
+        random.setstate(state)
 
 
 @functools.cache

@@ -25,7 +25,7 @@ class CauseInfo(NamedTuple):
 CAUSES: dict[str, CauseInfo] = {
     "nonfinite-input": CauseInfo("error"),
     "nonfinite-target": CauseInfo("error", ("", "sample-weight")),
-    "nonfinite-initial-weight": CauseInfo("error"),
+    "nonfinite-initial-weight": CauseInfo("error", ("", "between")),
     "empty-batch": CauseInfo("error"),
     "label-out-of-range": CauseInfo("error"),
     "id-out-of-range": CauseInfo("warning"),
@@ -36,14 +36,14 @@ CAUSES: dict[str, CauseInfo] = {
     "optimizer-overflow": CauseInfo(
         "error", ("squares", "learning-rate", "elements", "epsilon", "float16", "operation")
     ),
-    "poisoned-statistics": CauseInfo("error"),
+    "poisoned-statistics": CauseInfo("error", ("", "untrained")),
     "swallowed-nonfinite": CauseInfo("error"),
     "nonfinite-validation": CauseInfo("error", ("", "data", "empty")),
     "nonfinite-metric": CauseInfo("warning"),
     "exploding-gradient": CauseInfo("warning", ("", "overflow", "depth")),
     "loss-scale-collapse": CauseInfo("error", ("forward", "range", "backward")),
     "divergence": CauseInfo("warning", ("loss", "weight", "amplified", "unbounded")),
-    "not-training": CauseInfo("warning", ("no-variables", "stuck")),
+    "not-training": CauseInfo("warning", ("frozen", "no-variables", "stuck")),
     "vanishing-gradient": CauseInfo("warning"),
     "dead-layer": CauseInfo("warning", ("units", "cut", "loss")),
     "improper-output": CauseInfo("warning", ("logits", "relu", "one-unit", "sigmoid")),

@@ -213,6 +213,23 @@ def test_a_column_that_is_lost_is_filled(tmp_path: Path) -> None:
     assert [(each.remedy, each.outcome) for each in rerun.tried] == [("fill", "finite")]
 
 
+def test_rows_that_cannot_be_left_out_are_not_every_row(tmp_path: Path) -> None:
+    class Halves(keras.layers.Layer):
+        def call(self, x: Any) -> Any:
+            return tf.concat(tf.split(x, 2), axis=1)
+
+    x = X[:8].copy()
+    x[5, 1] = np.nan
+    model = keras.Sequential([Halves(), keras.layers.Dense(1)])
+    model.compile("sgd", lambda y, p: tf.reduce_mean(p), jit_compile=False)
+    model.fit(x, x[:, :1], verbose=0, callbacks=[nanwatch.Callback(tmp_path)])
+    (rerun,) = reruns(tmp_path)
+    assert [(each.remedy, each.outcome) for each in rerun.tried] == [
+        ("leave-out-rows", "failed"),
+        ("fill-example", "finite"),
+    ]
+
+
 def test_a_layer_is_tried_in_float32(tmp_path: Path) -> None:
     layers = [
         keras.layers.Dense(4, kernel_initializer="ones", dtype="mixed_float16", name="wide"),

@@ -151,7 +151,11 @@ def test_a_loop_that_observes_nothing_is_told_once(tmp_path: Path) -> None:
 
 
 def test_integers_are_recorded_of_data_alone(tmp_path: Path) -> None:
-    observed = {"input": [tf.ones([2]), tf.constant([1])], "prediction": [tf.constant([1])]}
+    observed = {
+        "input": [tf.ones([2]), tf.constant([1])],
+        "prediction": [tf.constant([1])],
+        "weight": [tf.Variable([1.0], name="kernel"), tf.Variable(1, name="counter")],
+    }
     with nanwatch.Watcher(tmp_path) as watcher:
         watcher.observe(**observed)
         with pytest.warns(nanwatch.NaNWatchWarning, match="not recorded") as warned:
@@ -159,7 +163,7 @@ def test_integers_are_recorded_of_data_alone(tmp_path: Path) -> None:
         watcher.observe(**observed)
         watcher.step_end()
     (warning,) = warned
-    # Ids and labels tell something; a prediction of integers is a mistake.
+    # Ids and labels tell something; a prediction of integers is a mistake, a counter is none.
     assert str(warning.message).endswith("cannot hold NaN or Inf: prediction/0 (int32).")
     assert read_recorded(tmp_path / "nanwatch").names("input") == ["input/0", "input/1"]
 

@@ -50,6 +50,20 @@ def test_nothing_to_train_is_said_whatever_the_loss() -> None:
     assert "tf.Variable" in explanation(found)
 
 
+def test_a_frozen_model_is_said_to_be_frozen() -> None:
+    layers = tuple(replace(each, trainable=False) for each in MODEL.layers)
+    model = replace(MODEL, layers=layers, trainable_variables=0)
+    (found,) = diagnose(history(steps=3, roles=("loss", "weight"), model=model))
+    assert (found.cause, found.variant) == ("not-training", "frozen")
+    assert headline(found) == "Nothing is trained from step 0 · the whole model is frozen"
+    assert "`trainable` is False for 10 variables" in explanation(found)
+    assert "tf.Variable" not in explanation(found)
+    (found,) = diagnose(
+        history(steps=3, roles=("loss", "weight"), model=replace(MODEL, trainable_variables=0))
+    )
+    assert found.variant == "no-variables"
+
+
 @pytest.mark.parametrize("every", [1, 8])
 def test_a_loss_that_falls_without_end_has_no_bound(every: int) -> None:
     (found,) = with_loss(lambda step: 0.7 - 10.0 ** (step / 20), every=every)

@@ -23,7 +23,7 @@ from synthetic_histories import (
     ruin,
 )
 
-from tb_nanwatch.diagnosis import Finding, advice, diagnose, explanation, status
+from tb_nanwatch.diagnosis import Finding, advice, diagnose, explanation, headline, status
 from tb_nanwatch.format.facts import LayerFacts, ModelFacts, OptimizerFacts
 
 INF = np.inf
@@ -313,6 +313,25 @@ def test_statistics_are_poisoned_while_training_goes_on() -> None:
     assert [each.tensor for each in found.affected] == ["norm/moving_variance"]
 
 
+def test_a_frozen_kernel_is_no_statistic() -> None:
+    """Another model trains it, and made it NaN."""
+
+    def change(step: int, values: Values) -> None:
+        if step >= T:
+            poison(values, ("weight", "norm/moving_mean"))
+
+    recorded = history(change, roles=ALL)
+    tensors = tuple(
+        replace(each, is_statistic=False, trainable=False, attribute="kernel")
+        if each.name == "norm/moving_mean"
+        else each
+        for each in recorded.tensors
+    )
+    found = only(diagnose(replace(recorded, tensors=tensors)))
+    assert (found.cause, found.variant, found.step) == ("poisoned-statistics", "untrained", T)
+    assert headline(found) == f"NaN in a frozen variable at step {T} · layer `norm`"
+
+
 def test_a_bad_batch_that_was_skipped_leaves_poisoned_statistics() -> None:
     def change(step: int, values: Values) -> None:
         if step == T:
@@ -426,11 +445,39 @@ def test_clipping_spreads_a_nan() -> None:
         from_backward("three")(step, values)
         ruin(values, "slot", "update", "weight")
 
-    found = only(said(breaks_at(T, first)))
-    assert (found.cause, found.origin.layer) == ("layer-backward", "three")
-    assert found.consequences.is_spread_by_clipping
-    alone = only(said(breaks_at(T, from_backward("three"))))
+    clips = OptimizerFacts("adam", "Adam", True, global_clipnorm=1.0)
+    clipping = replace(MODEL, optimizers=(clips,))
+    for model in (clipping, ModelFacts()):  # known to clip, and a loop of which nothing is known
+        found = only(said(breaks_at(T, first), model=model))
+        assert (found.cause, found.origin.layer) == ("layer-backward", "three")
+        assert found.consequences.is_spread_by_clipping
+    alone = only(said(breaks_at(T, from_backward("three")), model=clipping))
     assert not alone.consequences.is_spread_by_clipping
+    unclipped = only(said(breaks_at(T, first)))
+    assert not unclipped.consequences.is_spread_by_clipping
+
+
+def test_a_second_update_of_a_variable_is_no_clipping() -> None:
+    """The first of two updates of each variable has finite gradients, the second has none."""
+
+    def make(step: int) -> Values:
+        values = healthy(step)
+        again = {
+            ("gradient", f"{name}#2"): value
+            for (role, name), value in values.items()
+            if role == "gradient"
+        }
+        return {**values, **again}
+
+    def change(step: int, values: Values) -> None:
+        if step >= T:
+            ruin(values, "loss", "activation_gradient", "slot", "update", "weight")
+            poison(values, *(key for key in of_role(values, "gradient") if key[1].endswith("#2")))
+
+    found = said(change, make=make, model=ModelFacts())[0]
+    assert found.step == T
+    assert found.consequences.lost_variables
+    assert not found.consequences.is_spread_by_clipping
 
 
 def test_nothing_is_wrong_with_a_healthy_history() -> None:

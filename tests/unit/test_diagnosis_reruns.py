@@ -114,6 +114,14 @@ def test_without_an_operation_the_note_and_the_rows_are_kept() -> None:
     assert "operation" not in answer["origin"]
 
 
+def test_a_weight_that_was_bad_before_the_step_is_the_cause() -> None:
+    bare = Rerun(7, True, "eager", is_of_weight=True)
+    found = with_rerun(finding("loss-backward"), [bare])
+    assert (found.cause, found.variant) == ("nonfinite-initial-weight", "between")
+    assert headline(found) == ("-Inf in a weight before step 7 · no operation of the step makes it")
+    assert "when step 7 began" in explanation(found)
+
+
 TRIED = (
     Trial("clamp", "tf.math.log(tf.maximum(x, 1e-6))", "finite", 0.83, 14),
     Trial("epsilon", "x / (y + 1e-6)", "nonfinite", None, 14, 3, OPERATION),

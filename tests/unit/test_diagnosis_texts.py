@@ -181,9 +181,8 @@ EXPECTED: dict[str, tuple[Finding, str, str]] = {
         "loss "
         "back to layer `head`, and non-finite from layer `dense` on. Most likely layer `length` in "
         "between makes it. The exact layer was not recorded. From step 7 on, all 6 trainable "
-        "variables contain NaN or Inf. Clipping by the global norm spread it to variables whose "
-        "own "
-        "gradients are finite.",
+        "variables contain NaN or Inf. Among them are variables whose own gradients are finite, "
+        "to which clipping by the global norm spreads it.",
     ),
     "loss-backward": (
         finding("loss-backward", replace(KERNEL, layer=""), NAN),

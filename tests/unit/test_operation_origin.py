@@ -110,6 +110,55 @@ def test_bad_data_and_bad_weights_are_no_operations_fault() -> None:
     assert (found.origin, found.by_weight, found.data) == (None, True, ())
 
 
+def test_reading_a_bad_weight_is_no_operations_fault() -> None:
+    """As Keras 2 reads it: by an operation without operands."""
+    found = search(lambda x, w: x * w.read_value(), weight=np.nan)
+    assert (found.origin, found.by_weight, found.data) == (None, True, ())
+
+
+def test_what_the_step_has_assigned_is_found_where_it_was_made() -> None:
+    """As a spectral normalization does, which writes to its kernel before it uses it."""
+
+    def normalized(x: Any, w: Any) -> Any:
+        w.assign(w / tf.reduce_sum(w - w))
+        return x + w.read_value()
+
+    found = search(normalized, weight=0.0)
+    assert found.origin is not None
+    assert found.origin.operation.type == "RealDiv"
+
+
+def test_of_nan_and_infinity_the_nan_is_told() -> None:
+    """The infinity is replaced, as in a loss that takes the log of boxes without a size."""
+
+    def log_of_size(x: Any, w: Any) -> Any:
+        size = tf.math.log(x * w)
+        return tf.where(tf.math.is_inf(size), tf.zeros_like(size), size)
+
+    found = search(log_of_size, np.array([[0.0, 1.0], [2.0, -3.0]], np.float32))
+    assert found.origin is not None
+    assert np.argwhere(found.origin.nonfinite).tolist() == [[1, 1]]
+    (operand,) = describe_operation(found.origin).operands
+    assert [(each.index, each.value) for each in operand.elements] == [((1, 1), "-3.0")]
+
+
+def test_code_of_autograph_is_told_as_written() -> None:
+    def loss(x: Any, w: Any) -> Any:
+        if len(x.shape) > 1:
+            x = tf.math.log(x * w)  # this line
+        return x
+
+    converted = tf.__internal__.autograph.tf_convert(
+        loss, tf.__internal__.autograph.control_status_ctx()
+    )
+    found = search(converted)
+    assert found.origin is not None
+    site = found.origin.operation.call_site
+    assert site is not None
+    assert (site.file, site.function) == (__file__, "loss")
+    assert linecache.getline(__file__, site.line).strip().endswith("# this line")
+
+
 def test_random_operations_are_noted() -> None:
     assert search(lambda x, w: x * w * tf.random.uniform([])).is_random
     assert not search(lambda x, w: x * w * tf.random.stateless_uniform([], [1, 2])).is_random

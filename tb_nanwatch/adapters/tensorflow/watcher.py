@@ -205,4 +205,5 @@ class Watcher:
             shape=variable.shape,
             mirrored=mirrored,
             variable=VariableFacts(getattr(variable, "trainable", None)),
+            is_requested=False,  # A model has counters and seeds among its variables.
         )

@@ -109,9 +109,15 @@ def _loss_is_finite(run: Run, event: Event) -> bool:
 
 def _spread_by_clipping(run: Run, event: Event) -> bool:
     """Whether variables went bad at a step at which their own gradients are finite and others'
-    are not."""
-    gradients = {run.info(tensor).name: tensor for tensor in run.seen_at(event.step, "gradient")}
+    are not, in a training whose optimizers, where they are known, clip by the global norm."""
+    optimizers = run.history.model.optimizers
+    if optimizers and all(each.global_clipnorm is None for each in optimizers):
+        return False
+    gradients = {run.info(tensor).name for tensor in run.seen_at(event.step, "gradient")}
     now = in_same_step(event)
-    bad = {run.info(t).name for t in now if run.info(t).role == "gradient"}
+    # A variable that a step updates twice has a second gradient: "kernel#2".
+    bad = {run.info(t).name.partition("#")[0] for t in now if run.info(t).role == "gradient"}
     weights = {run.info(t).name for t in now if t != event.origin and run.info(t).role == "weight"}
-    return bool(bad) and any(name in gradients and name not in bad for name in weights)
+    return bool(bad) and any(
+        name in gradients and name.partition("#")[0] not in bad for name in weights
+    )

@@ -24,12 +24,21 @@ def not_training(run: Run, findings: Sequence[Finding]) -> Iterator[Finding]:
     history = run.histories[tensor]
     steps = (int(history.last[0]), int(history.last[-1]))
     if run.history.model.trainable_variables == 0:
-        yield finding_of_trend(run, "not-training", tensor, steps, {}, variant="no-variables")
+        frozen = {"variables": _frozen(run)}
+        variant = "frozen" if frozen["variables"] else "no-variables"
+        yield finding_of_trend(run, "not-training", tensor, steps, frozen, variant=variant)
         return
     ends = _stuck_at(run, tensor)
     if ends is not None and not any(each.severity != "info" for each in findings):
         evidence = dict(zip(("first", "last"), ends, strict=True))
         yield finding_of_trend(run, "not-training", tensor, steps, evidence, variant="stuck")
+
+
+def _frozen(run: Run) -> int:
+    """How many variables would be trained, were it not for their layers' `trainable`."""
+    layers = {each.path for each in run.history.model.layers if not each.trainable}
+    weights = map(run.info, run.recorded("weight"))
+    return sum(each.layer in layers and not each.is_statistic for each in weights)
 
 
 def _stuck_at(run: Run, tensor: int) -> tuple[float, float] | None:

@@ -46,6 +46,8 @@ def with_rerun(finding: Finding, reruns: Sequence[Rerun]) -> Finding:
         # What grew is the cause; the operation is only where it overflowed.
         return finding if operation is None else replace(finding, rerun=rerun)
     if finding.cause in _OF_ONE_OPERATION:
+        if operation is None and rerun.is_of_weight:
+            return _of_weight(finding, rerun)
         if operation is None:
             return replace(finding, rerun=rerun)
         return _of_operation(finding, rerun, operation)
@@ -65,6 +67,19 @@ def _of_label(finding: Finding, rerun: Rerun, label: LabelOutOfRange) -> Finding
         inferred_from="",
         record_also=(),
         rerun=None if rerun.failure else rerun,
+    )
+
+
+def _of_weight(finding: Finding, rerun: Rerun) -> Finding:
+    """No operation of the step is at fault: what wrote the weight before it is."""
+    return replace(
+        finding,
+        cause="nonfinite-initial-weight",
+        variant="between",
+        related={},
+        inferred_from="",
+        record_also=(),
+        rerun=rerun,
     )
 
 

@@ -33,7 +33,11 @@ def poisoned_statistics(run: Run, findings: Sequence[Finding]) -> Iterator[Findi
         if own is not None and own.step in empty and not goes_on(run, own.step, own.last_step):
             continue  # Lost with everything else.
         if own is not None:
-            yield finding_from_event(run, own, "poisoned-statistics")
+            info = run.info(own.origin)
+            # Where the layer that holds the variable is known, so is what it keeps as a statistic.
+            is_untrained = bool(info.attribute) and not info.is_statistic
+            variant = "untrained" if is_untrained else ""
+            yield finding_from_event(run, own, "poisoned-statistics", variant=variant)
 
 
 def _of_event(run: Run, event: Event) -> Event | None:

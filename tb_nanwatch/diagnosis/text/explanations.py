@@ -49,7 +49,10 @@ def _consequences(finding: Finding) -> Iterator[str]:
             lost = "the only trainable variable contains"
         yield f"From step {came.since:,} on, {lost} NaN or Inf."
     if came.is_spread_by_clipping:
-        yield "Clipping by the global norm spread it to variables whose own gradients are finite."
+        yield (
+            "Among them are variables whose own gradients are finite, to which clipping by the "
+            "global norm spreads it."
+        )
     if came.is_loss_finite:
         yield "The loss stays finite, so the loss curve does not show it."
     if finding.is_partial:

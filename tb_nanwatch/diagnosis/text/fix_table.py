@@ -87,6 +87,12 @@ FIXES: dict[str, Fix] = {
         "[w.path for w in model.weights if not np.isfinite(w.numpy()).all()]",
         "[v.name for v in model.variables if not np.isfinite(v.numpy()).all()]",
     ),
+    "nonfinite-initial-weight/between": Fix(
+        "Find what writes to the weights before that step: run the code after each thing that "
+        "does. If it is another training, look at its own finding first.",
+        "[w.path for w in model.weights if not np.isfinite(w.numpy()).all()]",
+        "[v.name for v in model.variables if not np.isfinite(v.numpy()).all()]",
+    ),
     "empty-batch": Fix(
         "Drop batches without rows: a filter, a split or the end of a shard leaves nothing at "
         "times. Filter rows before `batch`, or batches after it.",
@@ -230,6 +236,12 @@ FIXES: dict[str, Fix] = {
         "bn.moving_mean.assign(keras.ops.zeros_like(bn.moving_mean))\n"
         "bn.moving_variance.assign(keras.ops.ones_like(bn.moving_variance))",
     ),
+    "poisoned-statistics/untrained": Fix(
+        "Find what writes to it, and load an earlier checkpoint. If it is another training, look "
+        "at its own finding first.",
+        "[w.path for w in model.weights if not np.isfinite(w.numpy()).all()]",
+        "[v.name for v in model.variables if not np.isfinite(v.numpy()).all()]",
+    ),
     "swallowed-nonfinite": Fix(
         "Fix {layer} even though the loss looks fine: other devices or builds may propagate the "
         "NaN.",
@@ -258,9 +270,15 @@ FIXES: dict[str, Fix] = {
         "epoch. The training needs no change.",
         "tf.math.divide_no_nan(total, count)  # not total / count",
     ),
+    "not-training/frozen": Fix(
+        "Train it with `trainable = True`. To train one network through another that stays as it "
+        "is, such as a generator through its discriminator, write a `train_step` that takes the "
+        "gradients of the first one alone.",
+        "model.trainable = True\nprint(len(model.trainable_variables))",
+    ),
     "not-training/no-variables": Fix(
         "Make the variables with `add_weight`, and assign layers to attributes of the model, so "
-        "that Keras knows them; or set `trainable = True`.",
+        "that Keras knows them.",
         "self.scale = self.add_weight(shape=())  # not tf.Variable(1.0)\n"
         "print(len(model.trainable_variables))",
     ),

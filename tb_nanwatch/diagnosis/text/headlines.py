@@ -79,6 +79,9 @@ def _data(finding: Finding) -> tuple[str, str]:
 
 
 def _initial_weight(finding: Finding) -> tuple[str, str]:
+    if finding.variant == "between":
+        before = f"before step {finding.step:,}"
+        return f"{kind(finding.evidence)} in a weight {before}", "no operation of the step makes it"
     before = "the first step" if finding.step == 0 else f"step {finding.step:,}"
     return f"{kind(finding.evidence)} in a weight before {before}", code(finding.origin.tensor)
 
@@ -173,7 +176,8 @@ def _optimizer(finding: Finding) -> tuple[str, str]:
 
 def _statistics(finding: Finding) -> tuple[str, str]:
     where = layer(finding.origin.layer, code(finding.origin.tensor))
-    return _kind_at(finding, " in moving statistics"), where
+    what = "a frozen variable" if finding.variant == "untrained" else "moving statistics"
+    return _kind_at(finding, f" in {what}"), where
 
 
 def _swallowed(finding: Finding) -> tuple[str, str]:
@@ -218,6 +222,8 @@ def _value(finding: Finding) -> str:
 
 
 def _not_training(finding: Finding) -> tuple[str, str]:
+    if finding.variant == "frozen":
+        return f"Nothing is trained {_from(finding)}", "the whole model is frozen"
     if finding.variant == "no-variables":
         return f"Nothing is trained {_from(finding)}", "the model has no trainable variables"
     return f"Loss does not move {_from(finding)}", f"stays at {number(finding.evidence['last'])}"

@@ -27,6 +27,14 @@ def _data(finding: Finding) -> Iterator[str]:
 
 
 def _initial_weight(finding: Finding) -> Iterator[str]:
+    if finding.variant == "between":
+        yield (
+            f"A weight was NaN or Inf when step {finding.step:,} began, so that no operation of "
+            "the step is at fault. What has written it was the update of an earlier step, another "
+            "model or optimizer that shares it, a callback, or an `assign`."
+        )
+        yield f"{contains(finding)}."
+        return
     yield (
         f"{contains(finding).rpartition(' at step')[0]} before step {finding.step:,} begins: it "
         "comes from the checkpoint or the initializer."
@@ -229,6 +237,13 @@ def _optimizer(finding: Finding) -> Iterator[str]:
 def _statistics(finding: Finding) -> Iterator[str]:
     others = len(finding.affected)
     more = f", and so {'does' if others == 1 else 'do'} {others:,} more" if others else ""
+    if finding.variant == "untrained":
+        yield (
+            f"{contains(finding)}{more}. The optimizer does not change it, so that something else "
+            "has written it: another model or optimizer that shares it, an average of other "
+            "weights, or an `assign`."
+        )
+        return
     yield (
         f"{contains(finding)}{more}. These are non-trainable moving statistics: training "
         "normalizes with the statistics of each batch and continues, but evaluation and inference "

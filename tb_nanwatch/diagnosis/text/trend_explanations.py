@@ -94,6 +94,14 @@ def _divergence(finding: Finding) -> Iterator[str]:
 
 
 def _not_training(finding: Finding) -> Iterator[str]:
+    if finding.variant == "frozen":
+        yield (
+            f"`trainable` is False for {plural(finding.evidence['variables'], 'variable')} of the "
+            "model, and no other is left for the optimizer to update."
+        )
+        if finding.model.framework == "keras":
+            yield "Keras 3 looks at it when the first step is traced, not in `compile`."
+        return
     if finding.variant == "no-variables":
         yield (
             "The model has no trainable variables, so that the optimizer has nothing to update. "

@@ -33,7 +33,8 @@ class Origin:
       operation: as it ran.
       direction: the pass.
       result: the non-finite tensor: an output, or the operation's gradient for one of its inputs.
-      nonfinite: bool, of the shape of `result`: True where an element is not finite.
+      nonfinite: bool, of the shape of `result`: True where an element is NaN; where none is, where
+        one is infinite.
     """
 
     operation: TracedOperation
@@ -145,6 +146,8 @@ class _Sources:
         self._source_of: dict[int, int] = {}
         # For what a constant made non-finite, the operation that consumed the constant.
         self._consumer_of: dict[int, int] = {}
+        # What the step itself has written to variables: the value, and what made it non-finite.
+        self._assigned: list[tuple[npt.NDArray[Any], int]] = []
         known: set[int] = set()
         for number, operation in enumerate(self._operations):
             bad = [each for each in operation.outputs if access.is_nonfinite(each)]
@@ -158,6 +161,13 @@ class _Sources:
                     self._consumer_of.setdefault(access.identity(each), consumer)
             for each in operation.outputs:
                 known.add(access.identity(each))
+            if access.is_assignment(operation):
+                self._note_assigned(operation.inputs[-1])
+
+    def _note_assigned(self, value: Any) -> None:
+        source = self.of(value)
+        if source is not None:
+            self._assigned.append((np.asarray(value), source))
 
     def consumer(self, tensor: Any) -> int | None:
         """Index of the operation by which a non-finite constant came into a tensor; or None."""
@@ -198,11 +208,12 @@ class _Sources:
         values = [each for each in operation.inputs if self._access.is_float(each)]
         bad_inputs = [each for each in values if self._access.is_nonfinite(each)]
         if not bad_inputs:
-            # Of constants alone it is a constant itself: a -Inf that was cast or filled in.
             is_computed = self._is_after_gradients(number) or any(
                 self._is_computed(each, known) for each in values
             )
-            return number if is_computed else _CONSTANT
+            # Of constants alone it is a constant itself: a -Inf that was cast or filled in. And a
+            # read of a variable makes nothing.
+            return number if is_computed else self._given(bad[0])
         has_nan = self._access.has_nan
         is_nan = any(map(has_nan, bad))
         # A NaN comes from a NaN before it comes from an infinity.
@@ -230,8 +241,14 @@ class _Sources:
             return self._source_of[key]
         if self._is_of_batch(tensor):
             return _DATA
-        # Of no operation: a constant, or a variable's value.
+        return self._given(tensor)
+
+    def _given(self, tensor: Any) -> int:
+        """What a non-finite tensor is that no operation made: a variable's value, or a constant."""
         array = np.asarray(tensor)
+        for value, source in reversed(self._assigned):
+            if np.array_equal(array, value, equal_nan=True):
+                return int(source)
         is_read = any(
             np.array_equal(array, each, equal_nan=True) for each in self._nonfinite_variables
         )
@@ -247,7 +264,12 @@ class _Sources:
             direction = "update"
         elif operation.is_backward:
             direction = "backward"
-        return Origin(operation, direction, result, self._access.nonfinite_mask(result))
+        mask = self._access.nonfinite_mask(result)
+        if self._access.has_nan(result):
+            # An infinity beside a NaN may be meant, and handled, as that of log(0) in a mask.
+            values = np.asarray(result)
+            mask = mask & (values != values)
+        return Origin(operation, direction, result, mask)
 
 
 def _key(part: Any, access: TensorAccess) -> int:

@@ -234,9 +234,9 @@ def _of_data(subject: Subject, found: Search) -> Iterator[_Change]:
             nullcontext(),
             tf.nest.map_structure(lambda each: _rows(each, good), subject.batch),
         )
-    is_one_row = good is not None and len(good) == 1
+    is_every_row = good is not None and len(good) > 1 and not good.any()
     yield _Change(
-        "fill-example" if is_one_row else "fill",
+        "fill" if is_every_row else "fill-example",
         f"{name} = np.where(np.isfinite({name}), {name}, 0.0)",
         nullcontext(),
         tf.nest.map_structure(_filled, subject.batch),

@@ -267,13 +267,32 @@ def called_from(
         if call_site is None:
             kind = _kind(code.co_filename)
             if kind is _OWN:
-                call_site = _call_site(code, frame.f_lineno, frame.f_lasti)
+                call_site = _as_written(frame) or _call_site(code, frame.f_lineno, frame.f_lasti)
             elif kind is _INSTALLED and installed is None:
                 installed = _call_site(code, frame.f_lineno, frame.f_lasti)
         if owner is None and code.co_name in _RUNS and code.co_varnames[:1] == ("self",):
             owner = owner_of(frame.f_locals["self"])
         frame = frame.f_back
     return call_site or installed, owner or Owner()
+
+
+def _as_written(frame: FrameType) -> CallSite | None:
+    """The user's line of which AutoGraph has made that of the frame; None for code as written.
+
+    Keras 2 runs a loss of the user's own so, also eagerly. What calls the generated function holds
+    a map of its lines.
+    """
+    file, line = frame.f_code.co_filename, frame.f_lineno
+    if not os.path.basename(file).startswith("__autograph_generated_file"):
+        return None
+    caller = frame.f_back
+    while caller is not None:
+        lines = getattr(caller.f_locals.get("converted_f"), "ag_source_map", {})
+        for generated, origin in lines.items():
+            if (generated.filename, generated.lineno) == (file, line):
+                return CallSite(origin.loc.filename, origin.loc.lineno, origin.function_name, None)
+        caller = caller.f_back
+    return None
 
 
 @functools.lru_cache(maxsize=4096)
