@@ -35,6 +35,7 @@ from tb_nanwatch.adapters.tensorflow.graph.variables import value_of, variable_p
 from tb_nanwatch.adapters.tensorflow.tensors import leaves_with_places
 from tb_nanwatch.adapters.tensorflow.tracing.operations import trace_operations
 from tb_nanwatch.adapters.tensorflow.tracing.origin import ACCESS, find_origin
+from tb_nanwatch.adapters.tensorflow.tracing.random_state import restoring_random_state
 from tb_nanwatch.adapters.tensorflow.tracing.variable_hooks import (
     on_variable_read,
     on_variable_write,
@@ -58,7 +59,12 @@ def rerun_model(
     framework = framework_of(model)
     floats = [each for each in framework.variables(model) if tf.as_dtype(each.dtype).is_floating]
     values = [tf.convert_to_tensor(framework.value(each)) for each in floats]
-    with restoring_variables(), trace_operations(owner_in(model, Paths(model)), progress) as trace:
+    owner = owner_in(model, Paths(model))
+    with (
+        restoring_variables(),
+        restoring_random_state(),
+        trace_operations(owner, progress) as trace,
+    ):
         optimizers = find_optimizers(model)
         apply_patches = [_apply_patch(trace, each) for each in optimizers]
         patches: MethodPatches[str] = MethodPatches()
@@ -89,6 +95,7 @@ class RerunFunction:
 
         with (
             restoring_variables() as changed,
+            restoring_random_state(),
             on_variable_read(add),
             on_variable_write(add),
             trace_operations(owner_of, progress) as trace,

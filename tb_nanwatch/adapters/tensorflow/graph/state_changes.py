@@ -18,15 +18,20 @@ from typing import Any
 import tensorflow as tf
 
 from tb_nanwatch.adapters.tensorflow import private_api
+from tb_nanwatch.adapters.tensorflow.graph.function_patching import FunctionPatch, patch_functions
 from tb_nanwatch.adapters.tensorflow.graph.operation_callbacks import on_operation
 
 _ACTS = {
     "PyFunc": "it calls Python in tf.numpy_function",
     "EagerPyFunc": "it calls Python in tf.py_function",
+    "WriteFile": "it writes a file",
     "IteratorGetNext": "it reads its data from an iterator, which cannot be rewound",
     "IteratorGetNextAsOptional": "it reads its data from an iterator, which cannot be rewound",
 }
 """Operations with side effects besides writing variables, and why they cannot be run again."""
+
+_CALLS_PYTHON = "py_func_common"
+"""What `tf.numpy_function` calls, and eagerly is all that it does."""
 
 _READS = (
     "LookupTableFind",
@@ -267,7 +272,8 @@ class StateChanges:
 def on_unrepeatable_operation(refuse: Callable[[str], None]) -> Iterator[None]:
     """Calls `refuse` with the reason where an operation in the block cannot be run again.
 
-    Only for operations: side effects of Python code are not seen.
+    Only for operations, and for `tf.numpy_function`, which eagerly is none: other side effects of
+    Python code are not seen.
     """
 
     def note(op_type: Any, inputs: Sequence[Any], *_: Any, graph: Any = None, **__: Any) -> None:
@@ -279,7 +285,14 @@ def on_unrepeatable_operation(refuse: Callable[[str], None]) -> Iterator[None]:
         if refusal:
             refuse(refusal)
 
-    with on_operation(note):
+    def call_python(original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        if tf.executing_eagerly():
+            refuse(_ACTS["PyFunc"])
+        return original(*args, **kwargs)
+
+    script_ops = private_api.private("script_ops")
+    patches = [] if script_ops is None else [FunctionPatch(script_ops, _CALLS_PYTHON, call_python)]
+    with on_operation(note), patch_functions(*patches):
         yield
 
 
