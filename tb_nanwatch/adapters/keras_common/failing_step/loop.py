@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from tb_nanwatch.adapters.keras_common.failing_step.black_box import BlackBox, FailingStep
+from tb_nanwatch.adapters.keras_common.failing_step.captured_step import CapturedStep
 from tb_nanwatch.adapters.keras_common.failing_step.loop_step import LoopStep, hooks_installed
 from tb_nanwatch.adapters.keras_common.failing_step.rerun import (
     RerunFunction,
@@ -75,9 +76,19 @@ class InstrumentedLoop:
             if step is not None:
                 self._end(step)
 
+        @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
+        def end_raised(step: LoopStep | None) -> None:
+            # Many a step raises an error of its own where its loss is NaN.
+            if step is not None and step.guard.has_tripped:
+                self._end(step)
+
         def body(*args: Any, **kwargs: Any) -> Any:
             step = begin()
-            outputs = wrapped(*args, **kwargs)
+            try:
+                outputs = wrapped(*args, **kwargs)
+            except Exception:
+                end_raised(step)
+                raise
             end(step)
             return outputs
 
@@ -91,6 +102,9 @@ class InstrumentedLoop:
             if is_tracing():
                 return wrapped(*args, **kwargs)
             if self._step is not None or tf.inside_function():
+                if self._step is None:
+                    box.refuse("it is called in another tf.function: decorate that one instead")
+                    self._warn_of_refusal(box)
                 return function(*args, **kwargs)
             if any(map(_is_iterator, (*args, *kwargs.values()))):
                 box.refuse("it reads its data from an iterator, which cannot be rewound")
@@ -103,19 +117,30 @@ class InstrumentedLoop:
                     self._step = None
                     self._hooks.close()
 
-            outputs = call()
+            def failing_step(captured: CapturedStep | None) -> FailingStep:
+                # As TensorFlow does where it traces a function.
+                as_fed = _as_tensor if mode != "eager" else lambda argument: argument
+                batch = arguments_as_batch(
+                    tuple(map(as_fed, args)), {key: as_fed(each) for key, each in kwargs.items()}
+                )
+                known = None if captured is None else [each.key for each, _ in captured.before]
+                rerun = RerunFunction(functools.partial(call_with_batch, plain), known)
+                return FailingStep(batch, mode, rerun.state, rerun.run, Program(owner_of))
+
+            try:
+                outputs = call()
+            except Exception:
+                captured, _ = box.take()
+                if captured is not None:
+                    box.analyze(failing_step(captured), captured, None, None)
+                raise
             self._warn_of_refusal(box)
             captured, deferred = box.take()
             if captured is None and not deferred:
                 return outputs
-            if mode != "eager":  # As TensorFlow does where it traces a function.
-                args = tuple(map(_as_tensor, args))
-                kwargs = {name: _as_tensor(each) for name, each in kwargs.items()}
-            known = None if captured is None else [each.key for each, _ in captured.before]
-            rerun = RerunFunction(functools.partial(call_with_batch, plain), known)
-            batch = arguments_as_batch(args, kwargs)
-            step = FailingStep(batch, mode, rerun.state, rerun.run, Program(owner_of))
-            return box.analyze(step, captured, outputs, call if deferred else None)
+            return box.analyze(
+                failing_step(captured), captured, outputs, call if deferred else None
+            )
 
         return run
 

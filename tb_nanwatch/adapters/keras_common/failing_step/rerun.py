@@ -28,6 +28,7 @@ from tb_nanwatch.adapters.tensorflow import private_api
 from tb_nanwatch.adapters.tensorflow.graph.operation_callbacks import before_operation
 from tb_nanwatch.adapters.tensorflow.graph.state_changes import (
     StateVariable,
+    is_untracked,
     state_variables,
     write_all,
 )
@@ -69,8 +70,8 @@ def rerun_model(
         apply_patches = [_apply_patch(trace, each) for each in optimizers]
         patches: MethodPatches[str] = MethodPatches()
         with patches.active("rerun", apply_patches):
-            framework.run_step(model, train_step, data)
-    return find_origin(trace, batch_tensors(data), values)
+            error = _error_of(lambda: framework.run_step(model, train_step, data))
+    return _origin_before(error, trace, data, values)
 
 
 class RerunFunction:
@@ -101,7 +102,7 @@ class RerunFunction:
             trace_operations(owner_of, progress) as trace,
             on_optimizer_update(lambda _, update: _apply(trace, update)),
         ):
-            self._function(batch)
+            error = _error_of(lambda: self._function(batch))
         # The values before the step of what it has changed since are not known.
         unknown: Set[int] = set() if self._known is None else changed - set(self._known)
         values = [
@@ -109,7 +110,7 @@ class RerunFunction:
             for key, (_, value) in self._used.items()
             if value.dtype.is_floating and key not in unknown
         ]
-        return find_origin(trace, batch_tensors(batch), values)
+        return _origin_before(error, trace, batch, values)
 
     def state(self) -> dict[str, Any]:
         """The values of the variables that the step read or wrote, by number and name."""
@@ -136,6 +137,25 @@ class RerunFunction:
                 missing.append(name)
         self._used.clear()
         return missing
+
+
+def _error_of(run: Callable[[], object]) -> Exception | None:
+    """The error that ends a step, such as the step's own at a loss that is NaN."""
+    try:
+        run()
+    except Exception as error:
+        return error
+    return None
+
+
+def _origin_before(
+    error: Exception | None, trace: Trace, batch: Any, values: list[tf.Tensor]
+) -> Search:
+    """The origin of what went non-finite in a step; raises the step's error if nothing did."""
+    search = find_origin(trace, batch_tensors(batch), values)
+    if error is not None and not search.is_nonfinite:
+        raise error
+    return search
 
 
 def arguments_as_batch(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
@@ -216,7 +236,8 @@ def _replicas_of(variable: StateVariable) -> Sequence[StateVariable]:
 def restoring_variables() -> Iterator[Set[int]]:
     """Restores every variable that the block changed, by whatever operation it did so.
 
-    In this thread alone: others may be training. Summaries are not written meanwhile.
+    Except for what is `untracked`, as the recording of a step. In this thread alone: others may be
+    training. Summaries are not written meanwhile.
 
     Yields:
       The keys of the variables changed so far.
@@ -226,7 +247,7 @@ def restoring_variables() -> Iterator[Set[int]]:
     before: list[tuple[StateVariable, tf.Tensor]] = []
 
     def keep(kind: str, inputs: list[Any]) -> None:
-        if private_api.is_read_only(kind):
+        if private_api.is_read_only(kind) or is_untracked():
             return
         for handle in inputs:
             if getattr(handle, "dtype", None) != tf.resource or id(handle) in changed:

@@ -244,6 +244,10 @@ class StepGuard(BaseGuard):
             return False
         return True
 
+    @property
+    def has_tripped(self) -> bool:
+        return self._graph is None and not bool(self._is_finite)
+
     def end(self) -> StepOutcome:
         capture = self.policy.capture
         if self._graph is None and capture is not None:

@@ -128,7 +128,7 @@ def untracked() -> Iterator[None]:
 
     In this thread alone. It changes no name in the step either, by which Grappler sorts operations.
     """
-    before = getattr(_adding, "ours", False)
+    before = is_untracked()
     _adding.ours = True
     try:
         if not tf.inside_function():
@@ -139,6 +139,11 @@ def untracked() -> Iterator[None]:
             yield
     finally:
         _adding.ours = before
+
+
+def is_untracked() -> bool:
+    """Whether what runs now in this thread is marked as ours."""
+    return bool(getattr(_adding, "ours", False))
 
 
 class StateChanges:
@@ -242,7 +247,7 @@ class StateChanges:
         handles = [each for each in inputs if getattr(each, "dtype", None) == tf.resource]
         is_other = operation_type in _ACTS or operation_type in _CALLS
         is_elsewhere = self._thread not in (None, threading.get_ident())
-        if getattr(_adding, "ours", False) or is_elsewhere or not (handles or is_other):
+        if is_untracked() or is_elsewhere or not (handles or is_other):
             return None
         with untracked():
             variables: list[StateVariable] = []
