@@ -319,6 +319,8 @@ def test_under_gradient_accumulation(tmp_path: Path) -> None:
     plain, watched = models
     for mine, theirs in zip(watched.optimizer.variables, plain.optimizer.variables, strict=True):
         np.testing.assert_array_equal(np.asarray(mine), np.asarray(theirs), err_msg=mine.path)
+    (finding,) = findings(tmp_path)
+    assert finding.step == BAD_STEP
 
 
 def test_says_where_the_step_cannot_be_run_eagerly(tmp_path: Path) -> None:
