@@ -303,6 +303,25 @@ def test_data_from_an_iterator_cannot_be_asked_again(tmp_path: Path) -> None:
     assert read_recorded(tmp_path / "nanwatch").reruns == []
 
 
+def test_a_generator_of_batches_is_asked_once_for_each(tmp_path: Path) -> None:
+    batches = iter([tf.ones([2]), tf.zeros([2]), tf.ones([2])])
+    gain = tf.Variable([1.0, 1.0])
+    watcher = nanwatch.Watcher(tmp_path)
+
+    @watcher.step
+    def step() -> Any:
+        x = next(batches)
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_sum(tf.math.log(gain * x))
+        gradient = tape.gradient(loss, gain)
+        gain.assign_sub(0.1 * gradient)
+        watcher.observe(loss=loss, gradient=[(gradient, gain)])
+        return x
+
+    with pytest.warns(nanwatch.NaNWatchWarning, match="not analyzed: it reads its data from an it"):
+        assert [float(step()[0]) for _ in range(3)] == [1, 0, 1]
+
+
 def test_a_function_that_raises_leaves_nothing_behind(tmp_path: Path) -> None:
     before = tf.Variable.assign, tf.GradientTape.gradient, keras.optimizers.Optimizer.apply
     watcher = nanwatch.Watcher(tmp_path)

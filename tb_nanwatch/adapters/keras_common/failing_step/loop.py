@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from io import IOBase
 from typing import Any
 
 import numpy as np
@@ -97,6 +99,9 @@ class InstrumentedLoop:
         is_compiled = bool(getattr(function, "_jit_compile", False))
         mode: Mode = "xla" if is_compiled else "eager" if inner is body else "graph"
 
+        if mode == "eager" and _iterates(plain):
+            box.refuse(_ITERATES)
+
         @functools.wraps(wrapped)
         def run(*args: Any, **kwargs: Any) -> Any:
             if is_tracing():
@@ -107,7 +112,7 @@ class InstrumentedLoop:
                     self._warn_of_refusal(box)
                 return function(*args, **kwargs)
             if any(map(_is_iterator, (*args, *kwargs.values()))):
-                box.refuse("it reads its data from an iterator, which cannot be rewound")
+                box.refuse(_ITERATES)
             box.before_step((args, kwargs), is_compiled)
 
             def call() -> Any:
@@ -190,6 +195,20 @@ class InstrumentedLoop:
         if box.refusal and not self._has_warned and not self._error_guard.has_failed:
             self._has_warned = True
             warn(f"steps of this loop that go non-finite are not analyzed: {box.refusal}.")
+
+
+_ITERATES = "it reads its data from an iterator, which cannot be rewound"
+
+
+def _iterates(function: Callable[..., Any]) -> bool:
+    """Whether it uses a variable that is an iterator, such as a generator of batches."""
+    try:
+        names = inspect.getclosurevars(inspect.unwrap(function))
+    except TypeError:  # No function of Python's own.
+        return False
+    used = (*names.nonlocals.values(), *names.globals.values())
+    # A file is one, too, and a step rather writes to it.
+    return any(isinstance(each, Iterator) and not isinstance(each, IOBase) for each in used)
 
 
 def _as_tensor(argument: Any) -> Any:
