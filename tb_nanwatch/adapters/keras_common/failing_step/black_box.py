@@ -77,14 +77,14 @@ class FailingStep(NamedTuple):
       state: returns the variables as they are, as arrays by name.
       rerun: runs it operation by operation and restores everything; takes the batch, and a function
         that is called with the number of operations so far.
-      program: the parts of what it runs.
+      program: returns the parts of what it runs.
     """
 
     batch: Any
     mode: Mode
     state: Callable[[], dict[str, Any]]
     rerun: Callable[[Any, Callable[[int], None]], Search]
-    program: Program
+    program: Callable[[], Program]
 
 
 class BlackBox:
@@ -236,7 +236,6 @@ class BlackBox:
         state: dict[str, Any] = {}
         find = self._progress(f"step {number:,} went non-finite. Re-running it")
         attempt = self._progress(f"trying a fix on step {number:,}")
-        subject = Subject(lambda batch: step.rerun(batch, attempt), step.batch, step.program)
         try:
             with variables_as_before(() if captured is None else captured.before):
                 began = time.monotonic()
@@ -248,6 +247,8 @@ class BlackBox:
                 # Before the trials: with a remedy the step may read more variables.
                 state = step.state() if self._dump_level == "state" else {}
                 if search is not None:
+                    program = step.program()
+                    subject = Subject(lambda batch: step.rerun(batch, attempt), step.batch, program)
                     trials = tuple(try_remedies(subject, search, seconds))
         except Exception as error:
             warn(f"could not finish the analysis of step {number} ({error}).")
@@ -324,7 +325,7 @@ def _step_of(model: Any, train_step: Callable[[Any], Any], batch: Any) -> Failin
         _mode(model),
         lambda: state_arrays(model),
         functools.partial(rerun_model, model, train_step),
-        program_of(model),
+        lambda: program_of(model),
     )
 
 

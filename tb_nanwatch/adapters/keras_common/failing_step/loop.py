@@ -41,13 +41,21 @@ class InstrumentedLoop:
       log_dir: the run's directory.
       dump_level: what is written to disk of a step that went non-finite.
       recorder: records the loop.
+      recording_guard: keeps errors of ours in that out of the loop.
     """
 
-    def __init__(self, log_dir: str, dump_level: DumpLevel, recorder: Recorder):
+    def __init__(
+        self,
+        log_dir: str,
+        dump_level: DumpLevel,
+        recorder: Recorder,
+        recording_guard: InternalErrorGuard,
+    ):
         self._boxes: list[BlackBox] = []
         self._log_dir = log_dir
         self._dump_level = dump_level
         self._recorder = recorder
+        self._recording_guard = recording_guard
         self._step: LoopStep | None = None
         self._hooks = ExitStack()
         self._has_warned = False
@@ -130,7 +138,7 @@ class InstrumentedLoop:
                 )
                 known = None if captured is None else [each.key for each, _ in captured.before]
                 rerun = RerunFunction(functools.partial(call_with_batch, plain), known)
-                return FailingStep(batch, mode, rerun.state, rerun.run, Program(owner_of))
+                return FailingStep(batch, mode, rerun.state, rerun.run, lambda: Program(owner_of))
 
             try:
                 outputs = call()
@@ -188,8 +196,9 @@ class InstrumentedLoop:
             self._knows_calls = True
             with self._error_guard("describe a step"):
                 self._recorder.describe(called_facts(step.calls, step.optimizers))
-        for tensors, new_step in step.observations:
-            self._recorder.add(tensors, new_step=new_step, deferred=deferred)
+        with self._recording_guard("record a step"):
+            for tensors, new_step in step.observations:
+                self._recorder.add(tensors, new_step=new_step, deferred=deferred)
 
     def _warn_of_refusal(self, box: BlackBox) -> None:
         if box.refusal and not self._has_warned and not self._error_guard.has_failed:
