@@ -15,6 +15,7 @@ import pytest
 import tensorflow as tf
 
 import tb_nanwatch as nanwatch
+from tb_nanwatch.adapters.keras_common.epoch_logs import EpochLogs
 from tb_nanwatch.adapters.keras_common.failing_step import black_box, rerun
 from tb_nanwatch.adapters.keras_common.failing_step.black_box import BlackBox
 from tb_nanwatch.adapters.keras_common.failing_step.captured_step import StepCapture
@@ -53,6 +54,8 @@ EVERYWHERE = [
     (Recorder, "write_rerun"),
     (RecordWriter, "write"),
     (LiveDiagnosis, "add_record"),
+    (EpochLogs, "__init__"),
+    (EpochLogs, "restore"),
 ]
 INTO = [
     (BaseGuard, "_to_check"),
