@@ -276,3 +276,19 @@ def test_with_several_steps_an_execution_on_data_of_unknown_size(tmp_path: Path)
             model.fit(unknown, epochs=3, shuffle=False, verbose=0, callbacks=callbacks).history
         )
     assert histories[0] == histories[1]
+
+
+@pytest.mark.filterwarnings("ignore:Your input ran out of data")  # Keras's, without us as well
+def test_adam_counts_the_same_steps_on_data_of_unknown_size(tmp_path: Path) -> None:
+    """Without us, too, it counts one more where the data ends in the middle of a graph."""
+    states = []
+    for callbacks in ([], [nanwatch.Callback(tmp_path)]):
+        keras.utils.set_random_seed(0)
+        model = keras.Sequential([keras.Input((12,)), layers.Dense(3)])
+        model.compile(keras.optimizers.Nadam(0.1), "mse")
+        batches = tf.data.Dataset.from_tensor_slices((data(12), data(3))).batch(8)
+        unknown = batches.filter(lambda x, y: True)
+        model.fit(unknown, epochs=2, shuffle=False, verbose=0, callbacks=callbacks)
+        states.append([np.asarray(each) for each in (*model.variables, *model.optimizer.variables)])
+    for mine, theirs in zip(*states, strict=True):
+        np.testing.assert_array_equal(mine, theirs)

@@ -183,8 +183,19 @@ class StepGuard(BaseGuard):
             PriorValue(known.get(key, variable), functools.partial(tf.identity, value))
             for key, (variable, value) in changed.items()
         ]
-        found += [PriorValue(each, each.read) for key, each in known.items() if key not in changed]
+        found += [self._prior(each) for key, each in known.items() if key not in changed]
         return [each for each in found if not each.variable.is_symbolic]
+
+    def _prior(self, variable: StateVariable) -> PriorValue:
+        """The value of a variable that the step has not changed so far.
+
+        Read in the branch that few steps take, for which the variable's update then waits. But not
+        a counter: TensorFlow counts a step up whose data turns out to have ended, and Adam goes by
+        that count.
+        """
+        if self._graph is None or variable.spec.shape.rank != 0:
+            return PriorValue(variable, variable.read)
+        return PriorValue(variable, functools.partial(tf.identity, variable.read()))
 
     def _known(self, variables: Iterable[Any]) -> list[StateVariable]:
         found = state_variables([*variables, *self._state.variables()])
