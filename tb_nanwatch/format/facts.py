@@ -71,6 +71,7 @@ class OptimizerFacts:
       global_clipnorm: the norm that all gradients together are clipped to.
       clipvalue: the magnitude that each element is clipped to.
       is_loss_scaled: whether a loss-scaling optimizer is around it.
+      gradient_accumulation_steps: so many steps make one update; 0 where each step does.
     """
 
     name: str
@@ -82,6 +83,7 @@ class OptimizerFacts:
     global_clipnorm: float | None = None
     clipvalue: float | None = None
     is_loss_scaled: bool = False
+    gradient_accumulation_steps: int = 0
 
 
 @dataclass(frozen=True)

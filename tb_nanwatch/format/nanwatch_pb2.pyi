@@ -72,7 +72,7 @@ class Loss(_message.Message):
     def __init__(self, name: _Optional[str] = ..., class_name: _Optional[str] = ..., is_builtin: bool = ..., from_logits: bool = ..., ignore_class: _Optional[int] = ...) -> None: ...
 
 class Optimizer(_message.Message):
-    __slots__ = ("name", "class_name", "is_builtin", "learning_rate", "epsilon", "clipnorm", "global_clipnorm", "clipvalue", "is_loss_scaled")
+    __slots__ = ("name", "class_name", "is_builtin", "learning_rate", "epsilon", "clipnorm", "global_clipnorm", "clipvalue", "is_loss_scaled", "gradient_accumulation_steps")
     NAME_FIELD_NUMBER: _ClassVar[int]
     CLASS_NAME_FIELD_NUMBER: _ClassVar[int]
     IS_BUILTIN_FIELD_NUMBER: _ClassVar[int]
@@ -82,6 +82,7 @@ class Optimizer(_message.Message):
     GLOBAL_CLIPNORM_FIELD_NUMBER: _ClassVar[int]
     CLIPVALUE_FIELD_NUMBER: _ClassVar[int]
     IS_LOSS_SCALED_FIELD_NUMBER: _ClassVar[int]
+    GRADIENT_ACCUMULATION_STEPS_FIELD_NUMBER: _ClassVar[int]
     name: str
     class_name: str
     is_builtin: bool
@@ -91,7 +92,8 @@ class Optimizer(_message.Message):
     global_clipnorm: float
     clipvalue: float
     is_loss_scaled: bool
-    def __init__(self, name: _Optional[str] = ..., class_name: _Optional[str] = ..., is_builtin: bool = ..., learning_rate: _Optional[float] = ..., epsilon: _Optional[float] = ..., clipnorm: _Optional[float] = ..., global_clipnorm: _Optional[float] = ..., clipvalue: _Optional[float] = ..., is_loss_scaled: bool = ...) -> None: ...
+    gradient_accumulation_steps: int
+    def __init__(self, name: _Optional[str] = ..., class_name: _Optional[str] = ..., is_builtin: bool = ..., learning_rate: _Optional[float] = ..., epsilon: _Optional[float] = ..., clipnorm: _Optional[float] = ..., global_clipnorm: _Optional[float] = ..., clipvalue: _Optional[float] = ..., is_loss_scaled: bool = ..., gradient_accumulation_steps: _Optional[int] = ...) -> None: ...
 
 class Model(_message.Message):
     __slots__ = ("framework", "versions", "dtype_policy", "jit_compile", "onednn", "layers", "losses", "optimizers", "trainable_variables")

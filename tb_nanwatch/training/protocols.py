@@ -119,6 +119,10 @@ class UpdateGuard(Protocol):
     def saw_nothing(self) -> bool:
         """Whether there was neither a loss nor an optimizer's update to check."""
 
+    @property
+    def has_tripped(self) -> bool:
+        """In a step that runs eagerly: whether a loss or a gradient was not finite."""
+
     def end(self) -> StepOutcome:
         """At the end of the step, after its last operation."""
 
@@ -142,6 +146,16 @@ class FailingStepAnalyzer(Protocol):
 
         Returns:
           The outputs of the call, or of the deferred steps.
+        """
+
+    def after_error(
+        self, model: Any, train_step: Callable[[Any], Any], record: Callable[[Any], Any]
+    ) -> None:
+        """On the host, after a call that raised: analyzes the step that it captured, if any.
+
+        Args:
+          model, train_step: as for `after_call`.
+          record: the step as it is recorded; run eagerly where the call has not come to that.
         """
 
     def refuse_deferral(self, why: str) -> None:

@@ -221,6 +221,35 @@ def test_an_error_of_the_update_is_the_trainings_own(tmp_path: Path) -> None:
         fit(compiled(log, optimizer=Broken()), *data(), nanwatch.Callback(tmp_path))
 
 
+@pytest.mark.parametrize("mode", ["graph", "eager"])
+def test_a_step_that_raises_because_of_its_nan_is_looked_into(tmp_path: Path, mode: str) -> None:
+    class Careful(keras.Sequential):  # type: ignore[misc]
+        def train_step(self, data: Any) -> Any:
+            logs = super().train_step(data)
+            tf.debugging.assert_all_finite(self.layers[0].gain, "lost")
+            return logs
+
+    models = []
+    for callbacks in ([], [nanwatch.Callback(tmp_path)]):
+        keras.utils.set_random_seed(1)
+        model = Careful([keras.Input((6,)), Gate(where_log), keras.layers.Dense(1)], name="net")
+        model.compile("adam", "mse", **MODES[mode])
+        with pytest.raises(tf.errors.InvalidArgumentError, match="lost"):
+            fit(model, *data(), *callbacks)
+        models.append(model)
+    assert_same(*models)
+    (finding,) = findings(tmp_path)
+    assert (finding.cause, finding.step, finding.last_step) == (
+        "layer-backward",
+        BAD_STEP,
+        BAD_STEP,
+    )
+    assert finding.operation is not None
+    assert finding.operation.line == line_of(where_log)
+    assert finding.rerun is not None
+    assert finding.rerun.examples == BAD_ROWS
+
+
 @pytest.mark.parametrize("mode", MODES)
 def test_every_step_is_recorded_once_and_as_without(tmp_path: Path, mode: str) -> None:
     for kept in ("off", "result"):
@@ -290,6 +319,8 @@ def test_under_gradient_accumulation(tmp_path: Path) -> None:
     plain, watched = models
     for mine, theirs in zip(watched.optimizer.variables, plain.optimizer.variables, strict=True):
         np.testing.assert_array_equal(np.asarray(mine), np.asarray(theirs), err_msg=mine.path)
+    (finding,) = findings(tmp_path)
+    assert finding.step == BAD_STEP
 
 
 def test_says_where_the_step_cannot_be_run_eagerly(tmp_path: Path) -> None:

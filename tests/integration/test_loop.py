@@ -303,6 +303,25 @@ def test_data_from_an_iterator_cannot_be_asked_again(tmp_path: Path) -> None:
     assert read_recorded(tmp_path / "nanwatch").reruns == []
 
 
+def test_a_generator_of_batches_is_asked_once_for_each(tmp_path: Path) -> None:
+    batches = iter([tf.ones([2]), tf.zeros([2]), tf.ones([2])])
+    gain = tf.Variable([1.0, 1.0])
+    watcher = nanwatch.Watcher(tmp_path)
+
+    @watcher.step
+    def step() -> Any:
+        x = next(batches)
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_sum(tf.math.log(gain * x))
+        gradient = tape.gradient(loss, gain)
+        gain.assign_sub(0.1 * gradient)
+        watcher.observe(loss=loss, gradient=[(gradient, gain)])
+        return x
+
+    with pytest.warns(nanwatch.NaNWatchWarning, match="not analyzed: it reads its data from an it"):
+        assert [float(step()[0]) for _ in range(3)] == [1, 0, 1]
+
+
 def test_a_function_that_raises_leaves_nothing_behind(tmp_path: Path) -> None:
     before = tf.Variable.assign, tf.GradientTape.gradient, keras.optimizers.Optimizer.apply
     watcher = nanwatch.Watcher(tmp_path)
@@ -315,6 +334,46 @@ def test_a_function_that_raises_leaves_nothing_behind(tmp_path: Path) -> None:
         step()
     after = tf.Variable.assign, tf.GradientTape.gradient, keras.optimizers.Optimizer.apply
     assert after == before
+
+
+def test_a_step_that_raises_because_of_its_nan_is_looked_into(tmp_path: Path) -> None:
+    watcher = nanwatch.Watcher(tmp_path)
+    gain = tf.Variable([1.0])
+
+    @watcher.step
+    def step(x: Any) -> None:
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean(tf.where(x > 0, tf.math.log(gain * x), 0.0))
+        gradient = tape.gradient(loss, gain)
+        gain.assign_sub(0.1 * gradient)
+        watcher.observe(loss=loss, gradient=[(gradient, gain)], weight=[gain])
+        if not np.isfinite(gain.numpy()).all():
+            raise ValueError("lost")
+
+    good = tf.ones([4, 1])
+    step(good)
+    watcher.step_end()
+    with pytest.raises(ValueError, match="lost"):
+        step(tf.constant([[1.0], [0.0], [1.0]]))
+    watcher.step_end()
+    gain.assign([1.0])
+    step(good)  # What was kept of the step that raised is not taken for this one.
+    watcher.close()
+    (rerun,) = read_recorded(tmp_path / "nanwatch").reruns
+    assert rerun.operation is not None
+    assert (rerun.step, rerun.operation.type, rerun.examples) == (1, "Log", (1,))
+
+
+def test_a_step_within_a_function_is_told_to_be_no_step(tmp_path: Path) -> None:
+    watcher = nanwatch.Watcher(tmp_path)
+
+    @watcher.step
+    @tf.function
+    def step(x: Any) -> Any:
+        return x
+
+    with pytest.warns(nanwatch.NaNWatchWarning, match=r"another tf\.function: decorate that one"):
+        tf.function(lambda x: step(x))(tf.ones([2]))
 
 
 def test_what_is_no_function_is_refused(tmp_path: Path) -> None:

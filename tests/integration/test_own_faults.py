@@ -16,6 +16,7 @@ import pytest
 import tensorflow as tf
 
 import tb_nanwatch as nanwatch
+from tb_nanwatch.adapters.keras_common.epoch_logs import EpochLogs
 from tb_nanwatch.adapters.keras_common.failing_step import black_box, rerun
 from tb_nanwatch.adapters.keras_common.failing_step.black_box import BlackBox
 from tb_nanwatch.adapters.keras_common.failing_step.captured_step import StepCapture
@@ -25,6 +26,7 @@ from tb_nanwatch.adapters.keras_common.failing_step.loop_step import LoopStep
 from tb_nanwatch.adapters.keras_common.failing_step.step_guard import StepGuard
 from tb_nanwatch.adapters.keras_common.failing_step.update_guard import BaseGuard
 from tb_nanwatch.adapters.keras_common.instrument.step_tensors import StepTensors
+from tb_nanwatch.adapters.tensorflow import tensors
 from tb_nanwatch.adapters.tensorflow.graph import state_changes
 from tb_nanwatch.adapters.tensorflow.graph.state_changes import StateChanges
 from tb_nanwatch.adapters.tensorflow.recorder import Recorder
@@ -56,6 +58,8 @@ EVERYWHERE = [
     (Recorder, "write_rerun"),
     (RecordWriter, "write"),
     (LiveDiagnosis, "add_record"),
+    (EpochLogs, "__init__"),
+    (EpochLogs, "restore"),
 ]
 INTO = [
     (BaseGuard, "_to_check"),
@@ -248,9 +252,17 @@ def test_a_policy_that_is_off_says_so(tmp_path: Path, monkeypatch: pytest.Monkey
         compiled().fit(*data(), batch_size=BATCH, verbose=0, callbacks=[callback])
 
 
+RECORDING = [
+    (tensors, "name_tensor"),
+    (Recorder, "add"),
+    (Recorder, "step_end"),
+    (Recorder, "close"),
+    (RecordWriter, "write"),
+    (LiveDiagnosis, "add_record"),
+]
 LOOP = {
     "graph": [(LoopStep, "add_gradients"), (LoopStep, "end"), *INTO, *LIVE, *GRAPH],
-    "eager": [(LoopStep, "add_gradients"), (LoopStep, "end"), *INTO, *LIVE],
+    "eager": [(LoopStep, "add_gradients"), (LoopStep, "end"), *INTO, *LIVE, *RECORDING],
 }
 
 
@@ -295,6 +307,7 @@ def test_a_loop_goes_on(
             rows = slice(first, first + BATCH)
             function(tf.constant(x[rows]), tf.constant(y[rows]))
             watcher.step_end()
+        watcher.close()
         return [np.asarray(each) for each in (*model.variables, *model.optimizer.variables)]
 
     plain = run(False)

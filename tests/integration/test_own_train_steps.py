@@ -164,6 +164,44 @@ def test_losses_of_several_networks_are_named_by_what_they_train(tmp_path: Path,
     assert not hasattr(tf.GradientTape.gradient, "__wrapped__")
 
 
+class OwnUpdate(keras.Model):  # type: ignore[misc]
+    """Updates its weights without an optimizer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dense = keras.layers.Dense(1)
+
+    def call(self, x: Any) -> Any:
+        return self.dense(x)
+
+    def train_step(self, x: Any) -> Any:
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean(tf.math.log(x) * self(x))
+        variables = self.trainable_variables
+        for variable, gradient in zip(variables, tape.gradient(loss, variables), strict=True):
+            variable.assign_sub(0.1 * gradient)
+        return {"loss": loss}
+
+
+@pytest.mark.parametrize("eagerly", [False, True])
+def test_an_update_without_an_optimizer_is_looked_into(tmp_path: Path, eagerly: bool) -> None:
+    x = np.ones((12, 1), np.float32)
+    x[6] = 0
+    weights = []
+    for callbacks in ([], [nanwatch.Callback(tmp_path, watch=["loss", "weight"])]):
+        keras.utils.set_random_seed(1)
+        model = OwnUpdate()
+        model(x[:1])
+        model.compile(run_eagerly=eagerly)
+        model.fit(x, batch_size=4, shuffle=False, verbose=0, callbacks=callbacks)
+        weights.append(model.get_weights())
+    for mine, theirs in zip(*weights, strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+    (rerun,) = read_recorded(tmp_path / "nanwatch").reruns
+    assert rerun.operation is not None
+    assert (rerun.step, rerun.operation.type, rerun.examples) == (1, "Log", (2,))
+
+
 def test_what_compute_loss_gave_is_recorded_once(tmp_path: Path) -> None:
     class Own(keras.Sequential):
         def train_step(self, batch: Any) -> Any:

@@ -302,6 +302,25 @@ def test_slots_that_were_not_recorded_overflowed_when_the_squares_did() -> None:
     assert (found.variant, found.evidence["first_seen_step"]) == ("squares", T + 1)
 
 
+@pytest.mark.parametrize(("steps", "causes"), [(0, 2), (2, 2), (3, 1)])
+def test_what_an_optimizer_has_accumulated_is_no_overflow_of_its_own(
+    steps: int, causes: int
+) -> None:
+    def change(step: int, values: Values) -> None:
+        if step == T:
+            for key in of_role(values, "gradient"):
+                values[key] = values[key] * np.float32(np.nan)
+        if step == T + 2:
+            ruin(values, "weight")
+        elif step > T + 2:
+            aftermath(values)
+
+    adam = OptimizerFacts("adam", "Adam", True, 0.001, gradient_accumulation_steps=steps)
+    found = said(change, DEFAULT, model=replace(MODEL, optimizers=(adam,)))
+    assert len(found) == causes, [(each.cause, each.step) for each in found]
+    assert (found[0].cause, found[0].step) == ("loss-backward", T)
+
+
 def test_statistics_are_poisoned_while_training_goes_on() -> None:
     def change(step: int, values: Values) -> None:
         if step >= T:

@@ -241,9 +241,12 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
                 f'{strategy.num_replicas_in_sync}. Use "record", "stop" or "raise".'
             )
         if self._begins_at_next_step:
-            self._epoch_logs = EpochLogs(self.model)
-            self._fit_call = FitCall(functools.partial(_abandon, self._recorder, self._epoch_logs))
-            open_windows.begin_training(self._recorder)
+            with self._logs_error_guard("follow the validation"):
+                self._epoch_logs = EpochLogs(self.model)
+            with self._error_guard("follow the end of the training"):
+                abandon = functools.partial(_abandon, self._recorder, self._epoch_logs)
+                self._fit_call = FitCall(abandon)
+                open_windows.begin_training(self._recorder)
 
     def _is_of_another_model(self) -> bool:
         """Whether another model was recorded before, and this one has not trained yet."""
@@ -418,9 +421,10 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
                 self._recorder.diagnosis.log_new_findings()
 
     def on_train_end(self, logs: Any = None) -> None:
-        if self._epoch_logs is not None:
-            self._epoch_logs.restore()
-            self._epoch_logs = None
+        epoch_logs, self._epoch_logs = self._epoch_logs, None
+        if epoch_logs is not None:
+            with self._logs_error_guard("follow the validation"):
+                epoch_logs.restore()
         if self._train_function is not None:
             self._train_function.restore()
             if not self._saw_batches:
@@ -464,9 +468,10 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
         logger.error("%s", self._recorder.diagnosis.with_details(reason))
 
 
-def _abandon(recorder: Recorder, logs: EpochLogs) -> None:
+def _abandon(recorder: Recorder, logs: EpochLogs | None) -> None:
     """The training has ended without notice."""
-    logs.restore()
+    if logs is not None:
+        logs.restore()
     open_windows.abandon(recorder)
 
 

@@ -89,7 +89,9 @@ class Watcher(watcher.Watcher):
         from tb_nanwatch.adapters.keras_common.failing_step.loop import InstrumentedLoop
 
         if self._loop is None:
-            self._loop = InstrumentedLoop(self._log_dir, self._blackbox, self._recorder)
+            self._loop = InstrumentedLoop(
+                self._log_dir, self._blackbox, self._recorder, self._error_guard
+            )
         return self._loop.instrument(function, check_updates)
 
     def _add(self, tensors: list[NamedTensor], new_step: bool) -> None:

@@ -66,6 +66,14 @@ NAMES: dict[str, tuple[str, str]] = {
         "steps that XLA compiles take longer",
     ),
     "pywrap_tfe": ("tensorflow.python.pywrap_tfe", _NOT_ANALYZED),
+    "random_seed": (
+        "tensorflow.python.framework.random_seed",
+        "after the analysis of a step tf.random draws other numbers than without it",
+    ),
+    "script_ops": (
+        "tensorflow.python.ops.script_ops",
+        "an eager step that calls tf.numpy_function is run again, and calls it twice",
+    ),
     "is_onednn": (
         "tensorflow.python.util._pywrap_util_port.IsMklEnabled",
         "whether oneDNN's kernels are used is not recorded",

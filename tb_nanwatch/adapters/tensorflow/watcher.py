@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import tensorflow as tf
@@ -28,6 +28,7 @@ from tb_nanwatch.adapters.tensorflow.tracing.operations import is_tracing
 from tb_nanwatch.format.roles import FLOW, check_role
 from tb_nanwatch.training import open_windows
 from tb_nanwatch.training.budget import DEFAULT_MAX_BYTES
+from tb_nanwatch.training.internal_errors import InternalErrorGuard
 from tb_nanwatch.training.live_diagnosis import OnFinding
 from tb_nanwatch.training.schedule import Every, Schedule
 from tb_nanwatch.training.warnings import WarningCollector
@@ -97,6 +98,9 @@ class Watcher:
         self._recorder.describe(framework_facts())
         self._recorder.begin(int(first_step))
         self._warnings = WarningCollector()
+        self._error_guard = InternalErrorGuard(
+            "The loop continues, but is not recorded from here on, and step_end returns False."
+        )
         self._is_open = self._has_observed = False
         # One that is dropped before it is closed; the exit of the interpreter is seen to apart.
         weakref.finalize(self, open_windows.abandon, self._recorder).atexit = False
@@ -125,6 +129,11 @@ class Watcher:
                 "it records replicas of MirroredStrategy and MultiWorkerMirroredStrategy. Call it "
                 "outside strategy.run, on values that are reduced over the replicas."
             )
+        with self._error_guard("record a step"):
+            if not self._error_guard.has_failed:
+                self._observe(data, new_step)
+
+    def _observe(self, data: Mapping[str, Any], new_step: bool) -> None:
         tensors = [
             tensor
             for role in sorted(data, key=FLOW.__getitem__)
@@ -155,17 +164,21 @@ class Watcher:
         if not self._is_open:
             self._is_open = True
             open_windows.begin_training(self._recorder)
-        counters = self._recorder.step_end()
-        self._recorder.diagnosis.log_new_findings()
-        self._end_step(counters.nonfinite_steps)
-        return counters.nonfinite_steps > 0
+        with self._error_guard("record a step"):
+            if not self._error_guard.has_failed:
+                counters = self._recorder.step_end()
+                self._recorder.diagnosis.log_new_findings()
+                self._end_step(counters.nonfinite_steps)
+                return counters.nonfinite_steps > 0
+        return False
 
     def _end_step(self, nonfinite_steps: int) -> None:
         """On the host, after each step: so many since the last record were non-finite."""
 
     def close(self) -> None:
         """Writes the open window and closes the file."""
-        self._recorder.close()
+        with self._error_guard("record the last steps"):
+            self._recorder.close()
         self._is_open = False
         open_windows.end_training(self._recorder)
 

@@ -1,9 +1,10 @@
 """Which non-finite tensor explains which, step after step: origins, and what they affect.
 
 A tensor that becomes non-finite is explained by what flows into it and became non-finite at the
-same step, by data that is non-finite at that step, or by a weight or slot that the step before
-left non-finite. What nothing explains is an origin. Old trouble that did no harm before (a masked
--Inf, data that the model leaves out) explains no new one.
+same step, by data that is non-finite at that step, by a weight or slot that the step before left
+non-finite, or by a gradient that the optimizer has accumulated since. What nothing explains is an
+origin. Old trouble that did no harm before (a masked -Inf, data that the model leaves out) explains
+no new one.
 """
 
 from __future__ import annotations
@@ -70,6 +71,10 @@ class _Step:
 class CausalChain:
     """Follows the intervals of a run through its steps.
 
+    Args:
+      order, intervals, histories: of the run.
+      kept_steps: for so many steps an optimizer keeps gradients before it updates; 0 for none.
+
     Attributes:
       events: the origins found, by step and by their order within it.
     """
@@ -79,7 +84,9 @@ class CausalChain:
         order: StepOrder,
         intervals: NonfiniteIntervals,
         histories: Mapping[int, TensorHistory],
+        kept_steps: int = 0,
     ):
+        self._kept_steps = kept_steps
         count = len(order.tensors)
         self.events: list[Event] = []
         self._order, self._intervals, self._histories = order, intervals, histories
@@ -215,7 +222,8 @@ class CausalChain:
                 return now.data or now.statistics
             return now.data or now.forward or now.loss or now.statistics
         if role in _OPTIMIZER and self._is_finite(("gradient",), step, bad):
-            return now.optimizer
+            kept = self._is_gradient & (step - self._last < self._kept_steps) & (self._last < step)
+            return now.optimizer or self._owner_of(kept)
         return now.any() or self._owner_of(bad & self._is_gradient)
 
     def _loss_of(self, tensor: int) -> str:

@@ -51,7 +51,9 @@ class Run:
     @cached_property
     def events(self) -> Sequence[Event]:
         """What became non-finite of itself, by step and by the order within it."""
-        return CausalChain(self.order, self.intervals, self.histories).events
+        optimizers = self.history.model.optimizers
+        kept = max((each.gradient_accumulation_steps for each in optimizers), default=0)
+        return CausalChain(self.order, self.intervals, self.histories, kept).events
 
     def info(self, tensor: int) -> TensorInfo:
         """What the tensor is."""

@@ -535,7 +535,7 @@ REMEDY_WORDS: dict[str, str] = {
     "epsilon": "add an epsilon",
     "divide-no-nan": "guard against division by zero",
     "bound-exponent": "bound its argument",
-    "finite-mask": "use a large negative number instead of -Inf in the mask",
+    "finite-mask": "use a large finite number in place of the infinite one, such as -1e9 in a mask",
     "clamp-argument": "clamp its argument inside of its domain",
     "log-softmax": "take the logarithm of the softmax in one operation: a probability that rounds "
     "to 0 has none",

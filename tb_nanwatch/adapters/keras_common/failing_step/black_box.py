@@ -14,6 +14,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,6 +26,7 @@ from tb_nanwatch.adapters.keras_common.failing_step.rerun import (
     batch_arrays,
     batch_size,
     rerun_model,
+    restoring_variables,
     state_arrays,
     variables_as_before,
 )
@@ -40,6 +42,7 @@ from tb_nanwatch.adapters.keras_common.instrument.batch import Batch
 from tb_nanwatch.adapters.tensorflow.graph.host_callback import HostSignal
 from tb_nanwatch.adapters.tensorflow.recorder import Recorder
 from tb_nanwatch.adapters.tensorflow.tracing.origin import describe_operation
+from tb_nanwatch.adapters.tensorflow.tracing.random_state import restoring_random_state
 from tb_nanwatch.format.rerun import Mode, Operation, Rerun, Trial
 from tb_nanwatch.format.tags import SUBDIRECTORY
 from tb_nanwatch.training.console import logger
@@ -74,14 +77,14 @@ class FailingStep(NamedTuple):
       state: returns the variables as they are, as arrays by name.
       rerun: runs it operation by operation and restores everything; takes the batch, and a function
         that is called with the number of operations so far.
-      program: the parts of what it runs.
+      program: returns the parts of what it runs.
     """
 
     batch: Any
     mode: Mode
     state: Callable[[], dict[str, Any]]
     rerun: Callable[[Any, Callable[[int], None]], Search]
-    program: Program
+    program: Callable[[], Program]
 
 
 class BlackBox:
@@ -157,15 +160,21 @@ class BlackBox:
         captured, deferred = self.take()
         if captured is None and not deferred:
             return outputs
-        step = FailingStep(
-            deferred[0] if captured is None else captured.batch,
-            _mode(model),
-            lambda: state_arrays(model),
-            functools.partial(rerun_model, model, train_step),
-            program_of(model),
-        )
+        batch = deferred[0] if captured is None else captured.batch
         run_deferred = (lambda: run(iter(deferred))) if deferred else None
-        return self.analyze(step, captured, outputs, run_deferred)
+        return self.analyze(_step_of(model, train_step, batch), captured, outputs, run_deferred)
+
+    def after_error(
+        self, model: Any, train_step: Callable[[Any], Any], record: Callable[[Any], Any]
+    ) -> None:
+        captured, _ = self.take()
+        if captured is None:
+            return
+        self.analyze(_step_of(model, train_step, captured.batch), captured, None, None)
+        if self._recorder.counters.next_step == captured.number:
+            as_before = variables_as_before(captured.before)
+            with suppress(Exception), as_before, restoring_variables(), restoring_random_state():
+                framework_of(model).run_step(model, record, captured.batch)
 
     def take(self) -> tuple[CapturedStep | None, list[Any]]:
         """On the host, after a call: the step it captured; the batches of those it deferred."""
@@ -227,7 +236,6 @@ class BlackBox:
         state: dict[str, Any] = {}
         find = self._progress(f"step {number:,} went non-finite. Re-running it")
         attempt = self._progress(f"trying a fix on step {number:,}")
-        subject = Subject(lambda batch: step.rerun(batch, attempt), step.batch, step.program)
         try:
             with variables_as_before(() if captured is None else captured.before):
                 began = time.monotonic()
@@ -239,6 +247,8 @@ class BlackBox:
                 # Before the trials: with a remedy the step may read more variables.
                 state = step.state() if self._dump_level == "state" else {}
                 if search is not None:
+                    program = step.program()
+                    subject = Subject(lambda batch: step.rerun(batch, attempt), step.batch, program)
                     trials = tuple(try_remedies(subject, search, seconds))
         except Exception as error:
             warn(f"could not finish the analysis of step {number} ({error}).")
@@ -307,6 +317,16 @@ def _first_lines_of(error: Exception) -> str:
     """The beginning of an error's message, without Keras' bold headline codes."""
     lines = re.sub(r"\x1b\[\d*m", "", str(error)).splitlines()
     return " ".join(line.strip() for line in lines if line.strip())[:200]
+
+
+def _step_of(model: Any, train_step: Callable[[Any], Any], batch: Any) -> FailingStep:
+    return FailingStep(
+        batch,
+        _mode(model),
+        lambda: state_arrays(model),
+        functools.partial(rerun_model, model, train_step),
+        lambda: program_of(model),
+    )
 
 
 def _mode(model: Any) -> Mode:

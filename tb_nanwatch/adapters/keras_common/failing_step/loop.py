@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from io import IOBase
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from tb_nanwatch.adapters.keras_common.failing_step.black_box import BlackBox, FailingStep
+from tb_nanwatch.adapters.keras_common.failing_step.captured_step import CapturedStep
 from tb_nanwatch.adapters.keras_common.failing_step.loop_step import LoopStep, hooks_installed
 from tb_nanwatch.adapters.keras_common.failing_step.rerun import (
     RerunFunction,
@@ -38,13 +41,21 @@ class InstrumentedLoop:
       log_dir: the run's directory.
       dump_level: what is written to disk of a step that went non-finite.
       recorder: records the loop.
+      recording_guard: keeps errors of ours in that out of the loop.
     """
 
-    def __init__(self, log_dir: str, dump_level: DumpLevel, recorder: Recorder):
+    def __init__(
+        self,
+        log_dir: str,
+        dump_level: DumpLevel,
+        recorder: Recorder,
+        recording_guard: InternalErrorGuard,
+    ):
         self._boxes: list[BlackBox] = []
         self._log_dir = log_dir
         self._dump_level = dump_level
         self._recorder = recorder
+        self._recording_guard = recording_guard
         self._step: LoopStep | None = None
         self._hooks = ExitStack()
         self._has_warned = False
@@ -75,9 +86,19 @@ class InstrumentedLoop:
             if step is not None:
                 self._end(step)
 
+        @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
+        def end_raised(step: LoopStep | None) -> None:
+            # Many a step raises an error of its own where its loss is NaN.
+            if step is not None and step.guard.has_tripped:
+                self._end(step)
+
         def body(*args: Any, **kwargs: Any) -> Any:
             step = begin()
-            outputs = wrapped(*args, **kwargs)
+            try:
+                outputs = wrapped(*args, **kwargs)
+            except Exception:
+                end_raised(step)
+                raise
             end(step)
             return outputs
 
@@ -86,14 +107,20 @@ class InstrumentedLoop:
         is_compiled = bool(getattr(function, "_jit_compile", False))
         mode: Mode = "xla" if is_compiled else "eager" if inner is body else "graph"
 
+        if mode == "eager" and _iterates(plain):
+            box.refuse(_ITERATES)
+
         @functools.wraps(wrapped)
         def run(*args: Any, **kwargs: Any) -> Any:
             if is_tracing():
                 return wrapped(*args, **kwargs)
             if self._step is not None or tf.inside_function():
+                if self._step is None:
+                    box.refuse("it is called in another tf.function: decorate that one instead")
+                    self._warn_of_refusal(box)
                 return function(*args, **kwargs)
             if any(map(_is_iterator, (*args, *kwargs.values()))):
-                box.refuse("it reads its data from an iterator, which cannot be rewound")
+                box.refuse(_ITERATES)
             box.before_step((args, kwargs), is_compiled)
 
             def call() -> Any:
@@ -103,19 +130,30 @@ class InstrumentedLoop:
                     self._step = None
                     self._hooks.close()
 
-            outputs = call()
+            def failing_step(captured: CapturedStep | None) -> FailingStep:
+                # As TensorFlow does where it traces a function.
+                as_fed = _as_tensor if mode != "eager" else lambda argument: argument
+                batch = arguments_as_batch(
+                    tuple(map(as_fed, args)), {key: as_fed(each) for key, each in kwargs.items()}
+                )
+                known = None if captured is None else [each.key for each, _ in captured.before]
+                rerun = RerunFunction(functools.partial(call_with_batch, plain), known)
+                return FailingStep(batch, mode, rerun.state, rerun.run, lambda: Program(owner_of))
+
+            try:
+                outputs = call()
+            except Exception:
+                captured, _ = box.take()
+                if captured is not None:
+                    box.analyze(failing_step(captured), captured, None, None)
+                raise
             self._warn_of_refusal(box)
             captured, deferred = box.take()
             if captured is None and not deferred:
                 return outputs
-            if mode != "eager":  # As TensorFlow does where it traces a function.
-                args = tuple(map(_as_tensor, args))
-                kwargs = {name: _as_tensor(each) for name, each in kwargs.items()}
-            known = None if captured is None else [each.key for each, _ in captured.before]
-            rerun = RerunFunction(functools.partial(call_with_batch, plain), known)
-            batch = arguments_as_batch(args, kwargs)
-            step = FailingStep(batch, mode, rerun.state, rerun.run, Program(owner_of))
-            return box.analyze(step, captured, outputs, call if deferred else None)
+            return box.analyze(
+                failing_step(captured), captured, outputs, call if deferred else None
+            )
 
         return run
 
@@ -158,13 +196,28 @@ class InstrumentedLoop:
             self._knows_calls = True
             with self._error_guard("describe a step"):
                 self._recorder.describe(called_facts(step.calls, step.optimizers))
-        for tensors, new_step in step.observations:
-            self._recorder.add(tensors, new_step=new_step, deferred=deferred)
+        with self._recording_guard("record a step"):
+            for tensors, new_step in step.observations:
+                self._recorder.add(tensors, new_step=new_step, deferred=deferred)
 
     def _warn_of_refusal(self, box: BlackBox) -> None:
         if box.refusal and not self._has_warned and not self._error_guard.has_failed:
             self._has_warned = True
             warn(f"steps of this loop that go non-finite are not analyzed: {box.refusal}.")
+
+
+_ITERATES = "it reads its data from an iterator, which cannot be rewound"
+
+
+def _iterates(function: Callable[..., Any]) -> bool:
+    """Whether it uses a variable that is an iterator, such as a generator of batches."""
+    try:
+        names = inspect.getclosurevars(inspect.unwrap(function))
+    except TypeError:  # No function of Python's own.
+        return False
+    used = (*names.nonlocals.values(), *names.globals.values())
+    # A file is one, too, and a step rather writes to it.
+    return any(isinstance(each, Iterator) and not isinstance(each, IOBase) for each in used)
 
 
 def _as_tensor(argument: Any) -> Any:

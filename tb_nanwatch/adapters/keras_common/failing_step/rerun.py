@@ -28,6 +28,7 @@ from tb_nanwatch.adapters.tensorflow import private_api
 from tb_nanwatch.adapters.tensorflow.graph.operation_callbacks import before_operation
 from tb_nanwatch.adapters.tensorflow.graph.state_changes import (
     StateVariable,
+    is_untracked,
     state_variables,
     write_all,
 )
@@ -35,6 +36,7 @@ from tb_nanwatch.adapters.tensorflow.graph.variables import value_of, variable_p
 from tb_nanwatch.adapters.tensorflow.tensors import leaves_with_places
 from tb_nanwatch.adapters.tensorflow.tracing.operations import trace_operations
 from tb_nanwatch.adapters.tensorflow.tracing.origin import ACCESS, find_origin
+from tb_nanwatch.adapters.tensorflow.tracing.random_state import restoring_random_state
 from tb_nanwatch.adapters.tensorflow.tracing.variable_hooks import (
     on_variable_read,
     on_variable_write,
@@ -58,13 +60,18 @@ def rerun_model(
     framework = framework_of(model)
     floats = [each for each in framework.variables(model) if tf.as_dtype(each.dtype).is_floating]
     values = [tf.convert_to_tensor(framework.value(each)) for each in floats]
-    with restoring_variables(), trace_operations(owner_in(model, Paths(model)), progress) as trace:
+    owner = owner_in(model, Paths(model))
+    with (
+        restoring_variables(),
+        restoring_random_state(),
+        trace_operations(owner, progress) as trace,
+    ):
         optimizers = find_optimizers(model)
         apply_patches = [_apply_patch(trace, each) for each in optimizers]
         patches: MethodPatches[str] = MethodPatches()
         with patches.active("rerun", apply_patches):
-            framework.run_step(model, train_step, data)
-    return find_origin(trace, batch_tensors(data), values)
+            error = _error_of(lambda: framework.run_step(model, train_step, data))
+    return _origin_before(error, trace, data, values)
 
 
 class RerunFunction:
@@ -89,12 +96,13 @@ class RerunFunction:
 
         with (
             restoring_variables() as changed,
+            restoring_random_state(),
             on_variable_read(add),
             on_variable_write(add),
             trace_operations(owner_of, progress) as trace,
             on_optimizer_update(lambda _, update: _apply(trace, update)),
         ):
-            self._function(batch)
+            error = _error_of(lambda: self._function(batch))
         # The values before the step of what it has changed since are not known.
         unknown: Set[int] = set() if self._known is None else changed - set(self._known)
         values = [
@@ -102,7 +110,7 @@ class RerunFunction:
             for key, (_, value) in self._used.items()
             if value.dtype.is_floating and key not in unknown
         ]
-        return find_origin(trace, batch_tensors(batch), values)
+        return _origin_before(error, trace, batch, values)
 
     def state(self) -> dict[str, Any]:
         """The values of the variables that the step read or wrote, by number and name."""
@@ -129,6 +137,25 @@ class RerunFunction:
                 missing.append(name)
         self._used.clear()
         return missing
+
+
+def _error_of(run: Callable[[], object]) -> Exception | None:
+    """The error that ends a step, such as the step's own at a loss that is NaN."""
+    try:
+        run()
+    except Exception as error:
+        return error
+    return None
+
+
+def _origin_before(
+    error: Exception | None, trace: Trace, batch: Any, values: list[tf.Tensor]
+) -> Search:
+    """The origin of what went non-finite in a step; raises the step's error if nothing did."""
+    search = find_origin(trace, batch_tensors(batch), values)
+    if error is not None and not search.is_nonfinite:
+        raise error
+    return search
 
 
 def arguments_as_batch(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
@@ -209,7 +236,8 @@ def _replicas_of(variable: StateVariable) -> Sequence[StateVariable]:
 def restoring_variables() -> Iterator[Set[int]]:
     """Restores every variable that the block changed, by whatever operation it did so.
 
-    In this thread alone: others may be training. Summaries are not written meanwhile.
+    Except for what is `untracked`, as the recording of a step. In this thread alone: others may be
+    training. Summaries are not written meanwhile.
 
     Yields:
       The keys of the variables changed so far.
@@ -219,7 +247,7 @@ def restoring_variables() -> Iterator[Set[int]]:
     before: list[tuple[StateVariable, tf.Tensor]] = []
 
     def keep(kind: str, inputs: list[Any]) -> None:
-        if private_api.is_read_only(kind):
+        if private_api.is_read_only(kind) or is_untracked():
             return
         for handle in inputs:
             if getattr(handle, "dtype", None) != tf.resource or id(handle) in changed:

@@ -64,7 +64,7 @@ class StepGuard(BaseGuard):
         self._changes = None if self._graph is None else StateChanges(self._graph, self.on_change)
         # In a step that runs eagerly: the variables that it wrote, with their values before.
         self._written: dict[int, tuple[StateVariable, tf.Tensor]] = {}
-        self._is_applying = False
+        self._is_applying = self._has_checked = False
         self._is_finite = tf.constant(True)
         self._stashes: list[tuple[tf.Tensor, Stash]] = []
         # In a step that is skipped: keys of what it may change, and of what is restored.
@@ -154,6 +154,7 @@ class StepGuard(BaseGuard):
         """
         if not checked:
             return
+        self._has_checked = True
         was_finite = self._is_finite
         checked = [(twin(value), is_squared) for value, is_squared in checked]
         is_finite = within_limits(checked)
@@ -247,16 +248,20 @@ class StepGuard(BaseGuard):
             return False
         return True
 
+    @property
+    def has_tripped(self) -> bool:
+        return self._graph is None and not bool(self._is_finite)
+
     def end(self) -> StepOutcome:
         capture = self.policy.capture
         if self._graph is None and capture is not None:
             capture.has_several_updates = bool(capture.has_several_updates) or self._updates > 1
         if self.policy.checks_updates:
             self._check_updates()
+        if not self._has_checked:  # It updates weights without an optimizer.
+            self.check([(each, False) for each in self._losses])
         if not self.policy.skips:
             return StepOutcome()
-        if not self._updates:  # It updates weights without an optimizer.
-            self.check([(each, False) for each in self._losses])
         for is_nonfinite, stash in self._stashes:
             run_if(is_nonfinite, stash.restore)
         self._restore_others()

@@ -69,6 +69,10 @@ class BaseGuard:
     def saw_nothing(self) -> bool:
         return not self._updates and not self._losses
 
+    @property
+    def has_tripped(self) -> bool:
+        return False
+
     def end(self) -> StepOutcome:
         raise NotImplementedError
 

@@ -198,6 +198,7 @@ def optimizer_facts(optimizer: Any) -> OptimizerFacts:
         global_clipnorm=number("global_clipnorm"),
         clipvalue=number("clipvalue"),
         is_loss_scaled=inner is not optimizer or number("loss_scale_factor") is not None,
+        gradient_accumulation_steps=int(number("gradient_accumulation_steps") or 0),
     )
 
 

@@ -123,7 +123,10 @@ class InstrumentedTrainFunction:
             outputs, was_requested = self._call(iterator)
         except _END_OF_DATA:
             raise
-        except BaseException:
+        except BaseException as error:
+            if self._analyzer is not None and isinstance(error, Exception):
+                step = python_function(self._model.train_step)
+                self._analyzer.after_error(self._model, step, self._step)
             self.restore()
             self._on_error()
             raise

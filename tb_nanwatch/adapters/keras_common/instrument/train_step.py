@@ -100,14 +100,22 @@ def instrument_train_step(
                 *_layer_patches(layers, watch, patches, error_guard),
             ]
         running = RunningStep(tensors, guard)
-        with ExitStack() as hooks:
-            unpatched = hooks.enter_context(patches.active(running, step_patches))
-            on_gradient = functools.partial(_add_tape_target, error_guard, running)
-            hooks.enter_context(on_tape_gradient(on_gradient))
-            hooks.enter_context(collecting)
-            if guard is not None:
-                hooks.enter_context(guard.hooks_installed())
-            outputs = own_step(data)
+        try:
+            with ExitStack() as hooks:
+                unpatched = hooks.enter_context(patches.active(running, step_patches))
+                on_gradient = functools.partial(_add_tape_target, error_guard, running)
+                hooks.enter_context(on_tape_gradient(on_gradient))
+                hooks.enter_context(collecting)
+                if guard is not None:
+                    hooks.enter_context(guard.hooks_installed())
+                outputs = own_step(data)
+        except Exception:
+            # Many a step raises an error of its own where its loss is NaN.
+            with error_guard("record a step"), untracked():
+                if guard is not None and guard.has_tripped and not error_guard.has_failed:
+                    tensors.end(optimizers)
+                    end(tensors, outcome)
+            raise
         with guard_error_guard("end a step"), untracked():
             if guard is not None and not guard_error_guard.has_failed:
                 if guards is not None and guards.skips and guard.saw_nothing:

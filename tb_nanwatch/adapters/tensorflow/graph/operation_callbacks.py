@@ -54,14 +54,15 @@ def before_operation(callback: Callable[[str, list[Any]], None]) -> Iterator[Non
 
     def run(
         original: Callable[..., Any],
-        kind: Any,
-        outputs: int,
+        op_name: Any,
+        num_outputs: int,
         inputs: Any,
         *args: Any,
         **kwargs: Any,
     ) -> Any:
-        callback(kind if isinstance(kind, str) else kind.decode(), _flat(inputs))
-        return original(kind, outputs, inputs, *args, **kwargs)
+        # The names are TensorFlow's: it passes these by name where it calls a function.
+        callback(op_name if isinstance(op_name, str) else op_name.decode(), _flat(inputs))
+        return original(op_name, num_outputs, inputs, *args, **kwargs)
 
     with patch_functions(
         FunctionPatch(fast_path, "TFE_Py_FastPathExecute", fast),

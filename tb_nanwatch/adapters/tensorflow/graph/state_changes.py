@@ -18,15 +18,20 @@ from typing import Any
 import tensorflow as tf
 
 from tb_nanwatch.adapters.tensorflow import private_api
+from tb_nanwatch.adapters.tensorflow.graph.function_patching import FunctionPatch, patch_functions
 from tb_nanwatch.adapters.tensorflow.graph.operation_callbacks import on_operation
 
 _ACTS = {
     "PyFunc": "it calls Python in tf.numpy_function",
     "EagerPyFunc": "it calls Python in tf.py_function",
+    "WriteFile": "it writes a file",
     "IteratorGetNext": "it reads its data from an iterator, which cannot be rewound",
     "IteratorGetNextAsOptional": "it reads its data from an iterator, which cannot be rewound",
 }
 """Operations with side effects besides writing variables, and why they cannot be run again."""
+
+_CALLS_PYTHON = "py_func_common"
+"""What `tf.numpy_function` calls, and eagerly is all that it does."""
 
 _READS = (
     "LookupTableFind",
@@ -123,7 +128,7 @@ def untracked() -> Iterator[None]:
 
     In this thread alone. It changes no name in the step either, by which Grappler sorts operations.
     """
-    before = getattr(_adding, "ours", False)
+    before = is_untracked()
     _adding.ours = True
     try:
         if not tf.inside_function():
@@ -134,6 +139,11 @@ def untracked() -> Iterator[None]:
             yield
     finally:
         _adding.ours = before
+
+
+def is_untracked() -> bool:
+    """Whether what runs now in this thread is marked as ours."""
+    return bool(getattr(_adding, "ours", False))
 
 
 class StateChanges:
@@ -237,7 +247,7 @@ class StateChanges:
         handles = [each for each in inputs if getattr(each, "dtype", None) == tf.resource]
         is_other = operation_type in _ACTS or operation_type in _CALLS
         is_elsewhere = self._thread not in (None, threading.get_ident())
-        if getattr(_adding, "ours", False) or is_elsewhere or not (handles or is_other):
+        if is_untracked() or is_elsewhere or not (handles or is_other):
             return None
         with untracked():
             variables: list[StateVariable] = []
@@ -267,7 +277,8 @@ class StateChanges:
 def on_unrepeatable_operation(refuse: Callable[[str], None]) -> Iterator[None]:
     """Calls `refuse` with the reason where an operation in the block cannot be run again.
 
-    Only for operations: side effects of Python code are not seen.
+    Only for operations, and for `tf.numpy_function`, which eagerly is none: other side effects of
+    Python code are not seen.
     """
 
     def note(op_type: Any, inputs: Sequence[Any], *_: Any, graph: Any = None, **__: Any) -> None:
@@ -279,7 +290,14 @@ def on_unrepeatable_operation(refuse: Callable[[str], None]) -> Iterator[None]:
         if refusal:
             refuse(refusal)
 
-    with on_operation(note):
+    def call_python(original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        if tf.executing_eagerly():
+            refuse(_ACTS["PyFunc"])
+        return original(*args, **kwargs)
+
+    script_ops = private_api.private("script_ops")
+    patches = [] if script_ops is None else [FunctionPatch(script_ops, _CALLS_PYTHON, call_python)]
+    with on_operation(note), patch_functions(*patches):
         yield
 
 

@@ -142,7 +142,7 @@ class _Tracer:
         op_type: str | bytes,
         inputs: Sequence[Any],
         attributes: Sequence[Any],
-        outputs: Sequence[Any],
+        outputs: Sequence[Any] | None,
         op_name: str | None = None,
         graph: Any = None,
     ) -> None:
@@ -150,7 +150,7 @@ class _Tracer:
         if self._is_paused or graph is not None:
             return
         name = op_type if isinstance(op_type, str) else op_type.decode()
-        self._add(name, inputs, outputs, tuple(attributes), sys._getframe(1))
+        self._add(name, inputs, outputs or (), tuple(attributes), sys._getframe(1))
 
     def _add(
         self,
