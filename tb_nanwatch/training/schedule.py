@@ -21,6 +21,10 @@ step takes about as long as two. Elsewhere, in each."""
 CHANGE_RECORDS = 1024
 """Windows cut short by a change of what is non-finite; later changes wait for the window's end."""
 
+FREQUENT = 32
+"""Histograms at every so many steps, or more often, are part of the step's graph: to call the host
+for them takes 4 ms longer for 20 tensors, and spares the first step 0.3 s."""
+
 _WIDENING = 3
 """With the budget half used, a window is this many times (steps so far / records that still fit):
 the steps that fit then grow with the cube of the records, and no run is too long."""
@@ -49,6 +53,11 @@ class Schedule:
         self._changes = 0
         self._steps = 0
         self._largest_record = 1
+
+    @property
+    def is_frequent(self) -> bool:
+        """Whether histograms are taken every few steps."""
+        return self._every != "auto" and self._every <= FREQUENT
 
     def window(self) -> int:
         """Steps in the window that begins now."""

@@ -16,6 +16,7 @@ import tb_nanwatch as nanwatch
 from tb_nanwatch.adapters.keras_common.failing_step import captured_step, deferred_steps
 from tb_nanwatch.adapters.tensorflow.graph.host_callback import HostSignal
 from tb_nanwatch.adapters.tensorflow.statistics import accumulator, device_state
+from tb_nanwatch.training import schedule
 
 STEPS = 24
 BAD = 10
@@ -152,7 +153,8 @@ def test_a_call_that_raised_leaves_nothing_to_the_next_training(tmp_path: Path) 
 
     for mine, theirs in zip(train([nanwatch.Callback(tmp_path)]), train([]), strict=True):
         np.testing.assert_array_equal(mine, theirs)
-    assert read_recorded(tmp_path / "nanwatch").reruns == []
+    # The step that was not finite is analyzed, although a later one of its call raised.
+    assert [each.step for each in read_recorded(tmp_path / "nanwatch").reruns] == [BAD - 1]
 
 
 def test_a_requested_signal_is_read_once() -> None:
@@ -164,11 +166,12 @@ def test_a_requested_signal_is_read_once() -> None:
     assert not host_signal.was_requested()
 
 
-def test_a_look_at_a_step_gives_the_same_eagerly_and_as_a_graph(
+def test_a_look_at_a_step_gives_the_same_in_its_graph_and_by_the_host(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = []
-    for number, eager_looks in enumerate((STEPS, 5, 0)):
+    for number, (frequent, eager_looks) in enumerate([(1, 0), (0, STEPS), (0, 5), (0, 0)]):
+        monkeypatch.setattr(schedule, "FREQUENT", frequent)
         monkeypatch.setattr(accumulator, "_EAGER_LOOKS", eager_looks)
         keras.utils.set_random_seed(1)
         log_dir = tmp_path / str(number)
@@ -189,6 +192,7 @@ def test_a_look_that_fails_is_one_warning(tmp_path: Path, monkeypatch: pytest.Mo
         raise KeyError("ours")
 
     monkeypatch.setattr(accumulator.Accumulator, "_count", fail)
+    monkeypatch.setattr(schedule, "FREQUENT", 0)
     with pytest.warns(nanwatch.NaNWatchWarning, match="KeyError") as said:
         train("graph", [nanwatch.Callback(tmp_path, every=8)], (BAD,))
     assert len(said) == 1

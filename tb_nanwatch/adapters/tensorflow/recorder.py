@@ -68,6 +68,7 @@ class Recorder:
         directory = os.path.join(os.fspath(log_dir), SUBDIRECTORY)
         self._source = source
         self._budget = schedule.budget
+        self._calls_host = not schedule.is_frequent
         self._tensorboard_histograms = tensorboard_histograms
         self._directory = directory
         self._worker = ""
@@ -167,7 +168,12 @@ class Recorder:
         accumulator = self._accumulators[key][1]
         values = [tensor for _, tensor in tensors]
         accumulator.add(
-            values, loss_scale, new_step=new_step, deferred=deferred, host_signal=host_signal
+            values,
+            loss_scale,
+            new_step=new_step,
+            deferred=deferred,
+            host_signal=host_signal,
+            calls_host=self._calls_host,
         )
 
     @property

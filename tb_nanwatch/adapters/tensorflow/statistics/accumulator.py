@@ -43,9 +43,9 @@ from tb_nanwatch.training.step_counters import StepCounters
 FLUSHED_NONFINITE_STEPS = 4
 """The first steps with a non-finite tensor are flushed each, besides every change of their set."""
 
-_EAGER_LOOKS = 32
-"""How often the host looks at a step operation by operation, 5 to 10 ms longer than in a graph of
-its own; tracing that takes 0.3 s for 20 tensors."""
+_EAGER_LOOKS = 8
+"""How often the host looks at a step operation by operation: 15 ms for 20 tensors, and 6 in a graph
+of its own, which takes 0.3 s to trace."""
 
 _ZERO = np.float64(0)
 _NO_STEP = -1.0
@@ -103,6 +103,7 @@ class Accumulator:
         new_step: bool = True,
         deferred: tf.Tensor | None = None,
         host_signal: HostSignal | None = None,
+        calls_host: bool = False,
     ) -> None:
         """In the step, eagerly, in a `tf.function` or under XLA: adds its tensors and counts it.
 
@@ -113,6 +114,8 @@ class Accumulator:
           deferred: bool scalar, whether the step will be run again, and is not counted until then.
           host_signal: requested for a step that is not finite, the first one that is finite again,
             and the one that the host looks at next.
+          calls_host: whether the host counts and samples, where the step can call it: then this is
+            no part of the step's graph.
         """
         step_state = self._step_state
         tensors = [twin(tensor) for tensor in tensors]
@@ -149,6 +152,7 @@ class Accumulator:
             ),
             added,
             host_signal,
+            calls_host=calls_host,
         )
         if loss_scale is not None:
             step_state.has_loss_scale = True
@@ -165,13 +169,15 @@ class Accumulator:
         look: Callable[..., None],
         after: Sequence[tf.Operation],
         host_signal: HostSignal | None,
+        *,
+        calls_host: bool,
     ) -> None:
         """Where the bool scalar is True, calls `look` with the `values`, and requests the host.
 
-        By the host, if the step can call it: an operation that few steps run is traced and prepared
-        by TensorFlow in the first step, which for all these takes as long as a small model's own.
+        In a graph, TensorFlow traces and prepares in the first step what few steps run: for all of
+        this it takes half as long as for a small model.
         """
-        if host_signal is None or not host_signal.can_call():
+        if host_signal is None or not calls_host or not host_signal.can_call():
 
             def look_in_the_step() -> None:
                 look(*values)
