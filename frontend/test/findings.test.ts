@@ -87,7 +87,10 @@ describe("a finding", () => {
     expect(recordAlsoText(["activation", "activation_gradient"])).toBe(
       "To pinpoint the origin, also record activations, activation gradients:",
     );
-    expect(recordAlsoCode(["activation"])).toBe('watch=["default", "activation"]');
+    expect(recordAlsoCode(["activation", "slot"]).split("\n")).toEqual([
+      'nanwatch.Callback(log_dir, watch=["default", "activation", "slot"])',
+      "watcher.observe(activation=..., slot=...)  # in a loop of your own",
+    ]);
     for (const { name } of ROLES) expect(recordAlsoText([name])).not.toContain("_");
   });
 });

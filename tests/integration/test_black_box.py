@@ -195,6 +195,28 @@ def test_the_training_goes_on_bit_for_bit_as_without(
     assert_same(watched, plain)
 
 
+@pytest.mark.parametrize("mode", MODES)
+def test_an_analysis_that_is_interrupted_leaves_its_step_to_the_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str
+) -> None:
+    def interrupt(*_: Any) -> Any:
+        raise KeyboardInterrupt
+
+    place = "tb_nanwatch.adapters.keras_common.failing_step.rerun.find_origin"
+    monkeypatch.setattr(place, interrupt)
+    x, y = data()
+    model = compiled(where_log, **MODES[mode])
+    with pytest.raises(KeyboardInterrupt):
+        fit(model, x, y, nanwatch.Callback(tmp_path, every=1))
+    assert min(read_recorded(tmp_path / "nanwatch").nonfinite().values()) == BAD_STEP
+    plain, call = compiled(where_log, **MODES[mode]), MODES[mode].get("steps_per_execution", 1)
+    rows = slice((BAD_STEP // call + 1) * call * BATCH)
+    fit(plain, x[rows], y[rows])
+    assert int(model.optimizer.iterations) == int(plain.optimizer.iterations)
+    for mine, theirs in zip(model.variables, plain.variables, strict=True):
+        np.testing.assert_allclose(mine, theirs, rtol=1e-4, atol=1e-6)
+
+
 @pytest.mark.parametrize("mode", ["graph", "eager"])
 @pytest.mark.parametrize("place", ["__init__", "_to_check", "check", "_before", "end"])
 def test_a_fault_of_its_own_does_not_reach_the_training(

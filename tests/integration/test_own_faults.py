@@ -64,6 +64,7 @@ EVERYWHERE = [
 INTO = [
     (BaseGuard, "_to_check"),
     (DeferredSteps, "take"),
+    (BlackBox, "_rerun"),
     (BlackBox, "_dump"),
     (rerun, "find_origin"),
     (black_box, "make_rerun"),

@@ -129,7 +129,8 @@ def test_what_to_record_is_code_where_it_is_not_the_default() -> None:
     assert record_also(finding("loss")) == "To pinpoint the origin, also record loss."
     assert record_also(finding("input", "slot", "activation_gradient")) == (
         "To pinpoint the origin, also record inputs, slots and activation gradients: "
-        '`nanwatch.Callback(log_dir, watch=["default", "slot", "activation_gradient"])`.'
+        '`nanwatch.Callback(log_dir, watch=["default", "slot", "activation_gradient"])`, or '
+        "`watcher.observe(slot=..., activation_gradient=...)` in a loop of your own."
     )
     assert record_also(finding()) == ""
 

@@ -82,9 +82,11 @@ export function recordAlsoText(roles: readonly string[]): string {
   return `To pinpoint the origin, also record ${labels.join(", ")}:`;
 }
 
-/** The argument that records more roles, as Python code. */
+/** The arguments that record more roles, as Python code. */
 export function recordAlsoCode(roles: readonly string[]): string {
-  return `watch=[${["default", ...roles].map((role) => `"${role}"`).join(", ")}]`;
+  const watched = ["default", ...roles].map((role) => `"${role}"`).join(", ");
+  const observed = roles.map((role) => `${role}=...`).join(", ");
+  return `nanwatch.Callback(log_dir, watch=[${watched}])\nwatcher.observe(${observed})  # in a loop of your own`;
 }
 
 /** A piece of a text: prose or code. */

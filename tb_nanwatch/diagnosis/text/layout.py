@@ -57,4 +57,8 @@ def record_also(finding: Finding) -> str:
     if not extra:
         return f"{pinpoint}."
     entries = ", ".join(f'"{entry}"' for entry in ("default", *extra))
-    return f"{pinpoint}: `nanwatch.Callback(log_dir, watch=[{entries}])`."
+    observed = ", ".join(f"{role}=..." for role in extra)
+    return (
+        f"{pinpoint}: `nanwatch.Callback(log_dir, watch=[{entries}])`, or "
+        f"`watcher.observe({observed})` in a loop of your own."
+    )

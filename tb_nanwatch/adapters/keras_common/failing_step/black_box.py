@@ -202,6 +202,39 @@ class BlackBox:
         Returns:
           The step's outputs.
         """
+        failed: BaseException | None = None
+        has_run = run is None
+
+        def run_deferred() -> None:
+            nonlocal outputs, failed, has_run
+            if run is None or has_run:
+                return
+            has_run = True
+            try:
+                outputs = run()
+            except BaseException as error:
+                failed = error
+                raise
+
+        try:
+            self._analyze(step, captured, run_deferred, is_deferred=run is not None)
+        except BaseException as error:
+            if error is failed:
+                raise
+            run_deferred()  # Whatever became of the analysis, also where somebody interrupts it.
+            if not isinstance(error, Exception):
+                raise
+            self.refuse(f"one could not be analyzed ({_first_lines_of(error)})")
+        return outputs
+
+    def _analyze(
+        self,
+        step: FailingStep,
+        captured: CapturedStep | None,
+        run_deferred: Callable[[], None],
+        *,
+        is_deferred: bool,
+    ) -> None:
         self._reruns_left -= 1
         self._arm(False)
         counters = self._recorder.counters
@@ -211,8 +244,8 @@ class BlackBox:
         search, trials, failure, state = self._rerun(step, number, captured)
         # A captured step went non-finite in the training; a deferred one may not when it is run.
         again = search is None or search.is_nonfinite
-        if run is not None:
-            outputs = run()
+        if is_deferred:
+            run_deferred()
             after = self._recorder.counters
             again = (
                 after.nonfinite_steps + after.scale_skipped_steps
@@ -224,7 +257,6 @@ class BlackBox:
             self._dump(found, step.batch, state)
         except Exception as error:
             warn(f"could not write the analysis of step {number} ({error}).")
-        return outputs
 
     def _rerun(
         self, step: FailingStep, number: int, captured: CapturedStep | None
