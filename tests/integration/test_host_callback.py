@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -196,3 +199,30 @@ def test_a_look_that_fails_is_one_warning(tmp_path: Path, monkeypatch: pytest.Mo
     with pytest.warns(nanwatch.NaNWatchWarning, match="KeyError") as said:
         train("graph", [nanwatch.Callback(tmp_path, every=8)], (BAD,))
     assert len(said) == 1
+
+
+ONE_THREAD = """
+import sys
+
+import tensorflow as tf
+
+tf.config.threading.set_inter_op_parallelism_threads(1)
+
+from test_host_callback import BAD, train
+
+import tb_nanwatch as nanwatch
+
+train("graph", [nanwatch.Callback(sys.argv[1])], (BAD,))
+"""
+
+
+def test_nothing_waits_for_a_thread_that_the_step_holds(tmp_path: Path) -> None:
+    """TensorFlow may have one thread for operations, as on a machine with one core."""
+    path = os.pathsep.join([str(Path(__file__).parent), *filter(None, sys.path)])
+    subprocess.run(
+        [sys.executable, "-c", ONE_THREAD, str(tmp_path)],
+        env={**os.environ, "PYTHONPATH": path, "TF_CPP_MIN_LOG_LEVEL": "3"},
+        check=True,
+        timeout=240,
+    )
+    assert read_recorded(tmp_path / "nanwatch").nonfinite()["input", "input"] == BAD

@@ -111,6 +111,9 @@ class Keras:
     def steps_per_execution(self, model: Any) -> int:
         return int(model.steps_per_execution)
 
+    def calls_single_steps(self, model: Any) -> bool:
+        return self.steps_per_execution(model) == 1
+
     def unheld_batches(self, iterator: Any, steps: int) -> str:
         return ""
 

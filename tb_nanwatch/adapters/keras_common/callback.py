@@ -355,7 +355,6 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
     def _step_end(self, was_requested: bool) -> None:
         """Right after the step, so that its record is in the file before any callback can raise."""
         with self._error_guard("record a step"):
-            self._host_signal.raise_error()
             if was_requested and not self._error_guard.has_failed:
                 counters = self._recorder.step_end()
                 self._is_nonfinite |= counters.nonfinite_steps > 0
@@ -461,6 +460,7 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
             skipped=outcome.skipped,
             deferred=outcome.deferred,
             host_signal=self._host_signal,
+            calls_host=framework_of(self.model).calls_single_steps(self.model),
         )
 
     def _stop(self, reason: str) -> None:

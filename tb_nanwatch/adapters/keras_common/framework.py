@@ -123,6 +123,9 @@ class KerasFramework(Protocol):
     def steps_per_execution(self, model: Any) -> int:
         """The most steps in one call of the train function."""
 
+    def calls_single_steps(self, model: Any) -> bool:
+        """Whether each call of the train function is one step, now and later."""
+
     def unheld_batches(self, iterator: Any, steps: int) -> str:
         """Why the train function cannot be called with batches that the host has taken; or ""."""
 

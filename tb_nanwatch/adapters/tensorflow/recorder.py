@@ -68,7 +68,8 @@ class Recorder:
         directory = os.path.join(os.fspath(log_dir), SUBDIRECTORY)
         self._source = source
         self._budget = schedule.budget
-        self._calls_host = not schedule.is_frequent
+        self._is_frequent = schedule.is_frequent
+        self._host_signal: HostSignal | None = None
         self._tensorboard_histograms = tensorboard_histograms
         self._directory = directory
         self._worker = ""
@@ -140,6 +141,7 @@ class Recorder:
         skipped: tf.Tensor | None = None,
         deferred: tf.Tensor | None = None,
         host_signal: HostSignal | None = None,
+        calls_host: bool = False,
     ) -> None:
         """In the step, eagerly or in a graph: adds its tensors and counts the step.
 
@@ -151,7 +153,10 @@ class Recorder:
           deferred: bool scalar, whether the step will be run again, and is not counted until then.
           host_signal: requested where `step_end` has to be called, outside of XLA; without it
             `step_end` is called after each step.
+          calls_host: whether the host may count and sample, after the step: `step_end` or `flush`
+            comes before the next one.
         """
+        self._host_signal = host_signal
         self._worker = self._worker or worker_name()
         replica = current_replica()
         step_state = self._step_state_of(replica)
@@ -173,7 +178,7 @@ class Recorder:
             new_step=new_step,
             deferred=deferred,
             host_signal=host_signal,
-            calls_host=self._calls_host,
+            calls_host=calls_host and not self._is_frequent,
         )
 
     @property
@@ -216,6 +221,7 @@ class Recorder:
         non-finite: then the record is in the file when this returns.
         """
         with self._writing():
+            self._run_calls()
             counters = self.counters
             is_changed = self._window.is_change_due(counters)
             if is_changed or self._window.is_record_due(counters):
@@ -232,9 +238,15 @@ class Recorder:
         if not self._step_states:
             return
         with self._writing():
+            self._run_calls()
             counters = self.counters
             if counters.next_step > self._window.first_step:
                 self._write_window(counters, by_change=False, urgent=True)
+
+    def _run_calls(self) -> None:
+        """On the host: counts and samples, where the last step has left that to the host."""
+        if self._host_signal is not None:
+            self._host_signal.run_calls()
 
     def rescue(self) -> bool:
         """Where the training ends without notice: writes the open window, and never raises.

@@ -128,7 +128,12 @@ class TfKeras:
 
     def steps_per_execution(self, model: Any) -> int:
         steps = model._steps_per_execution
-        return 1 if steps is None else int(steps.numpy())
+        with tf.init_scope():  # It is asked for while a step is traced, too.
+            return 1 if steps is None else int(steps.numpy())
+
+    def calls_single_steps(self, model: Any) -> bool:
+        is_tuned = getattr(model, "_steps_per_execution_tuner", None) is not None
+        return self.steps_per_execution(model) == 1 and not is_tuned
 
     def unheld_batches(self, iterator: Any, steps: int) -> str:
         if steps > 1:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
 
 import tensorflow as tf
@@ -21,7 +22,7 @@ class HostSignal:
     def __init__(self) -> None:
         self._is_requested = False
         self._is_always_requested = False
-        self._error: Exception | None = None
+        self._calls: deque[tuple[Callable[..., object], tuple[tf.Tensor, ...]]] = deque()
 
     def request(self) -> None:
         """In the step, in a branch that few steps take: asks the host to look at the step."""
@@ -35,31 +36,28 @@ class HostSignal:
 
     @staticmethod
     def can_call() -> bool:
-        """In the step: whether it can call the host while it runs."""
+        """In the step: whether it can have the host call something."""
         return tf.inside_function() and not in_xla()
 
     def call(self, function: Callable[..., object], tensors: Sequence[tf.Tensor]) -> None:
-        """In the step, in a branch that few steps take: calls `function`, and requests the host.
+        """In the step, in a branch that few steps take: has the host call `function` after it.
 
-        It is given the tensors' values eagerly, in another thread, while the step waits. What it
-        raises does not reach the step, but the host: `raise_error`.
+        The function is given the tensors' values, eagerly. Not while the step runs: what it runs
+        would wait for a thread of TensorFlow's, of which the step may hold the only one.
         """
 
-        def run(*values: tf.Tensor) -> None:
-            try:
-                with tf.device(values[0].device):
-                    function(*values)
-            except Exception as error:
-                self._error = error
+        def keep(*values: tf.Tensor) -> None:
+            self._calls.append((function, values))
             self._set()
 
-        tf.py_function(run, list(tensors), [])
+        tf.py_function(keep, list(tensors), [])
 
-    def raise_error(self) -> None:
-        """On the host: raises what a function that a step called has raised, once."""
-        error, self._error = self._error, None
-        if error is not None:
-            raise error
+    def run_calls(self) -> None:
+        """On the host, after the step: calls what it asked for, in its order."""
+        while self._calls:
+            function, values = self._calls.popleft()
+            with tf.device(values[0].device):
+                function(*values)
 
     def _set(self) -> None:
         self._is_requested = True

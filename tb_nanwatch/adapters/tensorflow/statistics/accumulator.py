@@ -3,7 +3,8 @@
 A healthy step costs one reduction a tensor and a few operations on small vectors. Exact counts are
 taken only where one of the sums is not finite, in that same step; exponent histograms only at the
 window's last step, and where the set of non-finite tensors changes. Both are part of a step that
-XLA compiles; a step of `fit` in a graph calls the host for them, while it runs.
+XLA compiles; a step of `fit` in a graph leaves them to the host, which has them done on the same
+device before the next step.
 """
 
 from __future__ import annotations
@@ -114,8 +115,8 @@ class Accumulator:
           deferred: bool scalar, whether the step will be run again, and is not counted until then.
           host_signal: requested for a step that is not finite, the first one that is finite again,
             and the one that the host looks at next.
-          calls_host: whether the host counts and samples, where the step can call it: then this is
-            no part of the step's graph.
+          calls_host: whether the host may count and sample, before the next step: then this is no
+            part of the step's graph.
         """
         step_state = self._step_state
         tensors = [twin(tensor) for tensor in tensors]
@@ -133,12 +134,8 @@ class Accumulator:
         if deferred is not None:
             totals *= tf.cast(counts, tf.float64)
             known = totals[: len(tensors)]
-        added = [
-            self._totals.assign_add(totals, read_value=False),
-            self._largest_norm.assign(
-                tf.maximum(self._largest_norm, tf.sqrt(known)), read_value=False
-            ),
-        ]
+        self._totals.assign_add(totals)
+        self._largest_norm.assign(tf.maximum(self._largest_norm, tf.sqrt(known)))
         trusted = healthy & ~self._any_nonfinite
         takes_histograms = is_scheduled & (state[TAKES_HISTOGRAMS] > 0)
         factors = [] if factor is None else [factor]
@@ -150,7 +147,6 @@ class Accumulator:
                 is_scaled=factor is not None,
                 is_scale_dynamic=loss_scale is not None and loss_scale.dynamic,
             ),
-            added,
             host_signal,
             calls_host=calls_host,
         )
@@ -167,7 +163,6 @@ class Accumulator:
         predicate: tf.Tensor,
         values: Sequence[tf.Tensor],
         look: Callable[..., None],
-        after: Sequence[tf.Operation],
         host_signal: HostSignal | None,
         *,
         calls_host: bool,
@@ -193,9 +188,7 @@ class Accumulator:
             if takes_histograms or not trusted:
                 look(step, finite, *rest)
 
-        # The host writes to variables that were written before, which TensorFlow does not see.
-        with tf.control_dependencies(after):
-            run_if(predicate, lambda: host_signal.call(look_on_host, values))
+        run_if(predicate, lambda: host_signal.call(look_on_host, values))
 
     def _unscale_factors(self, loss_scale: LossScale | None) -> tf.Tensor | None:
         """float64 [tensors]: the factor that undoes the loss scale for each."""
