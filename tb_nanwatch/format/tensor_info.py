@@ -34,3 +34,11 @@ class TensorInfo:
     trainable: bool | None = None
     is_statistic: bool = False
     attribute: str = ""
+
+    @property
+    def given_name(self) -> str:
+        """Its name without the number that tells it from others of that name.
+
+        The two gradients of a variable that a step updates twice have the variable's.
+        """
+        return self.name.partition("#")[0]

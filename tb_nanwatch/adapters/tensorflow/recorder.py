@@ -243,6 +243,11 @@ class Recorder:
             if counters.next_step > self._window.first_step:
                 self._write_window(counters, by_change=False, urgent=True)
 
+    def forget_step(self) -> None:
+        """On the host, after a step that raised an error before it was counted."""
+        if self._host_signal is not None:
+            self._host_signal.forget_calls()
+
     def _run_calls(self) -> None:
         """On the host: counts and samples, where the last step has left that to the host."""
         if self._host_signal is not None:

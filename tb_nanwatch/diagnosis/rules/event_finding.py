@@ -113,11 +113,8 @@ def _spread_by_clipping(run: Run, event: Event) -> bool:
     optimizers = run.history.model.optimizers
     if optimizers and all(each.global_clipnorm is None for each in optimizers):
         return False
-    gradients = {run.info(tensor).name for tensor in run.seen_at(event.step, "gradient")}
+    gradients = {run.info(tensor).given_name for tensor in run.seen_at(event.step, "gradient")}
     now = in_same_step(event)
-    # A variable that a step updates twice has a second gradient: "kernel#2".
-    bad = {run.info(t).name.partition("#")[0] for t in now if run.info(t).role == "gradient"}
-    weights = {run.info(t).name for t in now if t != event.origin and run.info(t).role == "weight"}
-    return bool(bad) and any(
-        name in gradients and name.partition("#")[0] not in bad for name in weights
-    )
+    bad = {run.info(t).given_name for t in now if run.info(t).role == "gradient"}
+    weights = {run.info(t).given_name for t in now - {event.origin} if run.info(t).role == "weight"}
+    return bool(bad) and bool(weights & gradients - bad)

@@ -172,6 +172,7 @@ class BlackBox:
             return
         self.analyze(_step_of(model, train_step, captured.batch), captured, None, None)
         if self._recorder.counters.next_step == captured.number:
+            self._recorder.forget_step()
             as_before = variables_as_before(captured.before)
             with suppress(Exception), as_before, restoring_variables(), restoring_random_state():
                 framework_of(model).run_step(model, record, captured.batch)

@@ -8,14 +8,18 @@ from typing import Any
 import tensorflow as tf
 
 
-def run_if(predicate: tf.Tensor, function: Callable[[], object]) -> None:
-    """Runs `function` where the bool scalar is True; eagerly, in graphs and under XLA."""
+def run_if(predicate: tf.Tensor, function: Callable[[], object]) -> tf.Tensor:
+    """Runs `function` where the bool scalar is True; eagerly, in graphs and under XLA.
+
+    Returns:
+      Bool scalar, whether it has run: what depends on it comes after.
+    """
 
     def run() -> tf.Tensor:
         function()
         return tf.constant(True)
 
-    cond_without_lowering(predicate, run, lambda: tf.constant(False))
+    return cond_without_lowering(predicate, run, lambda: tf.constant(False))
 
 
 def cond_without_lowering(

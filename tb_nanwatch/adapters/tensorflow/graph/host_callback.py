@@ -59,6 +59,10 @@ class HostSignal:
             with tf.device(values[0].device):
                 function(*values)
 
+    def forget_calls(self) -> None:
+        """On the host: discards what a step asked for that has raised an error since."""
+        self._calls.clear()
+
     def _set(self) -> None:
         self._is_requested = True
 

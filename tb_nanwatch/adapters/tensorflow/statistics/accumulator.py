@@ -139,7 +139,7 @@ class Accumulator:
         trusted = healthy & ~self._any_nonfinite
         takes_histograms = is_scheduled & (state[TAKES_HISTOGRAMS] > 0)
         factors = [] if factor is None else [factor]
-        self._look_if(
+        looked = self._look_if(
             (~trusted | is_scheduled) & counts,
             [step, finite, trusted, takes_histograms, *factors, *tensors],
             functools.partial(
@@ -156,7 +156,9 @@ class Accumulator:
             lowest = step_state.loss_scale.read_value()
             step_state.loss_scale.assign(tf.where(counts, tf.minimum(lowest, scale), lowest))
         if new_step:
-            step_state.add(next_step=counts)
+            # Not before: a step that raises an error in between has not been recorded.
+            with tf.control_dependencies([looked]):
+                step_state.add(next_step=counts)
 
     def _look_if(
         self,
@@ -166,11 +168,14 @@ class Accumulator:
         host_signal: HostSignal | None,
         *,
         calls_host: bool,
-    ) -> None:
+    ) -> tf.Tensor:
         """Where the bool scalar is True, calls `look` with the `values`, and requests the host.
 
         In a graph, TensorFlow traces and prepares in the first step what few steps run: for all of
         this it takes half as long as for a small model.
+
+        Returns:
+          Bool scalar, whether it has done that: what depends on it comes after.
         """
         if host_signal is None or not calls_host or not host_signal.can_call():
 
@@ -179,8 +184,7 @@ class Accumulator:
                 if host_signal is not None:
                     host_signal.request()
 
-            run_if(predicate, look_in_the_step)
-            return
+            return run_if(predicate, look_in_the_step)
         look = traced_after(_EAGER_LOOKS, look)
 
         def look_on_host(step: tf.Tensor, finite: tf.Tensor, *rest: tf.Tensor) -> None:
@@ -188,7 +192,7 @@ class Accumulator:
             if takes_histograms or not trusted:
                 look(step, finite, *rest)
 
-        run_if(predicate, lambda: host_signal.call(look_on_host, values))
+        return run_if(predicate, lambda: host_signal.call(look_on_host, values))
 
     def _unscale_factors(self, loss_scale: LossScale | None) -> tf.Tensor | None:
         """float64 [tensors]: the factor that undoes the loss scale for each."""
