@@ -355,7 +355,9 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
     def _step_end(self, was_requested: bool) -> None:
         """Right after the step, so that its record is in the file before any callback can raise."""
         with self._error_guard("record a step"):
-            if was_requested and not self._error_guard.has_failed:
+            if self._error_guard.has_failed:
+                self._recorder.forget_step()
+            elif was_requested:
                 counters = self._recorder.step_end()
                 self._is_nonfinite |= counters.nonfinite_steps > 0
                 self._skip_streak = counters.skip_streak

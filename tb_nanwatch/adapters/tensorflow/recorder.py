@@ -244,7 +244,7 @@ class Recorder:
                 self._write_window(counters, by_change=False, urgent=True)
 
     def forget_step(self) -> None:
-        """On the host, after a step that raised an error before it was counted."""
+        """On the host, after a step that is not recorded: discards what it left to the host."""
         if self._host_signal is not None:
             self._host_signal.forget_calls()
 

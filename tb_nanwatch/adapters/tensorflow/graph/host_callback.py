@@ -60,7 +60,7 @@ class HostSignal:
                 function(*values)
 
     def forget_calls(self) -> None:
-        """On the host: discards what a step asked for that has raised an error since."""
+        """On the host, after the step: discards what it asked for."""
         self._calls.clear()
 
     def _set(self) -> None:
