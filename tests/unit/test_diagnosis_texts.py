@@ -132,8 +132,9 @@ EXPECTED: dict[str, tuple[Finding, str, str]] = {
     "loss-domain/formula": (
         finding("loss-domain", LOSS, NAN, variant="formula", record_also=("prediction",)),
         "NaN in the loss at step 7",
-        "The loss is NaN at step 7 while nothing upstream of it was recorded: it takes the log, "
-        "root or quotient of an invalid value.",
+        "The loss is NaN at step 7, and nothing upstream of it was recorded. Either the forward "
+        "pass is non-finite already, or the loss takes the log, root or quotient of an invalid "
+        "value.",
     ),
     "loss-domain/overflow": (
         finding("loss-domain", LOSS, {**INF, "largest_target": 1e20}, variant="overflow"),

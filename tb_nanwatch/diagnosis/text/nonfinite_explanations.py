@@ -147,17 +147,24 @@ def _loss_domain(finding: Finding) -> Iterator[str]:
         for word, name in (("predictions", "largest_prediction"), ("targets", "largest_target"))
         if name in evidence
     ]
-    finite = " while nothing upstream of it was recorded"
-    if known:
-        numbers = " and ".join(number(value) for _, value in known)
-        words = " and ".join(word for word, _ in known)
-        finite = f" although {words} are finite (max abs {numbers})"
+    if not known:
+        yield (
+            f"{contains(finding)}, and nothing upstream of it was recorded. Either the forward "
+            "pass is non-finite already, or the loss takes the log, root or quotient of an invalid "
+            "value."
+        )
+        return
+    numbers = " and ".join(number(value) for _, value in known)
+    words = " and ".join(word for word, _ in known)
     reasons = {
         "overflow": "values this large overflow in the loss",
         "probabilities": "it takes the log, root or quotient of an invalid value, such as log(0)",
         "formula": "it takes the log, root or quotient of an invalid value",
     }
-    yield f"{contains(finding)}{finite}: {reasons[finding.variant]}."
+    yield (
+        f"{contains(finding)} although {words} are finite (max abs {numbers}): "
+        f"{reasons[finding.variant]}."
+    )
 
 
 def _layer_backward(finding: Finding) -> Iterator[str]:
