@@ -44,7 +44,7 @@ def test_the_heatmap_has_the_page(gallery_url: str, open_tab: OpenTab, run: str)
 def test_the_verdict_is_read_at_once(gallery_url: str, open_tab: OpenTab) -> None:
     tab = open_tab(gallery_url, run="nan_feature", width=1366, height=768)
     expect(tab.headline).to_have_text("NaN in the input data at step 37")
-    expect(tab.find(".fix-line")).to_contain_text("np.isfinite(x)")
+    expect(tab.find(".fix-line")).to_contain_text("np.isfinite(np.asarray(x))")
     expect(tab.find("[role=tab]")).to_have_text(["Why and fix", "Tensor", "Layers"])
     expect(tab.find("#tab-why")).to_have_attribute("aria-selected", "true")
     expect(tab.find(".prose").first).to_be_visible()

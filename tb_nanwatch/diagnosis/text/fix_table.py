@@ -59,7 +59,7 @@ FIXES: dict[str, Fix] = {
         "Find the rows, and drop them or impute the values. If a normalization produced them, a "
         "constant column has a standard deviation of 0: divide by `np.where(std > 0, std, 1)`. "
         + _CLIPPING,
-        "good = np.isfinite(x).reshape(len(x), -1).all(axis=1)\n"
+        "good = np.isfinite(np.asarray(x)).reshape(len(x), -1).all(axis=1)\n"
         "print(np.flatnonzero(~good))  # bad rows\n"
         "x, y = x[good], y[good]",
         "dataset = dataset.unbatch().filter(\n"
@@ -69,7 +69,7 @@ FIXES: dict[str, Fix] = {
     "nonfinite-target": Fix(
         "Find the rows, and drop them or fix their source. A sample weight of 0 is not enough, "
         f"because 0 * NaN is NaN. {_CLIPPING}",
-        "good = np.isfinite(y).reshape(len(y), -1).all(axis=1)\n"
+        "good = np.isfinite(np.asarray(y)).reshape(len(y), -1).all(axis=1)\n"
         "print(np.flatnonzero(~good))  # bad rows\n"
         "x, y = x[good], y[good]",
         "dataset = dataset.unbatch().filter(\n"

@@ -229,7 +229,7 @@ def _of_data(subject: Subject, found: Search) -> Iterator[_Change]:
     if good is not None and 0 < np.count_nonzero(good) < len(good):
         yield _Change(
             "leave-out-rows",
-            f"keep = np.isfinite({name}).reshape(len({name}), -1).all(axis=1)\n"
+            f"keep = np.isfinite(np.asarray({name})).reshape(len({name}), -1).all(axis=1)\n"
             f"print(np.flatnonzero(~keep))  # bad rows\n{_without_rows(subject.batch)}",
             nullcontext(),
             tf.nest.map_structure(lambda each: _rows(each, good), subject.batch),
