@@ -167,7 +167,9 @@ def test_code_of_a_fix_is_shown_and_copied(gallery_url: str, visit: Visit) -> No
     expect(blocks.first.locator("button")).to_have_text("Copied")
     assert tab.page.evaluate("navigator.clipboard.readText()") == code
     expect(tab.find(".record-also")).to_contain_text("also record activations:")
-    expect(blocks.nth(1).locator("code")).to_have_text('watch=["default", "activation"]')
+    more = blocks.nth(1).locator("code")
+    expect(more).to_contain_text('nanwatch.Callback(log_dir, watch=["default", "activation"])')
+    expect(more).to_contain_text("watcher.observe(activation=...)")
 
 
 def test_the_failing_operation_is_shown_with_its_source(gallery_url: str, visit: Visit) -> None:
