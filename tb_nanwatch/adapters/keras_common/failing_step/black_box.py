@@ -204,7 +204,7 @@ class BlackBox:
           The step's outputs.
         """
         failed: BaseException | None = None
-        has_run = run is None
+        has_run = False
 
         def run_deferred() -> None:
             nonlocal outputs, failed, has_run
@@ -218,7 +218,7 @@ class BlackBox:
                 raise
 
         try:
-            self._analyze(step, captured, run_deferred, is_deferred=run is not None)
+            self._analyze(step, captured, None if run is None else run_deferred)
         except BaseException as error:
             if error is failed:
                 raise
@@ -232,9 +232,7 @@ class BlackBox:
         self,
         step: FailingStep,
         captured: CapturedStep | None,
-        run_deferred: Callable[[], None],
-        *,
-        is_deferred: bool,
+        run_deferred: Callable[[], None] | None,
     ) -> None:
         self._reruns_left -= 1
         self._arm(False)
@@ -245,7 +243,7 @@ class BlackBox:
         search, trials, failure, state = self._rerun(step, number, captured)
         # A captured step went non-finite in the training; a deferred one may not when it is run.
         again = search is None or search.is_nonfinite
-        if is_deferred:
+        if run_deferred is not None:
             run_deferred()
             after = self._recorder.counters
             again = (
