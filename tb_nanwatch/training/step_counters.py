@@ -17,6 +17,7 @@ class StepCounters(NamedTuple):
       scale_skipped_steps: steps since the last record that a loss-scaling optimizer skipped.
       skipped_steps: steps since the last record that `on_nonfinite="skip"` skipped.
       skip_streak: consecutive steps skipped by `on_nonfinite="skip"` until now.
+      handed_over: steps that XLA compiles and that have left tensors for the host to look at.
     """
 
     next_step: int
@@ -26,6 +27,7 @@ class StepCounters(NamedTuple):
     scale_skipped_steps: int
     skipped_steps: int
     skip_streak: int
+    handed_over: int
 
 
 def largest(counters: list[StepCounters]) -> StepCounters:

@@ -8,7 +8,7 @@ from tb_nanwatch.training.step_counters import StepCounters, largest
 
 
 def counters(next_step: int, *, flush: int = 0) -> StepCounters:
-    return StepCounters(next_step, flush, 0, -1, 0, 0, 0)
+    return StepCounters(next_step, flush, 0, -1, 0, 0, 0, 0)
 
 
 def test_the_first_step_is_looked_at_and_then_the_end_of_each_window() -> None:
@@ -31,6 +31,6 @@ def test_a_change_ends_a_window_early() -> None:
 
 
 def test_of_several_replicas_the_largest_counters_hold() -> None:
-    one, other = StepCounters(5, 0, 2, 4, 0, 1, 0), StepCounters(5, 1, 0, -1, 3, 0, 2)
-    assert largest([one, other]) == StepCounters(5, 1, 2, 4, 3, 1, 2)
+    one, other = StepCounters(5, 0, 2, 4, 0, 1, 0, 0), StepCounters(5, 1, 0, -1, 3, 0, 2, 1)
+    assert largest([one, other]) == StepCounters(5, 1, 2, 4, 3, 1, 2, 1)
     assert largest([one]) is one

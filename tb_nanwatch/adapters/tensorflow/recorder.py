@@ -125,7 +125,7 @@ class Recorder:
         step = self._window.first_step
         step_state = DeviceStepState(step)
         accumulator = _accumulator(step_state, tensors)
-        accumulator.add([tensor for _, tensor in tensors])
+        accumulator.add([each.tensor for each in tensors])
         window = new_window(0, 0, step, step)
         manifest = self._manifest_of(_infos(tensors))
         record = Record(window, *accumulator.read_and_reset(step_state.counters()))
@@ -171,14 +171,14 @@ class Recorder:
         if key not in self._accumulators:
             self._accumulators[key] = infos, _accumulator(step_state, tensors)
         accumulator = self._accumulators[key][1]
-        values = [tensor for _, tensor in tensors]
         accumulator.add(
-            values,
+            [each.tensor for each in tensors],
             loss_scale,
             new_step=new_step,
             deferred=deferred,
             host_signal=host_signal,
             calls_host=calls_host and not self._is_frequent,
+            handles=[each.handle for each in tensors],
         )
 
     @property
@@ -221,8 +221,7 @@ class Recorder:
         non-finite: then the record is in the file when this returns.
         """
         with self._writing():
-            self._run_calls()
-            counters = self.counters
+            counters = self._look()
             is_changed = self._window.is_change_due(counters)
             if is_changed or self._window.is_record_due(counters):
                 self._write_window(counters, by_change=is_changed, urgent=is_changed)
@@ -238,8 +237,7 @@ class Recorder:
         if not self._step_states:
             return
         with self._writing():
-            self._run_calls()
-            counters = self.counters
+            counters = self._look()
             if counters.next_step > self._window.first_step:
                 self._write_window(counters, by_change=False, urgent=True)
 
@@ -248,10 +246,18 @@ class Recorder:
         if self._host_signal is not None:
             self._host_signal.forget_calls()
 
-    def _run_calls(self) -> None:
+    def _look(self) -> StepCounters:
         """On the host: counts and samples, where the last step has left that to the host."""
-        if self._host_signal is not None:
-            self._host_signal.run_calls()
+        signal = self._host_signal
+        if signal is not None:
+            signal.run_calls()
+        counters = self.counters
+        if signal is not None and counters.handed_over:
+            signal.run_compiled_calls()
+            for each in self._step_states.values():
+                each.forget_handed_over()
+            counters = self.counters
+        return counters
 
     def rescue(self) -> bool:
         """Where the training ends without notice: writes the open window, and never raises.
@@ -313,13 +319,13 @@ class Recorder:
 
 
 def _infos(tensors: Sequence[NamedTensor]) -> tuple[TensorInfo, ...]:
-    return tuple(info for info, _ in tensors)
+    return tuple(each.info for each in tensors)
 
 
 def _accumulator(step_state: DeviceStepState, tensors: Sequence[NamedTensor]) -> Accumulator:
     return Accumulator(
         step_state,
-        [tensor.dtype for _, tensor in tensors],
-        scaled=[info.role in _SCALED for info, _ in tensors],
-        handled=[info.role in _HANDLED for info, _ in tensors],
+        [each.tensor.dtype for each in tensors],
+        scaled=[each.info.role in _SCALED for each in tensors],
+        handled=[each.info.role in _HANDLED for each in tensors],
     )

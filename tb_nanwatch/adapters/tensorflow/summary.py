@@ -175,7 +175,7 @@ def summary(
                 "with tf.summary.experimental.set_step()."
             )
         manifest = Manifest(
-            tuple(info for info, _ in tensors), "summary", description=description or ""
+            tuple(each.info for each in tensors), "summary", description=description or ""
         )
         return _write(_stream(role, tag), manifest, tensors, step)
 
@@ -183,7 +183,7 @@ def summary(
 def _write(
     stream: _SummaryStream, manifest: Manifest, tensors: Sequence[NamedTensor], step: Any
 ) -> tf.Tensor:
-    formats = [kernels.dtype_format(tensor.dtype) for _, tensor in tensors]
+    formats = [kernels.dtype_format(each.tensor.dtype) for each in tensors]
 
     def pack(
         step: npt.NDArray[np.int64],
@@ -208,7 +208,7 @@ def _write(
 
     @without_op_callbacks()
     def record() -> tf.Tensor:
-        rows = kernels.group_rows(kernels.flatten([tensor for _, tensor in tensors]))
+        rows = kernels.group_rows(kernels.flatten([each.tensor for each in tensors]))
         counts = kernels.count_nonfinite(rows)
         samples = take_samples(rows, masked=True)
         step64 = tf.cast(step, tf.int64)

@@ -30,10 +30,17 @@ UNKNOWN_VARIABLE = VariableFacts()
 
 
 class NamedTensor(NamedTuple):
-    """A tensor to record, and its row of the manifest."""
+    """A tensor to record.
+
+    Attributes:
+      info: its row of the manifest.
+      tensor: its value.
+      handle: of the variable that still has this value when the step has ended; None of any other.
+    """
 
     info: TensorInfo
     tensor: tf.Tensor
+    handle: Any = None
 
 
 def dense(value: Any) -> tf.Tensor:
@@ -71,6 +78,7 @@ def name_tensor(
     batch: bool = False,
     mirrored: bool = False,
     variable: VariableFacts = UNKNOWN_VARIABLE,
+    handle: Any = None,
 ) -> NamedTensor:
     """Names one tensor.
 
@@ -81,6 +89,7 @@ def name_tensor(
       batch: whether the first dimension may change from step to step.
       mirrored: whether it is the same in every replica.
       variable: what is known of the variable that it is, or is computed for.
+      handle: as in `NamedTensor`.
     """
     tensor = dense(value)
     dims = tensor.shape if shape is None else tf.TensorShape(shape)
@@ -92,14 +101,14 @@ def name_tensor(
             known = (-1, *known[1:])
     replica = "" if mirrored else replica_label()
     info = TensorInfo(role, layer, name, known, tensor.dtype.name, replica, *variable)
-    return NamedTensor(info, tensor)
+    return NamedTensor(info, tensor, handle)
 
 
 def with_unique_names(tensors: Iterable[NamedTensor]) -> list[NamedTensor]:
     """The tensors with names unique within their role and replica: the second "a" is "a#2"."""
     tensors = list(tensors)
-    infos = record_rows.with_unique_names(info for info, _ in tensors)
-    return [NamedTensor(info, each.tensor) for info, each in zip(infos, tensors, strict=True)]
+    infos = record_rows.with_unique_names(each.info for each in tensors)
+    return [each._replace(info=info) for info, each in zip(infos, tensors, strict=True)]
 
 
 def as_list(data: Any) -> Any:

@@ -119,7 +119,7 @@ class LoopStep:
         found = [
             tensor
             for tensors, _ in self.observations
-            for info, tensor in tensors
+            for info, tensor, _ in tensors
             if info.role in ("loss", "gradient")
         ]
         if self.error_guard.has_failed:

@@ -23,7 +23,7 @@ from tb_nanwatch.adapters.keras_common.instrument.paths import Paths, relative_p
 from tb_nanwatch.adapters.tensorflow.graph.context import current_graph
 from tb_nanwatch.adapters.tensorflow.graph.replicas import is_mirrored
 from tb_nanwatch.adapters.tensorflow.graph.twins import twin
-from tb_nanwatch.adapters.tensorflow.graph.variables import variable_path
+from tb_nanwatch.adapters.tensorflow.graph.variables import handle_of, variable_path
 from tb_nanwatch.adapters.tensorflow.statistics.device_state import LossScale
 from tb_nanwatch.adapters.tensorflow.tensors import (
     UNKNOWN_VARIABLE,
@@ -149,8 +149,9 @@ class StepTensors:
             # Several optimizers, or one that is applied several times, each with its own scale.
             own = None if is_unscaled else scale
             factor = reference.scale if own is None else reference.scale / own.scale
-            for info, tensor in gradients:
-                yield NamedTensor(info, twin(tensor) * tf.cast(factor, tensor.dtype))
+            for each in gradients:
+                scaled = twin(each.tensor) * tf.cast(factor, each.tensor.dtype)
+                yield each._replace(tensor=scaled)
 
     def add_batch(self, batch: Batch) -> None:
         """Adds what `fit` feeds to the step."""
@@ -259,14 +260,21 @@ class StepTensors:
                 layer = "" if owner is None else self._layer(owner)
                 path, value = self._slot_path(slot, owner), self._framework.value(slot)
                 self._tensors += self._named(
-                    "slot", layer, path, value, shape=slot.shape, mirrored=is_mirrored(slot)
+                    "slot",
+                    layer,
+                    path,
+                    value,
+                    shape=slot.shape,
+                    mirrored=is_mirrored(slot),
+                    handle=handle_of(slot),
                 )
         self.add_weights()
 
     def add_weights(self) -> None:
         """Adds the model's variables as they are now, non-trainable ones too."""
         for variable in self._framework.weights(self._model):
-            self._tensors += self._of_variable("weight", variable, self._framework.value(variable))
+            value, handle = self._framework.value(variable), handle_of(variable)
+            self._tensors += self._of_variable("weight", variable, value, handle=handle)
 
     def warn_of_inner_update(self) -> None:
         """Warns of an update that cannot be skipped."""
@@ -337,7 +345,9 @@ class StepTensors:
             return path
         return self._framework.slot_path(path, variable_path(owner), self.paths.variable(owner))
 
-    def _of_variable(self, role: str, variable: Any, value: Any) -> Iterator[NamedTensor]:
+    def _of_variable(
+        self, role: str, variable: Any, value: Any, **options: Any
+    ) -> Iterator[NamedTensor]:
         path = self.paths.variable(variable)
         mirrored = role in VARIABLES and is_mirrored(variable)
         return self._named(
@@ -348,6 +358,7 @@ class StepTensors:
             shape=variable.shape,
             mirrored=mirrored,
             variable=self._variables.get(id(variable), UNKNOWN_VARIABLE),
+            **options,
         )
 
     def _named(

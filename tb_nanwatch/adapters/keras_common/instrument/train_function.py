@@ -65,6 +65,7 @@ class InstrumentedTrainFunction:
         self._step: Callable[[Any], Any] = instrument(inner_step)
         self._plain = _plain(model)
         self._plain_traced = self._traced = vars(model).get(_TRACED)
+        host_signal.forget_traces()
         self._instrumented = self._make()
 
     def _make(self) -> Callable[[Any], Any]:

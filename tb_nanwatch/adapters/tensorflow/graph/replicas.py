@@ -20,6 +20,11 @@ def is_single_process(strategy: tf.distribute.Strategy) -> bool:
     return replicas == 1 or replicas == len(strategy.extended.worker_devices)
 
 
+def is_one_replica() -> bool:
+    """In the step: whether no other replica takes it, in this process or another."""
+    return int(tf.distribute.get_strategy().num_replicas_in_sync) == 1
+
+
 def current_replica() -> int:
     """Number of the replica of this process whose step is traced or run; 0 outside of replicas."""
     context = tf.distribute.get_replica_context()

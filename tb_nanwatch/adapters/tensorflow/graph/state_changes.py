@@ -20,6 +20,7 @@ import tensorflow as tf
 from tb_nanwatch.adapters.tensorflow import private_api
 from tb_nanwatch.adapters.tensorflow.graph.function_patching import FunctionPatch, patch_functions
 from tb_nanwatch.adapters.tensorflow.graph.operation_callbacks import on_operation
+from tb_nanwatch.adapters.tensorflow.graph.variables import value_at
 
 _ACTS = {
     "PyFunc": "it calls Python in tf.numpy_function",
@@ -94,7 +95,7 @@ class StateVariable:
 
     def read(self) -> tf.Tensor:
         """Its value, sharing its memory; no tape records the read."""
-        return tf.raw_ops.ReadVariableOp(resource=self.handle, dtype=self.spec.dtype)
+        return value_at(self.handle, self.spec.dtype)
 
     def write(self, value: Any) -> None:
         """Writes `value`, sharing its memory."""

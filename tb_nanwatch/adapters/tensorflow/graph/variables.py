@@ -23,7 +23,18 @@ def variable(value: object, dtype: tf.DType) -> tf.Variable:
 
 def value_of(source: Any) -> tf.Tensor:
     """The value of a `tf.Variable`, read by the operation itself, which no tape records."""
-    return tf.raw_ops.ReadVariableOp(resource=source.handle, dtype=source.dtype)
+    return value_at(source.handle, source.dtype)
+
+
+def value_at(handle: Any, dtype: tf.DType) -> tf.Tensor:
+    """The value of the variable of this handle, sharing its memory; no tape records the read."""
+    return tf.raw_ops.ReadVariableOp(resource=handle, dtype=dtype)
+
+
+def handle_of(source: Any) -> Any:
+    """The handle by which the host reads a variable, TensorFlow's or Keras'; None without one."""
+    handle = getattr(getattr(source, "_value", source), "handle", None)
+    return handle if isinstance(handle, tf.__internal__.EagerTensor) else None
 
 
 def fetch(source: tf.Variable) -> npt.NDArray[Any]:

@@ -105,6 +105,7 @@ class Accumulator:
         deferred: tf.Tensor | None = None,
         host_signal: HostSignal | None = None,
         calls_host: bool = False,
+        handles: Sequence[Any] = (),
     ) -> None:
         """In the step, eagerly, in a `tf.function` or under XLA: adds its tensors and counts it.
 
@@ -117,6 +118,7 @@ class Accumulator:
             and the one that the host looks at next.
           calls_host: whether the host may count and sample, before the next step: then this is no
             part of the step's graph.
+          handles: of each tensor's variable, if that still has its value then; None if not.
         """
         step_state = self._step_state
         tensors = [twin(tensor) for tensor in tensors]
@@ -138,10 +140,11 @@ class Accumulator:
         self._largest_norm.assign(tf.maximum(self._largest_norm, tf.sqrt(known)))
         trusted = healthy & ~self._any_nonfinite
         takes_histograms = is_scheduled & (state[TAKES_HISTOGRAMS] > 0)
-        factors = [] if factor is None else [factor]
+        given = [step, finite, trusted, takes_histograms, *([] if factor is None else [factor])]
         looked = self._look_if(
             (~trusted | is_scheduled) & counts,
-            [step, finite, trusted, takes_histograms, *factors, *tensors],
+            [*given, *tensors],
+            [*(None for _ in given), *(handles or (None for _ in tensors))],
             functools.partial(
                 self._count_and_sample,
                 is_scaled=factor is not None,
@@ -164,6 +167,7 @@ class Accumulator:
         self,
         predicate: tf.Tensor,
         values: Sequence[tf.Tensor],
+        handles: Sequence[Any],
         look: Callable[..., None],
         host_signal: HostSignal | None,
         *,
@@ -177,7 +181,7 @@ class Accumulator:
         Returns:
           Bool scalar, whether it has done that: what depends on it comes after.
         """
-        if host_signal is None or not calls_host or not host_signal.can_call():
+        if host_signal is None or not calls_host or not host_signal.can_call(values, handles):
 
             def look_in_the_step() -> None:
                 look(*values)
@@ -192,7 +196,9 @@ class Accumulator:
             if takes_histograms or not trusted:
                 look(step, finite, *rest)
 
-        return run_if(predicate, lambda: host_signal.call(look_on_host, values))
+        if in_xla():
+            self._step_state.add(handed_over=predicate)
+        return host_signal.call_if(predicate, look_on_host, values, handles)
 
     def _unscale_factors(self, loss_scale: LossScale | None) -> tf.Tensor | None:
         """float64 [tensors]: the factor that undoes the loss scale for each."""

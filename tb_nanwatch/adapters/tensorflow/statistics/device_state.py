@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -16,6 +17,7 @@ from tb_nanwatch.training.step_counters import StepCounters
 _NO_SCALE = np.finfo(np.float64).max
 """Not NaN, so that `tf.debugging.enable_check_numerics` finds nothing of ours."""
 
+_HANDED_OVER = StepCounters._fields.index("handed_over")
 _SKIP_STREAK = StepCounters._fields.index("skip_streak")
 
 NEXT_HOST_STEP = len(StepCounters._fields)
@@ -44,7 +46,7 @@ class DeviceStepState:
       first_step: the step that comes first. The host looks at it, and takes histograms.
 
     Attributes:
-      vector: int64 [9], the members of `StepCounters`; the step that the host looks at next,
+      vector: int64 [10], the members of `StepCounters`; the step that the host looks at next,
         whatever happens; and 1 where histograms are taken at that step, 0 otherwise.
       total_nonfinite_steps: int64 scalar, steps with a non-finite tensor so far.
       loss_scale: float64 scalar, the smallest of the window; _NO_SCALE without one.
@@ -52,7 +54,7 @@ class DeviceStepState:
     """
 
     def __init__(self, first_step: int = 0):
-        self.vector = variable([first_step, 0, 0, -1, 0, 0, 0, first_step, 1], tf.int64)
+        self.vector = variable([first_step, 0, 0, -1, 0, 0, 0, 0, first_step, 1], tf.int64)
         self.total_nonfinite_steps = variable(0, tf.int64)
         self.loss_scale = variable(_NO_SCALE, tf.float64)
         self.has_loss_scale = False
@@ -89,7 +91,7 @@ class DeviceStepState:
 
     def begin_window(self, counters: StepCounters, next_step: HostStep) -> None:
         """On the host: begins the window after that of `counters`."""
-        state = StepCounters(counters.next_step, 0, 0, -1, 0, 0, counters.skip_streak)
+        state = StepCounters(counters.next_step, 0, 0, -1, 0, 0, counters.skip_streak, 0)
         store(self.vector, np.array([*state, *next_step], np.int64))
 
     def take_loss_scale(self) -> float:
@@ -102,8 +104,15 @@ class DeviceStepState:
         store(self.loss_scale, np.array(_NO_SCALE))
         return scale
 
+    def forget_handed_over(self) -> None:
+        """On the host: where it has looked at what the step has left to it."""
+        self._set(slice(_HANDED_OVER, _HANDED_OVER + 1), [0])
+
     def schedule_host_step(self, next_step: HostStep) -> None:
         """On the host: sets the step that it looks at next."""
+        self._set(slice(NEXT_HOST_STEP, None), next_step)
+
+    def _set(self, members: slice, values: Sequence[int]) -> None:
         vector = fetch(self.vector).copy()
-        vector[NEXT_HOST_STEP:] = next_step
+        vector[members] = values
         store(self.vector, vector)
