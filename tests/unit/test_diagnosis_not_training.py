@@ -48,6 +48,8 @@ def test_nothing_to_train_is_said_whatever_the_loss() -> None:
         "Nothing is trained from step 0 · the model has no trainable variables"
     )
     assert "tf.Variable" in explanation(found)
+    of_keras_2 = replace(found, model=replace(found.model, framework="tf_keras"))
+    assert "Keras 3" not in explanation(of_keras_2)
 
 
 def test_a_frozen_model_is_said_to_be_frozen() -> None:
