@@ -25,9 +25,16 @@ def unscaled_data(run: Run, findings: Sequence[Finding]) -> Iterator[Finding]:
     if worst is None:
         return
     known = {each.origin for each in findings if each.cause == "fill-value"}
-    for tensor in run.recorded("input", "target"):
-        steps = large_before(run, tensor, worst)
-        if steps is not None and run.place(tensor) not in known:
+    for role in ("input", "target"):
+        large = {
+            tensor: steps
+            for tensor in run.recorded(role)
+            if (steps := large_before(run, tensor, worst)) and run.place(tensor) not in known
+        }
+        # Which layer takes which input is not known: only where there is one for each of them.
+        if role == "input" and len(large) <= run.layers.input_scalers:
+            continue
+        for tensor, steps in large.items():
             yield finding_of_trend(
                 run,
                 f"unscaled-{run.info(tensor).role}",
