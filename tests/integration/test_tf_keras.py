@@ -629,3 +629,16 @@ def test_slots_have_the_names_that_they_would_have(
         return [[v.name for v in (each() if callable(each) else each)] for each in found]
 
     assert names(nanwatch.Callback(tmp_path, on_nonfinite="skip")) == names()
+
+
+def test_an_optimizer_without_anything_to_update_is_not_built(tmp_path: Path) -> None:
+    def train(*callbacks: Any) -> Any:
+        dense = layers.Dense(1, trainable=False)
+        model = compiled([dense], optimizers.Adam(0.1))
+        fit(model, *callbacks)
+        dense.trainable = True  # Then the first update builds it.
+        model.compile(model.optimizer, "mse")
+        fit(model, *callbacks)
+        return model
+
+    assert_same_bits(train(nanwatch.Callback(tmp_path)), train())
