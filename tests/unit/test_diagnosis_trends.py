@@ -250,6 +250,8 @@ def test_the_loss_is_cut_off() -> None:
     found = diagnose(history(dies(LAYERS, since=0)))
     assert causes(found) == ["dead-layer"]
     assert found[0].variant == "loss"
+    (later,) = diagnose(history(dies(LAYERS, since=1)))
+    assert later.variant == "units"
 
 
 def test_zero_gradients_at_a_loss_of_zero_are_what_is_wanted() -> None:
