@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -464,3 +465,62 @@ def test_a_remedy_is_tried_on_the_slots_before_the_step(tmp_path: Path, mode: st
     assert not all(np.isfinite(each.numpy()).all() for each in optimizer.variables)
     (tried,) = rerun_of(tmp_path).tried
     assert tried.outcome == "finite"
+
+
+def test_tensorflow_logs_nothing_of_the_step_that_is_run_again(tmp_path: Path) -> None:
+    heard: list[str] = []
+    handler = logging.Handler()
+    handler.emit = lambda record: heard.append(record.getMessage())  # type: ignore[method-assign]
+    tf.get_logger().addHandler(handler)
+    watcher = nanwatch.Watcher(tmp_path)
+    weight = tf.Variable(1.0)
+
+    @watcher.step
+    @tf.function(autograph=False)
+    def step(x: Any) -> None:
+        tf.get_logger().warning("traced or run")
+        with tf.GradientTape() as tape:
+            loss = tf.math.log(x) * weight
+        gradient = tape.gradient(loss, weight)
+        watcher.observe(loss=loss, gradient=[(gradient, weight)])
+        weight.assign_sub(gradient)
+
+    try:
+        for x in (1.0, 2.0, -1.0):
+            step(tf.constant(x))
+            watcher.step_end()
+        tf.get_logger().warning("after it")
+    finally:
+        tf.get_logger().removeHandler(handler)
+    assert rerun_of(tmp_path).operation is not None
+    assert heard == ["traced or run", "after it"]
+
+
+class Unnamed(tf.Module):  # type: ignore[misc]
+    """As some of TensorFlow Probability's: without what `tf.Module.__init__` gives it."""
+
+    def __init__(self) -> None:
+        pass
+
+    def __call__(self, x: Any) -> Any:
+        return tf.math.log(x)
+
+
+def test_a_module_without_a_name_scope_is_no_owner(tmp_path: Path) -> None:
+    watcher = nanwatch.Watcher(tmp_path)
+    weight, module = tf.Variable(1.0), Unnamed()
+
+    @watcher.step
+    def step(x: Any) -> None:
+        with tf.GradientTape() as tape:
+            loss = module(x) * weight
+        gradient = tape.gradient(loss, weight)
+        watcher.observe(loss=loss, gradient=[(gradient, weight)])
+        weight.assign_sub(gradient)
+
+    for x in (1.0, -1.0):
+        step(tf.constant(x))
+        watcher.step_end()
+    operation = rerun_of(tmp_path).operation
+    assert operation is not None
+    assert (operation.type, operation.layer) == ("Log", "")

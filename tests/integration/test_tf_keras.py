@@ -594,3 +594,51 @@ def test_a_model_compiled_with_several_optimizers(tmp_path: Path) -> None:
     assert all(map(np.array_equal, watched, train()))
     recorded = read_recorded(tmp_path / "nanwatch")
     assert len(recorded.names("gradient")) == 6
+
+
+class TwoOptimizers(OwnStep):
+    """Each part has an optimizer of its own, of the same kind."""
+
+    def compile(self, make: Callable[[], Any], **options: Any) -> None:
+        super().compile(make(), **options)
+        self.other = make()
+
+    def train_step(self, batch: Any) -> Any:
+        x, _ = batch
+        with tf.GradientTape(persistent=True) as tape:
+            loss = tf.reduce_mean((self(x, training=True) - x) ** 2)
+        with tf.name_scope("update"):
+            for optimizer, part in ((self.optimizer, self.encoder), (self.other, self.decoder)):
+                gradients = tape.gradient(loss, part.trainable_variables)
+                pairs = zip(gradients, part.trainable_variables, strict=True)
+                optimizer.apply_gradients(pairs)
+        return {"loss": loss}
+
+
+@pytest.mark.parametrize("make", [optimizers.Adam, optimizers.legacy.Adam], ids=["new", "legacy"])
+@pytest.mark.parametrize("options", MODES.values(), ids=MODES)
+def test_slots_have_the_names_that_they_would_have(
+    tmp_path: Path, make: Callable[[], Any], options: dict[str, Any]
+) -> None:
+    def names(*callbacks: Any) -> list[list[str]]:
+        model = TwoOptimizers()
+        model.compile(make, **options)
+        x, y = data()
+        model.fit(x, y, batch_size=BATCH, epochs=1, verbose=0, callbacks=list(callbacks))
+        found = [each.variables for each in (model.optimizer, model.other)]
+        return [[v.name for v in (each() if callable(each) else each)] for each in found]
+
+    assert names(nanwatch.Callback(tmp_path, on_nonfinite="skip")) == names()
+
+
+def test_an_optimizer_without_anything_to_update_is_not_built(tmp_path: Path) -> None:
+    def train(*callbacks: Any) -> Any:
+        dense = layers.Dense(1, trainable=False)
+        model = compiled([dense], optimizers.Adam(0.1))
+        fit(model, *callbacks)
+        dense.trainable = True  # Then the first update builds it.
+        model.compile(model.optimizer, "mse")
+        fit(model, *callbacks)
+        return model
+
+    assert_same_bits(train(nanwatch.Callback(tmp_path)), train())

@@ -13,6 +13,7 @@ import tensorflow as tf
 from reports import findings_of
 
 import tb_nanwatch as nanwatch
+from tb_nanwatch.adapters.keras_common.instrument.step_tensors import StepTensors
 
 STEPS = 4
 
@@ -148,6 +149,19 @@ def test_what_fails_of_ours_ends_no_validation(
         model = fit(tmp_path, validation_data=data(16, 1))
     assert sum("injected" in str(each.message) for each in caught) == 1
     assert len(model.history.history["val_loss"]) == 2
+    assert findings_of(tmp_path) == []
+
+
+def test_of_a_training_that_is_not_recorded_nothing_is_concluded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: Any) -> None:
+        raise RuntimeError("injected")
+
+    monkeypatch.setattr(StepTensors, "add_gradients", fails)
+    with pytest.warns(nanwatch.NaNWatchWarning, match="injected"):
+        model = fit(tmp_path, train=with_nan(8 * STEPS, 3), validation_data=data(16, 1))
+    assert np.isnan([model.history.history[name] for name in ("loss", "val_loss")]).all()
     assert findings_of(tmp_path) == []
 
 

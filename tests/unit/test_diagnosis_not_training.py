@@ -48,6 +48,19 @@ def test_nothing_to_train_is_said_whatever_the_loss() -> None:
         "Nothing is trained from step 0 · the model has no trainable variables"
     )
     assert "tf.Variable" in explanation(found)
+    of_keras_2 = replace(found, model=replace(found.model, framework="tf_keras"))
+    assert "Keras 3" not in explanation(of_keras_2)
+
+
+@pytest.mark.parametrize("is_frozen", [False, True])
+def test_large_data_is_not_why_nothing_is_trained(is_frozen: bool) -> None:
+    def change(step: int, values: Values) -> None:
+        values["target", "target"] = values["target", "target"] * np.float32(1e3)
+
+    layers = tuple(replace(each, trainable=not is_frozen) for each in MODEL.layers)
+    model = replace(MODEL, layers=layers, trainable_variables=0)
+    (found,) = diagnose(history(change, steps=3, roles=("target", "loss", "weight"), model=model))
+    assert found.cause == "not-training"
 
 
 def test_a_frozen_model_is_said_to_be_frozen() -> None:

@@ -250,6 +250,8 @@ def test_the_loss_is_cut_off() -> None:
     found = diagnose(history(dies(LAYERS, since=0)))
     assert causes(found) == ["dead-layer"]
     assert found[0].variant == "loss"
+    (later,) = diagnose(history(dies(LAYERS, since=1)))
+    assert later.variant == "units"
 
 
 def test_zero_gradients_at_a_loss_of_zero_are_what_is_wanted() -> None:
@@ -266,6 +268,24 @@ def test_one_zero_gradient_of_a_layer_does_not_make_it_dead() -> None:
         values["gradient", "one/bias"] = np.zeros((5, 4), np.float32)
 
     assert diagnose(history(change)) == ()
+
+
+@pytest.mark.parametrize(
+    ("class_name", "is_builtin", "is_said"),
+    [("Rescaling", True, False), ("Normalization", True, False), ("Rescaling", False, True)],
+)
+def test_data_that_the_model_scales_is_not_named(
+    class_name: str, is_builtin: bool, is_said: bool
+) -> None:
+    def change(step: int, values: Values) -> None:
+        scaled(values, 1e3, "input")
+        overflows(step, values)
+
+    first, *rest = MODEL.layers
+    scaler = replace(first, path="scaler", class_name=class_name, is_builtin=is_builtin, inputs=())
+    model = replace(MODEL, layers=(scaler, first, *rest))
+    found = diagnose(history(change, roles=DEFAULT, sample_every=4, flush_at={25}, model=model))
+    assert causes(found) == ["exploding-gradient"] + ["unscaled-input"] * is_said
 
 
 def test_data_that_is_not_scaled_is_named_with_the_trouble_it_leads_to() -> None:

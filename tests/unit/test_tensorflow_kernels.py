@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -233,3 +234,17 @@ def test_any_float32_array_matches_the_reference(array: np.ndarray) -> None:
     floor = 1.1e-19 * array.size**0.5
     assert_matches(columns[0], statistics(array), magnitude(array) * array.size, floor)
     np.testing.assert_array_equal(histograms[0][1], exponent_histogram(array).counts)
+
+
+def test_tensorflow_does_not_take_the_kernels_for_one_that_is_traced_again_and_again() -> None:
+    heard: list[str] = []
+    handler = logging.Handler()
+    handler.emit = lambda record: heard.append(record.getMessage())  # type: ignore[method-assign]
+    tf.get_logger().addHandler(handler)
+    try:
+        for dtype in DTYPES[:4] * 2:
+            kernel = kernels._float_kernel(lambda values: values + 1, dtype)
+            kernel(tf.zeros((2, 3), dtype))
+    finally:
+        tf.get_logger().removeHandler(handler)
+    assert heard == []

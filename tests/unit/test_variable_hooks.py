@@ -51,6 +51,19 @@ def test_keras_variables_metrics_and_seeds_are_heard_of() -> None:
     assert names == set(known.values())
 
 
+def test_of_what_is_replicated_each_copy_is_heard_of() -> None:
+    strategy = tf.distribute.MirroredStrategy(["CPU:0"])
+    with strategy.scope():
+        variable = tf.Variable(1.0)
+    (copy,) = strategy.experimental_local_results(variable)
+    found = []
+    hear = on_variable_write(lambda each: found.append((variable_key(each), each.numpy())))
+    with strategy.scope(), hear:
+        variable.assign_add(1.0)
+    assert set(found) == {(variable_key(copy), 1.0)}
+    assert copy.numpy() == 2.0
+
+
 def test_a_value_from_before_is_kept_by_holding_it() -> None:
     variable = tf.Variable(tf.ones([1000]))
     kept = []

@@ -415,6 +415,8 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         if self._epoch_logs is None or not self._recorder.has_begun:
             return
+        if self._error_guard.has_failed:
+            return  # Whether they are explained by the training is not known.
         with self._logs_error_guard("look at the logs of an epoch"):
             found = self._epoch_logs.on_epoch_end(self._recorder.last_step, logs or {})
             if found is not None:

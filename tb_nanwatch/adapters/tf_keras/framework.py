@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import tensorflow as tf
 
 from tb_nanwatch.adapters.keras_common.framework import Update
+from tb_nanwatch.adapters.tensorflow.graph.context import current_graph
 from tb_nanwatch.adapters.tensorflow.statistics.device_state import LossScale
 from tb_nanwatch.adapters.tensorflow.tensors import leaves_with_places
 from tb_nanwatch.adapters.tf_keras.batches import OneBatch
@@ -194,7 +195,10 @@ class TfKeras:
         return None
 
     def iterations(self, optimizer: Any) -> int:
-        return int(optimizer.iterations.numpy())
+        inner = getattr(optimizer, "inner_optimizer", optimizer)
+        if getattr(inner, "_iterations", inner) is None:
+            return 0  # Of "legacy": a look at `iterations` creates it, not named as by the update.
+        return int(inner.iterations.numpy())
 
     def build(
         self, optimizer: Any, variables: Sequence[Any], gradients: Sequence[Any] | None = None
@@ -204,12 +208,12 @@ class TfKeras:
             # A step of Nadam depends on how often it is traced: once more where the step builds it.
             is_counted = isinstance(inner, self.keras.optimizers.Nadam) and gradients is None
             if not getattr(inner, "_built", False) and not is_counted:
-                with tf.name_scope(f"{inner.name}/"), tf.init_scope():
+                with _scope_of_update(inner.name), tf.init_scope():
                     inner.build(list(variables))
         elif gradients is not None:
             pairs = zip(gradients, variables, strict=True)
             updated = [variable for gradient, variable in pairs if gradient is not None]
-            with tf.name_scope(f"{inner._name}/"), tf.init_scope():
+            with _scope_of_update(inner._name), tf.init_scope():
                 inner._create_all_weights(updated)
 
     def optimizer_name(self, optimizer: Any) -> str:
@@ -231,3 +235,15 @@ def _created(model: Any, kind: str) -> list[Any]:
         return list(getattr(model, kind))
     except ValueError:
         return []
+
+
+def _scope_of_update(name: str) -> AbstractContextManager[Any]:
+    """The name scope that an optimizer's update is about to enter, which names its variables.
+
+    A graph gives out a scope once: the second `Adam` of a step creates `Adam_1/m/...`. Entered with
+    a slash, it is still there for the update.
+    """
+    graph = current_graph()
+    unique = name if graph is None else f"{graph.unique_name(name, mark_as_used=False)}/"
+    scope: AbstractContextManager[Any] = tf.name_scope(unique)
+    return scope

@@ -39,6 +39,9 @@ MULTIPLIES_INPUT = frozenset(
 """Layers that multiply their input with `kernel` and add `bias`: the gradient of the bias is what
 arrives at the output, that of the kernel is the same times the input."""
 
+SCALES_INPUT = frozenset({"Normalization", "Rescaling"})
+"""Layers that are there to bring a model's input to a usual scale."""
+
 DROPS_NAN = frozenset(
     {
         *("ReLU", "Relu", "Relu6", "MaxPool", "AdaptiveMaxPool"),

@@ -13,6 +13,7 @@ from tb_nanwatch.diagnosis.facts.layer_kinds import (
     MULTIPLIES_INPUT,
     RECURRENT,
     RUNS_USER_CODE,
+    SCALES_INPUT,
 )
 from tb_nanwatch.format.facts import LayerFacts, ModelFacts
 
@@ -59,6 +60,12 @@ class Layers:
         """Whether it is a built-in layer with a kernel that multiplies its input, and a bias."""
         layer = self._builtin(path)
         return layer is not None and layer.class_name in MULTIPLIES_INPUT
+
+    @cached_property
+    def input_scalers(self) -> int:
+        """How many built-in layers bring an input of the model to a usual scale."""
+        kinds = [each.class_name for each in self._facts.values() if each.is_builtin]
+        return sum(kind in SCALES_INPUT for kind in kinds)
 
     def unbounded_recurrence(self, path: str = "") -> LayerFacts | None:
         """The first recurrent layer whose state nothing bounds; of a known layer only that one."""

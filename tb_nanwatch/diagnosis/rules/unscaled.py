@@ -15,6 +15,9 @@ from tb_nanwatch.diagnosis.rules.trend_finding import finding_of_trend
 _TROUBLE = ("exploding-gradient", "divergence", "range-overflow-risk", "dead-layer", "not-training")
 """What unscaled data leads to, besides errors about magnitudes."""
 
+_WHATEVER_THE_DATA = ("frozen", "no-variables")
+"""Variants of such trouble that no data leads to."""
+
 _VARIANCES = frozenset({"variance", "adapt_variance"})
 """What Keras calls the variances that a Normalization has adapted to."""
 
@@ -25,9 +28,16 @@ def unscaled_data(run: Run, findings: Sequence[Finding]) -> Iterator[Finding]:
     if worst is None:
         return
     known = {each.origin for each in findings if each.cause == "fill-value"}
-    for tensor in run.recorded("input", "target"):
-        steps = large_before(run, tensor, worst)
-        if steps is not None and run.place(tensor) not in known:
+    for role in ("input", "target"):
+        large = {
+            tensor: steps
+            for tensor in run.recorded(role)
+            if (steps := large_before(run, tensor, worst)) and run.place(tensor) not in known
+        }
+        # Which layer takes which input is not known: only where there is one for each of them.
+        if role == "input" and len(large) <= run.layers.input_scalers:
+            continue
+        for tensor, steps in large.items():
             yield finding_of_trend(
                 run,
                 f"unscaled-{run.info(tensor).role}",
@@ -40,8 +50,12 @@ def unscaled_data(run: Run, findings: Sequence[Finding]) -> Iterator[Finding]:
 
 def trouble_of(findings: Sequence[Finding]) -> Finding | None:
     """The first finding that large data may have led to."""
-    trouble = [each for each in findings if is_overflow(each) or each.cause in _TROUBLE]
+    trouble = [each for each in findings if is_overflow(each) or _depends_on_data(each)]
     return min(trouble, key=lambda each: each.step, default=None)
+
+
+def _depends_on_data(finding: Finding) -> bool:
+    return finding.cause in _TROUBLE and finding.variant not in _WHATEVER_THE_DATA
 
 
 def large_before(run: Run, tensor: int, trouble: Finding) -> tuple[int, int] | None:

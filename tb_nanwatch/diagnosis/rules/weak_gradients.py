@@ -55,6 +55,7 @@ def _dead(run: Run, layers: Sequence[LayerGradients]) -> Finding | None:
     since = origin.zero_since
     if since is None or run.has_converged(since):
         return None
+    # What had a gradient at first depends on the weights: a step has switched it off.
     died = since > origin.first
     return finding_of_trend(
         run,
@@ -62,6 +63,6 @@ def _dead(run: Run, layers: Sequence[LayerGradients]) -> Finding | None:
         origin.tensor,
         (since, origin.last),
         {"zero_steps": origin.zero_steps, "layers": len(dead)},
-        variant="loss" if len(dead) == len(layers) else "units" if died else "cut",
+        variant="units" if died else "loss" if len(dead) == len(layers) else "cut",
         affected=tuple(run.affected(layer.tensor, layer.zero_since or 0) for layer in dead[:-1]),
     )

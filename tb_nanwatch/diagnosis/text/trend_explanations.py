@@ -103,11 +103,12 @@ def _not_training(finding: Finding) -> Iterator[str]:
             yield "Keras 3 looks at it when the first step is traced, not in `compile`."
         return
     if finding.variant == "no-variables":
-        yield (
-            "The model has no trainable variables, so that the optimizer has nothing to update. "
-            "Keras 3 knows its own variables alone: a `tf.Variable` in an attribute of a layer is "
-            "not one of them."
-        )
+        yield "The model has no trainable variables, so that the optimizer has nothing to update."
+        if finding.model.framework == "keras":
+            yield (
+                "Keras 3 knows its own variables alone: a `tf.Variable` in an attribute of a layer "
+                "is not one of them."
+            )
         return
     evidence = finding.evidence
     yield (

@@ -74,8 +74,8 @@ class CompiledStepGuard(BaseGuard):
 
         A LossScaleOptimizer's always: it skips the step itself, and has to lower its scale.
         """
+        build(optimizer, variables, gradients)  # No variable can be created in a branch.
         with untracked():
-            build(optimizer, variables, gradients)  # No variable can be created in a branch.
             checked = self._to_check(optimizer, gradients, variables)
             own = framework_of(optimizer).optimizer_variables(optimizer)
             self._update(apply, checked, state_variables([*variables, *own]))

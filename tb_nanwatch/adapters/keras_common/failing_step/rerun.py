@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from typing import Any
@@ -64,6 +66,7 @@ def rerun_model(
     with (
         restoring_variables(),
         restoring_random_state(),
+        _without_advice(),
         trace_operations(owner, progress) as trace,
     ):
         optimizers = find_optimizers(model)
@@ -97,6 +100,7 @@ class RerunFunction:
         with (
             restoring_variables() as changed,
             restoring_random_state(),
+            _without_advice(),
             on_variable_read(add),
             on_variable_write(add),
             trace_operations(owner_of, progress) as trace,
@@ -137,6 +141,23 @@ class RerunFunction:
                 missing.append(name)
         self._used.clear()
         return missing
+
+
+@contextmanager
+def _without_advice() -> Iterator[None]:
+    """Hides what TensorFlow logs in this thread: that a step should not run eagerly, for instance,
+    which the user's does not."""
+    thread = threading.get_ident()
+
+    def is_shown(record: logging.LogRecord) -> bool:
+        return record.thread != thread
+
+    logger = tf.get_logger()
+    logger.addFilter(is_shown)
+    try:
+        yield
+    finally:
+        logger.removeFilter(is_shown)
 
 
 def _error_of(run: Callable[[], object]) -> Exception | None:

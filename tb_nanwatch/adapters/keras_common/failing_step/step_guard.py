@@ -123,8 +123,8 @@ class StepGuard(BaseGuard):
         gradients: Sequence[Any],
         variables: Sequence[Any],
     ) -> None:
+        build(optimizer, variables, gradients)
         with untracked():
-            build(optimizer, variables, gradients)
             checked = self._to_check(optimizer, gradients, variables)
             own = framework_of(optimizer).optimizer_variables(optimizer)
             # One that scales the loss skips the step itself, and has to lower its scale.

@@ -139,9 +139,14 @@ def build_optimizer(model: Any) -> None:
 
 
 def build(optimizer: Any, variables: Iterable[Any], gradients: Iterable[Any] | None = None) -> None:
-    """Creates the optimizer's variables, if it has not done so, as its update would."""
-    given = None if gradients is None else list(gradients)
-    framework_of(optimizer).build(optimizer, list(variables), given)
+    """Creates the optimizer's variables, if it has not done so, as its update would.
+
+    Where there is nothing to update, an update creates none: what comes later may create them.
+    """
+    variables = list(variables)
+    if variables:
+        given = None if gradients is None else list(gradients)
+        framework_of(optimizer).build(optimizer, variables, given)
 
 
 @contextmanager

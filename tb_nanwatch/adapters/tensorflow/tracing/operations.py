@@ -16,7 +16,7 @@ import os
 import sys
 import sysconfig
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
 from types import CodeType, FrameType
@@ -271,7 +271,9 @@ def called_from(
             elif kind is _INSTALLED and installed is None:
                 installed = _call_site(code, frame.f_lineno, frame.f_lasti)
         if owner is None and code.co_name in _RUNS and code.co_varnames[:1] == ("self",):
-            owner = owner_of(frame.f_locals["self"])
+            # Attributes of the user's objects, which may be properties that raise.
+            with suppress(Exception):
+                owner = owner_of(frame.f_locals["self"])
         frame = frame.f_back
     return call_site or installed, owner or Owner()
 

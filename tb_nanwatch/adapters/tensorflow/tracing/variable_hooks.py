@@ -44,12 +44,21 @@ def on_variable_write(callback: Callable[[Any], None]) -> Iterator[None]:
     """
 
     def write(original: Callable[..., Any], variable: Any, *args: Any, **kwargs: Any) -> Any:
-        callback(variable)
+        if _has_handle(variable):
+            callback(variable)
         return original(variable, *args, **kwargs)
 
     patches = (FunctionPatch(owner, name, write) for owner, name in _writing_methods())
     with patch_functions(*patches):
         yield
+
+
+def _has_handle(variable: Any) -> bool:
+    """Whether it is one variable, and not the copies of all replicas, each of which is written."""
+    try:
+        return variable.handle is not None
+    except ValueError:
+        return False
 
 
 @functools.cache
