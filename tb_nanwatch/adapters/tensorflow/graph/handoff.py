@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -41,9 +40,8 @@ class Handoff:
 
     def write(self, is_due: tf.Tensor, tensors: Sequence[tf.Tensor]) -> None:
         """In the step: leaves the tensors to the host, where the bool scalar is True."""
-        for numbers, _, held in self._groups:
-            flat = [tf.reshape(tensors[number], [-1]) for number in numbers]
-            held.assign(tf.concat(flat, 0) if len(flat) > 1 else flat[0])
+        for group in self._groups:
+            group.write([tensors[number] for number in group.numbers])
         self._is_due.assign(is_due)
 
     def take(self) -> list[tf.Tensor]:
@@ -52,37 +50,54 @@ class Handoff:
             return []
         store(self._is_due, np.array(False))
         found: dict[int, tf.Tensor] = {}
-        for numbers, shapes, held in self._groups:
-            parts = tf.split(value_of(held), [math.prod(shape) for shape in shapes])
-            for number, shape, part in zip(numbers, shapes, parts, strict=True):
-                found[number] = tf.reshape(part, shape)
+        for group in self._groups:
+            found.update(zip(group.numbers, group.read(), strict=True))
         return [found[number] for number in sorted(found)]
 
 
-class _Group(NamedTuple):
-    """Tensors in one variable.
+class _Group:
+    """Tensors of one dtype in one variable; a single one as it is, several flat.
 
-    Attributes:
+    Args:
       numbers: their indices.
-      shapes: of each.
-      held: all of their elements, one tensor after another.
+      tensors: some like those that it will hold.
     """
 
-    numbers: list[int]
-    shapes: list[tuple[int, ...]]
-    held: tf.Variable
+    def __init__(self, numbers: list[int], tensors: Sequence[tf.Tensor]):
+        self.numbers = numbers
+        self._shapes = [tuple(each.shape) for each in tensors]
+        sizes = list(map(math.prod, self._shapes))
+        with tf.init_scope():
+            self._sizes = tf.constant(sizes, tf.int64)
+            self._shape_tensors = [tf.constant(each, tf.int64) for each in self._shapes]
+        shape = self._shapes[0] if len(numbers) == 1 else (sum(sizes),)
+        dtype = tensors[0].dtype
+        self._held = variable(np.zeros(shape, dtype.as_numpy_dtype), dtype)
+
+    def write(self, tensors: Sequence[tf.Tensor]) -> None:
+        """In the step."""
+        if len(tensors) == 1:
+            self._held.assign(tensors[0])
+        else:
+            self._held.assign(tf.concat([tf.reshape(each, [-1]) for each in tensors], 0))
+
+    def read(self) -> list[tf.Tensor]:
+        """On the host. By raw operations: the public ones take ten times as long."""
+        value = value_of(self._held)
+        if len(self._shapes) == 1:
+            return [value]
+        parts = tf.raw_ops.SplitV(
+            value=value, size_splits=self._sizes, axis=0, num_split=len(self._shapes)
+        )
+        return [
+            part if len(shape) == 1 else tf.raw_ops.Reshape(tensor=part, shape=tensor)
+            for part, shape, tensor in zip(parts, self._shapes, self._shape_tensors, strict=True)
+        ]
 
 
 def _groups(tensors: Sequence[tf.Tensor]) -> list[_Group]:
-    groups: dict[tuple[tf.DType, int], list[int]] = {}
+    numbers: dict[tuple[tf.DType, int], list[int]] = {}
     for number, each in enumerate(tensors):
         is_alone = each.shape.num_elements() >= _MIN_ALONE
-        groups.setdefault((each.dtype, number if is_alone else -1), []).append(number)
-    made = []
-    for (dtype, _), numbers in groups.items():
-        shapes = [tuple(tensors[number].shape) for number in numbers]
-        elements = sum(map(math.prod, shapes))
-        made.append(
-            _Group(numbers, shapes, variable(np.zeros(elements, dtype.as_numpy_dtype), dtype))
-        )
-    return made
+        numbers.setdefault((each.dtype, number if is_alone else -1), []).append(number)
+    return [_Group(each, [tensors[number] for number in each]) for each in numbers.values()]
