@@ -2,9 +2,9 @@
 
 A healthy step costs one reduction a tensor and a few operations on small vectors. Exact counts are
 taken only where one of the sums is not finite, in that same step; exponent histograms only at the
-window's last step, and where the set of non-finite tensors changes. Both are part of a step that
-XLA compiles; a step of `fit` in a graph leaves them to the host, which has them done on the same
-device before the next step.
+window's last step, and where the set of non-finite tensors changes. A step of `fit` leaves both to
+the host if it can, which has them done on the same device before the next step: a graph is traced
+and compiled without them.
 """
 
 from __future__ import annotations
