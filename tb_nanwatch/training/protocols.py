@@ -169,8 +169,8 @@ class GuardFactory(Protocol):
     def skips(self) -> bool:
         """Whether steps that are not finite are skipped."""
 
-    def make(self, batch: Any) -> UpdateGuard:
-        """The guard of a step that is about to be traced or run with this batch."""
+    def make(self, batch: Any) -> UpdateGuard | None:
+        """The guard of a step that is about to be traced or run with this batch; None for none."""
 
     def refuse(self, why: str) -> None:
         """Has no further step captured or deferred; `why` is the reason."""

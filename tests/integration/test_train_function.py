@@ -26,9 +26,9 @@ X = np.random.default_rng(0).normal(size=(64, 6)).astype("float32")
 Y = X.sum(axis=1, keepdims=True)
 
 
-def make_model() -> keras.Model:
+def make_model(**compiled: Any) -> keras.Model:
     model = keras.Sequential([keras.Input((6,)), keras.layers.Dense(1)])
-    model.compile("sgd", "mse")
+    model.compile("sgd", "mse", **compiled)
     return model
 
 
@@ -188,14 +188,20 @@ def test_evaluation_within_fit_is_untouched(tmp_path: Path) -> None:
     assert found.series("activation", found.names("activation")[0], "elements") == [8] * 8
 
 
-def test_two_callbacks_record_two_directories(tmp_path: Path) -> None:
-    model = make_model()
+@pytest.mark.parametrize("jit", [False, True])
+def test_two_callbacks_record_two_directories(
+    jit: bool, tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    model = make_model(jit_compile=jit)
     fit(model, nanwatch.Callback(tmp_path / "a"), nanwatch.Callback(tmp_path / "b"))
+    said = [str(each.message) for each in recwarn if each.category is nanwatch.NaNWatchWarning]
+    assert ["several callbacks record" in each for each in said] == [True] * jit
     assert left_behind(model) == []
     for name in "ab":
         found = read_recorded(tmp_path / name / "nanwatch")
         assert found.windows()[-1][1] == 7
-        assert sum(found.series("loss", "loss", "steps")) == 8
+        for role in ("loss", "gradient", "weight"):
+            assert sum(found.series(role, found.names(role)[0], "steps")) == 8
 
 
 def test_a_callback_serves_one_model_after_another(tmp_path: Path) -> None:

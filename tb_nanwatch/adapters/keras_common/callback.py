@@ -321,7 +321,8 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
                 analyzer=self._active_box,
             )
         if self._active_box is not None:
-            self._active_box.arm()
+            is_compiled = bool(self.model.jit_compile) and not self.model.run_eagerly
+            self._active_box.arm(is_compiled=is_compiled)
         self._train_function.install()
 
     def _instrument(self, train_step: Callable[[Any], Any]) -> Callable[[Any], Any]:

@@ -135,8 +135,9 @@ class BlackBox:
     def refuse_deferral(self, why: str) -> None:
         self.deferred.refuse(why)
 
-    def arm(self) -> None:
-        """On the host, where a training begins."""
+    def arm(self, *, is_compiled: bool = False) -> None:
+        """On the host, where a training begins; `is_compiled`, if XLA is known to compile it."""
+        self._is_compiled = is_compiled
         self.capture.forget()  # What a call has left that raised.
         self.deferred.forget()
         self._arm(self._reruns_left > 0)
@@ -146,7 +147,6 @@ class BlackBox:
         self.deferred.arm(armed)
 
     def before_call(self, model: Any, batches: Any) -> Any:
-        self._is_compiled = bool(model.jit_compile) and not model.run_eagerly
         return self.deferred.wrap_iterator(framework_of(model), model, batches, self._is_compiled)
 
     def before_step(self, batch: Any, is_compiled: bool) -> None:

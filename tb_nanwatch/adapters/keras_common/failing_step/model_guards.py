@@ -28,8 +28,10 @@ class ModelGuards:
     def skips(self) -> bool:
         return self._policy.skips
 
-    def make(self, batch: Any) -> BaseGuard:
-        model = self._model
+    def make(self, batch: Any) -> BaseGuard | None:
+        model, deferred = self._model, self._policy.deferred
+        if in_xla() and not self.skips and (deferred is None or deferred.refusal):
+            return None  # Another Callback could not see the update in the branch of the guard.
         state = StepState(lambda: model_variables(model), lambda: seed_variables(model))
         if in_xla():
             return CompiledStepGuard(self._policy, state)

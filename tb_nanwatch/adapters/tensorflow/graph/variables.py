@@ -32,8 +32,14 @@ def value_at(handle: Any, dtype: tf.DType) -> tf.Tensor:
 
 
 def handle_of(source: Any) -> Any:
-    """The handle by which the host reads a variable, TensorFlow's or Keras'; None without one."""
-    handle = getattr(getattr(source, "_value", source), "handle", None)
+    """The handle by which the host reads a variable, TensorFlow's or Keras'; None without one.
+
+    Without one is, outside of any replica, a variable with a copy in each.
+    """
+    try:
+        handle = getattr(getattr(source, "_value", source), "handle", None)
+    except ValueError:
+        return None
     return handle if isinstance(handle, tf.__internal__.EagerTensor) else None
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import tensorflow as tf
 
 from tb_nanwatch.adapters.tensorflow.graph.function_patching import FunctionPatch, patch_functions
+from tb_nanwatch.adapters.tensorflow.graph.variables import handle_of
 from tb_nanwatch.adapters.tensorflow.private_api import private
 
 _WRITING_METHODS = (
@@ -44,21 +45,13 @@ def on_variable_write(callback: Callable[[Any], None]) -> Iterator[None]:
     """
 
     def write(original: Callable[..., Any], variable: Any, *args: Any, **kwargs: Any) -> Any:
-        if _has_handle(variable):
+        if handle_of(variable) is not None:  # Not the copies of all replicas as one.
             callback(variable)
         return original(variable, *args, **kwargs)
 
     patches = (FunctionPatch(owner, name, write) for owner, name in _writing_methods())
     with patch_functions(*patches):
         yield
-
-
-def _has_handle(variable: Any) -> bool:
-    """Whether it is one variable, and not the copies of all replicas, each of which is written."""
-    try:
-        return variable.handle is not None
-    except ValueError:
-        return False
 
 
 @functools.cache
