@@ -203,6 +203,40 @@ def test_a_look_at_a_step_gives_the_same_in_the_step_and_by_the_host(
                 np.testing.assert_array_equal(each, getattr(theirs.histograms, name))
 
 
+@pytest.mark.parametrize("policy", ["record", "skip"])
+@pytest.mark.parametrize("scales", [False, True])
+def test_the_host_counts_deferred_and_skipped_steps_as_the_compiled_step_does(
+    policy: Any, scales: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x = np.random.default_rng(0).normal(size=(STEPS, 4)).astype("float32")
+    x[BAD] *= 1e30
+    x[BAD + 1 : BAD + 3] = np.nan
+    found, weights = [], []
+    for limit in (2**28, 0):
+        monkeypatch.setattr(handoff, "_MAX_BYTES", limit)
+        keras.utils.set_random_seed(1)
+        layers = [keras.Input((4,)), keras.layers.Dense(2, name="dense")]
+        model = keras.Sequential(layers, name="model")
+        sgd = keras.optimizers.SGD(0.01)
+        optimizer = keras.optimizers.LossScaleOptimizer(sgd, 8.0) if scales else sgd
+        model.compile(optimizer, "mse", jit_compile=True)
+        callback = nanwatch.Callback(tmp_path / str(limit), every=64, on_nonfinite=policy)
+        y = np.zeros((STEPS, 2), "float32")
+        model.fit(x, y, batch_size=1, shuffle=False, verbose=0, callbacks=[callback])
+        assert bool(callback._host_signal._compiled_calls) is bool(limit)
+        found.append(read_recorded(tmp_path / str(limit) / "nanwatch"))
+        weights.append(model.get_weights())
+    for mine, theirs in zip(*weights, strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+    host, compiled = found
+    assert host.nonfinite() == compiled.nonfinite()
+    assert host.windows() == compiled.windows()
+    # What a LossScaleOptimizer skips is not run again.
+    assert len(host.reruns) == len(compiled.reruns) == (0 if scales else 1)
+    for mine, theirs in zip(host.records, compiled.records, strict=True):
+        np.testing.assert_allclose(mine.columns, theirs.columns, rtol=1e-6)
+
+
 def test_the_host_looks_at_no_compiled_step_that_would_take_too_much_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

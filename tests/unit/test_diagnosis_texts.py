@@ -509,6 +509,19 @@ EXPECTED: dict[str, tuple[Finding, str, str]] = {
         "1. "
         "The output of layer `scale` is non-finite in the forward pass, before any scaling.",
     ),
+    "loss-scale-collapse/float32": (
+        finding(
+            "loss-scale-collapse",
+            OUTPUT,
+            {"skipped_steps": 2, "longest_streak": 0, "lowest_loss_scale": 4},
+            variant="float32",
+        ),
+        "Forward pass not finite within steps 7 to 40 · layer `scale`, forward",
+        "LossScaleOptimizer skipped 2 steps between step 7 and step 40, and the scale dropped to "
+        "4. "
+        "The output of layer `scale` is non-finite in the forward pass, before any scaling. No "
+        "layer computes in float16, which alone needs a loss scale.",
+    ),
     "loss-scale-collapse/backward": (
         finding(
             "loss-scale-collapse",
@@ -527,7 +540,7 @@ EXPECTED: dict[str, tuple[Finding, str, str]] = {
             {"skipped_steps": 12, "longest_streak": 12, "largest_input": 69998},
             variant="range",
         ),
-        "Inputs beyond the range of float16 at step 7 · forward pass",
+        "Inputs beyond the range of float16 within steps 7 to 40 · forward pass",
         "LossScaleOptimizer skipped 12 steps between step 7 and step 40. The prediction is "
         "non-finite in the forward pass, before any scaling. Inputs reach 69,998, and layers cast "
         "them to float16, which ends at 65,504.",

@@ -451,8 +451,9 @@ def test_inputs_beyond_float16_are_named() -> None:
         values["input", "input"] = np.full((8, 5), 69998, np.float32)
         ruin(values, "prediction", "loss", "gradient")
 
-    layers = tuple(replace(each, dtype_policy="mixed_float16") for each in MODEL.layers)
-    for model, variant in ((replace(MODEL, layers=layers), "range"), (MODEL, "forward")):
+    for policy, variant in (("mixed_float16", "range"), ("", "forward"), ("float32", "float32")):
+        layers = tuple(replace(each, dtype_policy=policy) for each in MODEL.layers)
+        model = replace(MODEL, layers=layers)
         recorded = history(
             change,
             steps=12,

@@ -16,6 +16,7 @@ from tb_nanwatch.stats.columns import WINDOW_FIELD
 from tb_nanwatch.stats.floats import FORMATS
 
 _FORWARD = ("activation", "prediction", "loss")
+_HALF = {"float16", "mixed_float16"}
 
 
 def loss_scaling(run: Run, findings: Sequence[Finding]) -> Iterator[Finding]:
@@ -57,7 +58,8 @@ def loss_scaling(run: Run, findings: Sequence[Finding]) -> Iterator[Finding]:
         related["dtype"] = "float16"
     variant = "" if later else "unfinished"
     if collapsed:
-        variant = "range" if related else "forward" if is_forward else "backward"
+        forward = "range" if related else "forward" if _may_compute_in_half(run) else "float32"
+        variant = forward if is_forward else "backward"
     cause = "loss-scale-collapse" if collapsed else "loss-scale-backoff"
     needs_layer = is_forward and not origin.layer and not run.recorded("activation")
     yield Finding(
@@ -102,10 +104,16 @@ def _skipped_for_forward(run: Run, matrix: RecordMatrix) -> npt.NDArray[np.int64
     return kept
 
 
+def _may_compute_in_half(run: Run) -> bool:
+    """Whether layers compute in float16, or may do so, as where none is known."""
+    policies = {each.dtype_policy for each in run.history.model.layers} - {""}
+    is_recorded = any(info.dtype == "float16" for info in run.history.tensors)
+    return not policies or bool(policies & _HALF) or is_recorded
+
+
 def _beyond_half(run: Run, step: int) -> float:
     """The magnitude of inputs that layers cast to float16 and that it cannot hold; 0 for none."""
-    policies = {each.dtype_policy for each in run.history.model.layers}
-    if not policies & {"float16", "mixed_float16"}:
+    if not {each.dtype_policy for each in run.history.model.layers} & _HALF:
         return 0.0
     largest = run.magnitude(run.order.of_role("input"), step)
     return float(largest) if largest > FORMATS["float16"].largest else 0.0

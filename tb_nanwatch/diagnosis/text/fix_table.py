@@ -459,6 +459,11 @@ FIXES: dict[str, Fix] = {
         'keras.layers.Dense(units, dtype="float32")\n'
         '# or: keras.mixed_precision.set_global_policy("mixed_bfloat16")',
     ),
+    "loss-scale-collapse/float32": Fix(
+        "Train without the LossScaleOptimizer: it skips the step before NaNWatch can run it again, "
+        "which then names the operation and its line.",
+        "model.compile(optimizer.inner_optimizer, loss)",
+    ),
     "loss-scale-collapse/forward": Fix(
         "Fix the forward pass first: keep the layer that overflows in float32 (float16 ends at "
         "65,504; the last softmax always), normalize its input, or use `mixed_bfloat16`. No loss "

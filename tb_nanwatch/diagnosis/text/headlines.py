@@ -286,9 +286,13 @@ def _collapse(finding: Finding) -> tuple[str, str]:
     what = {
         "backward": "Loss scale collapsed",
         "forward": "Forward pass not finite in float16",
+        "float32": "Forward pass not finite",
         "range": "Inputs beyond the range of float16",
     }
-    return f"{what[finding.variant]} {_at(finding)}", _operation(finding, where)
+    # The record of a window does not say which of its steps were skipped.
+    is_exact = finding.evidence["skipped_steps"] > finding.last_step - finding.step
+    when = _at(finding) if is_exact else f"within steps {finding.step:,} to {finding.last_step:,}"
+    return f"{what[finding.variant]} {when}", _operation(finding, where)
 
 
 _HEADLINES: dict[str, Callable[[Finding], tuple[str, str]]] = {
