@@ -8,6 +8,7 @@ variables of its own (`variables`), and calls the host when there is something t
 - `context`: what TensorFlow builds at this moment: no graph, a graph, one that XLA compiles.
 - `cond`: a conditional as one node of the graph.
 - `host_callback`: how a step calls the host.
+- `handoff`: how a step that XLA compiles leaves tensors to the host.
 - `variables`: variables of our own.
 - `twins`: what to read in place of a tensor that TensorFlow's graph optimizer would rearrange.
 - `replicas`: which replica of which worker runs a step.
