@@ -312,6 +312,23 @@ def test_a_handoff_gives_the_host_the_tensors_of_the_step(
     assert not made[-1].take()
 
 
+@pytest.mark.parametrize("jit", [False, True])
+def test_what_a_step_asked_for_is_not_called_once_it_is_forgotten(jit: bool) -> None:
+    host_signal, called = HostSignal(), []
+
+    @tf.function(jit_compile=jit)
+    def step(tensor: tf.Tensor) -> None:
+        host_signal.call_if(tf.constant(True), called.append, [tensor], [None])
+
+    for is_forgotten in (False, True):
+        step(tf.constant(1.0))
+        if is_forgotten:
+            host_signal.forget_calls()
+        host_signal.run_calls()
+        host_signal.run_compiled_calls()
+        assert len(called) == 1
+
+
 def test_a_look_that_fails_is_one_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*args: Any, **options: Any) -> Any:
         raise KeyError("ours")
