@@ -237,6 +237,28 @@ def test_the_host_counts_deferred_and_skipped_steps_as_the_compiled_step_does(
         np.testing.assert_allclose(mine.columns, theirs.columns, rtol=1e-6)
 
 
+class NanOnceTraced(keras.layers.Layer):
+    """NaN for large inputs, but not where it runs eagerly."""
+
+    def call(self, inputs: Any) -> Any:
+        return tf.where(inputs > 1e3, np.nan, inputs) if tf.inside_function() else inputs
+
+
+def test_a_deferred_step_is_reproduced_where_the_host_finds_it_nonfinite_again(
+    tmp_path: Path,
+) -> None:
+    x = np.ones((STEPS, 4), "float32")
+    x[BAD] = 2e3
+    model = keras.Sequential([keras.Input((4,)), NanOnceTraced(), keras.layers.Dense(2)])
+    model.compile(keras.optimizers.SGD(0.0), "mse", jit_compile=True)
+    callback = nanwatch.Callback(tmp_path, every=64)
+    y = np.zeros((STEPS, 2), "float32")
+    model.fit(x, y, batch_size=1, shuffle=False, verbose=0, callbacks=[callback])
+    assert callback._host_signal._compiled_calls
+    (rerun,) = read_recorded(tmp_path / "nanwatch").reruns
+    assert (rerun.step, rerun.mode, rerun.reproduced) == (BAD, "xla", True)
+
+
 def test_the_host_looks_at_no_compiled_step_that_would_take_too_much_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -288,6 +310,23 @@ def test_a_handoff_gives_the_host_the_tensors_of_the_step(
         assert mine.numpy().tobytes() == np.asarray(theirs).tobytes()
         assert mine.shape == theirs.shape
     assert not made[-1].take()
+
+
+@pytest.mark.parametrize("jit", [False, True])
+def test_what_a_step_asked_for_is_not_called_once_it_is_forgotten(jit: bool) -> None:
+    host_signal, called = HostSignal(), []
+
+    @tf.function(jit_compile=jit)
+    def step(tensor: tf.Tensor) -> None:
+        host_signal.call_if(tf.constant(True), called.append, [tensor], [None])
+
+    for is_forgotten in (False, True):
+        step(tf.constant(1.0))
+        if is_forgotten:
+            host_signal.forget_calls()
+        host_signal.run_calls()
+        host_signal.run_compiled_calls()
+        assert len(called) == 1
 
 
 def test_a_look_that_fails_is_one_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -188,7 +188,10 @@ class Recorder:
 
     @property
     def counters(self) -> StepCounters:
-        """On the host: what happened since the last record, in any of the replicas."""
+        """On the host: what happened since the last record, in any of the replicas.
+
+        Whether the last step was finite is among it only after a `look`.
+        """
         return largest([each.counters() for each in self._step_states.values()])
 
     @property
@@ -221,7 +224,7 @@ class Recorder:
         non-finite: then the record is in the file when this returns.
         """
         with self._writing():
-            counters = self._look()
+            counters = self.look()
             is_changed = self._window.is_change_due(counters)
             if is_changed or self._window.is_record_due(counters):
                 self._write_window(counters, by_change=is_changed, urgent=is_changed)
@@ -237,7 +240,7 @@ class Recorder:
         if not self._step_states:
             return
         with self._writing():
-            counters = self._look()
+            counters = self.look()
             if counters.next_step > self._window.first_step:
                 self._write_window(counters, by_change=False, urgent=True)
 
@@ -246,18 +249,23 @@ class Recorder:
         if self._host_signal is not None:
             self._host_signal.forget_calls()
 
-    def _look(self) -> StepCounters:
-        """On the host: counts and samples, where the last step has left that to the host."""
-        signal = self._host_signal
-        if signal is not None:
-            signal.run_calls()
-        counters = self.counters
-        if signal is not None and counters.handed_over:
-            signal.run_compiled_calls()
-            for each in self._step_states.values():
-                each.forget_handed_over()
+    def look(self) -> StepCounters:
+        """On the host, after a call of the step: counts and samples what that has left to the host.
+
+        Returns:
+          The counters, which without it may miss that the last step was not finite.
+        """
+        with self._writing():
+            signal = self._host_signal
+            if signal is not None:
+                signal.run_calls()
             counters = self.counters
-        return counters
+            if signal is not None and counters.handed_over:
+                signal.run_compiled_calls()
+                for each in self._step_states.values():
+                    each.forget_handed_over()
+                counters = self.counters
+            return counters
 
     def rescue(self) -> bool:
         """Where the training ends without notice: writes the open window, and never raises.

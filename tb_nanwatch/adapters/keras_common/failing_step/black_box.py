@@ -245,7 +245,7 @@ class BlackBox:
         again = search is None or search.is_nonfinite
         if run_deferred is not None:
             run_deferred()
-            after = self._recorder.counters
+            after = self._recorder.look()
             again = (
                 after.nonfinite_steps + after.scale_skipped_steps
                 > counters.nonfinite_steps + counters.scale_skipped_steps

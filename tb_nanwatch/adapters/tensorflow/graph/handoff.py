@@ -48,11 +48,15 @@ class Handoff:
         """On the host: the tensors that the last step has left; none where it has left none."""
         if not fetch(self._is_due):
             return []
-        store(self._is_due, np.array(False))
+        self.forget()
         found: dict[int, tf.Tensor] = {}
         for group in self._groups:
             found.update(zip(group.numbers, group.read(), strict=True))
         return [found[number] for number in sorted(found)]
+
+    def forget(self) -> None:
+        """On the host: discards the tensors that the last step has left."""
+        store(self._is_due, np.array(False))
 
 
 class _Group:

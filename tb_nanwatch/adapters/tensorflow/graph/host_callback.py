@@ -127,6 +127,8 @@ class HostSignal:
     def forget_calls(self) -> None:
         """On the host, after the step: discards what it asked for."""
         self._calls.clear()
+        for _, handoff in self._compiled_calls:
+            handoff.forget()
 
     def _set(self) -> None:
         self._is_requested = True
