@@ -41,7 +41,7 @@ CAUSES: dict[str, CauseInfo] = {
     "nonfinite-validation": CauseInfo("error", ("", "data", "empty")),
     "nonfinite-metric": CauseInfo("warning"),
     "exploding-gradient": CauseInfo("warning", ("", "overflow", "depth")),
-    "loss-scale-collapse": CauseInfo("error", ("forward", "float32", "range", "backward")),
+    "loss-scale-collapse": CauseInfo("error", ("forward", "not-float16", "range", "backward")),
     "divergence": CauseInfo("warning", ("loss", "weight", "amplified", "unbounded")),
     "not-training": CauseInfo("warning", ("frozen", "no-variables", "stuck")),
     "vanishing-gradient": CauseInfo("warning"),

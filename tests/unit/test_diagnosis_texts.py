@@ -509,12 +509,12 @@ EXPECTED: dict[str, tuple[Finding, str, str]] = {
         "1. "
         "The output of layer `scale` is non-finite in the forward pass, before any scaling.",
     ),
-    "loss-scale-collapse/float32": (
+    "loss-scale-collapse/not-float16": (
         finding(
             "loss-scale-collapse",
             OUTPUT,
             {"skipped_steps": 2, "longest_streak": 0, "lowest_loss_scale": 4},
-            variant="float32",
+            variant="not-float16",
         ),
         "Forward pass not finite within steps 7 to 40 · layer `scale`, forward",
         "LossScaleOptimizer skipped 2 steps between step 7 and step 40, and the scale dropped to "

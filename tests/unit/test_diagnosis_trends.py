@@ -451,7 +451,13 @@ def test_inputs_beyond_float16_are_named() -> None:
         values["input", "input"] = np.full((8, 5), 69998, np.float32)
         ruin(values, "prediction", "loss", "gradient")
 
-    for policy, variant in (("mixed_float16", "range"), ("", "forward"), ("float32", "float32")):
+    for policy, variant in (
+        ("mixed_float16", "range"),
+        ("", "forward"),
+        ("int8_from_mixed_float16", "forward"),
+        ("float32", "not-float16"),
+        ("mixed_bfloat16", "not-float16"),
+    ):
         layers = tuple(replace(each, dtype_policy=policy) for each in MODEL.layers)
         model = replace(MODEL, layers=layers)
         recorded = history(

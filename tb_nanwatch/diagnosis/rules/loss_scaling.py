@@ -16,7 +16,6 @@ from tb_nanwatch.stats.columns import WINDOW_FIELD
 from tb_nanwatch.stats.floats import FORMATS
 
 _FORWARD = ("activation", "prediction", "loss")
-_HALF = {"float16", "mixed_float16"}
 
 
 def loss_scaling(run: Run, findings: Sequence[Finding]) -> Iterator[Finding]:
@@ -58,7 +57,7 @@ def loss_scaling(run: Run, findings: Sequence[Finding]) -> Iterator[Finding]:
         related["dtype"] = "float16"
     variant = "" if later else "unfinished"
     if collapsed:
-        forward = "range" if related else "forward" if _may_compute_in_half(run) else "float32"
+        forward = "range" if related else "forward" if _may_compute_in_half(run) else "not-float16"
         variant = forward if is_forward else "backward"
     cause = "loss-scale-collapse" if collapsed else "loss-scale-backoff"
     needs_layer = is_forward and not origin.layer and not run.recorded("activation")
@@ -108,12 +107,15 @@ def _may_compute_in_half(run: Run) -> bool:
     """Whether layers compute in float16, or may do so, as where none is known."""
     policies = {each.dtype_policy for each in run.history.model.layers} - {""}
     is_recorded = any(info.dtype == "float16" for info in run.history.tensors)
-    return not policies or bool(policies & _HALF) or is_recorded
+    # "float16", "mixed_float16", and those of quantized layers, which end with one of these.
+    is_used = any(name.removesuffix("bfloat16").endswith("float16") for name in policies)
+    return not policies or is_used or is_recorded
 
 
 def _beyond_half(run: Run, step: int) -> float:
     """The magnitude of inputs that layers cast to float16 and that it cannot hold; 0 for none."""
-    if not {each.dtype_policy for each in run.history.model.layers} & _HALF:
+    policies = {each.dtype_policy for each in run.history.model.layers}
+    if not policies & {"float16", "mixed_float16"}:
         return 0.0
     largest = run.magnitude(run.order.of_role("input"), step)
     return float(largest) if largest > FORMATS["float16"].largest else 0.0

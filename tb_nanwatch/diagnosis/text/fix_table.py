@@ -459,7 +459,7 @@ FIXES: dict[str, Fix] = {
         'keras.layers.Dense(units, dtype="float32")\n'
         '# or: keras.mixed_precision.set_global_policy("mixed_bfloat16")',
     ),
-    "loss-scale-collapse/float32": Fix(
+    "loss-scale-collapse/not-float16": Fix(
         "Train without the LossScaleOptimizer: it skips the step before NaNWatch can run it again, "
         "which then names the operation and its line.",
         "model.compile(optimizer.inner_optimizer, loss)",

@@ -286,7 +286,7 @@ def _collapse(finding: Finding) -> tuple[str, str]:
     what = {
         "backward": "Loss scale collapsed",
         "forward": "Forward pass not finite in float16",
-        "float32": "Forward pass not finite",
+        "not-float16": "Forward pass not finite",
         "range": "Inputs beyond the range of float16",
     }
     # The record of a window does not say which of its steps were skipped.

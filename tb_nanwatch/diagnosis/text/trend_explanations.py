@@ -280,9 +280,9 @@ def _collapse(finding: Finding) -> Iterator[str]:
     yield f"{_skipped(finding)}{scale}."
     streak = int(finding.evidence["longest_streak"])
     what = tensor(finding.origin)
-    if finding.variant in ("forward", "float32", "range"):
+    if finding.variant in ("forward", "not-float16", "range"):
         yield f"{sentence(what)} is non-finite in the forward pass, before any scaling."
-        if finding.variant == "float32":
+        if finding.variant == "not-float16":
             yield "No layer computes in float16, which alone needs a loss scale."
         if finding.variant == "range":
             yield (

@@ -16,6 +16,7 @@ import tensorflow as tf
 from tb_nanwatch.adapters.tensorflow.graph.variables import fetch, store, value_of, variable
 
 _MAX_BYTES = 256 * 2**20
+"""What a step may leave to the host: the memory is taken as long as the step may run."""
 _MIN_ALONE = 2**14
 """Smaller tensors share a variable, as each one of a step costs it time."""
 
@@ -71,7 +72,7 @@ class _Group:
         self.numbers = numbers
         self._shapes = [tuple(each.shape) for each in tensors]
         sizes = list(map(math.prod, self._shapes))
-        with tf.init_scope():
+        with tf.init_scope(), tf.device("CPU:0"):  # Where the operations that read them want them.
             self._sizes = tf.constant(sizes, tf.int64)
             self._shape_tensors = [tf.constant(each, tf.int64) for each in self._shapes]
         shape = self._shapes[0] if len(numbers) == 1 else (sum(sizes),)
