@@ -15,6 +15,9 @@ from tb_nanwatch.diagnosis.rules.backward_origin import locate_backward_origin
 from tb_nanwatch.stats.columns import WINDOW_FIELD
 from tb_nanwatch.stats.floats import FORMATS
 
+_WIDE = {"float32", "float64", "bfloat16", "mixed_bfloat16"}
+"""Policies of layers that do not compute in float16; those of quantized layers may do so."""
+
 _FORWARD = ("activation", "prediction", "loss")
 
 
@@ -107,9 +110,7 @@ def _may_compute_in_half(run: Run) -> bool:
     """Whether layers compute in float16, or may do so, as where none is known."""
     policies = {each.dtype_policy for each in run.history.model.layers} - {""}
     is_recorded = any(info.dtype == "float16" for info in run.history.tensors)
-    # "float16", "mixed_float16", and those of quantized layers, which end with one of these.
-    is_used = any(name.removesuffix("bfloat16").endswith("float16") for name in policies)
-    return not policies or is_used or is_recorded
+    return not policies <= _WIDE or not policies or is_recorded
 
 
 def _beyond_half(run: Run, step: int) -> float:
