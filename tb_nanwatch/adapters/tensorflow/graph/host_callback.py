@@ -89,7 +89,7 @@ class HostSignal:
           handles: of the variable that has each tensor's value when the step has ended; or None.
 
         Returns:
-          Bool scalar: what depends on it comes after.
+          Bool scalar; in a graph that XLA does not compile, what depends on it comes after.
         """
         dtypes = [each.dtype for each in tensors]
         call = _Call(function, list(zip(dtypes, handles, strict=True)))
